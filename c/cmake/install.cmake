@@ -1,0 +1,41 @@
+# Installs two components: `runtime`, the shared library, and `dev`, what is needed to
+# build with it: the header, the static library, the CMake package and the .pc file.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/memory_pool)
+set(package_files ${PROJECT_BINARY_DIR}/package)
+
+set(targets memory_pool)
+if(TARGET memory_pool_static)
+    list(APPEND targets memory_pool_static)
+endif()
+install(TARGETS ${targets} EXPORT memory_pool_targets
+        RUNTIME COMPONENT runtime
+        LIBRARY COMPONENT runtime NAMELINK_COMPONENT dev
+        ARCHIVE COMPONENT dev)
+install(FILES c/memory_pool.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+
+install(EXPORT memory_pool_targets NAMESPACE memory_pool::
+        FILE memory_poolTargets.cmake DESTINATION ${package_dir} COMPONENT dev)
+configure_package_config_file(
+    c/cmake/memory_poolConfig.cmake.in ${package_files}/memory_poolConfig.cmake
+    INSTALL_DESTINATION ${package_dir}
+    NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+# Before 1.0 a minor version may change the interface, as a major one does later.
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+    set(compatibility SameMinorVersion)
+else()
+    set(compatibility SameMajorVersion)
+endif()
+write_basic_package_version_file(${package_files}/memory_poolConfigVersion.cmake
+                                 COMPATIBILITY ${compatibility})
+install(FILES ${package_files}/memory_poolConfig.cmake
+              ${package_files}/memory_poolConfigVersion.cmake
+        DESTINATION ${package_dir} COMPONENT dev)
+
+# The .pc file finds its prefix from where it lies, so that an installation can be moved.
+file(RELATIVE_PATH pc_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
+configure_file(c/cmake/memory_pool.pc.in ${package_files}/memory_pool.pc @ONLY)
+install(FILES ${package_files}/memory_pool.pc
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)

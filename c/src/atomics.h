@@ -1,0 +1,244 @@
+/*
+ * atomics.h - the atomic operations the library uses, with the memory order in the name
+ *
+ * C11 atomics where the compiler has them, Microsoft's intrinsics where it does not
+ * (define POOL_MSVC_ATOMICS to try those with another compiler). Only what is used is
+ * here. Reference counts go up relaxed, because whoever adds one holds one already, and
+ * down acquire-release, because whoever takes the last one away must see all that the
+ * others did before they let go.
+ */
+#ifndef POOL_ATOMICS_H
+#define POOL_ATOMICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_MSC_VER) && !defined(__clang__) && !defined(POOL_MSVC_ATOMICS)
+#  define POOL_MSVC_ATOMICS
+#endif
+
+#ifndef POOL_MSVC_ATOMICS
+
+#  include <stdatomic.h>
+
+typedef _Atomic(uint32_t) AtomicU32;
+typedef _Atomic(size_t) AtomicSize;
+typedef _Atomic(void *) AtomicPtr;
+
+static inline uint32_t u32_load_acquire(AtomicU32 *at)
+{
+    return atomic_load_explicit(at, memory_order_acquire);
+}
+
+static inline void u32_store_relaxed(AtomicU32 *at, uint32_t value)
+{
+    atomic_store_explicit(at, value, memory_order_relaxed);
+}
+
+static inline void u32_add_relaxed(AtomicU32 *at, uint32_t value)
+{
+    atomic_fetch_add_explicit(at, value, memory_order_relaxed);
+}
+
+/* Returns the value before. */
+static inline uint32_t u32_sub_acq_rel(AtomicU32 *at, uint32_t value)
+{
+    return atomic_fetch_sub_explicit(at, value, memory_order_acq_rel);
+}
+
+static inline size_t size_load_relaxed(AtomicSize *at)
+{
+    return atomic_load_explicit(at, memory_order_relaxed);
+}
+
+static inline size_t size_load_acquire(AtomicSize *at)
+{
+    return atomic_load_explicit(at, memory_order_acquire);
+}
+
+static inline size_t size_load_seq_cst(AtomicSize *at)
+{
+    return atomic_load_explicit(at, memory_order_seq_cst);
+}
+
+static inline void size_store_relaxed(AtomicSize *at, size_t value)
+{
+    atomic_store_explicit(at, value, memory_order_relaxed);
+}
+
+static inline void size_store_release(AtomicSize *at, size_t value)
+{
+    atomic_store_explicit(at, value, memory_order_release);
+}
+
+static inline void size_add_relaxed(AtomicSize *at, size_t value)
+{
+    atomic_fetch_add_explicit(at, value, memory_order_relaxed);
+}
+
+static inline void size_sub_relaxed(AtomicSize *at, size_t value)
+{
+    atomic_fetch_sub_explicit(at, value, memory_order_relaxed);
+}
+
+/* Puts value in place of expected; 1 if it did. */
+static inline int size_swap_seq_cst(AtomicSize *at, size_t expected, size_t value)
+{
+    return atomic_compare_exchange_strong_explicit(
+        at, &expected, value, memory_order_seq_cst, memory_order_relaxed);
+}
+
+static inline void *ptr_load_acquire(AtomicPtr *at)
+{
+    return atomic_load_explicit(at, memory_order_acquire);
+}
+
+static inline void ptr_store_release(AtomicPtr *at, void *value)
+{
+    atomic_store_explicit(at, value, memory_order_release);
+}
+
+/* What was loaded before stays before; what is stored after stays after. */
+static inline void fence_acquire(void)
+{
+    atomic_thread_fence(memory_order_acquire);
+}
+
+static inline void fence_release(void)
+{
+    atomic_thread_fence(memory_order_release);
+}
+
+#else /* Microsoft's intrinsics: full barriers on every change, a little slower on ARM */
+
+#  include <intrin.h>
+
+typedef volatile long AtomicU32;
+typedef void *volatile AtomicPtr;
+
+#  if defined(_M_ARM64) || defined(_M_ARM)
+#    define ATOMIC_FENCE() __dmb(0xB /* inner shareable */)
+#  else
+#    define ATOMIC_FENCE() _ReadWriteBarrier()
+#  endif
+
+#  if defined(_WIN64)
+typedef volatile __int64 AtomicSize;
+typedef __int64 AtomicSigned;
+#    define ATOMIC_ADD_SIZE _InterlockedExchangeAdd64
+#    define ATOMIC_SWAP_SIZE _InterlockedCompareExchange64
+#  else
+typedef volatile long AtomicSize;
+typedef long AtomicSigned;
+#    define ATOMIC_ADD_SIZE _InterlockedExchangeAdd
+#    define ATOMIC_SWAP_SIZE _InterlockedCompareExchange
+#  endif
+
+static inline uint32_t u32_load_acquire(AtomicU32 *at)
+{
+    uint32_t value = (uint32_t)*at;
+    ATOMIC_FENCE();
+    return value;
+}
+
+static inline void u32_store_relaxed(AtomicU32 *at, uint32_t value)
+{
+    *at = (long)value;
+}
+
+static inline void u32_add_relaxed(AtomicU32 *at, uint32_t value)
+{
+    _InterlockedExchangeAdd(at, (long)value);
+}
+
+static inline uint32_t u32_sub_acq_rel(AtomicU32 *at, uint32_t value)
+{
+    return (uint32_t)_InterlockedExchangeAdd(at, -(long)value);
+}
+
+static inline size_t size_load_relaxed(AtomicSize *at)
+{
+    return (size_t)*at;
+}
+
+static inline size_t size_load_acquire(AtomicSize *at)
+{
+    size_t value = (size_t)*at;
+    ATOMIC_FENCE();
+    return value;
+}
+
+static inline size_t size_load_seq_cst(AtomicSize *at)
+{
+    size_t value;
+    ATOMIC_FENCE();
+    value = (size_t)*at;
+    ATOMIC_FENCE();
+    return value;
+}
+
+static inline void size_store_relaxed(AtomicSize *at, size_t value)
+{
+    *at = (AtomicSigned)value;
+}
+
+static inline void size_store_release(AtomicSize *at, size_t value)
+{
+    ATOMIC_FENCE();
+    *at = (AtomicSigned)value;
+}
+
+static inline void size_add_relaxed(AtomicSize *at, size_t value)
+{
+    ATOMIC_ADD_SIZE(at, (AtomicSigned)value);
+}
+
+static inline void size_sub_relaxed(AtomicSize *at, size_t value)
+{
+    ATOMIC_ADD_SIZE(at, -(AtomicSigned)value);
+}
+
+static inline int size_swap_seq_cst(AtomicSize *at, size_t expected, size_t value)
+{
+    return (size_t)ATOMIC_SWAP_SIZE(at, (AtomicSigned)value, (AtomicSigned)expected) ==
+           expected;
+}
+
+static inline void *ptr_load_acquire(AtomicPtr *at)
+{
+    void *value = *at;
+    ATOMIC_FENCE();
+    return value;
+}
+
+static inline void ptr_store_release(AtomicPtr *at, void *value)
+{
+    ATOMIC_FENCE();
+    *at = value;
+}
+
+static inline void fence_acquire(void)
+{
+    ATOMIC_FENCE();
+}
+
+static inline void fence_release(void)
+{
+    ATOMIC_FENCE();
+}
+
+#endif /* POOL_MSVC_ATOMICS */
+
+/* Tells the processor that this is a waiting loop. */
+static inline void cpu_relax(void)
+{
+#if defined(_MSC_VER) && !defined(__clang__)
+    YieldProcessor();
+#elif defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("isb" ::: "memory");
+#endif
+}
+
+#endif /* POOL_ATOMICS_H */

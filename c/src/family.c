@@ -1,0 +1,160 @@
+/*
+ * family.c - pools that descend from one another, and the register of all of them
+ *
+ * A family owns the arena of its pools. The register lists every family and every pool of
+ * the process, pools from the oldest to the youngest; that is the order in which several
+ * of them are held.
+ *
+ * fork(): a child has only the thread that called fork, so a lock that another thread
+ * holds would stay locked in it for ever. Before the fork everything is therefore held:
+ * the register, every pool as a whole (the oldest first), every arena and the store, in
+ * the order in which the library takes them elsewhere. Then no call is half done. The
+ * child clears the stripes as well: a thread may have had one for an instant to find the
+ * gate closed.
+ *
+ * Locks, in the order in which they are taken: register, pools by age (gate, then
+ * stripes), arena, store. The register's is never asked for by a thread that holds a
+ * pool.
+ */
+typedef struct Family {
+    struct Family *previous, *next;
+    AtomicSize pools;
+    Arena arena;
+} Family;
+
+struct MemoryPool {
+    AtomicU32 refs;
+    unsigned block_shift; /* the block size is 1 << block_shift */
+    size_t total_size;
+    Tree tree;
+    Stripes stripes;
+    Family *family;
+    MemoryPool *older, *younger;
+    size_t age;        /* larger for younger pools */
+    AtomicSize copied; /* copies made on write     */
+};
+
+static struct Register {
+    Lock lock;
+    bool forks_seen_to;
+    size_t ages;
+    Family families; /* a ring; only its links are used  */
+    MemoryPool *oldest, *youngest;
+} registry;
+
+/* The ring of families, which cannot be initialised statically in all compilers. */
+static Family *registry_families(void)
+{
+    if (registry.families.next == NULL) {
+        registry.families.next = registry.families.previous = &registry.families;
+    }
+    return &registry.families;
+}
+
+/* ----------------------------------------------------------------------- fork */
+
+static void fork_prepare(void)
+{
+    MemoryPool *pool;
+    Family *family;
+    lock_acquire(&registry.lock);
+    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+        (void)stripes_hold_whole(&pool->stripes);
+    }
+    for (family = registry_families()->next; family != registry_families();
+         family = family->next) {
+        lock_acquire(&family->arena.lock);
+    }
+    lock_acquire(&store.lock);
+}
+
+static void fork_parent(void)
+{
+    MemoryPool *pool;
+    Family *family;
+    Hold whole = {true, 0, 0, 0};
+    lock_release(&store.lock);
+    for (family = registry_families()->next; family != registry_families();
+         family = family->next) {
+        lock_release(&family->arena.lock);
+    }
+    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+        stripes_let_go(&pool->stripes, whole);
+    }
+    lock_release(&registry.lock);
+}
+
+static void fork_child(void)
+{
+    MemoryPool *pool;
+    fork_parent();
+    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+        stripes_init(&pool->stripes, pool->stripes.gate, pool->stripes.count);
+    }
+}
+
+/* ------------------------------------------------------------------- register */
+
+/* Adds a pool, and its family if it is the first of it. Locks: register. */
+static PoolStatus registry_add(MemoryPool *pool)
+{
+    Family *family = pool->family;
+    Family *ring;
+    lock_acquire(&registry.lock);
+    if (!registry.forks_seen_to) {
+        registry.forks_seen_to = platform_at_fork(fork_prepare, fork_parent, fork_child);
+        if (!registry.forks_seen_to) {
+            lock_release(&registry.lock);
+            return POOL_NO_MEMORY;
+        }
+    }
+    ring = registry_families();
+    if (size_load_relaxed(&family->pools) == 0) {
+        family->next = ring;
+        family->previous = ring->previous;
+        ring->previous->next = family;
+        ring->previous = family;
+    }
+    size_add_relaxed(&family->pools, 1);
+    pool->age = ++registry.ages;
+    pool->younger = NULL;
+    pool->older = registry.youngest;
+    *(pool->older != NULL ? &pool->older->younger : &registry.oldest) = pool;
+    registry.youngest = pool;
+    lock_release(&registry.lock);
+    return POOL_OK;
+}
+
+/* Takes a pool out; true if it was the last of its family. Locks: register. */
+static bool registry_remove(MemoryPool *pool)
+{
+    Family *family = pool->family;
+    bool last;
+    lock_acquire(&registry.lock);
+    *(pool->older != NULL ? &pool->older->younger : &registry.oldest) = pool->younger;
+    *(pool->younger != NULL ? &pool->younger->older : &registry.youngest) = pool->older;
+    size_sub_relaxed(&family->pools, 1);
+    last = size_load_relaxed(&family->pools) == 0;
+    if (last) {
+        family->previous->next = family->next;
+        family->next->previous = family->previous;
+    }
+    lock_release(&registry.lock);
+    return last;
+}
+
+/* Locks: register, then each arena, then the store. */
+size_t pool_trim(void)
+{
+    Family *family;
+    size_t given = 0;
+    lock_acquire(&registry.lock);
+    for (family = registry_families()->next; family != registry_families();
+         family = family->next) {
+        given += arena_trim(&family->arena);
+    }
+    lock_release(&registry.lock);
+    given += store_trim();
+    (void)status_set(POOL_OK);
+    return given;
+}

@@ -1,0 +1,56 @@
+/*
+ * platform.h - everything the library asks of the operating system
+ *
+ * platform_posix.c and platform_win32.c implement this; exactly one of them is compiled
+ * in, and nothing else mentions a system.
+ */
+#ifndef POOL_PLATFORM_H
+#define POOL_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Asked before every allocation; a test defines it to make chosen ones fail. */
+#ifndef POOL_FAULT
+#  define POOL_FAULT() 0
+#endif
+
+#if defined(_MSC_VER)
+#  define POOL_THREAD_LOCAL __declspec(thread)
+#elif defined(__ELF__) && defined(__GNUC__) && defined(__PIC__)
+/* Saves the call of __tls_get_addr in each function; eight bytes fit in what every
+ * loader keeps free for libraries that are loaded late. */
+#  define POOL_THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
+#else
+#  define POOL_THREAD_LOCAL _Thread_local
+#endif
+
+/* Small memory for bookkeeping, not cleared; NULL if there is none. */
+static void *platform_alloc(size_t size);
+static void platform_free(void *memory);
+
+/* Pages that read as zeros, aligned to a page; NULL if there are none. size is a power
+ * of two and at least PLATFORM_MAP_MIN. Memory is committed here and nowhere later. With
+ * sparse set, touching one byte must not make more than its page resident. */
+enum { PLATFORM_MAP_MIN = 65536 };
+static void *platform_map(size_t size, bool sparse);
+static void platform_unmap(void *pages, size_t size);
+
+/* Gives the memory of pages back to the system but leaves them mapped, so that reading
+ * one never faults. Whether they read as zeros from now on; if not, anything may be in
+ * them. */
+static bool platform_reset(void *pages, size_t size);
+
+/* Bytes of physical memory; SIZE_MAX if the system does not say. */
+static size_t platform_memory(void);
+
+/* Lets another thread run; sleeps for about so many microseconds. */
+static void platform_yield(void);
+static void platform_nap(unsigned microseconds);
+
+/* Has prepare called before a fork, and parent and child after it. False if that cannot
+ * be arranged. Systems without fork do nothing and say true. */
+static bool platform_at_fork(void (*prepare)(void), void (*parent)(void),
+                             void (*child)(void));
+
+#endif /* POOL_PLATFORM_H */

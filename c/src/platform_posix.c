@@ -1,0 +1,86 @@
+/*
+ * platform_posix.c - platform.h on POSIX systems
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+static void *platform_alloc(size_t size)
+{
+    return POOL_FAULT() ? NULL : malloc(size);
+}
+
+static void platform_free(void *memory)
+{
+    free(memory);
+}
+
+static void *platform_map(size_t size, bool sparse)
+{
+    void *pages;
+    if (POOL_FAULT()) {
+        return NULL;
+    }
+    pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) {
+        return NULL;
+    }
+#ifdef MADV_NOHUGEPAGE
+    if (sparse) {
+        (void)madvise(pages, size, MADV_NOHUGEPAGE); /* a kernel without them refuses */
+    }
+#else
+    (void)sparse;
+#endif
+    return pages;
+}
+
+static void platform_unmap(void *pages, size_t size)
+{
+    (void)munmap(pages, size);
+}
+
+static bool platform_reset(void *pages, size_t size)
+{
+#ifdef __linux__
+    return madvise(pages, size, MADV_DONTNEED) == 0;
+#else
+    /* Elsewhere that advice may do nothing; a new mapping in place of the old one works
+     * everywhere. */
+    return mmap(pages, size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == pages;
+#endif
+}
+
+static size_t platform_memory(void)
+{
+#ifdef _SC_PHYS_PAGES
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_size = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page_size > 0 && (size_t)pages <= SIZE_MAX / (size_t)page_size) {
+        return (size_t)pages * (size_t)page_size;
+    }
+#endif
+    return SIZE_MAX;
+}
+
+static void platform_yield(void)
+{
+    (void)sched_yield();
+}
+
+static void platform_nap(unsigned microseconds)
+{
+    struct timespec time = {0, (long)microseconds * 1000};
+    (void)nanosleep(&time, NULL);
+}
+
+static bool platform_at_fork(void (*prepare)(void), void (*parent)(void),
+                             void (*child)(void))
+{
+    return !POOL_FAULT() && pthread_atfork(prepare, parent, child) == 0;
+}

@@ -1,0 +1,68 @@
+/*
+ * platform_win32.c - platform.h on Windows
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#ifndef WIN32_LEAN_AND_MEAN
+#  define WIN32_LEAN_AND_MEAN
+#endif
+#include <windows.h>
+
+static void *platform_alloc(size_t size)
+{
+    return POOL_FAULT() ? NULL : malloc(size);
+}
+
+static void platform_free(void *memory)
+{
+    free(memory);
+}
+
+static void *platform_map(size_t size, bool sparse)
+{
+    (void)sparse; /* committed pages take memory when touched, one by one */
+    return POOL_FAULT()
+               ? NULL
+               : VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+}
+
+static void platform_unmap(void *pages, size_t size)
+{
+    (void)size;
+    (void)VirtualFree(pages, 0, MEM_RELEASE);
+}
+
+static bool platform_reset(void *pages, size_t size)
+{
+    (void)VirtualAlloc(pages, size, MEM_RESET, PAGE_READWRITE);
+    return false; /* the pages stay committed, and may keep what was in them */
+}
+
+static size_t platform_memory(void)
+{
+    MEMORYSTATUSEX status;
+    status.dwLength = sizeof status;
+    if (!GlobalMemoryStatusEx(&status) || status.ullTotalPhys > SIZE_MAX) {
+        return SIZE_MAX;
+    }
+    return (size_t)status.ullTotalPhys;
+}
+
+static void platform_yield(void)
+{
+    (void)SwitchToThread();
+}
+
+static void platform_nap(unsigned microseconds)
+{
+    Sleep(microseconds < 1000 ? 1 : microseconds / 1000);
+}
+
+static bool platform_at_fork(void (*prepare)(void), void (*parent)(void),
+                             void (*child)(void))
+{
+    (void)prepare;
+    (void)parent;
+    (void)child;
+    return true;
+}

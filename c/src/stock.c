@@ -1,0 +1,102 @@
+/*
+ * stock.c - blocks and nodes on their way between the arena and a tree
+ *
+ * A call that changes a tree first takes into its stock all that it may need; if that
+ * fails it has changed nothing. Then it edits the tree, which cannot fail: it takes from
+ * the stock and puts into it what falls out of the tree. At the end it empties the stock.
+ */
+enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
+
+/* A node of the tree, see tree.c. refs is first, as in Block. */
+typedef struct Node {
+    AtomicU32 refs;
+    AtomicSize blocks;          /* blocks below this node                            */
+    AtomicPtr slot[TREE_SLOTS]; /* Node, or Block at the lowest level; NULL: a hole  */
+} Node;
+
+typedef struct Stock {
+    Block *blocks; /* linked by next    */
+    Node *nodes;   /* linked by slot[0] */
+} Stock;
+
+typedef struct Need {
+    size_t blocks, nodes;
+} Need;
+
+static void stock_put_block(Stock *stock, Block *block)
+{
+    block->next = stock->blocks;
+    stock->blocks = block;
+}
+
+static void stock_put_node(Stock *stock, Node *node)
+{
+    ptr_store_release(&node->slot[0], stock->nodes);
+    stock->nodes = node;
+}
+
+/* A block with one reference, to be filled in by the caller as far as it is dirty. */
+static Block *stock_block(Stock *stock)
+{
+    Block *block = stock->blocks;
+    stock->blocks = block->next;
+    u32_store_relaxed(&block->refs, 1);
+    return block;
+}
+
+/* An empty node with one reference. */
+static Node *stock_node(Stock *stock)
+{
+    Node *node = stock->nodes;
+    stock->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
+    memset(node, 0, sizeof *node);
+    u32_store_relaxed(&node->refs, 1);
+    return node;
+}
+
+/* Gives everything in the stock back. Locks: the arena. */
+static void stock_empty(Stock *stock, Arena *arena)
+{
+    if (stock->nodes == NULL && stock->blocks == NULL) {
+        return;
+    }
+    lock_acquire(&arena->lock);
+    while (stock->nodes != NULL) {
+        Node *node = stock->nodes;
+        stock->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
+        slab_give(&arena->nodes, node);
+    }
+    arena_give(arena, stock->blocks);
+    stock->blocks = NULL;
+    lock_release(&arena->lock);
+}
+
+/* Fills an empty stock with what is needed, or fails and leaves it empty. Locks: the
+ * arena. */
+static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
+{
+    PoolStatus status;
+    size_t peak;
+    if (need.blocks == 0 && need.nodes == 0) {
+        return POOL_OK;
+    }
+    lock_acquire(&arena->lock);
+    peak = arena->peak;
+    status = arena_take(arena, need.blocks, &stock->blocks);
+    for (; status == POOL_OK && need.nodes > 0; need.nodes--) {
+        Node *node = (Node *)slab_take(&arena->nodes);
+        if (node == NULL) {
+            status = POOL_NO_MEMORY;
+        } else {
+            stock_put_node(stock, node);
+        }
+    }
+    if (status != POOL_OK) {
+        arena->peak = peak; /* nobody ever had the blocks */
+    }
+    lock_release(&arena->lock);
+    if (status != POOL_OK) {
+        stock_empty(stock, arena);
+    }
+    return status;
+}

@@ -1,0 +1,249 @@
+/*
+ * stripes.c - the locks of a pool, and reading without them
+ *
+ *     gate        who holds it has the whole pool, once every stripe was seen free
+ *     stripe[i]   who holds it has the blocks whose index is i modulo their number,
+ *                 if the gate was open after the stripe was taken
+ *
+ * ORDINARY WORK (writing to blocks, putting a block into a slot) holds the stripes of the
+ * blocks it touches. A CHANGE OF SHAPE (a new or copied node, a clone, a restore, a
+ * discard of whole blocks) holds the whole pool, and so does whatever spans all stripes.
+ *
+ * Why this excludes: ordinary work sets its stripe and then looks at the gate; the other
+ * side sets the gate and then looks at the stripes. All four are sequentially consistent,
+ * so at least one of the two sees the other, and the one that is ordinary gives way.
+ * Holding the whole pool thus costs one atomic exchange and a look at each stripe, where
+ * taking each stripe would cost an exchange a stripe.
+ *
+ * Why this cannot deadlock: stripes are taken in ascending order; who finds the gate
+ * closed lets go of its stripes before it waits; the holder of a gate waits only for
+ * holders of stripes of the same pool; and of two pools the older one is held first.
+ *
+ * READING takes no lock. A lock is one word, its version: odd while it is held, and two
+ * more after each hold. A reader WATCHES: it notes the versions of the gate and of its
+ * stripes, reads, and looks at them again; if one moved, what it read may be half of a
+ * change, and it starts over, holding the stripes if it has bad luck twice. Meanwhile it
+ * may come upon nodes and blocks that are no longer in the tree. Two rules make that
+ * harmless: their memory stays mapped as long as the family lives (arena.c), and no
+ * pointer is followed before the gate was seen unmoved after it was loaded, so that it
+ * points to what it should, or did a moment ago.
+ *
+ * Who waits for a lock spins for a moment, then offers the processor to others, then
+ * sleeps for 50 microseconds, doubling up to about a millisecond. So an unlock is a plain
+ * store, which makes a pair cost half of what it costs with a mutex; the longest holds
+ * (copies of many megabytes) are long beside the sleep.
+ */
+enum { CACHE_LINE = 64, STRIPES_MAX = 64 };
+
+typedef struct Lock {
+    AtomicSize version;
+} Lock;
+
+/* Waits a little, longer each time; returns the number of waits for the next call. */
+static unsigned lock_wait(unsigned waits)
+{
+    if (waits < 64) {
+        cpu_relax();
+    } else if (waits < 80) {
+        platform_yield();
+    } else {
+        platform_nap(50u << (waits < 84 ? waits - 80 : 4));
+    }
+    return waits < 84 ? waits + 1 : waits;
+}
+
+static inline bool lock_is_held(Lock *lock)
+{
+    return (size_load_seq_cst(&lock->version) & 1) != 0;
+}
+
+static void lock_await(Lock *lock)
+{
+    unsigned waits = 0;
+    while (lock_is_held(lock)) {
+        waits = lock_wait(waits);
+    }
+}
+
+static inline void lock_acquire(Lock *lock)
+{
+    for (;;) {
+        size_t version = size_load_relaxed(&lock->version);
+        if ((version & 1) == 0 &&
+            size_swap_seq_cst(&lock->version, version, version + 1)) {
+            break;
+        }
+        lock_await(lock);
+    }
+    fence_release(); /* a reader that sees what follows sees the odd version as well */
+}
+
+static inline void lock_release(Lock *lock)
+{
+    size_store_release(&lock->version, size_load_relaxed(&lock->version) + 1);
+}
+
+typedef struct Stripe {
+    Lock lock;
+    char padding[CACHE_LINE - sizeof(Lock)];
+} Stripe;
+
+/* What is held: stripes [0, low) and [from, to), or the whole pool by its gate. */
+typedef struct Hold {
+    bool whole;
+    unsigned low, from, to;
+} Hold;
+
+typedef struct Stripes {
+    Stripe *gate;   /* followed by the stripes */
+    unsigned count; /* a power of two */
+} Stripes;
+
+/* memory: (1 + count) * sizeof(Stripe) bytes, aligned to a cache line. */
+static void stripes_init(Stripes *stripes, void *memory, unsigned count)
+{
+    unsigned i;
+    stripes->gate = (Stripe *)memory;
+    stripes->count = count;
+    for (i = 0; i <= count; i++) {
+        size_store_relaxed(&stripes->gate[i].lock.version, 0);
+    }
+}
+
+static inline Lock *stripes_lock(const Stripes *stripes, unsigned number)
+{
+    return &stripes->gate[1 + number].lock;
+}
+
+static Hold stripes_hold_whole(const Stripes *stripes)
+{
+    Hold hold = {true, 0, 0, 0};
+    unsigned i;
+    lock_acquire(&stripes->gate->lock);
+    for (i = 0; i < stripes->count; i++) {
+        lock_await(stripes_lock(stripes, i));
+    }
+    return hold;
+}
+
+static void stripes_let_go(const Stripes *stripes, Hold hold)
+{
+    unsigned i;
+    if (hold.whole) {
+        lock_release(&stripes->gate->lock);
+        return;
+    }
+    for (i = hold.from; i < hold.to; i++) {
+        lock_release(stripes_lock(stripes, i));
+    }
+    for (i = 0; i < hold.low; i++) {
+        lock_release(stripes_lock(stripes, i));
+    }
+}
+
+/* Holds one block; to be let go with lock_release. */
+static inline Lock *stripes_hold_block(const Stripes *stripes, size_t index)
+{
+    Lock *lock = stripes_lock(stripes, (unsigned)index & (stripes->count - 1));
+    for (;;) {
+        lock_acquire(lock);
+        if (!lock_is_held(&stripes->gate->lock)) {
+            return lock;
+        }
+        lock_release(lock);
+        lock_await(&stripes->gate->lock);
+    }
+}
+
+/* Holds the blocks first to last, both included; the whole pool if they are many. */
+static Hold stripes_hold_range(const Stripes *stripes, size_t first, size_t last)
+{
+    Hold hold = {false, 0, 0, 0};
+    unsigned i;
+    if (last - first >= stripes->count - 1) {
+        return stripes_hold_whole(stripes);
+    }
+    hold.from = (unsigned)(first & (stripes->count - 1));
+    hold.to = (unsigned)(last & (stripes->count - 1)) + 1;
+    if (hold.to <= hold.from) { /* the range wraps round */
+        hold.low = hold.to;
+        hold.to = stripes->count;
+    }
+    for (;;) {
+        for (i = 0; i < hold.low; i++) {
+            lock_acquire(stripes_lock(stripes, i));
+        }
+        for (i = hold.from; i < hold.to; i++) {
+            lock_acquire(stripes_lock(stripes, i));
+        }
+        if (!lock_is_held(&stripes->gate->lock)) {
+            return hold;
+        }
+        stripes_let_go(stripes, hold);
+        lock_await(&stripes->gate->lock);
+    }
+}
+
+/* ------------------------------------------------------------------- watching */
+
+/* ThreadSanitizer takes a reader that may see half a change, and then forgets what it
+ * saw, for an error. Built for it, readers hold their stripes instead. */
+#if defined(__SANITIZE_THREAD__)
+#  define WATCH_ALLOWED false
+#elif defined(__has_feature)
+#  if __has_feature(thread_sanitizer)
+#    define WATCH_ALLOWED false
+#  endif
+#endif
+#ifndef WATCH_ALLOWED
+#  define WATCH_ALLOWED true
+#endif
+
+/* What a reader noted. Versions only grow, so that if their sum is what it was, then so
+ * is each of them. */
+typedef struct Watch {
+    const Stripes *stripes;
+    unsigned first, count; /* the stripes watched, from first on, wrapping round */
+    size_t gate, sum;
+} Watch;
+
+/* The sum of the versions of the stripes watched; odd if one of them may be held. */
+static inline size_t watch_sum(const Watch *watch)
+{
+    const Stripes *stripes = watch->stripes;
+    size_t sum = 0, held = 0;
+    unsigned i;
+    for (i = 0; i < watch->count; i++) {
+        unsigned number = (watch->first + i) & (stripes->count - 1);
+        size_t version = size_load_acquire(&stripes_lock(stripes, number)->version);
+        held |= version & 1;
+        sum += version;
+    }
+    return held ? 1 : sum;
+}
+
+/* Begins to watch the blocks first to last; false if somebody holds one of them. */
+static inline bool watch_begin(Watch *watch, const Stripes *stripes, size_t first,
+                               size_t last)
+{
+    watch->stripes = stripes;
+    watch->first = (unsigned)(first & (stripes->count - 1));
+    watch->count =
+        last - first < stripes->count ? (unsigned)(last - first) + 1 : stripes->count;
+    watch->gate = size_load_acquire(&stripes->gate->lock.version);
+    watch->sum = watch_sum(watch);
+    return WATCH_ALLOWED && ((watch->gate | watch->sum) & 1) == 0;
+}
+
+/* Whether pointers that were loaded from the tree up to now may be followed. */
+static inline bool watch_shape(const Watch *watch)
+{
+    fence_acquire();
+    return size_load_relaxed(&watch->stripes->gate->lock.version) == watch->gate;
+}
+
+/* Whether all that was read is of one moment. */
+static inline bool watch_end(const Watch *watch)
+{
+    return watch_shape(watch) && watch_sum(watch) == watch->sum;
+}

@@ -1,0 +1,427 @@
+/*
+ * tree.c - the persistent radix tree that a pool is
+ *
+ *     root ──► node ─┬► node ─┬► leaf ─┬► block     height 3: the index of a block is
+ *                    │        │        ├► (hole)    three digits of TREE_BITS each
+ *                    │        │        └► block
+ *                    │        └► (hole)
+ *                    └► node ◄── another pool's tree may share any of these
+ *
+ * Nodes and blocks count their references: each slot that points to one is a reference,
+ * each root is, and so is each view of a block. A node is PRIVATE to a tree if it and all
+ * nodes above it have one reference; it may then be changed in place. A node that is not
+ * is copied first (the copy takes a reference on each child), and its whole path with it.
+ * So a clone is one more reference to the root, and two trees are equal wherever they
+ * share a node. A node that holds no block is removed: a tree grows with its blocks only.
+ *
+ * TREE_BITS: a node of 2^TREE_BITS slots is a trade between short walks (large) and cheap
+ * copies of paths and little memory for isolated blocks (small); docs/design.md has the
+ * measurements.
+ *
+ * Locks: the caller holds, of the pool whose tree it is,
+ *     tree_watch_leaf                              nothing
+ *     tree_leaf, tree_private_leaf, tree_measure   the stripes of the blocks named
+ *     tree_own_leaf, tree_count                    the same, if no node is to be made
+ *     everything else                              the whole pool
+ * The trees of relatives need no lock: what they share with this one is not private to
+ * them either, and so is never changed, and the reference held from here keeps it alive.
+ */
+typedef struct Tree {
+    AtomicPtr root;  /* Node; NULL: all is a hole */
+    unsigned height; /* levels of nodes, 1 or more */
+} Tree;
+
+/* The levels needed for so many blocks. */
+static unsigned tree_height(size_t blocks)
+{
+    unsigned height = 1;
+    while (checked_shift_right(blocks - 1, height * TREE_BITS) != 0) {
+        height++;
+    }
+    return height;
+}
+
+static inline Node *tree_root(const Tree *tree)
+{
+    return (Node *)ptr_load_acquire((AtomicPtr *)&tree->root);
+}
+
+/* The slot of a node at a level (0: leaf) on the way to a block. */
+static inline AtomicPtr *node_slot(Node *node, unsigned level, size_t index)
+{
+    return &node->slot[(index >> (level * TREE_BITS)) & (TREE_SLOTS - 1)];
+}
+
+static inline Node *node_child(Node *node, unsigned level, size_t index)
+{
+    return (Node *)ptr_load_acquire(node_slot(node, level, index));
+}
+
+static inline bool node_is_shared(Node *node)
+{
+    return u32_load_acquire(&node->refs) > 1;
+}
+
+static inline Block *leaf_block(Node *leaf, size_t index)
+{
+    return (Block *)ptr_load_acquire(node_slot(leaf, 0, index));
+}
+
+static inline bool block_is_shared(Block *block)
+{
+    return u32_load_acquire(&block->refs) > 1;
+}
+
+/* The last index that lies below the same slot of a node at this level as index does. */
+static inline size_t level_last(unsigned level, size_t index)
+{
+    return index | (((size_t)1 << (level * TREE_BITS)) - 1);
+}
+
+/* ------------------------------------------------------------------- looking */
+
+/* The leaf in which a block has its slot, or NULL. */
+static inline Node *tree_leaf(const Tree *tree, size_t index)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree->height - 1;
+    for (; node != NULL && level > 0; level--) {
+        node = node_child(node, level, index);
+    }
+    return node;
+}
+
+/* The same for a reader that only watches; false if it must start over. */
+static inline bool tree_watch_leaf(const Tree *tree, size_t index, const Watch *watch,
+                                   Node **leaf)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree->height - 1;
+    while (watch_shape(watch)) {
+        if (node == NULL || level == 0) {
+            *leaf = node;
+            return true;
+        }
+        node = node_child(node, level, index);
+        level--;
+    }
+    return false;
+}
+
+/* The same if it is private to the tree, else NULL. */
+static inline Node *tree_private_leaf(const Tree *tree, size_t index)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree->height - 1;
+    for (; node != NULL && !node_is_shared(node); level--) {
+        if (level == 0) {
+            return node;
+        }
+        node = node_child(node, level, index);
+    }
+    return NULL;
+}
+
+static Block *tree_block(const Tree *tree, size_t index)
+{
+    Node *leaf = tree_leaf(tree, index);
+    return leaf == NULL ? NULL : leaf_block(leaf, index);
+}
+
+/* Whether a node on the way to a block, as far as there are any, is shared. */
+static bool tree_path_is_shared(const Tree *tree, size_t index)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree->height - 1;
+    for (; node != NULL && !node_is_shared(node); level--) {
+        if (level == 0) {
+            return false;
+        }
+        node = node_child(node, level, index);
+    }
+    return node != NULL;
+}
+
+/* Finds the first index at or after from where two nodes of one level, of which either
+ * may be NULL, hold different blocks. With other == NULL: the first block. */
+static bool node_find(Node *node, Node *other, unsigned level, size_t from, size_t *found)
+{
+    if (node == other) {
+        return false;
+    }
+    for (;;) {
+        Node *a = node == NULL ? NULL : node_child(node, level, from);
+        Node *b = other == NULL ? NULL : node_child(other, level, from);
+        size_t last = level_last(level, from);
+        if (a != b && level == 0) {
+            *found = from;
+            return true;
+        }
+        if (a != b && node_find(a, b, level - 1, from, found)) {
+            return true;
+        }
+        if (((last >> (level * TREE_BITS)) & (TREE_SLOTS - 1)) == TREE_SLOTS - 1 ||
+            last == SIZE_MAX) {
+            return false;
+        }
+        from = last + 1;
+    }
+}
+
+/* The same for whole trees of one height. */
+static bool tree_find(const Tree *tree, const Tree *other, size_t from, size_t *found)
+{
+    return node_find(tree_root(tree), other == NULL ? NULL : tree_root(other),
+                     tree->height - 1, from, found);
+}
+
+/* Whether two trees (other may be NULL) hold different blocks at index. */
+static bool tree_differs(const Tree *tree, const Tree *other, size_t index)
+{
+    Node *a = tree_leaf(tree, index);
+    Node *b = other == NULL ? NULL : tree_leaf(other, index);
+    return a != b && (a == NULL ? NULL : leaf_block(a, index)) !=
+                         (b == NULL ? NULL : leaf_block(b, index));
+}
+
+static size_t tree_blocks(const Tree *tree)
+{
+    Node *root = tree_root(tree);
+    return root == NULL ? 0 : size_load_relaxed(&root->blocks);
+}
+
+/* How many blocks below a node nobody else holds. */
+static size_t node_private_blocks(Node *node, unsigned level)
+{
+    size_t blocks = 0;
+    unsigned i;
+    if (node == NULL || node_is_shared(node)) {
+        return 0;
+    }
+    for (i = 0; i < TREE_SLOTS; i++) {
+        void *child = ptr_load_acquire(&node->slot[i]);
+        if (level > 0) {
+            blocks += node_private_blocks((Node *)child, level - 1);
+        } else if (child != NULL && !block_is_shared((Block *)child)) {
+            blocks++;
+        }
+    }
+    return blocks;
+}
+
+/* ------------------------------------------------------------------ measuring */
+
+/* The nodes of a subtree, its top at a level, that covers the blocks first to last. */
+static size_t nodes_between(unsigned level, size_t first, size_t last)
+{
+    size_t nodes = 0;
+    unsigned l;
+    for (l = 0; l <= level; l++) {
+        unsigned bits = (l + 1) * TREE_BITS;
+        nodes += checked_shift_right(last, bits) - checked_shift_right(first, bits) + 1;
+    }
+    return nodes;
+}
+
+static void node_measure(Node *node, unsigned level, size_t first, size_t last,
+                         bool shared, Need *need)
+{
+    if (node == NULL) {
+        need->nodes += nodes_between(level, first, last);
+        need->blocks += last - first + 1;
+        return;
+    }
+    shared = shared || node_is_shared(node);
+    need->nodes += shared;
+    for (;;) {
+        size_t end = checked_min(level_last(level, first), last);
+        void *child = node_child(node, level, first);
+        if (level > 0) {
+            node_measure((Node *)child, level - 1, first, end, shared, need);
+        } else if (child == NULL || shared || block_is_shared((Block *)child)) {
+            need->blocks++;
+        }
+        if (end == last) {
+            return;
+        }
+        first = end + 1;
+    }
+}
+
+/* What it takes to make all blocks from first to last exist and be private. */
+static Need tree_measure(const Tree *tree, size_t first, size_t last)
+{
+    Need need = {0, 0};
+    node_measure(tree_root(tree), tree->height - 1, first, last, false, &need);
+    return need;
+}
+
+/* -------------------------------------------------------------------- editing */
+
+/* Gives back the reference of a slot to a block. */
+static void block_drop(Block *block, Stock *stock)
+{
+    if (u32_sub_acq_rel(&block->refs, 1) == 1) {
+        stock_put_block(stock, block);
+    }
+}
+
+/* Gives back a reference to a node, and with the last one those to its children. */
+static void node_drop(Node *node, unsigned level, Stock *stock)
+{
+    unsigned i;
+    if (u32_sub_acq_rel(&node->refs, 1) != 1) {
+        return;
+    }
+    for (i = 0; i < TREE_SLOTS; i++) {
+        void *child = ptr_load_acquire(&node->slot[i]);
+        if (child == NULL) {
+            continue;
+        }
+        if (level > 0) {
+            node_drop((Node *)child, level - 1, stock);
+        } else {
+            block_drop((Block *)child, stock);
+        }
+    }
+    stock_put_node(stock, node);
+}
+
+static Node *node_copy(Node *node, unsigned level, Stock *stock)
+{
+    Node *copy = stock_node(stock);
+    unsigned i;
+    size_store_relaxed(&copy->blocks, size_load_relaxed(&node->blocks));
+    for (i = 0; i < TREE_SLOTS; i++) {
+        void *child = ptr_load_acquire(&node->slot[i]);
+        if (child != NULL) {
+            u32_add_relaxed(level > 0 ? &((Node *)child)->refs : &((Block *)child)->refs,
+                            1);
+            ptr_store_release(&copy->slot[i], child);
+        }
+    }
+    return copy;
+}
+
+/* Makes the node in a slot of a private node (or in the root) exist and be private. */
+static inline Node *node_own(AtomicPtr *slot, unsigned level, Stock *stock)
+{
+    Node *node = (Node *)ptr_load_acquire(slot);
+    if (node == NULL) {
+        node = stock_node(stock);
+        ptr_store_release(slot, node);
+    } else if (node_is_shared(node)) {
+        Node *copy = node_copy(node, level, stock);
+        ptr_store_release(slot, copy);
+        node_drop(node, level, stock);
+        node = copy;
+    }
+    return node;
+}
+
+/* The leaf of a block, made to exist and to be private together with its path. */
+static Node *tree_own_leaf(Tree *tree, size_t index, Stock *stock)
+{
+    AtomicPtr *slot = &tree->root;
+    unsigned level = tree->height;
+    Node *node = NULL;
+    while (level-- > 0) {
+        node = node_own(slot, level, stock);
+        slot = node_slot(node, level, index);
+    }
+    return node;
+}
+
+/* Counts blocks that were put into a leaf whose path is private. */
+static void tree_count(Tree *tree, size_t index, size_t added)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree->height - 1;
+    for (;; level--) {
+        size_add_relaxed(&node->blocks, added);
+        if (level == 0) {
+            return;
+        }
+        node = node_child(node, level, index);
+    }
+}
+
+/* An upper bound of the nodes that tree_clear takes for a range. */
+static size_t tree_measure_clear(const Tree *tree, size_t first, size_t last)
+{
+    size_t paths = (size_t)tree_path_is_shared(tree, first) +
+                   (size_t)tree_path_is_shared(tree, last);
+    return paths * tree->height;
+}
+
+static bool level_covers(unsigned level, size_t first, size_t last)
+{
+    unsigned bits = (level + 1) * TREE_BITS;
+    size_t inside = bits < SIZE_BITS ? ((size_t)1 << bits) - 1 : SIZE_MAX;
+    return (first & inside) == 0 && (last & inside) == inside;
+}
+
+/* Removes the blocks first to last, and the nodes that are then empty; returns how many
+ * blocks there were. */
+static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t last,
+                         Stock *stock)
+{
+    Node *node = (Node *)ptr_load_acquire(slot);
+    size_t removed = 0, found;
+    if (node == NULL || !node_find(node, NULL, level, first, &found) || found > last) {
+        return 0;
+    }
+    if (level_covers(level, first, last)) {
+        removed = size_load_relaxed(&node->blocks);
+        ptr_store_release(slot, NULL);
+        node_drop(node, level, stock);
+        return removed;
+    }
+    node = node_own(slot, level, stock);
+    for (;;) {
+        size_t end = checked_min(level_last(level, first), last);
+        AtomicPtr *child = node_slot(node, level, first);
+        if (level > 0) {
+            removed += node_clear(child, level - 1, first, end, stock);
+        } else if (ptr_load_acquire(child) != NULL) {
+            block_drop((Block *)ptr_load_acquire(child), stock);
+            ptr_store_release(child, NULL);
+            removed++;
+        }
+        if (end == last) {
+            break;
+        }
+        first = end + 1;
+    }
+    size_sub_relaxed(&node->blocks, removed);
+    if (size_load_relaxed(&node->blocks) == 0) {
+        ptr_store_release(slot, NULL);
+        node_drop(node, level, stock);
+    }
+    return removed;
+}
+
+static void tree_clear(Tree *tree, size_t first, size_t last, Stock *stock)
+{
+    (void)node_clear(&tree->root, tree->height - 1, first, last, stock);
+}
+
+/* Puts another root in place (which brings its own reference), and drops the old one. */
+static void tree_replace(Tree *tree, Node *root, Stock *stock)
+{
+    Node *old = tree_root(tree);
+    ptr_store_release(&tree->root, root);
+    if (old != NULL) {
+        node_drop(old, tree->height - 1, stock);
+    }
+}
+
+/* The root with one more reference, for tree_replace in another tree. */
+static Node *tree_retain_root(const Tree *tree)
+{
+    Node *root = tree_root(tree);
+    if (root != NULL) {
+        u32_add_relaxed(&root->refs, 1);
+    }
+    return root;
+}

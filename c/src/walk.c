@@ -1,0 +1,59 @@
+/*
+ * walk.c - where a pool holds data, and where it differs from a relative
+ *
+ * Both are one question: the first run of blocks, at or after an offset, in which two
+ * trees hold something different. Where data is, the other tree is empty.
+ */
+
+/* Whether such a run was found in a pool that is held as a whole (other as well, unless
+ * it is NULL); then *start and *size are its part of [offset, total). */
+static bool walk_find(const MemoryPool *pool, const Tree *other, size_t total,
+                      size_t offset, size_t *start, size_t *size)
+{
+    size_t index, end, last = (total - 1) >> pool->block_shift;
+    if (offset >= total ||
+        !tree_find(&pool->tree, other, offset >> pool->block_shift, &index)) {
+        return false;
+    }
+    *start = checked_max(index << pool->block_shift, offset);
+    while (index < last && tree_differs(&pool->tree, other, index + 1)) {
+        index++;
+    }
+    end = index < last ? (index + 1) << pool->block_shift : total;
+    *size = end - *start;
+    return true;
+}
+
+/* Locks: the whole pool. */
+int pool_next_extent(MemoryPool *pool, size_t offset, size_t *start, size_t *size)
+{
+    bool found;
+    Hold hold;
+    if (pool == NULL || start == NULL || size == NULL) {
+        (void)status_set(POOL_INVALID);
+        return -1;
+    }
+    hold = stripes_hold_whole(&pool->stripes);
+    found = walk_find(pool, NULL, pool->total_size, offset, start, size);
+    stripes_let_go(&pool->stripes, hold);
+    (void)status_set(POOL_OK);
+    return found;
+}
+
+/* Locks: both pools as a whole. */
+int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t *start,
+                     size_t *size)
+{
+    PoolStatus status = pools_relation(pool, base);
+    bool found;
+    if (start == NULL || size == NULL) {
+        status = POOL_INVALID;
+    }
+    if (status_set(status) != POOL_OK) {
+        return -1;
+    }
+    pools_hold(pool, base);
+    found = walk_find(pool, &base->tree, pool->total_size, offset, start, size);
+    pools_let_go(pool, base);
+    return found;
+}

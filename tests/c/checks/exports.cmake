@@ -1,0 +1,34 @@
+# The shared library shows the functions of the header and nothing else. On Windows it
+# needs no DLL but the system's.
+file(STRINGS ${sources}/c/memory_pool.h declared REGEX "^POOL_API ")
+list(TRANSFORM declared REPLACE "^POOL_API [^(]*[ *](pool_[a-z_]+)\\(.*$" "\\1")
+list(SORT declared)
+
+# Sets `result` to the first groups of all matches of `pattern` in `text`.
+function(match_all pattern text result)
+    string(REGEX MATCHALL "${pattern}" found "${text}")
+    list(TRANSFORM found REPLACE "${pattern}" "\\1")
+    set(${result} "${found}" PARENT_SCOPE)
+endfunction()
+
+if(library MATCHES "\\.dll$")
+    execute_process(COMMAND ${objdump} -p ${library} OUTPUT_VARIABLE listing
+                    COMMAND_ERROR_IS_FATAL ANY)
+    match_all("DLL Name: ([^\r\n]+)" "${listing}" needed)
+    list(FILTER needed EXCLUDE REGEX "^(KERNEL32|ntdll|msvcrt|ucrtbase|api-ms-win-.*)\\.dll$")
+    if(needed)
+        message(FATAL_ERROR "the DLL needs more than the system has: ${needed}")
+    endif()
+    string(REGEX REPLACE "^.*Ordinal/Name Pointer. Table" "" listing "${listing}")
+    match_all("\n\t?\\[ *[0-9]+\\][^\r\n]* ([A-Za-z_][A-Za-z0-9_]*)" "${listing}" exported)
+else()
+    execute_process(COMMAND ${nm} -D --defined-only ${library} OUTPUT_VARIABLE listing
+                    COMMAND_ERROR_IS_FATAL ANY)
+    # "address kind name@@version"; the version nodes themselves are of kind A.
+    match_all(" [B-Zb-z] ([A-Za-z0-9_]+)[^\n]*\n" "${listing}" exported)
+endif()
+list(SORT exported)
+
+if(NOT declared OR NOT exported STREQUAL declared)
+    message(FATAL_ERROR "the header declares ${declared}\nthe library shows ${exported}")
+endif()

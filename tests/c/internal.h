@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - the library's insides, with an eye on its memory
+ *
+ * Includes memory_pool.c, so that its static functions can be called, with the system's
+ * allocation calls wrapped: live memory is counted, and a chosen allocation fails. To be
+ * included first. Counting is for one thread; tests with several use it for the insides
+ * only.
+ */
+#ifndef INTERNAL_H
+#define INTERNAL_H
+
+#if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
+#  define _DEFAULT_SOURCE 1
+#endif
+#include <stdlib.h>
+#if defined(_WIN32)
+#  define WIN32_LEAN_AND_MEAN
+#  include <windows.h>
+#else
+#  include <sys/mman.h>
+#endif
+
+static size_t live_allocs, live_maps; /* what the library has from the system */
+static size_t asked;                  /* allocations that it asked for, ever  */
+static size_t fault_in;               /* 1: the next one fails; 0: none does  */
+
+static int internal_fault(void)
+{
+    asked++;
+    return fault_in != 0 && --fault_in == 0;
+}
+
+static void *count_up(void *memory, const void *failed, size_t *live)
+{
+    *live += memory != failed;
+    return memory;
+}
+
+static void *count_down(void *memory, size_t *live)
+{
+    *live -= memory != NULL;
+    return memory;
+}
+
+/* Inside its own definition a macro's name is not expanded again. Mapping over pages that
+ * are there already gives no new ones. */
+#define POOL_FAULT() internal_fault()
+#define malloc(size) count_up(malloc(size), NULL, &live_allocs)
+#define free(memory) free(count_down(memory, &live_allocs))
+#if defined(_WIN32)
+#  define VirtualAlloc(at, size, type, protection)                                       \
+      count_up(VirtualAlloc(at, size, type, protection), (at), &live_maps)
+#  define VirtualFree(memory, size, type)                                                \
+      VirtualFree(count_down(memory, &live_maps), size, type)
+#else
+#  define mmap(at, size, protection, flags, file, offset)                                \
+      count_up(mmap(at, size, protection, flags, file, offset),                          \
+               (at) == NULL ? MAP_FAILED : (at), &live_maps)
+#  define munmap(memory, size) munmap(count_down(memory, &live_maps), size)
+#endif
+
+#include "memory_pool.c"
+
+#undef malloc
+#undef free
+#if defined(_WIN32)
+#  undef VirtualAlloc
+#  undef VirtualFree
+#else
+#  undef mmap
+#  undef munmap
+#endif
+
+#include "test.h"
+
+/* Nothing is left of all pools; what was kept for reuse goes first. */
+static inline void check_nothing_live(void)
+{
+    (void)store_trim();
+    CHECK_EQ_SIZE(live_allocs, 0);
+    CHECK_EQ_SIZE(live_maps, 0);
+    CHECK_EQ_SIZE(store_kept(), 0);
+}
+
+/* Items of a slab that somebody has. */
+static inline size_t slab_used(const Slab *slab)
+{
+    size_t items = slab->bytes;
+    for (const SlabPiece *piece = slab->pieces; piece != NULL; piece = piece->next)
+        items -= sizeof *piece;
+    items /= slab->item_size;
+    for (void *item = slab->free; item != NULL; item = *(void **)item)
+        items--;
+    return items;
+}
+
+#endif /* INTERNAL_H */

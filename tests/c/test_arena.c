@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* test_arena.c - the arena, its slab and the store of kept chunks, by themselves */
+#include "internal.h"
+
+enum { NODE = 48 }; /* items of the slab that comes with an arena */
+
+static Arena arena;
+
+static PoolStatus take(size_t count, Block **blocks)
+{
+    PoolStatus status;
+    lock_acquire(&arena.lock);
+    status = arena_take(&arena, count, blocks);
+    lock_release(&arena.lock);
+    CHECK((*blocks != NULL) == (status == POOL_OK && count > 0));
+    return status;
+}
+
+static void give(Block *blocks)
+{
+    lock_acquire(&arena.lock);
+    arena_give(&arena, blocks);
+    lock_release(&arena.lock);
+}
+
+/* Ends the arena with nothing left of it. */
+static void close_arena(void)
+{
+    CHECK_EQ_SIZE(arena.held, 0);
+    arena_close(&arena);
+    check_nothing_live();
+}
+
+static size_t list_length(const Block *blocks)
+{
+    size_t count = 0;
+    for (; blocks != NULL; blocks = blocks->next)
+        count++;
+    return count;
+}
+
+/* What whoever takes a block does: clears it if it is dirty, then uses it. */
+static void use_block(Block *block, size_t size, int byte)
+{
+    if (!block->dirty)
+        CHECK_BYTES(block->data, 0, size);
+    memset(block->data, byte, size);
+    block->dirty = 1;
+}
+
+TEST(blocks_do_not_overlap)
+{
+    static const size_t sizes[] = {1, 2, 16, 64, 4096, 65536, (size_t)1 << 23};
+    for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+        size_t count = sizes[i] <= 4096 ? 3000 : 7;
+        Block *blocks = NULL, *block;
+        arena_init(&arena, sizes[i], NODE, SIZE_MAX);
+        CHECK_EQ_INT((int)take(count, &blocks), POOL_OK);
+        CHECK_EQ_SIZE(list_length(blocks), count);
+        CHECK_EQ_SIZE(arena.held, count * sizes[i]);
+        CHECK_EQ_SIZE(arena.peak, count * sizes[i]);
+        CHECK_LE_SIZE(count * sizes[i], arena.mapped);
+
+        /* Aligned to their size, up to a page; each keeps what was put into it. */
+        size_t alignment = sizes[i] < 4096 ? sizes[i] : 4096, n = 0;
+        for (block = blocks; block != NULL; block = block->next) {
+            CHECK_EQ_SIZE((size_t)((uintptr_t)block->data % alignment), 0);
+            use_block(block, sizes[i], (int)(n++ % 251));
+        }
+        n = 0;
+        for (block = blocks; block != NULL; block = block->next)
+            CHECK_BYTES(block->data, n++ % 251, sizes[i]);
+        give(blocks);
+        close_arena();
+    }
+}
+
+TEST(limit_is_all_or_nothing)
+{
+    Block *some = NULL, *more = NULL;
+    arena_init(&arena, 1024, NODE, 10 * 1024 + 1023);
+    CHECK_EQ_INT((int)take(11, &more), POOL_LIMIT);
+    CHECK(more == NULL);
+    CHECK_EQ_SIZE(arena.held, 0);
+    CHECK_EQ_INT((int)take(6, &some), POOL_OK);
+    CHECK_EQ_INT((int)take(5, &more), POOL_LIMIT);
+    CHECK_EQ_INT((int)take(SIZE_MAX, &more), POOL_LIMIT);
+    CHECK_EQ_SIZE(arena.held, 6 * 1024);
+    CHECK_EQ_SIZE(arena.peak, 6 * 1024);
+    CHECK_EQ_INT((int)take(4, &more), POOL_OK);
+    give(some);
+    give(more);
+    CHECK_EQ_SIZE(arena.peak, 10 * 1024);
+    close_arena();
+}
+
+TEST(more_than_can_be_counted)
+{
+    Block *blocks = NULL;
+    arena_init(&arena, 1024, NODE, SIZE_MAX);
+    CHECK_EQ_INT((int)take(SIZE_MAX / 2, &blocks), POOL_NO_MEMORY);
+    CHECK(blocks == NULL);
+    close_arena();
+}
+
+TEST(every_failure_gives_everything_back)
+{
+    enum { COUNT = 2000, SIZE = 1024 };
+    for (size_t n = 1, failed = 1; failed; n++) {
+        Block *held = NULL, *blocks = NULL;
+        arena_init(&arena, SIZE, NODE, SIZE_MAX);
+        CHECK_EQ_INT((int)take(10, &held), POOL_OK);
+        fault_in = n;
+        PoolStatus status = take(COUNT, &blocks);
+        failed = fault_in == 0;
+        fault_in = 0;
+        CHECK_EQ_INT((int)status, failed ? POOL_NO_MEMORY : POOL_OK);
+        CHECK_EQ_SIZE(arena.held, (failed ? 10 : 10 + COUNT) * SIZE);
+        CHECK_EQ_SIZE(arena.peak, arena.held);
+        CHECK_LE_SIZE(failed ? 1 : 9, n); /* several chunks, of two allocations each */
+        give(blocks);
+        give(held);
+        close_arena();
+    }
+}
+
+/* Freed blocks come back before fresh ones, and say that they are dirty. */
+TEST(freed_blocks_come_back_dirty)
+{
+    enum { COUNT = 32, SIZE = 2048 }; /* fills the first chunk */
+    Block *blocks = NULL, *again = NULL;
+    arena_init(&arena, SIZE, NODE, SIZE_MAX);
+    CHECK_EQ_INT((int)take(COUNT, &blocks), POOL_OK);
+    size_t mapped = arena.mapped;
+    for (Block *block = blocks; block != NULL; block = block->next) {
+        CHECK_EQ_INT((int)block->dirty, 0);
+        use_block(block, SIZE, 0xdd);
+    }
+    give(blocks);
+    CHECK_EQ_INT((int)take(COUNT, &again), POOL_OK);
+    CHECK_EQ_SIZE(arena.mapped, mapped);
+    for (Block *block = again; block != NULL; block = block->next)
+        CHECK_EQ_INT((int)block->dirty, 1);
+    give(again);
+    close_arena();
+}
+
+/* A chunk goes from family to family through the store; the part of it that was never
+ * used is still known to be zeros, and the part that was is known to be dirty. */
+TEST(store_knows_what_is_dirty)
+{
+    enum { SIZE = 4096, IN_CHUNK = 65536 / SIZE };
+    for (size_t used = 1; used <= IN_CHUNK; used++) {
+        Block *blocks = NULL;
+        size_t clean = 0;
+        check_nothing_live();
+        arena_init(&arena, SIZE, NODE, SIZE_MAX);
+        CHECK_EQ_INT((int)take(used, &blocks), POOL_OK);
+        for (Block *block = blocks; block != NULL; block = block->next)
+            use_block(block, SIZE, 0xdd);
+        give(blocks);
+        CHECK_EQ_SIZE(store_kept(), 65536); /* empty, and counted already */
+        arena_close(&arena);
+        CHECK_EQ_SIZE(store_kept(), 65536);
+
+        size_t before = asked;
+        arena_init(&arena, SIZE, NODE, SIZE_MAX);
+        CHECK_EQ_INT((int)take(IN_CHUNK, &blocks), POOL_OK);
+        CHECK_EQ_SIZE(asked, before + 1); /* a description, and no pages */
+        CHECK_EQ_SIZE(store_kept(), 0);
+        for (Block *block = blocks; block != NULL; block = block->next) {
+            clean += !block->dirty;
+            use_block(block, SIZE, 0xee);
+        }
+        CHECK_EQ_SIZE(clean, IN_CHUNK - used);
+        give(blocks);
+        close_arena();
+    }
+}
+
+/* Blocks of one chunk each whose pages went back to the system: they come out clean, or
+ * dirty and said to be so where a system does not promise fresh pages. */
+static void check_reset(size_t count)
+{
+    Block *blocks = NULL;
+    size_t before = asked;
+    CHECK_EQ_INT((int)take(count, &blocks), POOL_OK);
+    CHECK_EQ_SIZE(asked, before); /* the addresses are those that there were */
+    for (Block *block = blocks; block != NULL; block = block->next) {
+#if !defined(_WIN32)
+        CHECK_EQ_INT((int)block->dirty, 0);
+#endif
+        use_block(block, 65536, 0xdd);
+    }
+    give(blocks);
+}
+
+TEST(trim_takes_empty_chunks_only)
+{
+    enum { COUNT = 40, SIZE = 65536 };
+    Block *kept = NULL, *gone = NULL;
+    arena_init(&arena, SIZE, NODE, SIZE_MAX);
+    CHECK_EQ_INT((int)take(1, &kept), POOL_OK);
+    memset(kept->data, 0x11, SIZE);
+    CHECK_EQ_INT((int)take(COUNT, &gone), POOL_OK);
+    for (Block *block = gone; block != NULL; block = block->next)
+        use_block(block, SIZE, 0xdd);
+    give(gone);
+    size_t empty = store_kept();
+    CHECK_LE_SIZE(COUNT / 2 * SIZE, empty);
+    CHECK_EQ_SIZE(arena_trim(&arena), empty);
+    CHECK_EQ_SIZE(store_kept(), 0);
+    CHECK_EQ_SIZE(arena_trim(&arena), 0);
+    CHECK_BYTES(kept->data, 0x11, SIZE);
+    check_reset(empty / SIZE);
+    give(kept);
+    close_arena();
+}
+
+TEST(store_is_bounded)
+{
+    check_nothing_live();
+    CHECK(store_reserve(0)); /* has it find out its bound */
+    size_t bound = store.bound;
+    CHECK_LE_SIZE(1, bound);
+    CHECK_LE_SIZE(bound, STORE_BOUND_MAX);
+    CHECK(!store_reserve(SIZE_MAX));
+    CHECK(!store_reserve(bound + 1));
+    CHECK(store_reserve(bound));
+    CHECK(!store_reserve(1));
+    CHECK_EQ_SIZE(store_kept(), bound);
+
+    /* With no room, the pages of an empty chunk go back at once. */
+    Block *block = NULL;
+    arena_init(&arena, 65536, NODE, SIZE_MAX);
+    CHECK_EQ_INT((int)take(1, &block), POOL_OK);
+    use_block(block, 65536, 0xdd);
+    give(block);
+    check_reset(1);
+    CHECK_EQ_SIZE(store_kept(), bound);
+    store_unreserve(bound);
+    close_arena();
+}
+
+/* Takes and gives at random; the arena's account must be ours. */
+TEST(random_takes_and_gives)
+{
+    enum { LISTS = 50, SIZE = 512 };
+    static Block *lists[LISTS];
+    TestRandom random = {test_seed};
+    size_t held = 0, peak = 0;
+    arena_init(&arena, SIZE, NODE, 2000 * SIZE);
+    for (unsigned i = 0; i < test_times(20000); i++) {
+        Block **list = &lists[test_below(&random, LISTS)];
+        if (*list != NULL) {
+            size_t count = list_length(*list);
+            int byte = (*list)->data[0];
+            for (Block *block = *list; block != NULL; block = block->next)
+                CHECK_BYTES(block->data, byte, SIZE);
+            give(*list);
+            *list = NULL;
+            held -= count * SIZE;
+        } else {
+            size_t count = test_below(&random, 120) + 1;
+            PoolStatus status = take(count, list);
+            CHECK_EQ_INT((int)status,
+                         held + count * SIZE <= arena.limit ? POOL_OK : POOL_LIMIT);
+            held += status == POOL_OK ? count * SIZE : 0;
+            int byte = (int)test_below(&random, 256);
+            for (Block *block = *list; block != NULL; block = block->next)
+                use_block(block, SIZE, byte);
+        }
+        peak = held > peak ? held : peak;
+        CHECK_EQ_SIZE(arena.held, held);
+        CHECK_EQ_SIZE(arena.peak, peak);
+    }
+    for (size_t i = 0; i < LISTS; i++)
+        give(lists[i]);
+    close_arena();
+}
+
+/* ----------------------------------------------------------------------- slab */
+
+TEST(slab_items_are_used_again)
+{
+    enum { COUNT = 5000 };
+    static unsigned char *items[COUNT];
+    Slab slab = {.item_size = NODE};
+    for (size_t i = 0; i < COUNT; i++) {
+        items[i] = slab_take(&slab);
+        CHECK(items[i] != NULL && (uintptr_t)items[i] % sizeof(void *) == 0);
+        memset(items[i], (int)(i % 251), NODE);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        CHECK_BYTES(items[i], i % 251, NODE);
+    CHECK_EQ_SIZE(slab_used(&slab), COUNT);
+    for (size_t i = 0; i < COUNT; i += 2)
+        slab_give(&slab, items[i]);
+    size_t before = asked, bytes = slab.bytes;
+    for (size_t i = 0; i < COUNT; i += 2)
+        memset(items[i] = slab_take(&slab), (int)(i % 251), NODE);
+    CHECK_EQ_SIZE(asked, before);
+    CHECK_EQ_SIZE(slab.bytes, bytes);
+    for (size_t i = 0; i < COUNT; i++)
+        CHECK_BYTES(items[i], i % 251, NODE);
+    slab_close(&slab); /* frees what was not given back, too */
+    check_nothing_live();
+}
+
+TEST(slab_without_memory)
+{
+    Slab slab = {.item_size = NODE};
+    fault_in = 1;
+    CHECK(slab_take(&slab) == NULL);
+    CHECK_EQ_SIZE(slab.bytes, 0);
+    CHECK(slab_take(&slab) != NULL);
+    slab_close(&slab);
+    check_nothing_live();
+}
+
+static const TestCase cases[] = {
+    TEST_CASE(blocks_do_not_overlap),
+    TEST_CASE(limit_is_all_or_nothing),
+    TEST_CASE(more_than_can_be_counted),
+    TEST_CASE(every_failure_gives_everything_back),
+    TEST_CASE(freed_blocks_come_back_dirty),
+    TEST_CASE(store_knows_what_is_dirty),
+    TEST_CASE(trim_takes_empty_chunks_only),
+    TEST_CASE(store_is_bounded),
+    TEST_CASE(random_takes_and_gives),
+    TEST_CASE(slab_items_are_used_again),
+    TEST_CASE(slab_without_memory),
+};
+TEST_MAIN(cases)

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* test_stripes.c - the locks of a pool, by themselves */
+#include "internal.h"
+#include "test_threads.h"
+
+enum { COUNT = 8, THREADS = 4 };
+
+static Stripe memory[1 + STRIPES_MAX];
+static Stripes stripes;
+
+static size_t held_stripes(void)
+{
+    size_t held = 0;
+    for (unsigned i = 0; i < stripes.count; i++)
+        held += lock_is_held(stripes_lock(&stripes, i));
+    return held;
+}
+
+/* Which stripes a range of blocks takes, for every start and length. */
+TEST(ranges_take_their_stripes)
+{
+    for (unsigned count = 1; count <= STRIPES_MAX; count *= 2) {
+        stripes_init(&stripes, memory, count);
+        for (size_t first = SIZE_MAX / 2; first < SIZE_MAX / 2 + count; first++) {
+            for (size_t length = 1; length <= 2 * count; length++) {
+                Hold hold = stripes_hold_range(&stripes, first, first + length - 1);
+                CHECK_EQ_INT(hold.whole, lock_is_held(&stripes.gate->lock));
+                if (length >= count && length > 1)
+                    CHECK(hold.whole);
+                if (!hold.whole) {
+                    CHECK_EQ_SIZE(held_stripes(), length);
+                    for (size_t i = 0; i < length; i++) {
+                        unsigned number = (unsigned)((first + i) % count);
+                        CHECK(lock_is_held(stripes_lock(&stripes, number)));
+                    }
+                }
+                stripes_let_go(&stripes, hold);
+                CHECK_EQ_SIZE(held_stripes(), 0);
+                CHECK(!lock_is_held(&stripes.gate->lock));
+            }
+        }
+    }
+}
+
+/* Plain counters, one a stripe. They are right in the end only if holders of a stripe
+ * exclude each other, and the holder of the whole pool excludes them all; and in between
+ * two values that are changed under one hold are never seen to differ. */
+static struct Counter {
+    unsigned a, b;
+} counters[COUNT];
+
+typedef struct Worker {
+    TestThread thread;
+    TestRandom random;
+    unsigned times, done[COUNT];
+} Worker;
+
+static void count_under_hold(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times; i++) {
+        size_t first = test_below(&w->random, COUNT);
+        size_t length = test_below(&w->random, COUNT) + 1;
+        int whole = test_below(&w->random, 4) == 0;
+        Hold hold = whole ? stripes_hold_whole(&stripes)
+                          : stripes_hold_range(&stripes, first, first + length - 1);
+        for (size_t k = first; k < first + length; k++) {
+            struct Counter *counter = &counters[k % COUNT];
+            CHECK_EQ_INT((int)counter->a, (int)counter->b);
+            counter->a++;
+            w->done[k % COUNT]++;
+            counter->b++;
+        }
+        stripes_let_go(&stripes, hold);
+    }
+}
+
+TEST(holds_exclude_each_other)
+{
+    static Worker workers[THREADS];
+    memset(counters, 0, sizeof counters);
+    stripes_init(&stripes, memory, COUNT);
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i].random.state = test_seed * 1000 + i;
+        workers[i].times = test_times(100000);
+        test_thread_start(&workers[i].thread, count_under_hold, &workers[i]);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        test_thread_join(&workers[i].thread);
+    for (unsigned k = 0; k < COUNT; k++) {
+        unsigned sum = 0;
+        for (unsigned i = 0; i < THREADS; i++)
+            sum += workers[i].done[k];
+        CHECK_LE_SIZE(1, sum);
+        CHECK_EQ_SIZE(counters[k].a, sum);
+        CHECK_EQ_SIZE(counters[k].b, sum);
+    }
+}
+
+/* ------------------------------------------------------------------- watching */
+
+#if defined(TEST_TSAN)
+static const char *const no_watch = "built for ThreadSanitizer, readers hold stripes";
+TEST(a_watch_notices_each_hold)
+{
+    test_skip(no_watch);
+}
+TEST(watchers_see_whole_changes)
+{
+    test_skip(no_watch);
+}
+#else
+/* A watch of the blocks [first, first + length), with a hold of [other, ...) in it. */
+static void check_watch(size_t first, size_t length, size_t other, size_t others)
+{
+    Watch watch;
+    Hold hold;
+    int touches = others > COUNT - 1;
+    for (size_t i = 0; i < length; i++) {
+        for (size_t k = 0; k < others; k++)
+            touches |= (first + i) % COUNT == (other + k) % COUNT;
+    }
+    hold = stripes_hold_range(&stripes, other, other + others - 1);
+    int open = watch_begin(&watch, &stripes, first, first + length - 1);
+    CHECK_EQ_INT(open, !touches);
+    stripes_let_go(&stripes, hold);
+    CHECK_EQ_INT(open && watch_end(&watch), !touches);
+
+    CHECK(watch_begin(&watch, &stripes, first, first + length - 1));
+    CHECK(watch_end(&watch));
+    hold = stripes_hold_range(&stripes, other, other + others - 1);
+    CHECK_EQ_INT(watch_shape(&watch), !hold.whole);
+    CHECK_EQ_INT(watch_end(&watch), !touches);
+    stripes_let_go(&stripes, hold);
+    CHECK_EQ_INT(watch_shape(&watch), !hold.whole);
+    CHECK_EQ_INT(watch_end(&watch), !touches);
+}
+
+TEST(a_watch_notices_each_hold)
+{
+    stripes_init(&stripes, memory, COUNT);
+    for (size_t first = 0; first < COUNT; first++) {
+        for (size_t length = 1; length <= COUNT + 1; length++) {
+            for (size_t other = 0; other < COUNT; other++) {
+                for (size_t others = 1; others <= COUNT; others++)
+                    check_watch(first, length, other, others);
+            }
+        }
+    }
+}
+
+/* Writers change a pair of cells, one by one, under a hold of both their stripes or of
+ * the whole pool; a watcher whose watch ends well has seen both at one value. */
+static AtomicSize cells[2];
+
+static void change_cells(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times; i++) {
+        Hold hold = i % 5 == 0 ? stripes_hold_whole(&stripes)
+                               : stripes_hold_range(&stripes, 3, 4);
+        size_store_relaxed(&cells[0], size_load_relaxed(&cells[0]) + 1);
+        size_store_relaxed(&cells[1], size_load_relaxed(&cells[1]) + 1);
+        stripes_let_go(&stripes, hold);
+    }
+}
+
+static void watch_cells(void *argument)
+{
+    Worker *w = argument;
+    size_t last = 0;
+    for (unsigned i = 0; i < w->times; i++) {
+        Watch watch;
+        if (!watch_begin(&watch, &stripes, 3, 4))
+            continue;
+        size_t a = size_load_relaxed(&cells[0]), b = size_load_relaxed(&cells[1]);
+        if (watch_end(&watch)) {
+            CHECK_EQ_SIZE(a, b);
+            CHECK_LE_SIZE(last, a);
+            last = a;
+            w->done[0]++;
+        }
+    }
+}
+
+TEST(watchers_see_whole_changes)
+{
+    static Worker workers[THREADS];
+    stripes_init(&stripes, memory, COUNT);
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i].times = test_times(200000);
+        test_thread_start(&workers[i].thread, i % 2 ? watch_cells : change_cells,
+                          &workers[i]);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        test_thread_join(&workers[i].thread);
+    CHECK_EQ_SIZE(size_load_relaxed(&cells[0]), 2 * (size_t)test_times(200000));
+}
+#endif
+
+/* Two pools held as wholes by threads that name them in either order: a wrong order
+ * would hang, and the test's time limit would end it. */
+static MemoryPool *pair[2];
+static unsigned held_pairs;
+
+static void hold_both(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times; i++) {
+        size_t turn = test_below(&w->random, 2);
+        pools_hold(pair[turn], pair[1 - turn]);
+        held_pairs++; /* not atomic: only under both holds */
+        pools_let_go(pair[turn], pair[1 - turn]);
+        w->done[0]++;
+    }
+}
+
+TEST(two_pools_in_either_order)
+{
+    static Worker workers[THREADS];
+    unsigned sum = 0;
+    pair[0] = pool_create(4096, 64);
+    pair[1] = pool_clone(pair[0]);
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i].random.state = test_seed * 1000 + i;
+        workers[i].times = test_times(20000);
+        test_thread_start(&workers[i].thread, hold_both, &workers[i]);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        test_thread_join(&workers[i].thread);
+        sum += workers[i].done[0];
+    }
+    CHECK_EQ_SIZE(held_pairs, sum);
+    pools_hold(pair[0], pair[0]); /* one pool twice is held once */
+    pools_let_go(pair[0], pair[0]);
+    pool_destroy(pair[0]);
+    pool_destroy(pair[1]);
+    check_nothing_live();
+}
+
+static const TestCase cases[] = {
+    TEST_CASE(ranges_take_their_stripes), TEST_CASE(holds_exclude_each_other),
+    TEST_CASE(a_watch_notices_each_hold), TEST_CASE(watchers_see_whole_changes),
+    TEST_CASE(two_pools_in_either_order),
+};
+TEST_MAIN(cases)

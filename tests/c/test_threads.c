@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_threads.c - calls from many threads on one family of pools
+ *
+ * The pattern of most tests: every write to a SPAN of several blocks is of one single
+ * byte value, so whoever sees two values in it has seen half a call.
+ */
+#if !defined(_WIN32)
+#  define _POSIX_C_SOURCE 200809L
+#endif
+#include "test_threads.h"
+
+#if !defined(_WIN32)
+#  include <sys/wait.h>
+#  include <unistd.h>
+#endif
+
+enum {
+    BLOCK = 256,
+    FIRST = 3 * BLOCK,         /* the first block of the span; not that of stripe 0 */
+    START = FIRST + BLOCK / 2, /* neither end of it is at the end of a block */
+    SPAN = 4 * BLOCK + 31,
+    TOTAL = 64 * BLOCK,
+    THREADS = 4
+};
+
+typedef struct Worker {
+    MemoryPool *pool, *other;
+    unsigned times, id;
+    TestRandom random;
+    unsigned counts[TOTAL];
+    unsigned char mine[TOTAL];
+    TestThread thread;
+} Worker;
+
+static Worker workers[THREADS];
+static unsigned runs_so_far; /* so that each run takes other random numbers */
+
+static MemoryPool *make_with(size_t block_size, size_t memory_limit)
+{
+    PoolOptions options = {.struct_size = sizeof options,
+                           .total_size = TOTAL,
+                           .max_block_size = block_size,
+                           .memory_limit = memory_limit};
+    MemoryPool *pool = pool_create_with(&options);
+    CHECK(pool != NULL);
+    return pool;
+}
+
+static MemoryPool *make(size_t memory_limit)
+{
+    return make_with(BLOCK, memory_limit);
+}
+
+/* Starts one function in each worker; the list has THREADS of them. */
+static void start_workers(void (*const *runs)(void *), MemoryPool *pool,
+                          MemoryPool *other, unsigned times)
+{
+    for (unsigned i = 0; i < THREADS; i++) {
+        Worker *w = &workers[i];
+        memset(w, 0, sizeof *w);
+        w->pool = pool;
+        w->other = other;
+        w->times = test_times(times);
+        w->id = i;
+        w->random.state = test_seed * 1000003 + ++runs_so_far;
+        test_thread_start(&w->thread, runs[i], w);
+    }
+}
+
+static void join_workers(void)
+{
+    for (unsigned i = 0; i < THREADS; i++)
+        test_thread_join(&workers[i].thread);
+}
+
+static void run_workers(void (*const *runs)(void *), MemoryPool *pool, MemoryPool *other,
+                        unsigned times)
+{
+    start_workers(runs, pool, other, times);
+    join_workers();
+}
+
+static void check_uniform(const unsigned char *bytes)
+{
+    CHECK_BYTES(bytes, bytes[0], SPAN);
+}
+
+static void check_span(MemoryPool *pool)
+{
+    unsigned char bytes[SPAN];
+    CHECK_EQ_SIZE(pool_read(pool, bytes, START, SPAN), SPAN);
+    check_uniform(bytes);
+}
+
+/* Some uniform change of the span, by each call that can make one. */
+static void change_span(MemoryPool *pool, TestRandom *random)
+{
+    unsigned char bytes[SPAN];
+    int byte = (int)test_below(random, 255) + 1;
+    switch (test_below(random, 5)) {
+    case 0: CHECK_RETURNS(pool_discard(pool, START, SPAN), POOL_OK); break;
+    case 1:
+        CHECK_EQ_SIZE(pool_take(pool, bytes, START, SPAN), SPAN);
+        check_uniform(bytes);
+        break;
+    case 2: CHECK_RETURNS(pool_fill(pool, START, byte, SPAN), POOL_OK); break;
+    default:
+        memset(bytes, byte, SPAN);
+        CHECK_EQ_SIZE(pool_write(pool, START, bytes, SPAN), SPAN);
+        break;
+    }
+}
+
+/* -------------------------------------------------------------------- workers */
+
+static void change_often(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times; i++)
+        change_span(w->pool, &w->random);
+}
+
+static void read_often(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times; i++)
+        check_span(w->pool);
+}
+
+/* Each clone is whole, stays as it is, and can be written to. */
+static void clone_often(void *argument)
+{
+    Worker *w = argument;
+    unsigned char first[SPAN], again[SPAN];
+    for (unsigned i = 0; i < w->times / 4 + 1; i++) {
+        MemoryPool *clone = pool_clone(w->pool);
+        CHECK(clone != NULL);
+        CHECK_EQ_SIZE(pool_read(clone, first, START, SPAN), SPAN);
+        check_uniform(first);
+        CHECK_EQ_SIZE(pool_read(clone, again, START, SPAN), SPAN);
+        CHECK_MEM(again, first, SPAN);
+        change_span(clone, &w->random);
+        check_span(clone);
+        check_span(w->pool);
+        pool_destroy(clone);
+    }
+}
+
+/* Back and forth between the workers' pool and its relative. */
+static void restore_often(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times / 4 + 1; i++) {
+        int forth = test_below(&w->random, 3) != 0;
+        MemoryPool *to = forth ? w->pool : w->other, *from = forth ? w->other : w->pool;
+        CHECK_RETURNS(pool_restore(to, from), POOL_OK);
+        check_span(to);
+        check_span(from);
+    }
+}
+
+/* Everything that only looks, in the middle of all changes. */
+static void look_often(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times / 4 + 1; i++) {
+        PoolStats stats = {.struct_size = sizeof stats};
+        size_t start = 0, size = 0;
+        pool_stats(w->pool, &stats);
+        CHECK_STATUS(POOL_OK);
+        CHECK_LE_SIZE(stats.shared_blocks, stats.held_blocks);
+        CHECK(stats.held_blocks == 0 || stats.held_blocks == 5); /* the span's blocks */
+        if (pool_next_extent(w->pool, 0, &start, &size) == 1) {
+            CHECK_EQ_SIZE(start, FIRST);
+            CHECK_EQ_SIZE(size, 5 * BLOCK);
+        }
+        CHECK_LE_SIZE(0, (size_t)pool_next_change(w->pool, w->other, 0, &start, &size));
+        CHECK_STATUS(POOL_OK);
+        if (i % 16 == 0)
+            (void)pool_trim();
+    }
+}
+
+/* ---------------------------------------------------------------------- tests */
+
+/* The span in 5 blocks, in 67 (more than there are locks) and in one. */
+TEST(nobody_sees_half_a_call)
+{
+    static const size_t block_sizes[] = {BLOCK, 16, TOTAL};
+    void (*const runs[THREADS])(void *) = {change_often, change_often, read_often,
+                                           read_often};
+    for (size_t i = 0; i < TEST_COUNT(block_sizes); i++) {
+        MemoryPool *pool = make_with(block_sizes[i], 0);
+        run_workers(runs, pool, NULL, 20000);
+        check_span(pool);
+        pool_destroy(pool);
+    }
+}
+
+TEST(clones_are_whole)
+{
+    void (*const runs[THREADS])(void *) = {change_often, clone_often, clone_often,
+                                           read_often};
+    MemoryPool *pool = make(0);
+    CHECK_RETURNS(pool_fill(pool, START, 1, SPAN), POOL_OK);
+    run_workers(runs, pool, NULL, 10000);
+    PoolStats stats = {.struct_size = sizeof stats};
+    pool_stats(pool, &stats);
+    CHECK_EQ_SIZE(stats.family_pools, 1);
+    CHECK_EQ_SIZE(stats.family_bytes, stats.held_bytes);
+    CHECK_EQ_SIZE(stats.shared_blocks, 0);
+    pool_destroy(pool);
+}
+
+TEST(restore_is_one_step)
+{
+    void (*const runs[THREADS])(void *) = {change_often, restore_often, restore_often,
+                                           read_often};
+    MemoryPool *pool = make(0), *other = pool_clone(pool);
+    CHECK_RETURNS(pool_fill(other, START, 1, SPAN), POOL_OK);
+    run_workers(runs, pool, other, 10000);
+    pool_destroy(pool);
+    check_span(other);
+    pool_destroy(other);
+}
+
+TEST(looking_disturbs_nobody)
+{
+    void (*const runs[THREADS])(void *) = {change_often, clone_often, restore_often,
+                                           look_often};
+    MemoryPool *pool = make(0), *other = pool_clone(pool);
+    run_workers(runs, pool, other, 10000);
+    pool_destroy(other);
+    pool_destroy(pool);
+}
+
+/* Each worker owns bytes in every block, between those of the others: a copy on write
+ * that loses a neighbour's write loses bytes here. */
+static void write_own_bytes(void *argument)
+{
+    enum { PIECE = 24, PIECES = TOTAL / (PIECE * THREADS) };
+    Worker *w = argument;
+    unsigned char back[PIECE];
+    for (unsigned i = 0; i < w->times; i++) {
+        size_t piece = test_below(&w->random, PIECES) * THREADS + w->id;
+        size_t at = piece * PIECE, size = test_below(&w->random, PIECE) + 1;
+        CHECK_EQ_SIZE(pool_read(w->pool, back, at, PIECE), PIECE);
+        CHECK_MEM(back, w->mine + at, PIECE);
+        if (test_below(&w->random, 4) == 0) {
+            memset(w->mine + at, 0, size);
+            CHECK_RETURNS(pool_discard(w->pool, at, size), POOL_OK);
+        } else {
+            test_random_bytes(&w->random, w->mine + at, size);
+            CHECK_EQ_SIZE(pool_write(w->pool, at, w->mine + at, size), size);
+        }
+        if (i % 50 == 0) { /* makes everybody copy again */
+            MemoryPool *clone = pool_clone(w->pool);
+            CHECK(clone != NULL);
+            pool_destroy(clone);
+        }
+    }
+}
+
+TEST(no_write_is_lost)
+{
+    void (*const runs[THREADS])(void *) = {write_own_bytes, write_own_bytes,
+                                           write_own_bytes, write_own_bytes};
+    static unsigned char all[TOTAL], back[TOTAL];
+    MemoryPool *pool = make(0);
+    run_workers(runs, pool, NULL, 30000);
+    memset(all, 0, TOTAL);
+    for (size_t i = 0; i < THREADS; i++) {
+        for (size_t at = 0; at < TOTAL; at++)
+            all[at] |= workers[i].mine[at]; /* at most one of them is not 0 */
+    }
+    CHECK_EQ_SIZE(pool_read(pool, back, 0, TOTAL), TOTAL);
+    CHECK_MEM(back, all, TOTAL);
+    pool_destroy(pool);
+}
+
+static unsigned char byte_at(size_t offset)
+{
+    return (unsigned char)(offset % 251 + 1);
+}
+
+static void take_often(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times; i++) {
+        unsigned char bytes[3 * BLOCK];
+        size_t at = test_below(&w->random, TOTAL);
+        size_t got =
+            pool_take(w->pool, bytes, at, test_below(&w->random, sizeof bytes) + 1);
+        CHECK_STATUS(POOL_OK);
+        for (size_t k = 0; k < got; k++) {
+            if (bytes[k] == 0)
+                continue;
+            CHECK_EQ_INT(bytes[k], byte_at(at + k));
+            w->counts[at + k]++;
+        }
+    }
+}
+
+TEST(take_gives_every_byte_once)
+{
+    void (*const runs[THREADS])(void *) = {take_often, take_often, take_often,
+                                           take_often};
+    static unsigned char data[TOTAL], rest[TOTAL];
+    for (size_t at = 0; at < TOTAL; at++)
+        data[at] = byte_at(at);
+    for (unsigned round = 0; round < test_times(40); round++) {
+        MemoryPool *pool = make(0);
+        CHECK_EQ_SIZE(pool_write(pool, 0, data, TOTAL), TOTAL);
+        MemoryPool *clone = pool_clone(pool);
+        run_workers(runs, pool, NULL, 100);
+        CHECK_EQ_SIZE(pool_take(pool, rest, 0, TOTAL), TOTAL);
+        for (size_t at = 0; at < TOTAL; at++) {
+            size_t times = rest[at] != 0;
+            for (size_t i = 0; i < THREADS; i++)
+                times += workers[i].counts[at];
+            CHECK_EQ_SIZE(times, 1);
+        }
+        CHECK_EQ_SIZE(pool_read(clone, rest, 0, TOTAL), TOTAL);
+        CHECK_MEM(rest, data, TOTAL);
+        pool_destroy(clone);
+        pool_destroy(pool);
+    }
+}
+
+/* Writes and discards in a relative of its own; the family has room for half of them. */
+static void meet_the_limit(void *argument)
+{
+    Worker *w = argument;
+    MemoryPool *own = pool_clone(w->pool);
+    CHECK(own != NULL);
+    for (unsigned i = 0; i < w->times; i++) {
+        size_t at = test_below(&w->random, TOTAL - BLOCK), size = 2 * BLOCK;
+        if (pool_write(own, at, w->mine, size) == 0)
+            CHECK_STATUS(POOL_LIMIT);
+        if (i % 3 == 0 && pool_take(own, w->mine, at, BLOCK) == 0)
+            CHECK_STATUS(POOL_LIMIT);
+        if (i % 50 == 0)
+            CHECK_RETURNS(pool_discard(own, 0, TOTAL), POOL_OK);
+    }
+    pool_destroy(own);
+}
+
+TEST(limit_holds_for_all_threads)
+{
+    void (*const runs[THREADS])(void *) = {meet_the_limit, meet_the_limit, meet_the_limit,
+                                           meet_the_limit};
+    PoolStats stats = {.struct_size = sizeof stats};
+    MemoryPool *pool = make(48 * BLOCK);
+    CHECK_RETURNS(pool_fill(pool, 0, 1, 8 * BLOCK), POOL_OK);
+    run_workers(runs, pool, NULL, 5000);
+    pool_stats(pool, &stats);
+    CHECK_EQ_SIZE(stats.family_bytes, 8 * BLOCK);
+    CHECK_LE_SIZE(stats.family_peak_bytes, 48 * BLOCK);
+    CHECK_LE_SIZE(9 * BLOCK, stats.family_peak_bytes);
+    CHECK_EQ_SIZE(stats.family_pools, 1);
+    pool_destroy(pool);
+}
+
+/* Gives back the reference it was given, and makes and ends pools of its own. */
+static void destroy_given(void *argument)
+{
+    Worker *w = argument;
+    unsigned char byte = 0;
+    MemoryPool *own = make(0), *clone = pool_clone(w->pool);
+    CHECK_EQ_SIZE(pool_read(w->pool, &byte, START, 1), 1);
+    CHECK_EQ_INT(byte, 77);
+    CHECK_RETURNS(pool_fill(own, 0, 5, TOTAL), POOL_OK);
+    pool_destroy(w->pool);
+    CHECK_RETURNS(pool_fill(clone, START + w->id, 88, 1), POOL_OK);
+    pool_destroy(own);
+    CHECK_EQ_SIZE(pool_read(clone, &byte, START + w->id, 1), 1);
+    CHECK_EQ_INT(byte, 88);
+    pool_destroy(clone);
+    CHECK(pool_create(0, 0) == NULL);
+    CHECK_STATUS(POOL_INVALID); /* of this thread, whatever the others do */
+}
+
+TEST(the_last_owner_may_be_any_thread)
+{
+    void (*const runs[THREADS])(void *) = {destroy_given, destroy_given, destroy_given,
+                                           destroy_given};
+    for (unsigned round = 0; round < test_times(200); round++) {
+        MemoryPool *pool = make(0);
+        CHECK_RETURNS(pool_fill(pool, START, 77, SPAN), POOL_OK);
+        for (int i = 1; i < THREADS; i++)
+            CHECK(pool_retain(pool) == pool);
+        run_workers(runs, pool, NULL, 1);
+        CHECK_STATUS(POOL_OK);
+    }
+}
+
+static void note_status(void *argument)
+{
+    Worker *w = argument;
+    CHECK_STATUS(POOL_OK); /* a thread that made no call has nothing to report */
+    CHECK_EQ_SIZE(pool_read(w->pool, w->mine, TOTAL, 1), 0);
+    CHECK_STATUS(POOL_RANGE);
+}
+
+TEST(status_is_of_the_thread)
+{
+    void (*const runs[THREADS])(void *) = {note_status, note_status, note_status,
+                                           note_status};
+    MemoryPool *pool = make(0);
+    CHECK_RETURNS(pool_restore(pool, NULL), POOL_INVALID);
+    run_workers(runs, pool, NULL, 1);
+    CHECK_STATUS(POOL_INVALID);
+    pool_destroy(pool);
+}
+
+/* ----------------------------------------------------------------------- fork */
+
+#if defined(_WIN32)
+TEST(a_child_can_use_every_pool)
+{
+    test_skip("there is no fork on Windows");
+}
+#elif defined(TEST_TSAN)
+TEST(a_child_can_use_every_pool)
+{
+    test_skip("ThreadSanitizer does not follow a fork of several threads");
+}
+#else
+/* What the child does; a lock that stayed locked would leave it hanging, so the alarm
+ * ends it then. A failed check ends it with 1. */
+static void child_main(MemoryPool *pool, MemoryPool *other)
+{
+    alarm(120);
+    check_span(pool);
+    check_span(other);
+    MemoryPool *clone = pool_clone(pool), *own = make(0);
+    CHECK(clone != NULL);
+    TestRandom random = {test_seed};
+    for (int i = 0; i < 20; i++) {
+        change_span(pool, &random);
+        change_span(other, &random);
+        change_span(clone, &random);
+        change_span(own, &random);
+    }
+    CHECK_RETURNS(pool_restore(pool, other), POOL_OK);
+    (void)pool_trim();
+    check_span(pool);
+    pool_destroy(pool);
+    check_span(other);
+    pool_destroy(other);
+    pool_destroy(own);
+    check_span(clone);
+    pool_destroy(clone);
+    _exit(0);
+}
+
+TEST(a_child_can_use_every_pool)
+{
+    static void (*const runs[THREADS])(void *) = {change_often, clone_often,
+                                                  restore_often, look_often};
+    MemoryPool *pool = make(0), *other = pool_clone(pool);
+    for (unsigned round = 0; round < test_times(50); round++) {
+        start_workers(runs, pool, other, 1000);
+        int status = -1;
+        fflush(NULL); /* or the child would print it again */
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0)
+            child_main(pool, other);
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK_EQ_INT(status, 0);
+        join_workers();
+    }
+    pool_destroy(pool);
+    pool_destroy(other);
+}
+#endif
+
+static const TestCase cases[] = {
+    TEST_CASE(nobody_sees_half_a_call),
+    TEST_CASE(clones_are_whole),
+    TEST_CASE(restore_is_one_step),
+    TEST_CASE(looking_disturbs_nobody),
+    TEST_CASE(no_write_is_lost),
+    TEST_CASE(take_gives_every_byte_once),
+    TEST_CASE(limit_holds_for_all_threads),
+    TEST_CASE(the_last_owner_may_be_any_thread),
+    TEST_CASE(status_is_of_the_thread),
+    TEST_CASE(a_child_can_use_every_pool),
+};
+TEST_MAIN(cases)

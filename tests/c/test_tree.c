@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_tree.c - the persistent tree by itself, against lists of blocks
+ *
+ * Several trees with common parts, at small and at the largest heights. Beside each one
+ * stands a flat list of what it should hold around one place.
+ */
+#include "internal.h"
+
+enum { TREES = 4, SPAN = 300 };
+
+typedef struct Listed {
+    Tree tree;
+    Block *blocks[SPAN];
+} Listed;
+
+static Arena arena;
+static Listed trees[TREES];
+static size_t base; /* the index of blocks[0] */
+
+static void open_trees(size_t blocks, size_t first)
+{
+    memset(trees, 0, sizeof trees);
+    arena_init(&arena, 16, sizeof(Node), SIZE_MAX);
+    for (size_t i = 0; i < TREES; i++)
+        trees[i].tree.height = tree_height(blocks);
+    base = first;
+}
+
+static void close_trees(void)
+{
+    Stock stock = {NULL, NULL};
+    for (size_t i = 0; i < TREES; i++)
+        tree_replace(&trees[i].tree, NULL, &stock);
+    stock_empty(&stock, &arena);
+    CHECK_EQ_SIZE(slab_used(&arena.nodes), 0);
+    CHECK_EQ_SIZE(arena.held, 0);
+    arena_close(&arena);
+    check_nothing_live();
+}
+
+/* Makes the blocks first to last of a tree exist and be private, as a write does, with
+ * exactly the stock that was measured. */
+static void put(Listed *t, size_t first, size_t last)
+{
+    Stock stock = {NULL, NULL};
+    Need need = tree_measure(&t->tree, base + first, base + last);
+    CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
+    for (size_t i = first; i <= last; i++) {
+        Node *leaf = tree_own_leaf(&t->tree, base + i, &stock);
+        CHECK(leaf == tree_private_leaf(&t->tree, base + i));
+        Block *old = leaf_block(leaf, base + i);
+        if (old == NULL || block_is_shared(old)) {
+            CHECK(stock.blocks != NULL);
+            t->blocks[i] = stock_block(&stock);
+            ptr_store_release(node_slot(leaf, 0, base + i), t->blocks[i]);
+            if (old == NULL)
+                tree_count(&t->tree, base + i, 1);
+            else
+                block_drop(old, &stock);
+        }
+    }
+    CHECK(stock.blocks == NULL); /* no block more than needed was asked for */
+    CHECK(stock.nodes == NULL);
+    stock_empty(&stock, &arena);
+}
+
+static void clear(Listed *t, size_t first, size_t last)
+{
+    Stock stock = {NULL, NULL};
+    Need need = {0, tree_measure_clear(&t->tree, base + first, base + last)};
+    CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
+    tree_clear(&t->tree, base + first, base + last, &stock);
+    stock_empty(&stock, &arena);
+    for (size_t i = first; i <= last; i++)
+        t->blocks[i] = NULL;
+}
+
+static void restore(Listed *t, const Listed *from)
+{
+    Stock stock = {NULL, NULL};
+    if (t == from)
+        return;
+    tree_replace(&t->tree, tree_retain_root(&from->tree), &stock);
+    stock_empty(&stock, &arena);
+    memcpy(t->blocks, from->blocks, sizeof t->blocks);
+}
+
+/* ------------------------------------------------------------------- checking */
+
+static void check_find(const Listed *a, const Listed *b, size_t from)
+{
+    size_t found = 0, expected = from;
+    while (expected < SPAN && a->blocks[expected] == (b ? b->blocks[expected] : NULL))
+        expected++;
+    bool any = tree_find(&a->tree, b ? &b->tree : NULL, base + from, &found);
+    CHECK_EQ_INT(any, expected < SPAN);
+    if (any)
+        CHECK_EQ_SIZE(found, base + expected);
+}
+
+/* Counts below a node, the slow way, checking each node's own count; no node may be
+ * without a block. */
+static size_t count_blocks(Node *node, unsigned level)
+{
+    size_t blocks = 0;
+    for (unsigned i = 0; node != NULL && i < TREE_SLOTS; i++) {
+        void *child = ptr_load_acquire(&node->slot[i]);
+        blocks += level > 0 ? count_blocks(child, level - 1) : child != NULL;
+    }
+    if (node != NULL) {
+        CHECK_EQ_SIZE(size_load_relaxed(&node->blocks), blocks);
+        CHECK_LE_SIZE(1, blocks);
+    }
+    return blocks;
+}
+
+static int is_shared(const Listed *t, size_t i)
+{
+    int holders = 0;
+    for (size_t k = 0; k < TREES; k++)
+        holders += trees[k].blocks[i] == t->blocks[i];
+    return holders > 1;
+}
+
+static void check_tree(const Listed *t)
+{
+    size_t held = 0, shared = 0;
+    unsigned top = t->tree.height - 1;
+    for (size_t i = 0; i < SPAN; i++) {
+        CHECK(tree_block(&t->tree, base + i) == t->blocks[i]);
+        held += t->blocks[i] != NULL;
+        shared += t->blocks[i] != NULL && is_shared(t, i);
+        for (size_t k = 0; k < TREES; k++)
+            CHECK_EQ_INT(tree_differs(&t->tree, &trees[k].tree, base + i),
+                         t->blocks[i] != trees[k].blocks[i]);
+    }
+    CHECK_EQ_SIZE(tree_blocks(&t->tree), held);
+    CHECK_EQ_SIZE(count_blocks(tree_root(&t->tree), top), held);
+    CHECK_EQ_SIZE(node_private_blocks(tree_root(&t->tree), top), held - shared);
+}
+
+/* ---------------------------------------------------------------------- tests */
+
+TEST(heights)
+{
+    CHECK_EQ_INT((int)tree_height(1), 1);
+    CHECK_EQ_INT((int)tree_height(TREE_SLOTS), 1);
+    CHECK_EQ_INT((int)tree_height(TREE_SLOTS + 1), 2);
+    CHECK_EQ_INT((int)tree_height(TREE_SLOTS * TREE_SLOTS), 2);
+    CHECK_EQ_INT((int)tree_height(TREE_SLOTS * TREE_SLOTS + 1), 3);
+    CHECK_EQ_INT((int)tree_height(SIZE_MAX), (SIZE_BITS + TREE_BITS - 1) / TREE_BITS);
+}
+
+TEST(checked_arithmetic)
+{
+    CHECK_EQ_SIZE(checked_clip(10, 3, 4), 4);
+    CHECK_EQ_SIZE(checked_clip(10, 3, SIZE_MAX), 7);
+    CHECK_EQ_SIZE(checked_clip(10, 10, 1), 0);
+    CHECK_EQ_SIZE(checked_clip(SIZE_MAX, SIZE_MAX - 1, SIZE_MAX), 1);
+    CHECK(checked_fits(10, 10, 0));
+    CHECK(!checked_fits(10, 11, 0));
+    CHECK(!checked_fits(10, 5, SIZE_MAX));
+    CHECK(!checked_fits(SIZE_MAX, SIZE_MAX, 1));
+    CHECK_EQ_SIZE(checked_shift_right(SIZE_MAX, SIZE_BITS), 0);
+    CHECK_EQ_SIZE(checked_shift_right(SIZE_MAX, SIZE_BITS - 1), 1);
+    for (unsigned bits = 0; bits < SIZE_BITS; bits++) {
+        size_t power = (size_t)1 << bits;
+        CHECK_EQ_INT((int)checked_log2_floor(power), (int)bits);
+        CHECK_EQ_INT((int)checked_log2_ceil(power), (int)bits);
+        if (power > 1)
+            CHECK_EQ_INT((int)checked_log2_floor(power - 1), (int)bits - 1);
+        if (power > 2)
+            CHECK_EQ_INT((int)checked_log2_ceil(power - 1), (int)bits);
+    }
+}
+
+TEST(nodes_come_and_go_with_blocks)
+{
+    open_trees(SIZE_MAX, SIZE_MAX - SPAN);
+    Listed *t = &trees[0];
+    put(t, 0, 0);
+    CHECK_EQ_SIZE(slab_used(&arena.nodes), t->tree.height);
+    put(t, SPAN - 1, SPAN - 1);
+    check_tree(t);
+    clear(t, 0, 0);
+    CHECK_EQ_SIZE(slab_used(&arena.nodes), t->tree.height);
+    clear(t, 0, SPAN - 1);
+    CHECK_EQ_SIZE(slab_used(&arena.nodes), 0);
+    CHECK(tree_root(&t->tree) == NULL);
+    close_trees();
+}
+
+/* The first write after a clone copies one path, and no more. */
+TEST(a_path_is_copied_once)
+{
+    open_trees((size_t)TREE_SLOTS * TREE_SLOTS * TREE_SLOTS, 0);
+    put(&trees[0], 0, SPAN - 1);
+    size_t before = slab_used(&arena.nodes);
+    restore(&trees[1], &trees[0]);
+    CHECK_EQ_SIZE(slab_used(&arena.nodes), before);
+    put(&trees[1], 5, 6);
+    CHECK_EQ_SIZE(slab_used(&arena.nodes), before + 3);
+    put(&trees[1], 5, 6);
+    put(&trees[0], 5, 6);
+    CHECK_EQ_SIZE(slab_used(&arena.nodes), before + 3);
+    for (size_t i = 0; i < TREES; i++)
+        check_tree(&trees[i]);
+    close_trees();
+}
+
+/* What two trees share is skipped without a look: to prove it, the common part is made
+ * such that a look would be noticed. */
+TEST(what_is_shared_is_not_visited)
+{
+    open_trees((size_t)TREE_SLOTS * TREE_SLOTS, 0);
+    put(&trees[0], 0, SPAN - 1);
+    restore(&trees[1], &trees[0]);
+    put(&trees[1], 200, 200);
+    Node *common = node_child(tree_root(&trees[0].tree), 1, 0);
+    CHECK(common == node_child(tree_root(&trees[1].tree), 1, 0));
+    void *kept = ptr_load_acquire(&common->slot[3]);
+    ptr_store_release(&common->slot[3], NULL);
+    check_find(&trees[0], &trees[1], 0);
+    ptr_store_release(&common->slot[3], kept);
+    close_trees();
+}
+
+static void run_random(size_t blocks, size_t first, uint64_t seed)
+{
+    TestRandom random = {seed};
+    open_trees(blocks, first);
+    for (unsigned i = 0; i < 400; i++) {
+        Listed *t = &trees[test_below(&random, TREES)];
+        Listed *other = &trees[test_below(&random, TREES)];
+        size_t from = test_below(&random, SPAN), to = from + test_below(&random, 50);
+        if (test_below(&random, 6) == 0)
+            to = test_below(&random, 2) == 0 ? SPAN - 1 : from;
+        to = to < SPAN ? to : SPAN - 1;
+        switch (test_below(&random, 5)) {
+        case 0:
+        case 1: put(t, from, to); break;
+        case 2:
+        case 3: clear(t, from, to); break;
+        default: restore(t, other); break;
+        }
+        check_tree(t);
+        check_tree(other);
+        check_find(t, NULL, from);
+        check_find(t, other, from);
+        check_find(other, t, 0);
+    }
+    close_trees();
+}
+
+TEST(random_edits)
+{
+    for (unsigned i = 0; i < test_times(20); i++) {
+        uint64_t seed = test_seed * 1000 + i;
+        run_random(SPAN, 0, seed);
+        run_random((size_t)TREE_SLOTS * TREE_SLOTS * 40, 900, seed);
+        run_random(SIZE_MAX, SIZE_MAX / 2 - 100, seed);
+        run_random(SIZE_MAX, SIZE_MAX - SPAN, seed);
+    }
+}
+
+static const TestCase cases[] = {
+    TEST_CASE(heights),
+    TEST_CASE(checked_arithmetic),
+    TEST_CASE(nodes_come_and_go_with_blocks),
+    TEST_CASE(a_path_is_copied_once),
+    TEST_CASE(what_is_shared_is_not_visited),
+    TEST_CASE(random_edits),
+};
+TEST_MAIN(cases)
