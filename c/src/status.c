@@ -15,14 +15,23 @@ PoolStatus pool_last_status(void)
     return status_last;
 }
 
+/* The texts by their numbers. */
+static const struct {
+    PoolStatus status;
+    const char *text;
+} status_texts[] = {
+#define STATUS_ROW(name, number, text) {name, text},
+    POOL_STATUS_LIST(STATUS_ROW)
+#undef STATUS_ROW
+};
+
 const char *pool_status_text(PoolStatus status)
 {
-    switch (status) {
-#define STATUS_TEXT(name, number, text)                                                  \
-    case name: return text;
-    POOL_STATUS_LIST(STATUS_TEXT)
-#undef STATUS_TEXT case POOL_STATUS_MAX_:
-        break;
+    size_t i;
+    for (i = 0; i < sizeof status_texts / sizeof *status_texts; i++) {
+        if (status_texts[i].status == status) {
+            return status_texts[i].text;
+        }
     }
     return "unknown status";
 }
