@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Byte spaces that look contiguous, hold only what was written, and clone at once."""
+
+from ._library import __version__
+from .errors import (
+    PoolClosedError,
+    PoolError,
+    PoolLimitError,
+    PoolMemoryError,
+    PoolRangeError,
+    PoolUnrelatedError,
+)
+from .pool import MemoryPool, PoolStats, trim
+
+__all__ = [
+    "MemoryPool",
+    "PoolClosedError",
+    "PoolError",
+    "PoolLimitError",
+    "PoolMemoryError",
+    "PoolRangeError",
+    "PoolStats",
+    "PoolUnrelatedError",
+    "__version__",
+    "trim",
+]

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Memory of Python objects for C to read and to fill, without a copy of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from ctypes import (
+    PYFUNCTYPE,
+    Structure,
+    byref,
+    c_char_p,
+    c_int,
+    c_ssize_t,
+    c_void_p,
+    py_object,
+    pythonapi,
+)
+from typing import Any, Callable
+
+_SIMPLE = 0  # PyBUF_SIMPLE: one run of bytes, whatever the items and the shape are
+_WRITABLE = 1  # PyBUF_WRITABLE: the same, and not read-only
+
+#: The most bytes that a bytes object can hold.
+BYTES_MAX = sys.maxsize - sys.getsizeof(b"")
+
+# Prototypes of our own: those that hang on ctypes.pythonapi are shared by everybody in
+# the process.
+
+#: fresh_bytes(None, size): a new bytes object that nobody else has, for C to fill. size
+#: is 1 .. BYTES_MAX (0 would give the b"" that the whole process shares). Its bytes are
+#: what happened to be in memory: it must not get out before all of them are written.
+fresh_bytes: Callable[[None, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_void_p)(
+    ("PyBytes_FromStringAndSize", pythonapi)
+)
+_get = PYFUNCTYPE(c_int, py_object, c_void_p, c_int)(("PyObject_GetBuffer", pythonapi))
+_release = PYFUNCTYPE(None, c_void_p)(("PyBuffer_Release", pythonapi))
+
+
+class _Buffer(Structure):
+    """CPython's Py_buffer: an object's memory, held in place until it is released."""
+
+    _fields_ = [
+        ("address", c_void_p),
+        ("exporter", c_void_p),
+        ("size", c_ssize_t),  # in bytes
+        ("itemsize", c_ssize_t),
+        ("readonly", c_int),
+        ("ndim", c_int),
+        ("format", c_char_p),
+        ("shape", c_void_p),
+        ("strides", c_void_p),
+        ("suboffsets", c_void_p),
+        ("internal", c_void_p),
+    ]
+
+    def __enter__(self) -> _Buffer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _release(byref(self))
+
+
+def _hold(exporter: Any, flags: int, kind: str) -> _Buffer:
+    buffer = _Buffer()
+    try:
+        _get(exporter, byref(buffer), flags)
+    except (TypeError, BufferError, ValueError) as error:
+        # Exporters do not agree on the class: a memoryview raises BufferError where
+        # numpy raises ValueError.
+        name = type(exporter).__name__
+        raise TypeError(f"{kind} is needed, not this {name}: {error}") from error
+    return buffer
+
+
+def readable(exporter: Any) -> _Buffer:
+    """The bytes of an object, to be used in a with statement."""
+    return _hold(exporter, _SIMPLE, "a contiguous bytes-like object")
+
+
+def writable(exporter: Any) -> _Buffer:
+    """The same of an object that may be written to."""
+    kind = "a writable, contiguous bytes-like object"
+    if type(exporter) is not bytearray and _has_references(exporter):
+        raise TypeError(f"{kind} is needed, not references to Python objects")
+    return _hold(exporter, _WRITABLE, kind)
+
+
+def _has_references(exporter: Any) -> bool:
+    """Whether the memory holds pointers to Python objects, not to be written over."""
+    try:
+        items = memoryview(exporter).format
+    except (TypeError, BufferError, ValueError):
+        return False  # no buffer; or one of plain bytes only, as of dates in numpy
+    return "O" in re.sub(":[^:]*:", "", items)  # without the names of fields

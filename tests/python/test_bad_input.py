@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""Every wrong argument: the exception that the docstring names, and nothing changed."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any, Callable
+
+import pytest
+
+from pymempool import (
+    MemoryPool,
+    PoolClosedError,
+    PoolError,
+    PoolLimitError,
+    PoolMemoryError,
+    PoolRangeError,
+    PoolUnrelatedError,
+    _library,
+)
+from pymempool._buffers import BYTES_MAX
+from pymempool._signatures import SIZE_MAX
+
+Call = Callable[[MemoryPool], Any]
+
+# What takes a range, and what else is wrong with each of them follows from that.
+RANGE_CALLS: dict[str, Callable[[MemoryPool, Any, Any], Any]] = {
+    "read": lambda pool, offset, size: pool.read(offset, size),
+    "take": lambda pool, offset, size: pool.take(offset, size),
+    "fill": lambda pool, offset, size: pool.fill(offset, 1, size),
+    "discard": lambda pool, offset, size: pool.discard(offset, size),
+}
+NO_RANGES = [(-1, 1), (0, -1), (4095, 2), (4097, 0), (0, 4097), (5000, 5)]
+NO_RANGES += [(SIZE_MAX, 1), (SIZE_MAX, SIZE_MAX), (1, SIZE_MAX), (0, SIZE_MAX + 1)]
+NO_RANGES += [(SIZE_MAX + 1, 1), (-SIZE_MAX, 1), (2**64, 2**64), (10**5000, 1)]
+NO_RANGES += [(1, 10**5000), (1, -(10**5000))]
+NO_NUMBERS = [1.0, "1", None, b"1", [], 1j, float("nan")]
+
+
+def short_name(value: Any) -> str:
+    """Names an example; decimals of a huge number are refused by Python itself."""
+    if isinstance(value, tuple):
+        return ", ".join(map(short_name, value))
+    return f"{value:#x}" if value.bit_length() < 100 else f"{value.bit_length()} bits"
+
+
+def unchanged(pool: MemoryPool, call: Call, kind: type[Exception]) -> Exception:
+    """Makes a call that must raise just this kind and change nothing."""
+    before, held = pool[:], list(pool.extents())
+    with pytest.raises(kind) as caught:
+        call(pool)
+    assert caught.type is kind
+    assert pool[:] == before
+    assert list(pool.extents()) == held
+    return caught.value
+
+
+@pytest.mark.parametrize("name", RANGE_CALLS)
+@pytest.mark.parametrize("place", NO_RANGES, ids=short_name)
+def test_ranges_past_the_end(name: str, place: Any, pool: MemoryPool) -> None:
+    error = unchanged(pool, lambda pool: RANGE_CALLS[name](pool, *place), PoolRangeError)
+    assert "allowed" in str(error)
+
+
+@pytest.mark.parametrize("name", RANGE_CALLS)
+@pytest.mark.parametrize("wrong", NO_NUMBERS, ids=repr)
+def test_numbers_that_are_none(name: str, wrong: Any, pool: MemoryPool) -> None:
+    call = RANGE_CALLS[name]
+    error = unchanged(pool, lambda pool: call(pool, wrong, 1), TypeError)
+    assert str(error).startswith("offset must be an integer")
+    error = unchanged(pool, lambda pool: call(pool, 1, wrong), TypeError)
+    assert "must be an integer" in str(error)
+
+
+@pytest.mark.parametrize("size", [2, 100, 5000, 100_000])
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_writes_past_the_end(size: int, kind: Any, pool: MemoryPool) -> None:
+    error = unchanged(pool, lambda pool: pool.write(4095, kind(size)), PoolRangeError)
+    assert str(error) == f"size at offset 4095 is {size}, allowed is 0 .. 1"
+    error = unchanged(
+        pool, lambda pool: pool.readinto(4095, bytearray(size)), PoolRangeError
+    )
+    assert str(error) == f"size at offset 4095 is {size}, allowed is 0 .. 1"
+
+
+@pytest.mark.parametrize("offset", [-1, 4097, SIZE_MAX, SIZE_MAX + 1, -(2**70)])
+def test_offsets_of_buffers(offset: int, pool: MemoryPool) -> None:
+    unchanged(pool, lambda pool: pool.write(offset, b"x"), PoolRangeError)
+    unchanged(pool, lambda pool: pool.write(offset, bytearray(1)), PoolRangeError)
+    unchanged(pool, lambda pool: pool.readinto(offset, bytearray(1)), PoolRangeError)
+
+
+@pytest.mark.parametrize("wrong", NO_NUMBERS, ids=repr)
+def test_offsets_of_buffers_that_are_none(wrong: Any, pool: MemoryPool) -> None:
+    unchanged(pool, lambda pool: pool.write(wrong, b"x"), TypeError)
+    unchanged(pool, lambda pool: pool.write(wrong, bytearray(1)), TypeError)
+    unchanged(pool, lambda pool: pool.readinto(wrong, bytearray(1)), TypeError)
+
+
+@pytest.mark.parametrize("wrong", [-1, 256, 2**32, 2**64])
+def test_bytes_to_fill_with(wrong: int, pool: MemoryPool) -> None:
+    error = unchanged(pool, lambda pool: pool.fill(0, wrong, 10), PoolRangeError)
+    assert str(error) == f"byte is {wrong}, allowed is 0 .. 255"
+    unchanged(pool, lambda pool: pool.fill(0, "a", 10), TypeError)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [0, -1, SIZE_MAX + 1, 10**5000], ids=short_name)
+def test_sizes_of_a_new_pool(wrong: int) -> None:
+    with pytest.raises(PoolRangeError, match="total_size"):
+        MemoryPool(wrong)
+    with pytest.raises(PoolRangeError, match="max_block_size"):
+        MemoryPool(4096, wrong)
+    with pytest.raises(PoolRangeError, match="memory_limit"):
+        MemoryPool(4096, memory_limit=wrong)
+    with pytest.raises(PoolRangeError, match="address"):
+        MemoryPool.from_handle(wrong)
+
+
+@pytest.mark.parametrize("wrong", NO_NUMBERS, ids=repr)
+def test_sizes_of_a_new_pool_that_are_none(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="total_size"):
+        MemoryPool(wrong)
+    with pytest.raises(TypeError, match="max_block_size"):
+        MemoryPool(4096, wrong)
+    with pytest.raises(TypeError, match="address"):
+        MemoryPool.from_handle(wrong)
+    if wrong is not None:
+        with pytest.raises(TypeError, match="memory_limit"):
+            MemoryPool(4096, memory_limit=wrong)
+
+
+def test_a_pool_that_could_not_be_made_is_closed() -> None:
+    pool = MemoryPool.__new__(MemoryPool)
+    with pytest.raises(PoolRangeError):
+        pool.__init__(0)  # type: ignore[misc]
+    assert pool.closed
+    pool.close()
+
+
+def test_other_things_than_pools(pool: MemoryPool) -> None:
+    for wrong in (None, 5, pool.handle, b"pool", object()):
+        unchanged(pool, lambda pool, it=wrong: pool.restore(it), TypeError)  # type: ignore[misc]
+        unchanged(pool, lambda pool, it=wrong: pool.changes(it), TypeError)  # type: ignore[misc]
+
+
+def test_strangers(pool: MemoryPool) -> None:
+    stranger = MemoryPool(4096, 64)
+    error = unchanged(pool, lambda pool: pool.restore(stranger), PoolUnrelatedError)
+    assert isinstance(error, ValueError)
+    unchanged(pool, lambda pool: pool.changes(stranger), PoolUnrelatedError)
+
+
+def test_limits_that_are_too_small() -> None:
+    pool = MemoryPool(1 << 20, 64, memory_limit=256)
+    pool.write(0, b"x" * 64)
+    for call in (
+        lambda pool: pool.write(0, b"y" * 257),
+        lambda pool: pool.write(0, bytearray(300)),
+        lambda pool: pool.write(0, bytes(1 << 20)),
+        lambda pool: pool.fill(0, 1, 300),
+        lambda pool: pool.__setitem__(slice(100, 400), bytes(300)),
+    ):
+        error = unchanged(pool, call, PoolLimitError)
+        assert isinstance(error, (PoolMemoryError, MemoryError))
+        assert "64 of 256 bytes" in str(error)
+    assert pool.write(64, b"z" * 192) == 192
+
+
+def test_more_than_a_bytes_object_can_be() -> None:
+    pool = MemoryPool(SIZE_MAX)
+    for size in (SIZE_MAX, BYTES_MAX + 1, BYTES_MAX):
+        for call in (pool.read, pool.take):
+            with pytest.raises(MemoryError):
+                call(0, size)
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_copies_are_refused(how: Any, pool: MemoryPool) -> None:
+    error = unchanged(pool, how, TypeError)
+    assert "clone()" in str(error)
+
+
+def test_old_memory_does_not_get_out_by_a_traceback(
+    pool: MemoryPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only another user of the pool could make a read fall short. Here the library does.
+    def short(*arguments: Any) -> int:
+        return 0
+
+    monkeypatch.setattr("pymempool.pool._read_quick", short)
+    monkeypatch.setattr(_library.quick, "pool_read", short)
+    monkeypatch.setattr(_library.quick, "pool_take", short)
+    for call in (pool.read, pool.take):
+        with pytest.raises(PoolError) as caught:
+            call(0, 2000)
+        for entry in caught.traceback:
+            if "pymempool" in str(entry.path):
+                assert not any(
+                    isinstance(value, bytes) and len(value) == 2000
+                    for value in entry.frame.f_locals.values()
+                )
+
+
+CLOSED_CALLS: dict[str, Call] = {
+    "read": lambda pool: pool.read(0, 1),
+    "read, large": lambda pool: pool.read(0, 1 << 30),
+    "read, wrong": lambda pool: pool.read(-1, 1),
+    "readinto": lambda pool: pool.readinto(0, bytearray(1)),
+    "write": lambda pool: pool.write(0, b"x"),
+    "write, a buffer": lambda pool: pool.write(0, bytearray(1)),
+    "write, large": lambda pool: pool.write(0, bytes(100_000)),
+    "fill": lambda pool: pool.fill(0, 1, 1),
+    "discard": lambda pool: pool.discard(0, 1),
+    "take": lambda pool: pool.take(0, 1),
+    "len": len,
+    "item": lambda pool: pool[0],
+    "slice": lambda pool: pool[:],
+    "set item": lambda pool: pool.__setitem__(0, 1),
+    "set slice": lambda pool: pool.__setitem__(slice(0, 1), b"x"),
+    "clone": lambda pool: pool.clone(),
+    "restore": lambda pool: pool.restore(MemoryPool(1)),
+    "restore from": lambda pool: MemoryPool(1).restore(pool),
+    "extents": lambda pool: pool.extents(),
+    "changes": lambda pool: pool.changes(MemoryPool(1)),
+    "changes from": lambda pool: MemoryPool(1).changes(pool),
+    "stats": lambda pool: pool.stats,
+    "total_size": lambda pool: pool.total_size,
+    "block_size": lambda pool: pool.block_size,
+    "handle": lambda pool: pool.handle,
+    "with": lambda pool: pool.__enter__(),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED_CALLS)
+def test_closed_pools(name: str, pool: MemoryPool) -> None:
+    pool.close()
+    with pytest.raises(PoolClosedError, match="closed"):
+        CLOSED_CALLS[name](pool)
+    with pytest.raises(ValueError):
+        CLOSED_CALLS[name](pool)
+
+
+def test_all_that_is_public_is_tried_closed() -> None:
+    tried = " ".join(CLOSED_CALLS)
+    harmless = {"close", "closed", "from_handle"}
+    for name in vars(MemoryPool):
+        if not name.startswith("_") and name not in harmless:
+            assert name in tried

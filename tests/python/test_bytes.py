@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""Reading, writing, filling, discarding and taking, and what is told about a pool."""
+
+from __future__ import annotations
+
+import pytest
+
+from pymempool import MemoryPool, PoolLimitError, PoolStats, _library, trim
+from pymempool._buffers import fresh_bytes
+from pymempool._signatures import SIZE_MAX
+
+BORDER = _library.QUICK_BYTES
+
+
+def test_starts_as_zeros_and_holds_nothing() -> None:
+    pool = MemoryPool(10_000)
+    assert pool.read(0, 10_000) == bytes(10_000)
+    assert pool.stats.held_bytes == 0
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 1000, BORDER, BORDER + 1, 1 << 20])
+@pytest.mark.parametrize("offset", [0, 1, 4095, 4096])
+def test_what_was_written_is_read(offset: int, size: int) -> None:
+    pool = MemoryPool(1 << 21, 4096)
+    data = bytes(i * 31 & 0xFF for i in range(256)) * (size // 256 + 1)
+    data = data[:size]
+    assert pool.write(offset, data) == size
+    assert pool.read(offset, size) == data
+    assert pool.read(0, offset) == bytes(offset)
+    assert pool.read(offset + size, 100) == bytes(100)
+    assert pool.take(offset, size) == data
+    assert pool.read(offset, size) == bytes(size)
+    assert pool.stats.held_bytes == 0
+
+
+@pytest.mark.parametrize("size", [100, BORDER + 100])
+def test_fill_and_discard(size: int) -> None:
+    pool = MemoryPool(1 << 20, 64)
+    pool.fill(10, 0xA5, size)
+    assert pool.read(0, size + 20) == bytes(10) + b"\xa5" * size + bytes(10)
+    pool.discard(20, size - 20)
+    assert pool.read(10, size) == b"\xa5" * 10 + bytes(size - 20) + b"\xa5" * 10
+    pool.fill(10, 0, size)
+    assert pool.stats.held_bytes == 0
+
+
+def test_nothing_at_the_end_is_nothing(pool: MemoryPool) -> None:
+    assert pool.read(4096, 0) == b""
+    assert pool.take(4096, 0) == b""
+    assert pool.write(4096, b"") == 0
+    assert pool.readinto(4096, bytearray()) == 0
+    pool.fill(4096, 1, 0)
+    pool.discard(4096, 0)
+    assert pool.read(4000, 96) == b"end" + bytes(93)
+
+
+def test_largest_pool() -> None:
+    pool = MemoryPool(SIZE_MAX, 4096)
+    assert pool.total_size == SIZE_MAX
+    assert pool.write(SIZE_MAX - 5, b"hello") == 5
+    assert pool.read(SIZE_MAX - 6, 6) == b"\0hello"
+    assert pool[-1] == ord("o")
+    assert pool[SIZE_MAX - 5 :] == b"hello"
+    ((start, size),) = pool.extents()
+    assert start + size == SIZE_MAX
+
+
+def test_numbers_may_be_anything_with_an_index(pool: MemoryPool) -> None:
+    class Number:
+        def __index__(self) -> int:
+            return 100
+
+    assert pool.read(Number(), Number()) == bytes(range(1, 101))
+    assert pool.read(True, True) == b"\0"
+    assert pool[Number()] == 1
+
+
+def test_block_size_is_rounded_down() -> None:
+    assert MemoryPool(1 << 20, 1000).block_size == 512
+    assert MemoryPool(100, 65536).block_size == 128
+    assert MemoryPool(1 << 20).block_size == 65536
+
+
+def test_stats_tell_what_is_held() -> None:
+    pool = MemoryPool(1 << 20, 64, memory_limit=1 << 16)
+    pool.write(0, b"x" * 65)
+    clone = pool.clone()
+    clone.write(0, b"y")
+    stats = pool.stats
+    assert isinstance(stats, PoolStats)
+    assert all(type(fact) is int for fact in stats)
+    assert (stats.total_size, stats.block_size) == (1 << 20, 64)
+    assert (stats.held_blocks, stats.held_bytes, stats.shared_blocks) == (2, 128, 1)
+    assert (stats.family_pools, stats.family_bytes) == (2, 192)
+    assert stats.family_peak_bytes >= 192
+    assert stats.memory_limit == 1 << 16
+    assert (stats.copied_blocks, clone.stats.copied_blocks) == (0, 1)
+
+
+def test_limit_is_of_the_family() -> None:
+    pool = MemoryPool(1 << 20, 1024, memory_limit=4096)
+    pool.fill(0, 1, 4096)
+    clone = pool.clone()
+    with pytest.raises(PoolLimitError, match="4096 of 4096 bytes"):
+        clone.write(0, b"copied on write")
+    assert clone.read(0, 4096) == b"\1" * 4096
+    pool.discard(0, 4096)  # the clone holds it still
+    with pytest.raises(MemoryError):
+        pool.write(0, b"new")
+    clone.discard(0, 1024)
+    assert pool.write(0, b"new") == 3
+
+
+def test_clone_restore_and_changes() -> None:
+    pool = MemoryPool(1 << 40, 4096)
+    pool.write(1 << 39, b"before")
+    clone = pool.clone()
+    assert list(clone.changes(pool)) == []
+    clone.write(5000, b"after")
+    clone.write((1 << 39) + 1, b"E")
+    assert list(clone.changes(pool)) == [(4096, 4096), (1 << 39, 4096)]
+    assert pool.read(1 << 39, 6) == b"before"
+    clone.restore(pool)
+    assert list(clone.changes(pool)) == []
+    assert clone.read(1 << 39, 6) == b"before"
+
+
+def test_extents_see_what_happens_on_the_way() -> None:
+    pool = MemoryPool(1 << 20, 64)
+    pool.write(0, b"a")
+    pool.write(6400, b"b")
+    runs = pool.extents()
+    assert next(runs) == (0, 64)
+    pool.discard(6400, 64)
+    pool.write(64000, b"c")
+    assert next(runs) == (64000, 64)
+    assert list(runs) == []
+
+
+def test_handle_makes_one_pool_of_two(pool: MemoryPool) -> None:
+    other = MemoryPool.from_handle(pool.handle)
+    assert other is not pool
+    assert other != pool
+    assert other.total_size == 4096
+    other.write(0, b"seen by both")
+    assert pool.read(0, 12) == b"seen by both"
+    pool.close()
+    assert other.read(0, 12) == b"seen by both"
+
+
+def test_fresh_bytes_are_nobody_elses() -> None:
+    # Small bytes objects are shared in the whole process; C must never fill those.
+    pool = MemoryPool(1 << 16, 1)
+    pool.write(0, bytes(range(256)))
+    made = [pool.read(i, 1) for i in range(256)]
+    assert made == [bytes([i]) for i in range(256)]
+    assert fresh_bytes(None, 1) is not fresh_bytes(None, 1)
+    assert pool.take(3, 1) == b"\3"
+    assert (bytes(0), bytes(1), bytes([3])) == (b"", b"\0", b"\3")
+
+
+def test_trim_tells_bytes() -> None:
+    pool = MemoryPool(1 << 24)
+    pool.fill(0, 1, 1 << 24)
+    pool.close()
+    assert trim() >= 0
+    assert trim() == 0
+    assert MemoryPool(1).stats.kept_bytes == 0
+
+
+def test_repr_is_clear_and_cheap(pool: MemoryPool) -> None:
+    shown = repr(pool)
+    assert shown == "<MemoryPool of 4096 bytes, 320 held in 5 blocks of 64>"
+    pool.close()
+    assert repr(pool) == "<MemoryPool, closed>"

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""How long a pool lives: closed, collected, in other threads, at exit, after fork."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+from typing import Any
+
+import pytest
+
+import pymempool
+from pymempool import MemoryPool, PoolClosedError
+
+
+def run_python(script: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script in an interpreter of its own, with this package to import."""
+    folder = os.path.dirname(next(iter(pymempool.__path__)))
+    start = f"import sys; sys.path[:] = {[*sys.path, folder]!r}\n"
+    return subprocess.run(
+        [sys.executable, "-c", start + textwrap.dedent(script)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_closing_twice(pool: MemoryPool) -> None:
+    assert not pool.closed
+    pool.close()
+    pool.close()
+    assert pool.closed
+
+
+def test_with_closes_even_when_raising() -> None:
+    with pytest.raises(KeyError), MemoryPool(10) as pool:
+        raise KeyError
+    assert pool.closed
+
+
+def test_close_gives_the_memory_back(pool: MemoryPool) -> None:
+    with pool.clone() as clone:
+        clone.write(0, b"x" * 64)
+        assert pool.stats.family_pools == 2
+    stats = pool.stats
+    assert (stats.family_pools, stats.family_bytes) == (1, stats.held_bytes)
+
+
+def test_collected_without_a_close(pool: MemoryPool) -> None:
+    clone = pool.clone()
+    assert pool.stats.family_pools == 2
+    del clone
+    gc.collect()
+    assert pool.stats.family_pools == 1
+
+
+def test_collected_out_of_a_cycle(pool: MemoryPool) -> None:
+    cycle: list[Any] = [pool.clone()]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    assert pool.stats.family_pools == 1
+
+
+def test_created_anew(pool: MemoryPool) -> None:
+    clone = pool.clone()
+    clone.__init__(50)  # type: ignore[misc]
+    gc.collect()
+    assert clone.total_size == 50
+    assert pool.stats.family_pools == 1
+
+
+def test_iterators_do_not_keep_a_closed_pool(pool: MemoryPool) -> None:
+    clone = pool.clone()
+    runs = clone.extents()
+    next(runs)
+    clone.close()
+    assert pool.stats.family_pools == 1
+    with pytest.raises(PoolClosedError):
+        next(runs)
+
+
+def test_closed_while_other_threads_read(pool: MemoryPool) -> None:
+    size = 1 << 18
+    made = MemoryPool(size, 1024)
+    made.fill(0, 7, size)
+    clone = made.clone()
+    wrong: list[object] = []
+    started = threading.Barrier(5)
+
+    def read() -> None:
+        started.wait()
+        try:
+            while True:
+                if clone.read(0, size).count(7) != size:
+                    wrong.append("a mix")
+        except PoolClosedError:
+            pass
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    clone.read(0, size)
+    clone.close()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    gc.collect()
+    assert made.stats.family_pools == 1
+
+
+def test_exit_with_live_pools() -> None:
+    done = run_python(
+        """
+        import threading
+        from pymempool import MemoryPool, PoolClosedError
+        pools = [MemoryPool(1 << 30) for _ in range(10)]
+        cycle = [MemoryPool(1)]
+        cycle.append(cycle)
+        size = 1 << 22
+        pools[0].fill(0, 1, size)
+        runs = pools[0].extents()
+        started = threading.Barrier(4)
+
+        def read():
+            started.wait()
+            try:
+                while True:
+                    pools[0].read(0, size)
+                    pools[0].clone().write(0, bytes(size))
+            except PoolClosedError:
+                pass
+
+        for _ in range(3):
+            threading.Thread(target=read, daemon=True).start()
+        started.wait()
+        print(pools[0].read(0, 2), flush=True)
+        """
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, r"b'\x01\x01'"), done.stderr
+    assert "Fatal" not in done.stderr
+
+
+def test_exit_gives_pools_back() -> None:
+    done = run_python(
+        """
+        import atexit
+
+        def last():  # registered first, so it runs after everybody else
+            stats = read_stats(kept, sizeof(PoolStats))
+            print("alive:", stats.family_pools, pool.closed, clone.closed)
+
+        atexit.register(last)
+        from ctypes import sizeof
+        from pymempool import MemoryPool
+        from pymempool._library import quick, read_stats
+        from pymempool._signatures import PoolStats
+        pool = MemoryPool(4096)
+        clone = pool.clone()
+        kept = quick.pool_retain(pool.handle)
+        print("alive:", pool.stats.family_pools)
+        """
+    )
+    lines = done.stdout.splitlines()
+    assert lines == ["alive: 2", "alive: 1 True True"], done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() on this system")
+def test_fork_while_threads_write() -> None:
+    size = 1 << 16
+    pool = MemoryPool(1 << 20, 1024)
+    pool.fill(0, 1, size)
+    stop = threading.Event()
+
+    def write(byte: int) -> None:
+        data = bytes([byte]) * size
+        while not stop.is_set():
+            pool.write(0, data)
+            pool.clone().write(5, data)
+
+    def child() -> bool:
+        data = pool.read(0, size)
+        whole = data.count(data[0]) == size
+        pool.write(100, b"child")
+        clone = pool.clone()
+        clone.fill(0, 9, size)
+        return whole and pool.read(100, 5) == b"child" and clone[size - 1] == 9
+
+    threads = [threading.Thread(target=write, args=(byte,)) for byte in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(30):
+            with warnings.catch_warnings():  # newer Pythons warn of fork with threads
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process = os.fork()
+            if process == 0:
+                signal.alarm(60)  # a child that hangs ends by a signal, and fails
+                os._exit(0 if child() else 1)
+            assert os.waitpid(process, 0)[1] == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,66 @@
+"""README.md is true: its examples are run, and print what it says they print."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
+
+
+def examples(language: str) -> list[tuple[str, str]]:
+    """Each example of a language, with the output that follows it in the text."""
+    return re.findall(rf"```{language}\n(.*?)```\n\n```text\n(.*?)```", TEXT, re.DOTALL)
+
+
+def command(name: str) -> str:
+    found = re.findall(rf"<!-- command: {name} -->\n```sh\n(.*?)\n```", TEXT, re.DOTALL)
+    assert len(found) == 1, f"README.md must have one command {name}"
+    return str(found[0])
+
+
+@pytest.mark.parametrize("language", ["python", "c"])
+def test_every_example_tells_its_output(language: str) -> None:
+    assert TEXT.count(f"```{language}\n") == len(examples(language)) > 0
+
+
+@pytest.mark.parametrize(("source", "output"), examples("python"))
+def test_python(source: str, output: str, tmp_path: Path) -> None:
+    script = tmp_path / "example.py"
+    script.write_text(source, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (output, "", 0)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+@pytest.mark.skipif(os.name == "nt", reason="the line to compile is for POSIX shells")
+@pytest.mark.parametrize(("source", "output"), examples("c"))
+def test_c(source: str, output: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "c", tmp_path / "c")
+    (tmp_path / "example.c").write_text(source, encoding="utf-8")
+    program, *arguments = command("compile").split()
+    assert program == "cc"
+    subprocess.run([str(COMPILER), *arguments], cwd=tmp_path, check=True)
+    done = subprocess.run([tmp_path / "example"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == (output, "", 0)
+
+
+@pytest.mark.parametrize("name", ["demo", "test"])
+def test_a_command_is_one_line_that_makes_the_venv(name: str) -> None:
+    assert re.fullmatch(r"python3 -m venv \.venv && .*[^\\]", command(name))
+
+
+def test_every_file_that_is_linked_is_there() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []

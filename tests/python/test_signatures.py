@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""The table of signatures against memory_pool.h: by its text, and by a C compiler."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import pymempool
+from pymempool import _library, _signatures, errors
+from pymempool._signatures import SIGNATURES, Signature
+
+
+def without_comments(text: str) -> str:
+    return re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+
+
+def one_spacing(text: str) -> str:
+    return re.sub(r"\s*([(),*])\s*", r"\1", " ".join(text.split()))
+
+
+def prototype(name: str, signature: Signature) -> str:
+    """A row of the table as C."""
+    parameters = ", ".join(
+        f"{argument.spelling} {parameter}"
+        for parameter, argument in signature.parameters.items()
+    )
+    return f"{signature.result.spelling} {name}({parameters or 'void'});"
+
+
+def header_prototypes(header: Path) -> dict[str, str]:
+    text = without_comments(header.read_text(encoding="utf-8"))
+    found = re.findall(r"^POOL_API\s+([^;]*?(\w+)\s*\([^;]*\);)", text, re.MULTILINE)
+    return {name: one_spacing(whole) for whole, name in found}
+
+
+# ------------------------------------------------------------------- by the text
+
+
+def test_same_functions_in_the_same_order(header: Path) -> None:
+    assert list(SIGNATURES) == list(header_prototypes(header))
+
+
+def test_no_function_escapes_the_search(header: Path) -> None:
+    text = without_comments(header.read_text(encoding="utf-8"))
+    uses = len(re.findall(r"\bPOOL_API\b", text))
+    definitions = len(re.findall(r"define POOL_API\b", text))
+    assert len(header_prototypes(header)) == uses - definitions > 10
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_row_reads_like_the_header(name: str, header: Path) -> None:
+    row = one_spacing(prototype(name, SIGNATURES[name]))
+    assert row == header_prototypes(header)[name]
+
+
+def test_statuses_and_their_texts(header: Path) -> None:
+    text = header.read_text(encoding="utf-8")
+    rows = re.findall(r'\bX\((\w+), (\d+), "([^"]*)"\)', text)
+    assert {name: int(number) for name, number, _ in rows} == {
+        status.name: status.value for status in errors.Status
+    }
+    for _, number, told in rows:
+        assert _library.quick.pool_status_text(int(number)).decode() == told
+
+
+def test_every_status_raises_a_class_of_its_own() -> None:
+    kinds = []
+    for status in errors.Status:
+        with pytest.raises(errors.PoolError, match="why") as caught:
+            errors.raise_status(status, "why")
+        kinds.append(caught.type)
+    assert kinds[0] is errors.PoolError  # POOL_OK is no reason to raise; if so, plainly
+    assert kinds[1] is errors.PoolError  # POOL_INVALID
+    assert len(set(kinds[1:])) == len(kinds) - 1
+
+
+def test_version(header: Path) -> None:
+    text = header.read_text(encoding="utf-8")
+    parts = re.findall(r"^#define POOL_VERSION_\w+ (\d+)$", text, re.MULTILINE)
+    assert pymempool.__version__ == ".".join(parts)
+    assert tuple(map(int, parts[:2])) == _signatures.HEADER_VERSION
+
+
+def test_public_stats_are_those_of_c() -> None:
+    fields = [name for name, _ in _signatures.PoolStats._fields_]
+    assert fields == ["struct_size", *pymempool.PoolStats._fields]
+
+
+# --------------------------------------------------------------- by the compiler
+
+
+def compiler() -> list[str]:
+    known = [os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang"]
+    for command in filter(None, known):
+        words = shlex.split(command)
+        if shutil.which(words[0]):
+            return words
+    pytest.skip("no C compiler here (CC, cc, gcc, clang)")
+
+
+def compile_behind_header(text: str, header: Path) -> subprocess.CompletedProcess[str]:
+    source = f'#include "memory_pool.h"\n{text}\n'
+    flags = ["-std=c11", "-Werror", "-fsyntax-only", f"-I{header.parent}", "-xc", "-"]
+    return subprocess.run(
+        [*compiler(), *flags], input=source, capture_output=True, text=True
+    )
+
+
+def test_compiler_finds_no_conflict(header: Path) -> None:
+    # C has "from" where Python has a keyword; the names do not matter here.
+    rows = "\n".join(prototype(name, row) for name, row in SIGNATURES.items())
+    done = compile_behind_header(rows, header)
+    assert done.returncode == 0, done.stderr
+
+
+def test_compiler_would_find_a_conflict(header: Path) -> None:
+    row = SIGNATURES["pool_read"]
+    wrong = prototype("pool_read", row._replace(result=_signatures.STATUS))
+    done = compile_behind_header(wrong, header)
+    assert done.returncode != 0
+    assert "conflicting types" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["PoolOptions", "PoolStats"])
+def test_compiler_lays_structs_out_alike(name: str, header: Path) -> None:
+    struct = getattr(_signatures, name)
+    facts = [f"sizeof({name}) == {ctypes.sizeof(struct)}"]
+    for field, _ in struct._fields_:
+        place = getattr(struct, field)
+        facts.append(f"offsetof({name}, {field}) == {place.offset}")
+        facts.append(f"sizeof((({name} *)0)->{field}) == {place.size}")
+    text = "\n".join(f'_Static_assert({fact}, "{fact}");' for fact in facts)
+    done = compile_behind_header(text, header)
+    assert done.returncode == 0, done.stderr
+
+
+def test_compiler_agrees_on_plain_types(header: Path) -> None:
+    facts = {
+        "sizeof(size_t)": ctypes.sizeof(ctypes.c_size_t),
+        "sizeof(void *)": ctypes.sizeof(ctypes.c_void_p),
+        "sizeof(PoolStatus)": ctypes.sizeof(ctypes.c_int),
+        "(size_t)-1": f"{_signatures.SIZE_MAX}u",
+    }
+    text = "\n".join(f'_Static_assert({a} == {b}, "{a}");' for a, b in facts.items())
+    done = compile_behind_header(text, header)
+    assert done.returncode == 0, done.stderr
+
+
+# ------------------------------------------------------------------- the loading
+
+
+def test_missing_function_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = SIGNATURES["pool_trim"]
+    monkeypatch.setitem(_library.SIGNATURES, "pool_not_there", row)
+    with pytest.raises(ImportError, match="pool_not_there") as caught:
+        _library._load(ctypes.CDLL, _library._path)
+    assert caught.value.path == _library._path
+    assert _library._path in str(caught.value)
+
+
+def test_other_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_library, "HEADER_VERSION", (99, 7))
+    with pytest.raises(ImportError, match=r"needs 99\.7\.x"):
+        _library._check_version(_library._path)
+
+
+def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_library, "_FILE_NAME", "not-there.so")
+    with pytest.raises(ImportError, match=r"not-there\.so"):
+        _library._find()
+
+
+def test_file_that_is_no_library_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "not-a-library.so"
+    path.write_text("nothing to load")
+    with pytest.raises(ImportError, match="not-a-library"):
+        _library._load(ctypes.CDLL, str(path))
