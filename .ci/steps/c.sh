@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Builds of the C library, each with its tests.
+
+# build_and_test NAME [OPTION OF CMAKE ...]; $cmake and $run may name another CMake and
+# a command to run ctest under.
+build_and_test() {
+    local build=$scratch/build-$1
+    printf -- '--- %s\n' "$*"
+    shift
+    ${cmake:-cmake} -S . -B "$build" -G Ninja -DPOOL_WERROR=ON "$@" >"$build.log" 2>&1 ||
+        { cat "$build.log"; return 1; }
+    ${cmake:-cmake} --build "$build" --parallel "$jobs" -- --quiet
+    ${run:-} ctest --test-dir "$build" --output-on-failure --parallel "$jobs"
+    grep -h 'skipped: ' "$build/Testing/Temporary/LastTest.log" || true
+}
+
+# Once as it is shipped and once with its assertions, by one compiler each.
+native() {
+    build_and_test gcc -DCMAKE_C_COMPILER=gcc
+    cmake=$oldest_cmake build_and_test clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug
+    gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only c/memory_pool.c c/demo.c
+}
+
+sanitizers() {
+    build_and_test asan -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug \
+        -DPOOL_SANITIZE=address,undefined
+    # ThreadSanitizer does not know all address layouts that the system may choose from.
+    run='setarch -R' build_and_test tsan -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug \
+        -DPOOL_SANITIZE=thread
+}
+
+thirty_two_bits() {
+    build_and_test m32 -DCMAKE_C_COMPILER=gcc -DCMAKE_C_FLAGS=-m32
+}

@@ -1,0 +1,11 @@
+# shellcheck shell=bash
+# What can be said of the sources without running them.
+
+lint() {
+    ruff check .
+    ruff format --check pymempool tests
+    mypy --strict pymempool
+    git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
+    cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability \
+        --inline-suppr --suppress=toomanyconfigs c/memory_pool.c
+}
