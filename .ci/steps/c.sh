@@ -19,6 +19,8 @@ native() {
     build_and_test gcc -DCMAKE_C_COMPILER=gcc
     cmake=$oldest_cmake build_and_test clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug
     gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only c/memory_pool.c c/demo.c
+    gcc -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -Ic -fsyntax-only \
+        benchmarks/measure.c
 }
 
 sanitizers() {
