@@ -20,6 +20,9 @@ start_wine() {
 windows() {
     start_wine
     build_and_test mingw -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake
+    # What Microsoft's compiler has in place of C11's atomics.
+    build_and_test mingw-intrinsics -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake \
+        -DCMAKE_C_FLAGS=-DPOOL_MSVC_ATOMICS
 }
 
 # The wheel for Windows, installed beside a Windows Python, with the Python tests.
@@ -49,7 +52,10 @@ windows_python() {
 }
 
 clang_cl() {
-    clang-cl-14 --target=x86_64-pc-windows-msvc /clang:-fgnuc-version=4.2.1 \
-        -imsvc /usr/share/mingw-w64/include /W4 /WX /std:c11 /c "/Fo$scratch/" \
-        c/memory_pool.c c/demo.c
+    local options
+    for options in /std:c11 /DPOOL_MSVC_ATOMICS; do
+        clang-cl-14 --target=x86_64-pc-windows-msvc /clang:-fgnuc-version=4.2.1 \
+            -imsvc /usr/share/mingw-w64/include /W4 /WX "$options" /c "/Fo$scratch/" \
+            c/memory_pool.c c/demo.c
+    done
 }

@@ -111,7 +111,11 @@ static inline void fence_release(void)
 
 #else /* Microsoft's intrinsics: full barriers on every change, a little slower on ARM */
 
-#  include <intrin.h>
+#  if defined(_MSC_VER) && !defined(__clang__)
+#    include <intrin.h>
+#  else
+#    include <windows.h> /* brings the same intrinsics */
+#  endif
 
 typedef volatile long AtomicU32;
 typedef void *volatile AtomicPtr;
@@ -233,7 +237,11 @@ static inline void fence_release(void)
 static inline void cpu_relax(void)
 {
 #if defined(_MSC_VER) && !defined(__clang__)
-    YieldProcessor();
+#  if defined(_M_ARM64) || defined(_M_ARM)
+    __yield();
+#  else
+    _mm_pause();
+#  endif
 #elif defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
