@@ -17,10 +17,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/atomics.h"
 #include "src/checked.h"
+#include "src/faults.c"
 #include "src/platform.h"
 #if defined(_WIN32)
 #  include "src/platform_win32.c"
@@ -35,6 +37,13 @@
 #include "src/stock.c"
 #include "src/tree.c"
 #include "src/family.c"
-#include "src/pool.c"
 #include "src/bytes.c"
+#include "src/pins.c"
+#include "src/discard.c"
+#include "src/view.c"
+#include "src/pool.c"
+#include "src/resize.c"
 #include "src/walk.c"
+#include "src/adopt.c"
+#include "src/copy.c"
+#include "src/batch.c"

@@ -30,6 +30,13 @@
  * caller one reference; pool_retain adds one; pool_destroy gives one back, and the last
  * one ends the pool. Relatives may be destroyed in any order.
  *
+ * A VIEW is a frozen window: read-only memory that shows what a range held at the moment
+ * of the call, without a copy, for as long as it is held. A PIN is a live window: memory
+ * of the pool itself, in which the caller reads and writes directly. Both lie in one
+ * block, both keep that block alive whatever becomes of the pool, and both are given back
+ * with pool_view_release. ADOPTED memory is the caller's own, made part of a pool without
+ * a copy.
+ *
  * UNITS. Every offset and every size is in bytes. Ranges are half-open:
  * [offset, offset + size).
  *
@@ -59,6 +66,7 @@
 #define MEMORY_POOL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* The version, here and nowhere else; the build files read these three lines. */
 #define POOL_VERSION_MAJOR 0
@@ -113,19 +121,35 @@ typedef struct PoolOptions {
     size_t flags;          /* 0; no flag is defined yet, others are refused            */
 } PoolOptions;
 
+/* A view or a pin. Set struct_size to sizeof(PoolView) before the call; a call that
+ * succeeds fills in the rest, one that fails leaves it alone. */
+typedef struct PoolView {
+    size_t struct_size;
+    void *data;   /* the first byte; read-only in a view                              */
+    size_t size;  /* bytes that can be reached from data; may be less than asked for  */
+    void *family; /* the library's own, as are the next two                           */
+    void *block;
+    void *pin;
+} PoolView;
+
 /* Facts about a pool. Set struct_size before the call; fields that it does not cover are
  * not filled in. */
 typedef struct PoolStats {
     size_t struct_size;
     size_t total_size;        /* bytes that can be addressed                           */
     size_t block_size;        /* bytes in a block                                      */
-    size_t held_blocks;       /* blocks this pool holds, its own and shared ones       */
+    size_t references;        /* owners of this pool: see pool_retain                  */
+    size_t held_blocks;       /* blocks this pool holds: its own, shared, adopted ones */
     size_t held_bytes;        /* the same in bytes: held_blocks * block_size           */
     size_t shared_blocks;     /* those of them that others hold as well                */
+    size_t pinned_blocks;     /* those of them that are pinned                         */
     size_t copied_blocks;     /* shared blocks this pool ever replaced to write to them */
-    size_t family_bytes;      /* bytes of blocks the family holds, each counted once   */
+    size_t family_bytes;      /* bytes of blocks the family holds, each counted once;
+                               * adopted memory is not counted                         */
     size_t family_peak_bytes; /* the most that family_bytes has been                   */
     size_t family_pools;      /* pools alive in the family                             */
+    size_t family_views;      /* views and pins of the family that were not released   */
+    size_t adopted_blocks;    /* blocks of adopted memory in the family                */
     size_t memory_limit;      /* bytes; 0: none                                        */
     size_t metadata_bytes;    /* bytes the family uses for its own bookkeeping         */
     size_t kept_bytes;        /* bytes the process keeps for reuse; see pool_trim      */
@@ -187,16 +211,67 @@ POOL_API PoolStatus pool_discard(MemoryPool *pool, size_t offset, size_t size);
  * pool_discard does, and then neither dest nor the pool was changed. */
 POOL_API size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t size);
 
+/* Copies size bytes of src to dst, which may be one pool, with overlap as memmove has it.
+ * Holes become holes. Between relatives, blocks that the range covers wholly are shared
+ * and not copied if dst_offset - src_offset is a multiple of the block size (a last block
+ * that the end of a pool cuts short is copied). Does not clip: POOL_RANGE if either range
+ * passes its pool's end. POOL_INVALID, POOL_NO_MEMORY, POOL_LIMIT (dst's). One atomic
+ * step for both pools. */
+POOL_API PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
+                              size_t src_offset, size_t size);
+
+/* Makes the pool larger (with a hole) or smaller (discarding what is beyond) in place.
+ * The block size stays what it is. Views and pins of what is cut off stay valid; such a
+ * pin is no longer a window on the pool, where one of a block that is cut in its midst
+ * stays one on what is left. POOL_INVALID if total_size is 0, POOL_NO_MEMORY,
+ * POOL_LIMIT. */
+POOL_API PoolStatus pool_resize(MemoryPool *pool, size_t total_size);
+
+/* ------------------------------------------------- many ranges, and integers */
+
+/* Reads count items of item_size bytes each, at offsets[0 .. count), to dest, one after
+ * the other. Each item is one atomic step. Every offset is checked first: POOL_RANGE if
+ * any item passes the end, and then nothing was read. POOL_INVALID if an array is NULL
+ * while count (and, for dest, item_size) is not 0. If another thread makes the pool
+ * smaller meanwhile, POOL_RANGE may come after some items. */
+POOL_API PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets,
+                                size_t count, size_t item_size);
+
+/* Writes count items of item_size bytes each from src to offsets[0 .. count), in that
+ * order. Checks and fails as pool_gather does, and with POOL_NO_MEMORY or POOL_LIMIT;
+ * then nothing was written, unless another thread cloned, viewed, discarded or resized
+ * the pool meanwhile: then some of the first items may have been. */
+POOL_API PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
+                                 size_t count, size_t item_size);
+
+/* Adds value to the unsigned integer of size bytes (1, 2, 4 or 8, in the machine's byte
+ * order, aligned or not) at offset, modulo its range, in one atomic step with respect to
+ * all calls; *old gets what it was. Atomic instructions on pinned memory are not calls.
+ * POOL_INVALID (a size that is not one of these, NULL), POOL_RANGE, POOL_NO_MEMORY,
+ * POOL_LIMIT; then *old is untouched. */
+POOL_API PoolStatus pool_fetch_add(MemoryPool *pool, size_t offset, size_t size,
+                                   uint64_t value, uint64_t *old);
+
+/* The same, but puts value in its place if it is expected; it was exchanged if *old is
+ * expected afterwards. In a hole or a shared block it needs memory either way. */
+POOL_API PoolStatus pool_compare_exchange(MemoryPool *pool, size_t offset, size_t size,
+                                          uint64_t expected, uint64_t value,
+                                          uint64_t *old);
+
 /* ------------------------------------------------------------------ snapshots */
 
 /* Makes an independent pool with the same contents, size and block size, in constant
- * time whatever the pool holds. It joins the family and its memory limit. Returns it
- * with one reference, or NULL: POOL_INVALID, POOL_NO_MEMORY. */
+ * time whatever the pool holds, but for a copy of each pinned block. It joins the family
+ * and its memory limit. Returns it with one reference, or NULL: POOL_INVALID,
+ * POOL_NO_MEMORY, and with pinned blocks POOL_LIMIT. */
 POOL_API MemoryPool *pool_clone(MemoryPool *pool);
 
-/* Makes the contents of pool those of from, a relative (POOL_UNRELATED if it is not),
- * in constant time plus the freeing of what only pool held. from is not changed, and the
- * two stay independent. restore(pool, pool) does nothing. POOL_INVALID. */
+/* Makes the contents of pool, and its size, those of from, a relative (POOL_UNRELATED if
+ * it is not), in constant time plus the freeing of what only pool held, plus a copy for
+ * each block that either of them has pinned: the pinned blocks of pool stay where they
+ * are, with the contents of from. from is not changed, and the two stay independent.
+ * Restoring a pool from itself does nothing. POOL_INVALID, POOL_NO_MEMORY, and with
+ * pinned blocks POOL_LIMIT. */
 POOL_API PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from);
 
 /* Finds the first run of data at or after offset: bytes that lie in blocks, with no hole
@@ -221,6 +296,54 @@ POOL_API int pool_next_extent(MemoryPool *pool, size_t offset, size_t *start,
 POOL_API int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset,
                               size_t *start, size_t *size);
 
+/* -------------------------------------------------------------- without a copy */
+
+/* Gives a frozen view of the bytes at offset: view->data[0 .. view->size) is what the
+ * pool held at the moment of the call, and never changes. It ends at the end of a block,
+ * so that view->size may be less than size (and is 1 or more): go on at offset +
+ * view->size. A hole gives zeros and allocates nothing. The memory must not be written
+ * to. It stays valid until pool_view_release, even if the pool is destroyed. A write to
+ * the block meanwhile copies it. A view of a pinned block is a copy.
+ *
+ * POOL_RANGE if [offset, offset + size) passes the end; POOL_INVALID if size is 0, view
+ * is NULL or view->struct_size too small; POOL_NO_MEMORY; POOL_LIMIT for a pinned block.
+ * */
+POOL_API PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size,
+                              PoolView *view);
+
+/* Gives a live window on the bytes at offset, of one block as with pool_view; the block
+ * is allocated if there is none. What the caller writes through view->data is seen by
+ * later reads, and writes of others are seen through it. The calls of this library keep
+ * their promises; that bytes are not written through a pin while somebody else reads or
+ * writes the same bytes is the caller's to see to.
+ *
+ * A pinned block stays where it is: discard, restore, copy and adopt write their bytes
+ * into it, and a clone or view gets a copy of it. A block may be pinned several times. It
+ * stays valid until pool_view_release, even if the pool is destroyed. Errors as
+ * pool_view, and POOL_LIMIT. */
+POOL_API PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size,
+                             PoolView *view);
+
+/* Gives a view or a pin back. NULL, and a view that was released, do nothing. May be
+ * called from any thread, but not for one view from two at once. */
+POOL_API void pool_view_release(PoolView *view);
+
+/* Makes size bytes at data the contents of [offset, offset + size) without a copy: blocks
+ * that the range covers wholly use the memory at data, which must then neither change nor
+ * go away; what the range has of other blocks, and what lies in pinned blocks, is copied.
+ * A block of adopted memory is copied at the first write to it; until then it does not
+ * count for the memory limit, and reading it takes a lock.
+ *
+ * When no pool and no view uses the memory any more, release(data, size, context) is
+ * called, exactly once, unless release is NULL; maybe before this call returns. It is
+ * called by whichever thread's call let go last, with no lock held; it may call this
+ * library. If pool_adopt fails, release is not called and the memory stays the caller's.
+ * POOL_RANGE if the range passes the end, POOL_INVALID, POOL_NO_MEMORY, POOL_LIMIT (for
+ * the ends). */
+POOL_API PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
+                               void (*release)(void *data, size_t size, void *context),
+                               void *context);
+
 /* ---------------------------------------------------------------------- facts */
 
 /* Fills in *stats, as far as stats->struct_size reaches; all from one moment of pool.
@@ -234,8 +357,15 @@ POOL_API void pool_stats(MemoryPool *pool, PoolStats *stats);
  * number of bytes given back. Pools are not affected. */
 POOL_API size_t pool_trim(void);
 
+/* For tests: makes the number-th allocation from now on fail, counting those of all
+ * threads, as if the system had no memory for it; 0 lets all succeed. Returns how many
+ * were left to go of the number set before, 0 if that one was reached. What is allocated,
+ * and when, is the library's own affair: count up until a test passes without a fault. */
+POOL_API size_t pool_fail_allocation(size_t number);
+
 /* The status of the last call that this thread made to this library, not counting this
- * function, pool_status_text and pool_version. POOL_OK if there was none. */
+ * function, pool_fail_allocation, pool_status_text and pool_version. POOL_OK if there was
+ * none. */
 POOL_API PoolStatus pool_last_status(void);
 
 /* A short English text for a status; "unknown status" for what is none. It is never

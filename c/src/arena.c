@@ -28,13 +28,34 @@ enum { ITEM_MIN = 16 }; /* data of smaller blocks is spread out to this */
 
 typedef struct Chunk Chunk;
 
-/* A block: the count of those who hold it (slots of nodes, and views) and its data. */
+/* Memory of somebody else's that is part of a pool, see adopt.c. */
+typedef struct Adoption {
+    struct Adoption *next; /* among those to be released */
+    size_t blocks;         /* blocks left in it          */
+    void *data;
+    size_t size;
+    void (*release)(void *data, size_t size, void *context);
+    void *context;
+} Adoption;
+
+enum {
+    BLOCK_DIRTY = 1,  /* its data may hold something; for who takes it from a stock */
+    BLOCK_ADOPTED = 2 /* its data is not ours; never changes                        */
+};
+
+/* A block: the count of those who hold it (slots of nodes, views, a pin) and its data. */
 typedef struct Block {
+    union {
+        AtomicPtr pin;      /* while it is in a slot: its Pin, or NULL; see pins.c */
+        struct Block *next; /* while it is not                                     */
+    } as;
     AtomicU32 refs;
-    uint32_t dirty; /* 1: data may hold something */
+    uint32_t flags;
     unsigned char *data;
-    Chunk *chunk;
-    struct Block *next; /* while it is in nobody's slot */
+    union {
+        Chunk *chunk;
+        Adoption *adoption;
+    } from;
 } Block;
 
 struct Chunk {
@@ -56,9 +77,11 @@ typedef struct Arena {
     size_t block_size, item_size;
     size_t limit; /* bytes; SIZE_MAX: none         */
     size_t held, peak;
-    size_t mapped;  /* bytes of all chunks         */
-    size_t headers; /* bytes of their descriptions */
-    Slab nodes;
+    size_t mapped;        /* bytes of all chunks         */
+    size_t headers;       /* bytes of their descriptions */
+    size_t adopted;       /* blocks of adopted memory    */
+    void *zeros;          /* pages to view holes in, once asked for */
+    Slab nodes, adoptees; /* nodes, and blocks of adopted memory */
 } Arena;
 
 static void arena_init(Arena *arena, size_t block_size, size_t node_size, size_t limit)
@@ -69,6 +92,7 @@ static void arena_init(Arena *arena, size_t block_size, size_t node_size, size_t
     arena->item_size = checked_max(block_size, ITEM_MIN);
     arena->limit = limit;
     arena->nodes.item_size = node_size;
+    arena->adoptees.item_size = sizeof(Block);
 }
 
 static void ring_insert(Chunk *chunk, Chunk *before)
@@ -106,7 +130,8 @@ static bool arena_grow(Arena *arena)
     chunk->dirty_end = 0;
     chunk->base = (unsigned char *)store_get(size, &chunk->dirty_end);
     if (chunk->base == NULL) {
-        chunk->base = (unsigned char *)platform_map(size, arena->item_size > 4096);
+        chunk->base = (unsigned char *)platform_map(
+            size, arena->item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
     }
     if (chunk->base == NULL) {
         platform_free(chunk);
@@ -132,13 +157,13 @@ static Block *chunk_take(Chunk *chunk, size_t item_size)
         store_unreserve(chunk->size);
     }
     if (block != NULL) {
-        chunk->free = block->next;
+        chunk->free = block->as.next;
     } else {
         size_t at = chunk->fresh * item_size;
         block = &chunk->block[chunk->fresh++];
         block->data = chunk->base + at;
-        block->chunk = chunk;
-        block->dirty = at < chunk->dirty_end;
+        block->from.chunk = chunk;
+        block->flags = at < chunk->dirty_end ? BLOCK_DIRTY : 0;
     }
     chunk->used++;
     if (chunk->free == NULL && chunk->fresh == chunk->count) {
@@ -175,10 +200,10 @@ static void arena_emptied(Arena *arena, Chunk *chunk)
     }
 }
 
-static void arena_give_one(Arena *arena, Block *block)
+static void arena_give_own(Arena *arena, Block *block)
 {
-    Chunk *chunk = block->chunk;
-    block->next = chunk->free;
+    Chunk *chunk = block->from.chunk;
+    block->as.next = chunk->free;
     chunk->free = block;
     chunk->used--;
     if (chunk->next == NULL) {
@@ -190,12 +215,34 @@ static void arena_give_one(Arena *arena, Block *block)
     arena->held -= arena->block_size;
 }
 
-/* Gives back blocks that nobody holds. The caller has the lock. */
-static void arena_give(Arena *arena, Block *blocks)
+/* One block fewer; after the last, the adoption is put before *released. */
+static void adoption_drop(Adoption *adoption, Adoption **released)
+{
+    if (--adoption->blocks == 0) {
+        adoption->next = *released;
+        *released = adoption;
+    }
+}
+
+static void arena_give_adopted(Arena *arena, Block *block, Adoption **released)
+{
+    Adoption *adoption = block->from.adoption;
+    slab_give(&arena->adoptees, block);
+    arena->adopted--;
+    adoption_drop(adoption, released);
+}
+
+/* Gives back blocks that nobody holds; adoptions that have none left are put before
+ * *released. The caller has the lock. */
+static void arena_give(Arena *arena, Block *blocks, Adoption **released)
 {
     while (blocks != NULL) {
-        Block *next = blocks->next;
-        arena_give_one(arena, blocks);
+        Block *next = blocks->as.next;
+        if ((blocks->flags & BLOCK_ADOPTED) != 0) {
+            arena_give_adopted(arena, blocks, released);
+        } else {
+            arena_give_own(arena, blocks);
+        }
         blocks = next;
     }
 }
@@ -214,18 +261,45 @@ static PoolStatus arena_take(Arena *arena, size_t count, Block **blocks)
     for (left = count; left > 0; left--) {
         Block *block;
         if (arena->ring.next == &arena->ring && !arena_grow(arena)) {
-            arena_give(arena, *blocks);
+            arena_give(arena, *blocks, NULL); /* none of them is adopted */
             *blocks = NULL;
             return POOL_NO_MEMORY;
         }
         block = chunk_take(arena->ring.next, arena->item_size);
-        block->next = NULL;
+        block->as.next = NULL;
         *end = block;
-        end = &block->next;
+        end = &block->as.next;
         arena->held += arena->block_size;
     }
     arena->peak = checked_max(arena->peak, arena->held);
     return POOL_OK;
+}
+
+/* A block without data, for adopted memory, or NULL. The caller has the lock. */
+static Block *arena_take_adoptee(Arena *arena, Adoption *adoption)
+{
+    Block *block = (Block *)slab_take(&arena->adoptees);
+    if (block != NULL) {
+        block->flags = BLOCK_ADOPTED;
+        block->from.adoption = adoption;
+        adoption->blocks++;
+        arena->adopted++;
+    }
+    return block;
+}
+
+/* Read-only zeros of at least a block's size, or NULL. Locks: the arena. */
+static void *arena_zeros(Arena *arena)
+{
+    void *zeros;
+    lock_acquire(&arena->lock);
+    if (arena->zeros == NULL) {
+        arena->zeros =
+            platform_map(checked_max(CHUNK_MIN, arena->block_size), PLATFORM_ZEROS);
+    }
+    zeros = arena->zeros;
+    lock_release(&arena->lock);
+    return zeros;
 }
 
 /* Gives the pages of the chunks that are kept back to the system; returns how many
@@ -260,5 +334,9 @@ static void arena_close(Arena *arena)
         }
         platform_free(chunk);
     }
+    if (arena->zeros != NULL) {
+        platform_unmap(arena->zeros, checked_max(CHUNK_MIN, arena->block_size));
+    }
     slab_close(&arena->nodes);
+    slab_close(&arena->adoptees);
 }

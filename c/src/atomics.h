@@ -233,6 +233,16 @@ static inline void fence_release(void)
 
 #endif /* POOL_MSVC_ATOMICS */
 
+/* For the rare path of a function whose common one is short: kept apart, it does not cost
+ * that one the saving of registers. */
+#if defined(__GNUC__)
+#  define NOT_INLINE __attribute__((noinline))
+#elif defined(_MSC_VER)
+#  define NOT_INLINE __declspec(noinline)
+#else
+#  define NOT_INLINE
+#endif
+
 /* Tells the processor that this is a waiting loop. */
 static inline void cpu_relax(void)
 {
@@ -246,6 +256,18 @@ static inline void cpu_relax(void)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
     __asm__ __volatile__("isb" ::: "memory");
+#endif
+}
+
+/* Has a cache line brought in that will be used soon; any address will do. */
+static inline void cpu_prefetch(const void *address)
+{
+#if defined(__GNUC__)
+    __builtin_prefetch(address);
+#elif defined(_M_X64) || defined(_M_IX86)
+    _mm_prefetch((const char *)address, _MM_HINT_T0);
+#else
+    (void)address;
 #endif
 }
 

@@ -1,8 +1,10 @@
 /*
- * bytes.c - reading, writing, filling, discarding
+ * bytes.c - reading and writing
  *
  * Every function here does the same: clip or check the range, hold the blocks it covers,
- * go over them piece by piece, let go. A PIECE is what one block has of the range.
+ * go over them piece by piece, let go. A PIECE is what one block has of the range. As a
+ * pool may be resized by another thread, a range that was checked before its blocks were
+ * held is checked again after.
  */
 typedef struct Piece {
     size_t index; /* of the block                    */
@@ -20,6 +22,11 @@ static inline Piece piece_at(const MemoryPool *pool, size_t offset, size_t size)
     return piece;
 }
 
+static inline size_t pool_total(const MemoryPool *pool)
+{
+    return size_load_acquire((AtomicSize *)&pool->total_size);
+}
+
 static inline size_t pool_index(const MemoryPool *pool, size_t offset)
 {
     return offset >> pool->block_shift;
@@ -34,7 +41,7 @@ static inline size_t pool_clip(const MemoryPool *pool, size_t offset, const void
         (void)status_set(POOL_INVALID);
         return 0;
     }
-    clipped = checked_clip(pool->total_size, offset, size);
+    clipped = checked_clip(pool_total(pool), offset, size);
     (void)status_set(clipped == 0 && size > 0 ? POOL_RANGE : POOL_OK);
     return clipped;
 }
@@ -45,10 +52,20 @@ static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size)
     if (pool == NULL) {
         return POOL_INVALID;
     }
-    return checked_fits(pool->total_size, offset, size) ? POOL_OK : POOL_RANGE;
+    return checked_fits(pool_total(pool), offset, size) ? POOL_OK : POOL_RANGE;
 }
 
 /* -------------------------------------------------------------------- reading */
+
+/* Copies bytes; the sizes of integers by themselves, which saves the call. */
+static inline void data_get(unsigned char *dest, const unsigned char *data, size_t size)
+{
+    switch (size) {
+    case 4: memcpy(dest, data, 4); return;
+    case 8: memcpy(dest, data, 8); return;
+    default: memcpy(dest, data, size);
+    }
+}
 
 /* Copies a piece out of its leaf (NULL: a hole). The caller holds its stripe (watch is
  * NULL) or watches it; then false means that it must start over. */
@@ -59,17 +76,20 @@ static inline bool piece_get(unsigned char *dest, Node *leaf, Piece piece,
     if (watch != NULL && !watch_shape(watch)) {
         return false;
     }
+    if (watch != NULL && block != NULL && (block->flags & BLOCK_ADOPTED) != 0) {
+        return false; /* it is not ours to keep mapped: look at it under a lock only */
+    }
     if (block == NULL) {
         memset(dest, 0, piece.size);
     } else {
-        memcpy(dest, block->data + piece.start, piece.size);
+        data_get(dest, block->data + piece.start, piece.size);
     }
     return true;
 }
 
 /* The same for a range. */
-static bool bytes_get(const MemoryPool *pool, unsigned char *dest, size_t offset,
-                      size_t size, const Watch *watch)
+static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size,
+                      const Watch *watch)
 {
     Node *leaf = NULL;
     bool known = false;
@@ -79,7 +99,7 @@ static bool bytes_get(const MemoryPool *pool, unsigned char *dest, size_t offset
             known = true;
             if (watch == NULL) {
                 leaf = tree_leaf(&pool->tree, piece.index);
-            } else if (!tree_watch_leaf(&pool->tree, piece.index, watch, &leaf)) {
+            } else if (!tree_watch_leaf(&pool->tree, piece.index, watch, false, &leaf)) {
                 return false;
             }
         }
@@ -94,57 +114,77 @@ static bool bytes_get(const MemoryPool *pool, unsigned char *dest, size_t offset
 }
 
 /* Reads a range of one block without a lock; false if something came between. */
-static inline bool block_try_read(const MemoryPool *pool, unsigned char *dest,
+static inline bool block_try_read(MemoryPool *pool, unsigned char *dest, size_t offset,
                                   Piece piece)
 {
     Watch watch;
     Node *leaf;
     return watch_begin(&watch, &pool->stripes, piece.index, piece.index) &&
-           tree_watch_leaf(&pool->tree, piece.index, &watch, &leaf) &&
+           checked_fits(pool_total(pool), offset, piece.size) &&
+           tree_watch_leaf(&pool->tree, piece.index, &watch, false, &leaf) &&
            piece_get(dest, leaf, piece, &watch) && watch_end(&watch);
 }
 
-/* Reads any range: without a lock if that works at once, holding it if not. */
-static void bytes_read(const MemoryPool *pool, unsigned char *dest, size_t offset,
-                       size_t size)
+/* Reads any range: without a lock if that works at once, holding it if not. False if it
+ * is no longer in the pool. */
+static bool bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size)
 {
     size_t first = pool_index(pool, offset);
     size_t last = pool_index(pool, offset + (size - 1));
     Watch watch;
+    bool fits = true;
     if (!watch_begin(&watch, &pool->stripes, first, last) ||
+        !checked_fits(pool_total(pool), offset, size) ||
         !bytes_get(pool, dest, offset, size, &watch) || !watch_end(&watch)) {
         Hold hold = stripes_hold_range(&pool->stripes, first, last);
-        (void)bytes_get(pool, dest, offset, size, NULL);
+        fits = checked_fits(pool_total(pool), offset, size);
+        if (fits) {
+            (void)bytes_get(pool, dest, offset, size, NULL);
+        }
         stripes_let_go(&pool->stripes, hold);
     }
+    return fits;
+}
+
+/* pool_read for what is not read at once. */
+static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, void *dest, size_t offset,
+                                            size_t size)
+{
+    size_t clipped;
+    do {
+        clipped = pool_clip(pool, offset, dest, size);
+    } while (clipped > 0 && !bytes_read(pool, (unsigned char *)dest, offset, clipped));
+    return clipped;
 }
 
 /* Locks: nothing; the stripes of the range if it was written to, or the tree's shape
- * changed, while it was read. */
+ * changed, while it was read, or if it lies in adopted memory. */
 size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
-    Piece piece;
-    size = pool_clip(pool, offset, dest, size);
-    if (size == 0) {
-        return 0;
+    if (pool != NULL && dest != NULL && size > 0) {
+        Piece piece = piece_at(pool, offset, size);
+        if (piece.size == size &&
+            block_try_read(pool, (unsigned char *)dest, offset, piece)) {
+            (void)status_set(POOL_OK);
+            return size;
+        }
     }
-    piece = piece_at(pool, offset, size);
-    if (piece.size < size || !block_try_read(pool, (unsigned char *)dest, piece)) {
-        bytes_read(pool, (unsigned char *)dest, offset, size);
-    }
-    return size;
+    return bytes_read_clipped(pool, dest, offset, size);
 }
 
 /* -------------------------------------------------------------------- writing */
 
-/* Writes src, or the byte if src is NULL. */
+/* Writes src, or the byte if src is NULL. src may be memory of this very block, through
+ * a pin or from pool_copy. */
 static inline void data_put(unsigned char *data, const unsigned char *src, int byte,
                             size_t size)
 {
-    if (src != NULL) {
-        memcpy(data, src, size);
-    } else {
+    if (src == NULL) {
         memset(data, byte, size);
+    } else if (size == 8) {
+        memmove(data, src, 8);
+    } else {
+        memmove(data, src, size);
     }
 }
 
@@ -158,11 +198,11 @@ static void block_surround(const MemoryPool *pool, Block *block, const Block *ol
     if (old != NULL) {
         memcpy(block->data, old->data, piece.start);
         memcpy(block->data + end, old->data + end, rest);
-    } else if (block->dirty) {
+    } else if ((block->flags & BLOCK_DIRTY) != 0) {
         memset(block->data, 0, piece.start);
         memset(block->data + end, 0, rest);
     }
-    block->dirty = 1;
+    block->flags |= BLOCK_DIRTY;
 }
 
 /* Puts a piece into a slot of a private leaf; returns 1 if there was a hole. */
@@ -209,231 +249,111 @@ static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src,
     }
 }
 
-/* Holds what a write to the blocks first to last needs, and fills the stock for it. If
- * that fails, nothing is held. */
-static PoolStatus write_begin(MemoryPool *pool, size_t first, size_t last, Hold *hold,
+/* What a write to a range takes; POOL_RANGE if it is no longer in the pool. The tree may
+ * then be too low to be asked. */
+static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t size,
+                                Need *need)
+{
+    need->blocks = need->nodes = 0;
+    if (!checked_fits(pool_total(pool), offset, size)) {
+        return POOL_RANGE;
+    }
+    *need = tree_measure(&pool->tree, pool_index(pool, offset),
+                         pool_index(pool, offset + (size - 1)));
+    return POOL_OK;
+}
+
+/* Holds what a write to a range needs, and fills the stock for it. If that fails, nothing
+ * is held; POOL_RANGE if the range is no longer in the pool. */
+static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t size, Hold *hold,
                               Stock *stock)
 {
-    Need need = tree_measure(&pool->tree, first, last);
+    size_t first = pool_index(pool, offset);
+    size_t last = pool_index(pool, offset + (size - 1));
     PoolStatus status;
+    Need need;
+    *hold = stripes_hold_range(&pool->stripes, first, last);
+    status = write_measure(pool, offset, size, &need);
     if (need.nodes > 0 && !hold->whole) { /* it changes the shape */
         stripes_let_go(&pool->stripes, *hold);
         *hold = stripes_hold_whole(&pool->stripes);
-        need = tree_measure(&pool->tree, first, last);
+        status = write_measure(pool, offset, size, &need);
     }
-    status = stock_fill(stock, &pool->family->arena, need);
+    if (status == POOL_OK) {
+        status = stock_fill(stock, &pool->family->arena, need);
+    }
     if (status != POOL_OK) {
         stripes_let_go(&pool->stripes, *hold);
     }
     return status;
 }
 
+/* Lets go after a change. */
+static void write_end(MemoryPool *pool, Hold hold, Stock *stock)
+{
+    stock_empty(stock, &pool->family->arena);
+    stripes_let_go(&pool->stripes, hold);
+    stock_release(stock);
+}
+
 /* Writes to a block that is there and private, which is what most writes do; false if it
  * is not. Locks: the stripe of the block. */
-static inline bool block_try_write(MemoryPool *pool, Piece piece,
-                                   const unsigned char *src, int byte)
+static inline bool block_try_write(MemoryPool *pool, size_t offset, Piece piece,
+                                   const unsigned char *src)
 {
     Lock *lock = stripes_hold_block(&pool->stripes, piece.index);
     Node *leaf = tree_private_leaf(&pool->tree, piece.index);
     Block *block = leaf == NULL ? NULL : leaf_block(leaf, piece.index);
-    bool private = block != NULL && !block_is_shared(block);
-    if (private) {
-        data_put(block->data + piece.start, src, byte, piece.size);
+    bool ready = block != NULL && !block_is_shared(block) &&
+                 checked_fits(pool_total(pool), offset, piece.size);
+    if (ready) {
+        data_put(block->data + piece.start, src, 0, piece.size);
     }
     lock_release(lock);
-    return private;
+    return ready;
 }
 
-/* pool_write, and pool_fill if src is NULL, for a range that is in the pool.
+/* Writes src, or the byte if src is NULL, to any range.
  * Locks: the stripes of the range, or the whole pool if nodes must be made or copied;
  * in it the arena, if blocks must. */
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
                               int byte, size_t size)
 {
-    size_t first = pool_index(pool, offset);
-    size_t last = pool_index(pool, offset + (size - 1));
-    Hold hold = stripes_hold_range(&pool->stripes, first, last);
-    Stock stock = {NULL, NULL};
-    PoolStatus status = write_begin(pool, first, last, &hold, &stock);
+    Hold hold;
+    Stock stock = {0};
+    PoolStatus status = write_begin(pool, offset, size, &hold, &stock);
     if (status == POOL_OK) {
         bytes_put(pool, offset, src, byte, size, &stock);
-        stock_empty(&stock, &pool->family->arena);
-        stripes_let_go(&pool->stripes, hold);
+        write_end(pool, hold, &stock);
     }
     return status;
+}
+
+/* pool_write for what is not written at once. */
+static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
+                                             const void *src, size_t size)
+{
+    PoolStatus status;
+    size_t clipped;
+    do {
+        clipped = pool_clip(pool, offset, src, size);
+        if (clipped == 0) {
+            return 0;
+        }
+        status = bytes_write(pool, offset, (const unsigned char *)src, 0, clipped);
+    } while (status == POOL_RANGE); /* the pool was made smaller meanwhile */
+    return status_set(status) == POOL_OK ? clipped : 0;
 }
 
 size_t pool_write(MemoryPool *pool, size_t offset, const void *src, size_t size)
 {
-    PoolStatus status;
-    Piece piece;
-    size = pool_clip(pool, offset, src, size);
-    if (size == 0) {
-        return 0;
-    }
-    piece = piece_at(pool, offset, size);
-    if (piece.size == size &&
-        block_try_write(pool, piece, (const unsigned char *)src, 0)) {
-        return size;
-    }
-    status = bytes_write(pool, offset, (const unsigned char *)src, 0, size);
-    return status_set(status) == POOL_OK ? size : 0;
-}
-
-/* ----------------------------------------------------------------- discarding */
-
-/* What discarding a range does: the blocks [first, end) go, and up to two more, of which
- * only a piece is in the range and which hold something beside it, are cleared there. */
-typedef struct Discard {
-    size_t first, end;
-    Piece pieces[2];
-    unsigned count;
-} Discard;
-
-static bool data_is_zero(const unsigned char *data, size_t size)
-{
-    return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
-}
-
-/* Whether a block holds nothing but zeros beside a piece. What comes after the piece is
- * looked at first: in a stream that is consumed, that is where the data is. */
-static bool piece_is_all(const MemoryPool *pool, const Block *block, Piece piece)
-{
-    size_t end = piece.start + piece.size;
-    return data_is_zero(block->data + end, ((size_t)1 << pool->block_shift) - end) &&
-           data_is_zero(block->data, piece.start);
-}
-
-/* Notes the piece if its block must stay; false if the block can go. */
-static bool discard_keeps(Discard *discard, const MemoryPool *pool, Piece piece)
-{
-    Block *block = tree_block(&pool->tree, piece.index);
-    if (block == NULL || piece_is_all(pool, block, piece)) {
-        return false;
-    }
-    discard->pieces[discard->count++] = piece;
-    return true;
-}
-
-static Discard discard_plan(const MemoryPool *pool, size_t offset, size_t size)
-{
-    size_t last = pool_index(pool, offset + (size - 1));
-    size_t last_start = last << pool->block_shift;
-    Piece head = piece_at(pool, offset, size);
-    Discard discard = {0};
-    discard.first = head.index + discard_keeps(&discard, pool, head);
-    discard.end = last + 1;
-    if (last != head.index) {
-        Piece tail = piece_at(pool, last_start, offset + size - last_start);
-        discard.end -= discard_keeps(&discard, pool, tail);
-    }
-    return discard;
-}
-
-/* An upper bound of what it takes to carry the plan out. */
-static Need discard_measure(const MemoryPool *pool, const Discard *discard)
-{
-    Need need = {0, 0};
-    unsigned i;
-    for (i = 0; i < discard->count; i++) {
-        size_t index = discard->pieces[i].index;
-        Need piece = tree_measure(&pool->tree, index, index);
-        need.blocks += piece.blocks;
-        need.nodes += piece.nodes;
-    }
-    if (discard->first < discard->end) {
-        need.nodes += tree_measure_clear(&pool->tree, discard->first, discard->end - 1);
-    }
-    return need;
-}
-
-static void discard_carry_out(MemoryPool *pool, const Discard *discard, Stock *stock)
-{
-    unsigned i;
-    for (i = 0; i < discard->count; i++) {
-        Piece piece = discard->pieces[i];
-        Node *leaf = tree_own_leaf(&pool->tree, piece.index, stock);
-        (void)slot_put(pool, node_slot(leaf, 0, piece.index), piece, NULL, 0, stock);
-    }
-    if (discard->first < discard->end) {
-        tree_clear(&pool->tree, discard->first, discard->end - 1, stock);
-    }
-}
-
-/* Discards a range of one block by its stripe alone, if the block stays or is none. */
-static bool discard_in_block(MemoryPool *pool, unsigned char *dest, size_t offset,
-                             size_t size)
-{
-    Piece piece = piece_at(pool, offset, size);
-    Hold hold = stripes_hold_range(&pool->stripes, piece.index, piece.index);
-    Node *leaf = tree_private_leaf(&pool->tree, piece.index);
-    Block *block = tree_block(&pool->tree, piece.index);
-    bool stays = leaf != NULL && block != NULL && !block_is_shared(block) &&
-                 !piece_is_all(pool, block, piece);
-    if ((block == NULL || stays) && dest != NULL) {
-        (void)bytes_get(pool, dest, offset, size, NULL);
-    }
-    if (stays) {
-        memset(block->data + piece.start, 0, piece.size);
-    }
-    stripes_let_go(&pool->stripes, hold);
-    return block == NULL || stays;
-}
-
-/* pool_discard, and pool_take if dest is not NULL, for a range that is in the pool.
- * Locks: the stripe of the block if there is one block and it stays; the whole pool if
- * not, and in it the arena. */
-static PoolStatus bytes_discard(MemoryPool *pool, unsigned char *dest, size_t offset,
-                                size_t size)
-{
-    Stock stock = {NULL, NULL};
-    Discard discard;
-    PoolStatus status;
-    Hold hold;
-    if (pool_index(pool, offset) == pool_index(pool, offset + (size - 1)) &&
-        discard_in_block(pool, dest, offset, size)) {
-        return POOL_OK;
-    }
-    hold = stripes_hold_whole(&pool->stripes);
-    discard = discard_plan(pool, offset, size);
-    status = stock_fill(&stock, &pool->family->arena, discard_measure(pool, &discard));
-    if (status == POOL_OK) {
-        if (dest != NULL) {
-            (void)bytes_get(pool, dest, offset, size, NULL);
+    if (pool != NULL && src != NULL && size > 0) {
+        Piece piece = piece_at(pool, offset, size);
+        if (piece.size == size &&
+            block_try_write(pool, offset, piece, (const unsigned char *)src)) {
+            (void)status_set(POOL_OK);
+            return size;
         }
-        discard_carry_out(pool, &discard, &stock);
-        stock_empty(&stock, &pool->family->arena);
     }
-    stripes_let_go(&pool->stripes, hold);
-    return status;
-}
-
-PoolStatus pool_discard(MemoryPool *pool, size_t offset, size_t size)
-{
-    PoolStatus status = pool_check(pool, offset, size);
-    if (status == POOL_OK && size > 0) {
-        status = bytes_discard(pool, NULL, offset, size);
-    }
-    return status_set(status);
-}
-
-size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t size)
-{
-    PoolStatus status;
-    size = pool_clip(pool, offset, dest, size);
-    if (size == 0) {
-        return 0;
-    }
-    status = bytes_discard(pool, (unsigned char *)dest, offset, size);
-    return status_set(status) == POOL_OK ? size : 0;
-}
-
-PoolStatus pool_fill(MemoryPool *pool, size_t offset, int byte, size_t size)
-{
-    PoolStatus status = pool_check(pool, offset, size);
-    if (status == POOL_OK && size > 0) {
-        status = (byte & 0xff) == 0 ? bytes_discard(pool, NULL, offset, size)
-                                    : bytes_write(pool, offset, NULL, byte & 0xff, size);
-    }
-    return status_set(status);
+    return bytes_write_clipped(pool, offset, src, size);
 }

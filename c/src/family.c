@@ -18,20 +18,28 @@
  */
 typedef struct Family {
     struct Family *previous, *next;
-    AtomicSize pools;
+    AtomicU32 refs;   /* pools, views and pins            */
+    AtomicSize views; /* and pins                         */
+    AtomicSize pools; /* changed under the register's lock */
     Arena arena;
 } Family;
 
+typedef struct Pin Pin;
+
 struct MemoryPool {
     AtomicU32 refs;
-    unsigned block_shift; /* the block size is 1 << block_shift */
-    size_t total_size;
+    unsigned block_shift;  /* the block size is 1 << block_shift */
+    AtomicSize total_size; /* changed with the whole pool held */
     Tree tree;
-    Stripes stripes;
     Family *family;
     MemoryPool *older, *younger;
-    size_t age;        /* larger for younger pools */
-    AtomicSize copied; /* copies made on write     */
+    size_t age;               /* larger for younger pools */
+    AtomicSize copied;        /* copies made on write     */
+    Pin *pins;                /* changed under the arena's lock, see pins.c       */
+    AtomicSize pinned;        /* how many; grows only while the blocks are held   */
+    void *memory;             /* what to free: the pool begins on a cache line    */
+    char padding[CACHE_LINE]; /* what follows is written to, the above mostly read */
+    Stripes stripes;
 };
 
 static struct Register {
@@ -89,13 +97,14 @@ static void fork_child(void)
     MemoryPool *pool;
     fork_parent();
     for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
-        stripes_init(&pool->stripes, pool->stripes.gate, pool->stripes.count);
+        stripes_init(&pool->stripes);
     }
 }
 
 /* ------------------------------------------------------------------- register */
 
-/* Adds a pool, and its family if it is the first of it. Locks: register. */
+/* Adds a pool, and its family if it is the first of it; the pool takes a reference to
+ * the family. Locks: register. */
 static PoolStatus registry_add(MemoryPool *pool)
 {
     Family *family = pool->family;
@@ -115,6 +124,7 @@ static PoolStatus registry_add(MemoryPool *pool)
         ring->previous->next = family;
         ring->previous = family;
     }
+    u32_add_relaxed(&family->refs, 1);
     size_add_relaxed(&family->pools, 1);
     pool->age = ++registry.ages;
     pool->younger = NULL;
@@ -125,22 +135,28 @@ static PoolStatus registry_add(MemoryPool *pool)
     return POOL_OK;
 }
 
-/* Takes a pool out; true if it was the last of its family. Locks: register. */
-static bool registry_remove(MemoryPool *pool)
+/* Gives back a reference to a family, and ends it with the last one: then there is
+ * neither a pool nor a view of it left. Locks: register. */
+static void family_release(Family *family)
 {
-    Family *family = pool->family;
-    bool last;
+    if (u32_sub_acq_rel(&family->refs, 1) == 1) {
+        lock_acquire(&registry.lock);
+        family->previous->next = family->next;
+        family->next->previous = family->previous;
+        lock_release(&registry.lock);
+        arena_close(&family->arena);
+        platform_free(family);
+    }
+}
+
+/* Takes a pool out. Locks: register. */
+static void registry_remove(MemoryPool *pool)
+{
     lock_acquire(&registry.lock);
     *(pool->older != NULL ? &pool->older->younger : &registry.oldest) = pool->younger;
     *(pool->younger != NULL ? &pool->younger->older : &registry.youngest) = pool->older;
-    size_sub_relaxed(&family->pools, 1);
-    last = size_load_relaxed(&family->pools) == 0;
-    if (last) {
-        family->previous->next = family->next;
-        family->next->previous = family->previous;
-    }
+    size_sub_relaxed(&pool->family->pools, 1);
     lock_release(&registry.lock);
-    return last;
 }
 
 /* Locks: register, then each arena, then the store. */

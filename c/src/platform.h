@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Asked before every allocation; a test defines it to make chosen ones fail. */
+/* Asked before every allocation. */
 #ifndef POOL_FAULT
-#  define POOL_FAULT() 0
+#  define POOL_FAULT() fault_due()
 #endif
 
 #if defined(_MSC_VER)
@@ -30,10 +30,14 @@ static void *platform_alloc(size_t size);
 static void platform_free(void *memory);
 
 /* Pages that read as zeros, aligned to a page; NULL if there are none. size is a power
- * of two and at least PLATFORM_MAP_MIN. Memory is committed here and nowhere later. With
- * sparse set, touching one byte must not make more than its page resident. */
+ * of two and at least PLATFORM_MAP_MIN. Memory is committed here and nowhere later. */
 enum { PLATFORM_MAP_MIN = 65536 };
-static void *platform_map(size_t size, bool sparse);
+typedef enum PlatformUse {
+    PLATFORM_DENSE,  /* every page will be written to                             */
+    PLATFORM_SPARSE, /* touching a byte must not make more than its page resident */
+    PLATFORM_ZEROS   /* read-only; reading must not take memory for long          */
+} PlatformUse;
+static void *platform_map(size_t size, PlatformUse use);
 static void platform_unmap(void *pages, size_t size);
 
 /* Gives the memory of pages back to the system but leaves them mapped, so that reading

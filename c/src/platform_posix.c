@@ -19,22 +19,21 @@ static void platform_free(void *memory)
     free(memory);
 }
 
-static void *platform_map(size_t size, bool sparse)
+static void *platform_map(size_t size, PlatformUse use)
 {
+    int access = use == PLATFORM_ZEROS ? PROT_READ : PROT_READ | PROT_WRITE;
     void *pages;
     if (POOL_FAULT()) {
         return NULL;
     }
-    pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pages = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED) {
         return NULL;
     }
 #ifdef MADV_NOHUGEPAGE
-    if (sparse) {
+    if (use == PLATFORM_SPARSE) {
         (void)madvise(pages, size, MADV_NOHUGEPAGE); /* a kernel without them refuses */
     }
-#else
-    (void)sparse;
 #endif
     return pages;
 }

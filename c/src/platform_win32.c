@@ -18,12 +18,12 @@ static void platform_free(void *memory)
     free(memory);
 }
 
-static void *platform_map(size_t size, bool sparse)
+static void *platform_map(size_t size, PlatformUse use)
 {
-    (void)sparse; /* committed pages take memory when touched, one by one */
-    return POOL_FAULT()
-               ? NULL
-               : VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    /* Committed pages take memory when they are touched, one by one. */
+    DWORD access = use == PLATFORM_ZEROS ? PAGE_READONLY : PAGE_READWRITE;
+    return POOL_FAULT() ? NULL
+                        : VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, access);
 }
 
 static void platform_unmap(void *pages, size_t size)

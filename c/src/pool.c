@@ -4,41 +4,32 @@
 
 /* ------------------------------------------------------------------- creation */
 
-/* The whole pools in memory: the structure, then its stripes from a cache line on. */
-static size_t pool_memory(unsigned stripes)
-{
-    return sizeof(MemoryPool) + CACHE_LINE + (1 + stripes) * sizeof(Stripe);
-}
-
 /* Makes a pool without contents in a family, or NULL. It is not registered yet. */
 static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned block_shift)
 {
-    size_t blocks = ((total_size - 1) >> block_shift) + 1;
-    unsigned stripes = 1;
-    MemoryPool *pool;
-    uintptr_t line;
-    while (stripes < STRIPES_MAX && stripes < blocks) {
-        stripes *= 2;
-    }
-    pool = (MemoryPool *)platform_alloc(pool_memory(stripes));
-    if (pool == NULL) {
+    void *memory = platform_alloc(sizeof(MemoryPool) + CACHE_LINE);
+    uintptr_t line = ((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1);
+    MemoryPool *pool = (MemoryPool *)line;
+    if (memory == NULL) {
         return NULL;
     }
-    memset(pool, 0, sizeof *pool);
+    memset(pool, 0, offsetof(MemoryPool, stripes));
+    pool->memory = memory;
     u32_store_relaxed(&pool->refs, 1);
     pool->block_shift = block_shift;
-    pool->total_size = total_size;
-    pool->tree.height = tree_height(blocks);
+    size_store_relaxed(&pool->total_size, total_size);
+    u32_store_relaxed(&pool->tree.height,
+                      tree_height(((total_size - 1) >> block_shift) + 1));
     pool->family = family;
-    line = ((uintptr_t)(pool + 1) + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1);
-    stripes_init(&pool->stripes, (void *)line, stripes);
+    stripes_init(&pool->stripes);
     return pool;
 }
 
-static void family_end(Family *family)
+static void pool_free(MemoryPool *pool)
 {
-    arena_close(&family->arena);
-    platform_free(family);
+    if (pool != NULL) {
+        platform_free(pool->memory);
+    }
 }
 
 /* Copies the caller's options, whatever version of the structure they have. */
@@ -83,7 +74,7 @@ MemoryPool *pool_create_with(const PoolOptions *from)
         pool = pool_allocate(family, options.total_size, shift);
     }
     if (pool == NULL || registry_add(pool) != POOL_OK) {
-        platform_free(pool);
+        pool_free(pool);
         platform_free(family);
         (void)status_set(POOL_NO_MEMORY);
         return NULL;
@@ -116,39 +107,64 @@ void pool_destroy(MemoryPool *pool)
     (void)status_set(POOL_OK);
     if (pool != NULL && u32_sub_acq_rel(&pool->refs, 1) == 1) {
         Family *family = pool->family;
-        Stock stock = {NULL, NULL};
+        Stock stock = {0};
         Hold hold = stripes_hold_whole(&pool->stripes);
-        tree_replace(&pool->tree, NULL, &stock);
+        pins_detach(pool, 0);
+        tree_replace(&pool->tree, NULL, 1, &stock);
         stock_empty(&stock, &family->arena);
         stripes_let_go(&pool->stripes, hold);
-        if (registry_remove(pool)) {
-            family_end(family);
-        }
-        platform_free(pool);
+        registry_remove(pool);
+        family_release(family);
+        pool_free(pool);
+        stock_release(&stock);
+        (void)status_set(POOL_OK);
     }
 }
 
 /* ------------------------------------------------------------------ snapshots */
 
-/* Locks: the whole pool, then (not in it) the register. */
+/* Gives an empty pool the contents of a relative, which is held as a whole. Locks: the
+ * arena. */
+static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from)
+{
+    Arena *arena = &from->family->arena;
+    unsigned height = tree_top(&from->tree) + 1;
+    Stock stock = {0};
+    PoolStatus status = stock_fill(&stock, arena, pins_measure(from, height));
+    if (status == POOL_OK) {
+        lock_acquire(&arena->lock);
+        size_store_release(&pool->total_size, pool_total(from));
+        tree_replace(&pool->tree, tree_retain_root(&from->tree), height, &stock);
+        pins_unshare_locked(from, &pool->tree, &stock);
+        lock_release(&arena->lock);
+        stock_empty(&stock, arena);
+    }
+    return status;
+}
+
+/* Locks: the whole pool, in it the arena; before and after it the register. */
 MemoryPool *pool_clone(MemoryPool *pool)
 {
     MemoryPool *clone;
-    Hold hold;
+    PoolStatus status = POOL_NO_MEMORY;
     if (pool == NULL) {
         (void)status_set(POOL_INVALID);
         return NULL;
     }
-    clone = pool_allocate(pool->family, pool->total_size, pool->block_shift);
-    if (clone == NULL || registry_add(clone) != POOL_OK) {
-        platform_free(clone);
-        (void)status_set(POOL_NO_MEMORY);
-        return NULL;
+    clone = pool_allocate(pool->family, pool_total(pool), pool->block_shift);
+    if (clone != NULL && registry_add(clone) == POOL_OK) {
+        Hold hold = stripes_hold_whole(&pool->stripes);
+        status = pool_share(clone, pool);
+        stripes_let_go(&pool->stripes, hold);
+        if (status != POOL_OK) {
+            pool_destroy(clone);
+            clone = NULL;
+        }
+    } else {
+        pool_free(clone);
+        clone = NULL;
     }
-    hold = stripes_hold_whole(&pool->stripes);
-    ptr_store_release(&clone->tree.root, tree_retain_root(&pool->tree));
-    stripes_let_go(&pool->stripes, hold);
-    (void)status_set(POOL_OK);
+    (void)status_set(status);
     return clone;
 }
 
@@ -181,16 +197,46 @@ static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b)
     return a->family == b->family ? POOL_OK : POOL_UNRELATED;
 }
 
+/* What pool_restore takes: copies of what from has pinned, and ways to what pool has. */
+static Need restore_measure(MemoryPool *pool, MemoryPool *from)
+{
+    unsigned height = tree_top(&from->tree) + 1;
+    Need need = pins_measure(from, height);
+    need.nodes += pins_measure(pool, height).nodes;
+    return need;
+}
+
+/* Gives pool, of which both are held, the contents of its relative. */
+static void restore_carry_out(MemoryPool *pool, MemoryPool *from, Stock *stock)
+{
+    Arena *arena = &pool->family->arena;
+    Pin *pin;
+    pins_detach(pool, pool_index(pool, pool_total(from) - 1) + 1);
+    lock_acquire(&arena->lock); /* so that no pin is taken off meanwhile */
+    size_store_release(&pool->total_size, pool_total(from));
+    tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
+                 stock);
+    pins_unshare_locked(from, &pool->tree, stock);
+    for (pin = pool->pins; pin != NULL; pin = pin->next) {
+        pin_put_back_locked(pool, pin, stock);
+    }
+    lock_release(&arena->lock);
+}
+
 /* Locks: both pools as a whole, in it the arena. */
 PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
 {
     PoolStatus status = pools_relation(pool, from);
     if (status == POOL_OK && pool != from) {
-        Stock stock = {NULL, NULL};
+        Stock stock = {0};
         pools_hold(pool, from);
-        tree_replace(&pool->tree, tree_retain_root(&from->tree), &stock);
-        stock_empty(&stock, &pool->family->arena);
+        status = stock_fill(&stock, &pool->family->arena, restore_measure(pool, from));
+        if (status == POOL_OK) {
+            restore_carry_out(pool, from, &stock);
+            stock_empty(&stock, &pool->family->arena);
+        }
         pools_let_go(pool, from);
+        stock_release(&stock);
     }
     return status_set(status);
 }
@@ -205,9 +251,11 @@ static void stats_of_family(PoolStats *stats, const MemoryPool *pool)
     stats->family_bytes = arena->held;
     stats->family_peak_bytes = arena->peak;
     stats->memory_limit = arena->limit == SIZE_MAX ? 0 : arena->limit;
+    stats->family_views = size_load_relaxed(&family->views);
+    stats->adopted_blocks = arena->adopted;
     stats->family_pools = size_load_relaxed(&family->pools);
-    stats->metadata_bytes = arena->headers + arena->nodes.bytes + sizeof *family +
-                            stats->family_pools * pool_memory(pool->stripes.count);
+    stats->metadata_bytes = arena->headers + arena->nodes.bytes + arena->adoptees.bytes +
+                            sizeof *family + stats->family_pools * sizeof *pool;
     lock_release(&arena->lock);
     stats->kept_bytes = store_kept();
 }
@@ -224,14 +272,16 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
     }
     all.struct_size = stats->struct_size;
     hold = stripes_hold_whole(&pool->stripes);
-    all.total_size = pool->total_size;
+    all.total_size = pool_total(pool);
     all.block_size = (size_t)1 << pool->block_shift;
+    all.references = u32_load_acquire(&pool->refs);
     all.held_blocks = tree_blocks(&pool->tree);
     all.held_bytes = all.held_blocks << pool->block_shift;
     if (stats->struct_size >= offsetof(PoolStats, copied_blocks)) {
         all.shared_blocks = all.held_blocks - node_private_blocks(tree_root(&pool->tree),
                                                                   pool->tree.height - 1);
     }
+    all.pinned_blocks = size_load_relaxed(&pool->pinned);
     all.copied_blocks = size_load_relaxed(&pool->copied);
     stats_of_family(&all, pool);
     stripes_let_go(&pool->stripes, hold);

@@ -3,7 +3,8 @@
  *
  * A call that changes a tree first takes into its stock all that it may need; if that
  * fails it has changed nothing. Then it edits the tree, which cannot fail: it takes from
- * the stock and puts into it what falls out of the tree. At the end it empties the stock.
+ * the stock and puts into it what falls out of the tree. At the end it empties the stock,
+ * lets go of its locks, and releases adopted memory that fell out.
  */
 enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
 
@@ -15,8 +16,10 @@ typedef struct Node {
 } Node;
 
 typedef struct Stock {
-    Block *blocks; /* linked by next    */
-    Node *nodes;   /* linked by slot[0] */
+    Block *blocks;      /* to take from; linked by as.next       */
+    Block *dropped;     /* that fell out                         */
+    Node *nodes;        /* both; linked by slot[0]               */
+    Adoption *released; /* to be released when nothing is held   */
 } Stock;
 
 typedef struct Need {
@@ -25,8 +28,8 @@ typedef struct Need {
 
 static void stock_put_block(Stock *stock, Block *block)
 {
-    block->next = stock->blocks;
-    stock->blocks = block;
+    block->as.next = stock->dropped;
+    stock->dropped = block;
 }
 
 static void stock_put_node(Stock *stock, Node *node)
@@ -39,7 +42,8 @@ static void stock_put_node(Stock *stock, Node *node)
 static Block *stock_block(Stock *stock)
 {
     Block *block = stock->blocks;
-    stock->blocks = block->next;
+    stock->blocks = block->as.next;
+    ptr_store_release(&block->as.pin, NULL);
     u32_store_relaxed(&block->refs, 1);
     return block;
 }
@@ -54,10 +58,11 @@ static Node *stock_node(Stock *stock)
     return node;
 }
 
-/* Gives everything in the stock back. Locks: the arena. */
+/* Gives everything in the stock back, but for adoptions to be released. Locks: the
+ * arena. */
 static void stock_empty(Stock *stock, Arena *arena)
 {
-    if (stock->nodes == NULL && stock->blocks == NULL) {
+    if (stock->nodes == NULL && stock->blocks == NULL && stock->dropped == NULL) {
         return;
     }
     lock_acquire(&arena->lock);
@@ -66,8 +71,9 @@ static void stock_empty(Stock *stock, Arena *arena)
         stock->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
         slab_give(&arena->nodes, node);
     }
-    arena_give(arena, stock->blocks);
-    stock->blocks = NULL;
+    arena_give(arena, stock->blocks, &stock->released);
+    arena_give(arena, stock->dropped, &stock->released);
+    stock->blocks = stock->dropped = NULL;
     lock_release(&arena->lock);
 }
 
@@ -99,4 +105,18 @@ static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
         stock_empty(stock, arena);
     }
     return status;
+}
+
+/* Releases the adopted memory that nobody uses any more: calls that are not ours, which
+ * may take their time and may call the library. So nothing may be held. */
+static void stock_release(Stock *stock)
+{
+    while (stock->released != NULL) {
+        Adoption *adoption = stock->released;
+        stock->released = adoption->next;
+        if (adoption->release != NULL) {
+            adoption->release(adoption->data, adoption->size, adoption->context);
+        }
+        platform_free(adoption);
+    }
 }

@@ -33,7 +33,11 @@
  * store, which makes a pair cost half of what it costs with a mutex; the longest holds
  * (copies of many megabytes) are long beside the sleep.
  */
-enum { CACHE_LINE = 64, STRIPES_MAX = 64 };
+/* How many; a power of two. A test takes fewer, to meet every case of them. */
+#ifndef POOL_STRIPES
+#  define POOL_STRIPES 64
+#endif
+enum { CACHE_LINE = 64, STRIPES = POOL_STRIPES };
 
 typedef struct Lock {
     AtomicSize version;
@@ -95,42 +99,40 @@ typedef struct Hold {
 } Hold;
 
 typedef struct Stripes {
-    Stripe *gate;   /* followed by the stripes */
-    unsigned count; /* a power of two */
+    Stripe gate;
+    Stripe stripe[STRIPES];
 } Stripes;
 
-/* memory: (1 + count) * sizeof(Stripe) bytes, aligned to a cache line. */
-static void stripes_init(Stripes *stripes, void *memory, unsigned count)
+static void stripes_init(Stripes *stripes)
 {
     unsigned i;
-    stripes->gate = (Stripe *)memory;
-    stripes->count = count;
-    for (i = 0; i <= count; i++) {
-        size_store_relaxed(&stripes->gate[i].lock.version, 0);
+    size_store_relaxed(&stripes->gate.lock.version, 0);
+    for (i = 0; i < STRIPES; i++) {
+        size_store_relaxed(&stripes->stripe[i].lock.version, 0);
     }
 }
 
-static inline Lock *stripes_lock(const Stripes *stripes, unsigned number)
+static inline Lock *stripes_lock(Stripes *stripes, size_t index)
 {
-    return &stripes->gate[1 + number].lock;
+    return &stripes->stripe[index % STRIPES].lock;
 }
 
-static Hold stripes_hold_whole(const Stripes *stripes)
+static Hold stripes_hold_whole(Stripes *stripes)
 {
     Hold hold = {true, 0, 0, 0};
     unsigned i;
-    lock_acquire(&stripes->gate->lock);
-    for (i = 0; i < stripes->count; i++) {
+    lock_acquire(&stripes->gate.lock);
+    for (i = 0; i < STRIPES; i++) {
         lock_await(stripes_lock(stripes, i));
     }
     return hold;
 }
 
-static void stripes_let_go(const Stripes *stripes, Hold hold)
+static void stripes_let_go(Stripes *stripes, Hold hold)
 {
     unsigned i;
     if (hold.whole) {
-        lock_release(&stripes->gate->lock);
+        lock_release(&stripes->gate.lock);
         return;
     }
     for (i = hold.from; i < hold.to; i++) {
@@ -142,32 +144,32 @@ static void stripes_let_go(const Stripes *stripes, Hold hold)
 }
 
 /* Holds one block; to be let go with lock_release. */
-static inline Lock *stripes_hold_block(const Stripes *stripes, size_t index)
+static inline Lock *stripes_hold_block(Stripes *stripes, size_t index)
 {
-    Lock *lock = stripes_lock(stripes, (unsigned)index & (stripes->count - 1));
+    Lock *lock = stripes_lock(stripes, index);
     for (;;) {
         lock_acquire(lock);
-        if (!lock_is_held(&stripes->gate->lock)) {
+        if (!lock_is_held(&stripes->gate.lock)) {
             return lock;
         }
         lock_release(lock);
-        lock_await(&stripes->gate->lock);
+        lock_await(&stripes->gate.lock);
     }
 }
 
 /* Holds the blocks first to last, both included; the whole pool if they are many. */
-static Hold stripes_hold_range(const Stripes *stripes, size_t first, size_t last)
+static Hold stripes_hold_range(Stripes *stripes, size_t first, size_t last)
 {
     Hold hold = {false, 0, 0, 0};
     unsigned i;
-    if (last - first >= stripes->count - 1) {
+    if (last - first >= STRIPES - 1) {
         return stripes_hold_whole(stripes);
     }
-    hold.from = (unsigned)(first & (stripes->count - 1));
-    hold.to = (unsigned)(last & (stripes->count - 1)) + 1;
+    hold.from = (unsigned)(first % STRIPES);
+    hold.to = (unsigned)(last % STRIPES) + 1;
     if (hold.to <= hold.from) { /* the range wraps round */
         hold.low = hold.to;
-        hold.to = stripes->count;
+        hold.to = STRIPES;
     }
     for (;;) {
         for (i = 0; i < hold.low; i++) {
@@ -176,11 +178,11 @@ static Hold stripes_hold_range(const Stripes *stripes, size_t first, size_t last
         for (i = hold.from; i < hold.to; i++) {
             lock_acquire(stripes_lock(stripes, i));
         }
-        if (!lock_is_held(&stripes->gate->lock)) {
+        if (!lock_is_held(&stripes->gate.lock)) {
             return hold;
         }
         stripes_let_go(stripes, hold);
-        lock_await(&stripes->gate->lock);
+        lock_await(&stripes->gate.lock);
     }
 }
 
@@ -199,23 +201,21 @@ static Hold stripes_hold_range(const Stripes *stripes, size_t first, size_t last
 #  define WATCH_ALLOWED true
 #endif
 
-/* What a reader noted. Versions only grow, so that if their sum is what it was, then so
- * is each of them. */
+/* What a reader noted. */
 typedef struct Watch {
-    const Stripes *stripes;
-    unsigned first, count; /* the stripes watched, from first on, wrapping round */
-    size_t gate, sum;
+    Stripes *stripes;
+    size_t first, count; /* the blocks watched; no more than there are stripes */
+    size_t gate, sum;    /* the versions */
 } Watch;
 
-/* The sum of the versions of the stripes watched; odd if one of them may be held. */
+/* The sum of the versions of the stripes watched, or 1 if one of them is held. Versions
+ * only grow, so that if their sum is what it was, then so is each of them. */
 static inline size_t watch_sum(const Watch *watch)
 {
-    const Stripes *stripes = watch->stripes;
-    size_t sum = 0, held = 0;
-    unsigned i;
+    size_t sum = 0, held = 0, i;
     for (i = 0; i < watch->count; i++) {
-        unsigned number = (watch->first + i) & (stripes->count - 1);
-        size_t version = size_load_acquire(&stripes_lock(stripes, number)->version);
+        Lock *lock = stripes_lock(watch->stripes, watch->first + i);
+        size_t version = size_load_acquire(&lock->version);
         held |= version & 1;
         sum += version;
     }
@@ -223,14 +223,12 @@ static inline size_t watch_sum(const Watch *watch)
 }
 
 /* Begins to watch the blocks first to last; false if somebody holds one of them. */
-static inline bool watch_begin(Watch *watch, const Stripes *stripes, size_t first,
-                               size_t last)
+static inline bool watch_begin(Watch *watch, Stripes *stripes, size_t first, size_t last)
 {
     watch->stripes = stripes;
-    watch->first = (unsigned)(first & (stripes->count - 1));
-    watch->count =
-        last - first < stripes->count ? (unsigned)(last - first) + 1 : stripes->count;
-    watch->gate = size_load_acquire(&stripes->gate->lock.version);
+    watch->first = first;
+    watch->count = last - first < STRIPES ? last - first + 1 : STRIPES;
+    watch->gate = size_load_acquire(&stripes->gate.lock.version);
     watch->sum = watch_sum(watch);
     return WATCH_ALLOWED && ((watch->gate | watch->sum) & 1) == 0;
 }
@@ -239,7 +237,7 @@ static inline bool watch_begin(Watch *watch, const Stripes *stripes, size_t firs
 static inline bool watch_shape(const Watch *watch)
 {
     fence_acquire();
-    return size_load_relaxed(&watch->stripes->gate->lock.version) == watch->gate;
+    return size_load_relaxed(&watch->stripes->gate.lock.version) == watch->gate;
 }
 
 /* Whether all that was read is of one moment. */

@@ -27,8 +27,8 @@
  * them either, and so is never changed, and the reference held from here keeps it alive.
  */
 typedef struct Tree {
-    AtomicPtr root;  /* Node; NULL: all is a hole */
-    unsigned height; /* levels of nodes, 1 or more */
+    AtomicPtr root;   /* Node; NULL: all is a hole  */
+    AtomicU32 height; /* levels of nodes, 1 or more */
 } Tree;
 
 /* The levels needed for so many blocks. */
@@ -39,6 +39,11 @@ static unsigned tree_height(size_t blocks)
         height++;
     }
     return height;
+}
+
+static inline unsigned tree_top(const Tree *tree)
+{
+    return u32_load_acquire((AtomicU32 *)&tree->height) - 1;
 }
 
 static inline Node *tree_root(const Tree *tree)
@@ -67,9 +72,23 @@ static inline Block *leaf_block(Node *leaf, size_t index)
     return (Block *)ptr_load_acquire(node_slot(leaf, 0, index));
 }
 
+static inline bool block_is_pinned(Block *block)
+{
+    return ptr_load_acquire(&block->as.pin) != NULL;
+}
+
+/* Whether anybody but one slot, and the pin of a pinned block, holds it. The pin is looked
+ * at first: a pin that goes meanwhile takes its reference away before its mark. */
+static inline bool block_has_others(Block *block)
+{
+    uint32_t own = block_is_pinned(block) ? 2 : 1;
+    return u32_load_acquire(&block->refs) > own;
+}
+
+/* Whether it must be copied before it is written to. */
 static inline bool block_is_shared(Block *block)
 {
-    return u32_load_acquire(&block->refs) > 1;
+    return (block->flags & BLOCK_ADOPTED) != 0 || block_has_others(block);
 }
 
 /* The last index that lies below the same slot of a node at this level as index does. */
@@ -84,20 +103,24 @@ static inline size_t level_last(unsigned level, size_t index)
 static inline Node *tree_leaf(const Tree *tree, size_t index)
 {
     Node *node = tree_root(tree);
-    unsigned level = tree->height - 1;
+    unsigned level = tree_top(tree);
     for (; node != NULL && level > 0; level--) {
         node = node_child(node, level, index);
     }
     return node;
 }
 
-/* The same for a reader that only watches; false if it must start over. */
+/* The same for a reader that only watches; false if it must start over. With own set, a
+ * leaf that is not private counts as none. */
 static inline bool tree_watch_leaf(const Tree *tree, size_t index, const Watch *watch,
-                                   Node **leaf)
+                                   bool own, Node **leaf)
 {
     Node *node = tree_root(tree);
-    unsigned level = tree->height - 1;
+    unsigned level = tree_top(tree);
     while (watch_shape(watch)) {
+        if (own && node != NULL && node_is_shared(node)) {
+            node = NULL;
+        }
         if (node == NULL || level == 0) {
             *leaf = node;
             return true;
@@ -112,7 +135,7 @@ static inline bool tree_watch_leaf(const Tree *tree, size_t index, const Watch *
 static inline Node *tree_private_leaf(const Tree *tree, size_t index)
 {
     Node *node = tree_root(tree);
-    unsigned level = tree->height - 1;
+    unsigned level = tree_top(tree);
     for (; node != NULL && !node_is_shared(node); level--) {
         if (level == 0) {
             return node;
@@ -132,7 +155,7 @@ static Block *tree_block(const Tree *tree, size_t index)
 static bool tree_path_is_shared(const Tree *tree, size_t index)
 {
     Node *node = tree_root(tree);
-    unsigned level = tree->height - 1;
+    unsigned level = tree_top(tree);
     for (; node != NULL && !node_is_shared(node); level--) {
         if (level == 0) {
             return false;
@@ -168,18 +191,58 @@ static bool node_find(Node *node, Node *other, unsigned level, size_t from, size
     }
 }
 
-/* The same for whole trees of one height. */
+/* Whether an index lies below a node of that level that begins at 0. */
+static inline bool level_reaches(unsigned level, size_t index)
+{
+    return checked_shift_right(index, (level + 1) * TREE_BITS) == 0;
+}
+
+/* The same for nodes that both begin at 0 but whose levels may differ: beyond the lower
+ * one there are only holes. */
+static bool node_find_any(Node *node, unsigned level, Node *other, unsigned other_level,
+                          size_t from, size_t *found)
+{
+    size_t last;
+    if (level < other_level) {
+        return node_find_any(other, other_level, node, level, from, found);
+    }
+    if (!level_reaches(level, from)) {
+        return false;
+    }
+    if (level == other_level) {
+        return node_find(node, other, level, from, found);
+    }
+    if (node == NULL) {
+        return node_find_any(NULL, other_level, other, other_level, from, found);
+    }
+    last = level_last(level, 0);
+    if (from <= last) {
+        if (node_find_any(node_child(node, level, 0), level - 1, other, other_level, from,
+                          found)) {
+            return true;
+        }
+        from = last + 1;
+    }
+    return node_find(node, NULL, level, from, found);
+}
+
+/* The same for whole trees; without another (NULL) the first block. */
 static bool tree_find(const Tree *tree, const Tree *other, size_t from, size_t *found)
 {
-    return node_find(tree_root(tree), other == NULL ? NULL : tree_root(other),
-                     tree->height - 1, from, found);
+    if (other == NULL) {
+        return node_find(tree_root(tree), NULL, tree_top(tree), from, found);
+    }
+    return node_find_any(tree_root(tree), tree_top(tree), tree_root(other),
+                         tree_top(other), from, found);
 }
 
 /* Whether two trees (other may be NULL) hold different blocks at index. */
 static bool tree_differs(const Tree *tree, const Tree *other, size_t index)
 {
-    Node *a = tree_leaf(tree, index);
-    Node *b = other == NULL ? NULL : tree_leaf(other, index);
+    Node *a = level_reaches(tree_top(tree), index) ? tree_leaf(tree, index) : NULL;
+    Node *b = other != NULL && level_reaches(tree_top(other), index)
+                  ? tree_leaf(other, index)
+                  : NULL;
     return a != b && (a == NULL ? NULL : leaf_block(a, index)) !=
                          (b == NULL ? NULL : leaf_block(b, index));
 }
@@ -202,7 +265,7 @@ static size_t node_private_blocks(Node *node, unsigned level)
         void *child = ptr_load_acquire(&node->slot[i]);
         if (level > 0) {
             blocks += node_private_blocks((Node *)child, level - 1);
-        } else if (child != NULL && !block_is_shared((Block *)child)) {
+        } else if (child != NULL && !block_has_others((Block *)child)) {
             blocks++;
         }
     }
@@ -252,7 +315,7 @@ static void node_measure(Node *node, unsigned level, size_t first, size_t last,
 static Need tree_measure(const Tree *tree, size_t first, size_t last)
 {
     Need need = {0, 0};
-    node_measure(tree_root(tree), tree->height - 1, first, last, false, &need);
+    node_measure(tree_root(tree), tree_top(tree), first, last, false, &need);
     return need;
 }
 
@@ -323,7 +386,7 @@ static inline Node *node_own(AtomicPtr *slot, unsigned level, Stock *stock)
 static Node *tree_own_leaf(Tree *tree, size_t index, Stock *stock)
 {
     AtomicPtr *slot = &tree->root;
-    unsigned level = tree->height;
+    unsigned level = tree_top(tree) + 1;
     Node *node = NULL;
     while (level-- > 0) {
         node = node_own(slot, level, stock);
@@ -336,7 +399,7 @@ static Node *tree_own_leaf(Tree *tree, size_t index, Stock *stock)
 static void tree_count(Tree *tree, size_t index, size_t added)
 {
     Node *node = tree_root(tree);
-    unsigned level = tree->height - 1;
+    unsigned level = tree_top(tree);
     for (;; level--) {
         size_add_relaxed(&node->blocks, added);
         if (level == 0) {
@@ -351,7 +414,7 @@ static size_t tree_measure_clear(const Tree *tree, size_t first, size_t last)
 {
     size_t paths = (size_t)tree_path_is_shared(tree, first) +
                    (size_t)tree_path_is_shared(tree, last);
-    return paths * tree->height;
+    return paths * (tree_top(tree) + 1);
 }
 
 static bool level_covers(unsigned level, size_t first, size_t last)
@@ -361,17 +424,30 @@ static bool level_covers(unsigned level, size_t first, size_t last)
     return (first & inside) == 0 && (last & inside) == inside;
 }
 
+/* Takes a block out of a slot of a private leaf, unless it is pinned; returns 1 if so. */
+static size_t slot_clear(AtomicPtr *slot, Stock *stock)
+{
+    Block *block = (Block *)ptr_load_acquire(slot);
+    if (block == NULL || block_is_pinned(block)) {
+        return 0;
+    }
+    ptr_store_release(slot, NULL);
+    block_drop(block, stock);
+    return 1;
+}
+
 /* Removes the blocks first to last, and the nodes that are then empty; returns how many
- * blocks there were. */
+ * blocks there were. With pins set, pinned ones are looked for and left in place. (The
+ * way to a pinned block is private: below a shared node there is none.) */
 static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t last,
-                         Stock *stock)
+                         bool pins, Stock *stock)
 {
     Node *node = (Node *)ptr_load_acquire(slot);
     size_t removed = 0, found;
     if (node == NULL || !node_find(node, NULL, level, first, &found) || found > last) {
         return 0;
     }
-    if (level_covers(level, first, last)) {
+    if (level_covers(level, first, last) && (!pins || node_is_shared(node))) {
         removed = size_load_relaxed(&node->blocks);
         ptr_store_release(slot, NULL);
         node_drop(node, level, stock);
@@ -382,11 +458,9 @@ static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t l
         size_t end = checked_min(level_last(level, first), last);
         AtomicPtr *child = node_slot(node, level, first);
         if (level > 0) {
-            removed += node_clear(child, level - 1, first, end, stock);
-        } else if (ptr_load_acquire(child) != NULL) {
-            block_drop((Block *)ptr_load_acquire(child), stock);
-            ptr_store_release(child, NULL);
-            removed++;
+            removed += node_clear(child, level - 1, first, end, pins, stock);
+        } else {
+            removed += slot_clear(child, stock);
         }
         if (end == last) {
             break;
@@ -401,18 +475,34 @@ static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t l
     return removed;
 }
 
-static void tree_clear(Tree *tree, size_t first, size_t last, Stock *stock)
+static void tree_clear(Tree *tree, size_t first, size_t last, bool pins, Stock *stock)
 {
-    (void)node_clear(&tree->root, tree->height - 1, first, last, stock);
+    (void)node_clear(&tree->root, tree_top(tree), first, last, pins, stock);
 }
 
 /* Puts another root in place (which brings its own reference), and drops the old one. */
-static void tree_replace(Tree *tree, Node *root, Stock *stock)
+static void tree_replace(Tree *tree, Node *root, unsigned height, Stock *stock)
 {
     Node *old = tree_root(tree);
+    unsigned top = tree_top(tree);
     ptr_store_release(&tree->root, root);
+    u32_store_relaxed(&tree->height, height);
     if (old != NULL) {
-        node_drop(old, tree->height - 1, stock);
+        node_drop(old, top, stock);
+    }
+}
+
+/* Puts nodes on top until the tree has that height. The stock has one for each level. */
+static void tree_raise(Tree *tree, unsigned height, Stock *stock)
+{
+    for (; tree_top(tree) + 1 < height; u32_add_relaxed(&tree->height, 1)) {
+        Node *root = tree_root(tree);
+        if (root != NULL) {
+            Node *above = stock_node(stock);
+            size_store_relaxed(&above->blocks, size_load_relaxed(&root->blocks));
+            ptr_store_release(&above->slot[0], root);
+            ptr_store_release(&tree->root, above);
+        }
     }
 }
 

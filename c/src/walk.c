@@ -10,9 +10,10 @@
 static bool walk_find(const MemoryPool *pool, const Tree *other, size_t total,
                       size_t offset, size_t *start, size_t *size)
 {
-    size_t index, end, last = (total - 1) >> pool->block_shift;
+    size_t index, end, last = pool_index(pool, total - 1);
     if (offset >= total ||
-        !tree_find(&pool->tree, other, offset >> pool->block_shift, &index)) {
+        !tree_find(&pool->tree, other, pool_index(pool, offset), &index) ||
+        index > last) {
         return false;
     }
     *start = checked_max(index << pool->block_shift, offset);
@@ -34,7 +35,7 @@ int pool_next_extent(MemoryPool *pool, size_t offset, size_t *start, size_t *siz
         return -1;
     }
     hold = stripes_hold_whole(&pool->stripes);
-    found = walk_find(pool, NULL, pool->total_size, offset, start, size);
+    found = walk_find(pool, NULL, pool_total(pool), offset, start, size);
     stripes_let_go(&pool->stripes, hold);
     (void)status_set(POOL_OK);
     return found;
@@ -53,7 +54,8 @@ int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t *
         return -1;
     }
     pools_hold(pool, base);
-    found = walk_find(pool, &base->tree, pool->total_size, offset, start, size);
+    found = walk_find(pool, &base->tree, checked_max(pool_total(pool), pool_total(base)),
+                      offset, start, size);
     pools_let_go(pool, base);
     return found;
 }

@@ -7,56 +7,61 @@
  * block the window touches, an identity: 0 is a hole, equal numbers are one block shared,
  * and a block that is written to gets a new number. From this all that the public
  * functions say can be told: contents, extents, changes, statistics, and whether a call
- * must run into the memory limit.
+ * must run into the memory limit. Views, pins and loans (adopted memory) are in it as well:
+ * a view remembers what it must show, a pin what it is a window on, and a loan has the
+ * numbers of its blocks, so that it is known when it must be given back.
  *
- *     op_random   chooses a call
- *     op_call     makes it on the library and returns its status
- *     op_expect   says which status it should have, from the model alone
- *     op_apply    makes it on the model
- *     model_check compares everything there is
- *
- * A call that failed is not applied, so model_check then proves that it changed nothing.
+ * model_ops.h makes calls on the library, model_effects.h on the model; model_check compares
+ * the two.
  */
 #ifndef MODEL_H
 #define MODEL_H
 
 #include "test.h"
 
-enum { MODEL_POOLS = 5, MODEL_WINDOW = 2048 };
+enum {
+    MODEL_POOLS = 5,
+    MODEL_VIEWS = 6,
+    MODEL_LOANS = 4,
+    MODEL_WINDOW = 2048,
+    MODEL_IDS = 1 << 20
+};
 
 typedef struct ModelPool {
     MemoryPool *pool; /* NULL: this place is free */
+    size_t total;
     unsigned char bytes[MODEL_WINDOW];
     unsigned ids[MODEL_WINDOW + 1]; /* a window that is not aligned touches one more */
 } ModelPool;
 
+typedef struct ModelView {
+    PoolView view; /* data is NULL: this place is free */
+    int is_pin;
+    size_t pool;      /* of a pin; MODEL_POOLS: it is no window on a pool any more  */
+    size_t block, at; /* of a pin                                                   */
+    unsigned id;      /* what it holds by itself; 0: a hole, or what the pool holds */
+    unsigned char bytes[MODEL_WINDOW]; /* unless it is a window on a pool */
+} ModelView;
+
+typedef struct ModelLoan {
+    unsigned char *data; /* NULL: this place is free */
+    size_t size;
+    unsigned first, last; /* the identities of its blocks; first > last: none */
+    unsigned released;
+    unsigned char bytes[MODEL_WINDOW]; /* what it must stay */
+} ModelLoan;
+
 typedef struct Model {
-    size_t total, block_size, limit, base, size;
+    size_t block_size, limit, base, size;
     size_t first_block, blocks; /* those that the window touches */
     size_t peak;                /* in blocks */
     unsigned last_id;
     ModelPool pools[MODEL_POOLS];
+    ModelView views[MODEL_VIEWS];
+    ModelLoan loans[MODEL_LOANS];
+    MemoryPool *stranger; /* a pool of another family, with blocks of another size */
+    unsigned char stranger_bytes[MODEL_WINDOW];
 } Model;
-
-typedef enum OpKind {
-    OP_WRITE,
-    OP_FILL,
-    OP_DISCARD,
-    OP_TAKE,
-    OP_READ,
-    OP_CLONE,
-    OP_RESTORE,
-    OP_DESTROY,
-    OP_KINDS
-} OpKind;
-
-typedef struct Op {
-    OpKind kind;
-    size_t pool, other; /* places in Model.pools */
-    size_t at, size;    /* at: in the window */
-    int byte;
-    unsigned char data[MODEL_WINDOW + 64]; /* written, or read by op_call */
-} Op;
 
 static inline void model_create(Model *m, size_t total, size_t max_block_size,
                                 size_t limit, size_t base, size_t size)
@@ -69,24 +74,22 @@ static inline void model_create(Model *m, size_t total, size_t max_block_size,
     memset(m, 0, sizeof *m);
     m->pools[0].pool = pool_create_with(&options);
     CHECK_STATUS(POOL_OK);
+    m->pools[0].total = total;
     pool_stats(m->pools[0].pool, &stats);
-    m->total = total;
     m->block_size = stats.block_size;
     m->limit = limit;
     m->base = base;
     m->size = size;
     m->first_block = base / m->block_size;
     m->blocks = (base + (size - 1)) / m->block_size - m->first_block + 1;
+    m->stranger = pool_create(MODEL_WINDOW, max_block_size == 16 ? 64 : 16);
+    CHECK(m->stranger != NULL);
+    for (size_t i = 0; i < MODEL_VIEWS; i++)
+        m->views[i].view.struct_size = sizeof(PoolView);
     CHECK_LE_SIZE(size, MODEL_WINDOW);
 }
 
-static inline void model_destroy(Model *m)
-{
-    for (size_t i = 0; i < MODEL_POOLS; i++)
-        pool_destroy(m->pools[i].pool);
-}
-
-/* ------------------------------------------------------- what the model can tell */
+/* -------------------------------------------------------- places in the window */
 
 /* The part of a block that lies in the window, as positions in it. */
 static inline size_t model_block_start(const Model *m, size_t block)
@@ -105,31 +108,18 @@ static inline size_t model_block_at(const Model *m, size_t at)
     return (m->base + at) / m->block_size - m->first_block;
 }
 
-static inline int model_is_shared(const Model *m, size_t pool, size_t block)
+/* The part of the window that lies in a pool. */
+static inline size_t model_visible(const Model *m, size_t pool)
 {
-    unsigned id = m->pools[pool].ids[block];
-    for (size_t i = 0; id != 0 && i < MODEL_POOLS; i++) {
-        if (i != pool && m->pools[i].pool != NULL && m->pools[i].ids[block] == id)
-            return 1;
-    }
-    return 0;
+    size_t most = m->pools[pool].total - m->base;
+    return most < m->size ? most : m->size;
 }
 
-/* Blocks that the family holds: each identity counts where it is met first. A block of
- * one index is never shared with one of another. */
-static inline size_t model_family_blocks(const Model *m)
+/* Whether [at, end) covers a block wholly, with what it has outside of the window. */
+static inline int model_is_whole(const Model *m, size_t block, size_t at, size_t end)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < MODEL_POOLS; i++) {
-        for (size_t b = 0; m->pools[i].pool != NULL && b < m->blocks; b++) {
-            size_t j = 0;
-            while (j < i &&
-                   (m->pools[j].pool == NULL || m->pools[j].ids[b] != m->pools[i].ids[b]))
-                j++;
-            count += j == i && m->pools[i].ids[b] != 0;
-        }
-    }
-    return count;
+    size_t start = (m->first_block + block) * m->block_size;
+    return start >= m->base + at && start + (m->block_size - 1) <= m->base + (end - 1);
 }
 
 static inline int all_zero(const unsigned char *bytes, size_t size)
@@ -139,17 +129,112 @@ static inline int all_zero(const unsigned char *bytes, size_t size)
     return size == 0;
 }
 
-/* New blocks that a write to [at, end) needs: for holes and for what is shared. */
+static inline int model_is_zero(const Model *m, size_t pool, size_t block)
+{
+    size_t start = model_block_start(m, block);
+    return all_zero(m->pools[pool].bytes + start, model_block_end(m, block) - start);
+}
+
+/* ------------------------------------------------------------------ who has what */
+
+static inline unsigned model_new_id(Model *m)
+{
+    CHECK_LE_SIZE(m->last_id + 1, MODEL_IDS - 1);
+    return ++m->last_id;
+}
+
+static inline int model_is_adopted(const Model *m, unsigned id)
+{
+    for (size_t i = 0; i < MODEL_LOANS; i++) {
+        const ModelLoan *loan = &m->loans[i];
+        if (loan->data != NULL && id >= loan->first && id <= loan->last)
+            return 1;
+    }
+    return 0;
+}
+
+/* By identity: the slots and views that have it (and pins that are no windows any more);
+ * of what model_count saw last. */
+static unsigned model_holders[MODEL_IDS];
+
+/* Blocks of the family: its own, and the adopted ones. */
+typedef struct ModelCount {
+    size_t own, adopted;
+} ModelCount;
+
+static inline void model_count_one(const Model *m, unsigned id, ModelCount *count)
+{
+    if (id != 0 && model_holders[id]++ == 0) {
+        if (model_is_adopted(m, id))
+            count->adopted++;
+        else
+            count->own++;
+    }
+}
+
+static inline ModelCount model_count(const Model *m)
+{
+    ModelCount count = {0, 0};
+    memset(model_holders, 0, (m->last_id + 1) * sizeof model_holders[0]);
+    for (size_t i = 0; i < MODEL_POOLS; i++) {
+        for (size_t b = 0; m->pools[i].pool != NULL && b < m->blocks; b++)
+            model_count_one(m, m->pools[i].ids[b], &count);
+    }
+    for (size_t i = 0; i < MODEL_VIEWS; i++) {
+        if (m->views[i].view.data != NULL)
+            model_count_one(m, m->views[i].id, &count);
+    }
+    return count;
+}
+
+static inline int model_is_shared(const Model *m, size_t pool, size_t block)
+{
+    unsigned id = m->pools[pool].ids[block];
+    return id != 0 && model_holders[id] > 1;
+}
+
+static inline int model_is_pinned(const Model *m, size_t pool, size_t block)
+{
+    for (size_t i = 0; i < MODEL_VIEWS; i++) {
+        const ModelView *v = &m->views[i];
+        if (v->view.data != NULL && v->is_pin && v->pool == pool && v->block == block)
+            return 1;
+    }
+    return 0;
+}
+
+static inline size_t model_pinned(const Model *m, size_t pool)
+{
+    size_t pinned = 0;
+    for (size_t b = 0; b < m->blocks; b++)
+        pinned += (size_t)model_is_pinned(m, pool, b);
+    return pinned;
+}
+
+/* Whether changing a block takes a new one; if there is none, writing does as well. */
+static inline int model_must_copy(const Model *m, size_t pool, size_t block)
+{
+    return model_is_shared(m, pool, block) ||
+           (m->pools[pool].ids[block] != 0 &&
+            model_is_adopted(m, m->pools[pool].ids[block]));
+}
+
+static inline int model_takes(const Model *m, size_t pool, size_t block)
+{
+    return m->pools[pool].ids[block] == 0 || model_must_copy(m, pool, block);
+}
+
+/* New blocks that a write to [at, end) needs. */
 static inline size_t model_needs(const Model *m, size_t pool, size_t at, size_t end)
 {
     size_t count = 0;
     for (size_t b = model_block_at(m, at); at < end && b <= model_block_at(m, end - 1);
          b++)
-        count += m->pools[pool].ids[b] == 0 || model_is_shared(m, pool, b);
+        count += (size_t)model_takes(m, pool, b);
     return count;
 }
 
-/* Shared blocks of which a discard of [at, end) leaves something: it must copy them. */
+/* Blocks of which a discard of [at, end) leaves something and that it must copy. */
 static inline size_t model_discard_needs(const Model *m, size_t pool, size_t at,
                                          size_t end)
 {
@@ -160,34 +245,39 @@ static inline size_t model_discard_needs(const Model *m, size_t pool, size_t at,
         size_t start = model_block_start(m, b), stop = model_block_end(m, b);
         int left = (start < at && !all_zero(p->bytes + start, at - start)) ||
                    (stop > end && !all_zero(p->bytes + end, stop - end));
-        count += left && model_is_shared(m, pool, b);
+        count += left && model_must_copy(m, pool, b);
     }
     return count;
 }
 
 /* ------------------------------------------------------------------- the checks */
 
-static inline void model_check_stats(const Model *m, size_t pool)
+static inline void model_check_stats(const Model *m, size_t pool, ModelCount count)
 {
     PoolStats stats = {.struct_size = sizeof stats};
-    size_t held = 0, shared = 0, pools = 0;
+    size_t held = 0, shared = 0, pools = 0, views = 0;
     for (size_t b = 0; b < m->blocks; b++) {
         held += m->pools[pool].ids[b] != 0;
         shared += (size_t)model_is_shared(m, pool, b);
     }
     for (size_t i = 0; i < MODEL_POOLS; i++)
         pools += m->pools[i].pool != NULL;
+    for (size_t i = 0; i < MODEL_VIEWS; i++)
+        views += m->views[i].view.data != NULL;
 
     pool_stats(m->pools[pool].pool, &stats);
     CHECK_STATUS(POOL_OK);
-    CHECK_EQ_SIZE(stats.total_size, m->total);
+    CHECK_EQ_SIZE(stats.total_size, m->pools[pool].total);
     CHECK_EQ_SIZE(stats.block_size, m->block_size);
     CHECK_EQ_SIZE(stats.memory_limit, m->limit);
     CHECK_EQ_SIZE(stats.held_blocks, held);
     CHECK_EQ_SIZE(stats.held_bytes, held * m->block_size);
     CHECK_EQ_SIZE(stats.shared_blocks, shared);
+    CHECK_EQ_SIZE(stats.pinned_blocks, model_pinned(m, pool));
     CHECK_EQ_SIZE(stats.family_pools, pools);
-    CHECK_EQ_SIZE(stats.family_bytes, model_family_blocks(m) * m->block_size);
+    CHECK_EQ_SIZE(stats.family_views, views);
+    CHECK_EQ_SIZE(stats.family_bytes, count.own * m->block_size);
+    CHECK_EQ_SIZE(stats.adopted_blocks, count.adopted);
     CHECK_LE_SIZE(m->peak * m->block_size, stats.family_peak_bytes);
     if (m->limit != 0)
         CHECK_LE_SIZE(stats.family_peak_bytes, m->limit);
@@ -200,6 +290,7 @@ static inline void model_check_runs(const Model *m, size_t pool, size_t base)
     const ModelPool *p = &m->pools[pool],
                     *q = base < MODEL_POOLS ? &m->pools[base] : NULL;
     size_t start = 0, size = 0, offset = 0, b = 0;
+    size_t total = q != NULL && q->total > p->total ? q->total : p->total;
     for (;;) {
         while (b < m->blocks && p->ids[b] == (q != NULL ? q->ids[b] : 0))
             b++;
@@ -213,209 +304,83 @@ static inline void model_check_runs(const Model *m, size_t pool, size_t base)
         if (!found)
             return;
         size_t from = (m->first_block + first) * m->block_size;
-        size_t most = m->total - from, whole = (b - first) * m->block_size;
+        size_t most = total - from, whole = (b - first) * m->block_size;
         CHECK_EQ_SIZE(start, from);
         CHECK_EQ_SIZE(size, whole < most ? whole : most);
         offset = start + size;
     }
 }
 
-static inline void model_check_pool(const Model *m, size_t pool)
+static inline void model_check_pool(const Model *m, size_t pool, ModelCount count)
 {
     static unsigned char back[MODEL_WINDOW];
     const ModelPool *p = &m->pools[pool];
-    CHECK_EQ_SIZE(pool_read(p->pool, back, m->base, m->size), m->size);
+    size_t visible = model_visible(m, pool);
+    CHECK_EQ_SIZE(pool_read(p->pool, back, m->base, visible), visible);
     CHECK_STATUS(POOL_OK);
-    CHECK_MEM(back, p->bytes, m->size);
-    model_check_stats(m, pool);
+    CHECK_MEM(back, p->bytes, visible);
+    CHECK_BYTES(p->bytes + visible, 0, m->size - visible); /* of the model itself */
+    model_check_stats(m, pool, count);
     model_check_runs(m, pool, MODEL_POOLS);
 }
 
-static inline void model_check(const Model *m)
+static inline void model_check_view(const Model *m, const ModelView *v)
 {
+    const unsigned char *bytes =
+        v->is_pin && v->pool < MODEL_POOLS ? m->pools[v->pool].bytes + v->at : v->bytes;
+    if (v->view.data != NULL)
+        CHECK_MEM(v->view.data, bytes, v->view.size);
+}
+
+/* A loan stays as it is, and is given back when nothing has a block of it any more. */
+static inline void model_check_loan(ModelLoan *loan)
+{
+    unsigned held = 0;
+    if (loan->data == NULL)
+        return;
+    for (unsigned id = loan->first; id <= loan->last; id++)
+        held += model_holders[id];
+    CHECK_EQ_INT((int)loan->released, held == 0);
+    CHECK_MEM(loan->data, loan->bytes, loan->size);
+    if (loan->released != 0) {
+        free(loan->data); /* who still reads it is found out by AddressSanitizer */
+        loan->data = NULL;
+    }
+}
+
+static inline void model_check(Model *m)
+{
+    static unsigned char back[MODEL_WINDOW];
+    ModelCount count = model_count(m);
     for (size_t i = 0; i < MODEL_POOLS; i++) {
         if (m->pools[i].pool == NULL)
             continue;
-        model_check_pool(m, i);
+        model_check_pool(m, i, count);
         for (size_t j = 0; j < MODEL_POOLS; j++) {
             if (m->pools[j].pool != NULL)
                 model_check_runs(m, i, j);
         }
     }
+    for (size_t i = 0; i < MODEL_VIEWS; i++)
+        model_check_view(m, &m->views[i]);
+    for (size_t i = 0; i < MODEL_LOANS; i++)
+        model_check_loan(&m->loans[i]);
+    CHECK_EQ_SIZE(pool_read(m->stranger, back, 0, MODEL_WINDOW), MODEL_WINDOW);
+    CHECK_MEM(back, m->stranger_bytes, MODEL_WINDOW);
 }
 
-/* --------------------------------------------------------------------- the calls */
-
-/* Bytes of the window that a call reaches. Where the window ends before the pool does,
- * op_random keeps all ranges inside. */
-static inline size_t op_end(const Model *m, const Op *op)
+/* Ends everything, the views last; then every loan must have come back. */
+static inline void model_destroy(Model *m)
 {
-    if (op->at >= m->size)
-        return op->at;
-    return op->size < m->size - op->at ? op->at + op->size : m->size;
-}
-
-static inline size_t random_live_pool(const Model *m, TestRandom *random)
-{
-    size_t i;
-    do
-        i = test_below(random, MODEL_POOLS);
-    while (m->pools[i].pool == NULL);
-    return i;
-}
-
-static inline void op_random(const Model *m, TestRandom *random, Op *op)
-{
-    static const OpKind often[] = {OP_WRITE,   OP_WRITE,   OP_FILL,   OP_FILL,
-                                   OP_DISCARD, OP_DISCARD, OP_TAKE,   OP_READ,
-                                   OP_CLONE,   OP_RESTORE, OP_DESTROY};
-    int at_end = m->base + m->size == m->total;
-    op->kind = often[test_below(random, TEST_COUNT(often))];
-    op->pool = random_live_pool(m, random);
-    op->other = random_live_pool(m, random);
-    for (size_t i = 0; op->kind == OP_CLONE && i < MODEL_POOLS; i++) {
-        if (m->pools[i].pool == NULL)
-            op->other = i;
+    for (size_t i = 0; i < MODEL_POOLS; i++)
+        pool_destroy(m->pools[i].pool);
+    for (size_t i = 0; i < MODEL_VIEWS; i++)
+        pool_view_release(&m->views[i].view);
+    for (size_t i = 0; i < MODEL_LOANS; i++) {
+        CHECK(m->loans[i].data == NULL || m->loans[i].released == 1);
+        free(m->loans[i].data);
     }
-    /* No place for a clone; and a family always keeps one pool. */
-    if ((op->kind == OP_CLONE && m->pools[op->other].pool != NULL) ||
-        (op->kind == OP_DESTROY && op->other == op->pool))
-        op->kind = OP_READ;
-
-    /* Mostly short ranges, now and then the rest of the window or more. */
-    size_t room;
-    op->at = test_below(random, m->size + (at_end ? 3u : 0u));
-    room = op->at < m->size ? m->size - op->at : 0;
-    op->size = test_below(random, test_below(random, 4) == 0 ? m->size + 1 : 40);
-    if (test_below(random, 8) == 0)
-        op->size = room;
-    if (!at_end && op->size > room)
-        op->size = room;
-    op->byte = test_below(random, 4) == 0 ? 0 : (int)test_below(random, 1000);
-    test_random_bytes(random, op->data, sizeof op->data);
-    if (test_below(random, 8) == 0)
-        memset(op->data, 0, sizeof op->data);
-}
-
-static inline PoolStatus op_call(Model *m, Op *op)
-{
-    MemoryPool *pool = m->pools[op->pool].pool;
-    size_t offset = op->at < SIZE_MAX - m->base ? m->base + op->at : SIZE_MAX;
-    size_t moved = op_end(m, op) - op->at, result = 0;
-    static unsigned char before[sizeof op->data];
-    memcpy(before, op->data, sizeof before);
-    switch (op->kind) {
-    case OP_WRITE: result = pool_write(pool, offset, op->data, op->size); break;
-    case OP_READ: result = pool_read(pool, op->data, offset, op->size); break;
-    case OP_TAKE: result = pool_take(pool, op->data, offset, op->size); break;
-    case OP_FILL: (void)pool_fill(pool, offset, op->byte, op->size); break;
-    case OP_DISCARD: (void)pool_discard(pool, offset, op->size); break;
-    case OP_RESTORE: (void)pool_restore(pool, m->pools[op->other].pool); break;
-    case OP_DESTROY: pool_destroy(pool); break;
-    case OP_CLONE: {
-        MemoryPool *clone = pool_clone(pool);
-        PoolStatus status = pool_last_status();
-        CHECK((clone != NULL) == (status == POOL_OK));
-        m->pools[op->other].pool = clone;
-        return status;
-    }
-    case OP_KINDS: break;
-    }
-    PoolStatus status = pool_last_status();
-    if (op->kind == OP_WRITE || op->kind == OP_READ || op->kind == OP_TAKE)
-        CHECK_EQ_SIZE(result, status == POOL_OK ? moved : 0);
-    CHECK_MEM(op->data + result, before + result, sizeof before - result);
-    return status;
-}
-
-/* Whether the status of a call is one it may have. The limit is exact for what writes; a
- * discard may need room for copies, and must not fail while there is room for them. */
-static inline void op_expect(const Model *m, const Op *op, PoolStatus status)
-{
-    size_t end = op_end(m, op), held = model_family_blocks(m);
-    size_t allowed = m->limit != 0 ? m->limit / m->block_size : SIZE_MAX;
-    int discards = op->kind == OP_DISCARD || op->kind == OP_TAKE ||
-                   (op->kind == OP_FILL && (op->byte & 255) == 0);
-    int clips = op->kind != OP_FILL && op->kind != OP_DISCARD;
-
-    if (op->kind >= OP_CLONE || (op->size == 0 && op->at <= m->size)) {
-        CHECK_EQ_INT((int)status, POOL_OK);
-    } else if (op->size == 0) {
-        CHECK(status == POOL_OK || (!clips && status == POOL_RANGE));
-    } else if (op->at >= m->size || (!clips && op->size > m->size - op->at)) {
-        CHECK_EQ_INT((int)status, POOL_RANGE);
-    } else if (op->kind == OP_READ) {
-        CHECK_EQ_INT((int)status, POOL_OK);
-    } else if (discards) {
-        size_t needs = model_discard_needs(m, op->pool, op->at, end);
-        CHECK(status == POOL_OK || (status == POOL_LIMIT && held + needs > allowed));
-    } else {
-        size_t needs = model_needs(m, op->pool, op->at, end);
-        CHECK_EQ_INT((int)status, held + needs > allowed ? POOL_LIMIT : POOL_OK);
-    }
-}
-
-static inline void apply_bytes(Model *m, const Op *op, const unsigned char *data)
-{
-    ModelPool *p = &m->pools[op->pool];
-    size_t at = op->at, end = op_end(m, op);
-    if (at == end)
-        return;
-    if (data != NULL)
-        memcpy(p->bytes + at, data, end - at);
-    else
-        memset(p->bytes + at, op->byte, end - at);
-    for (size_t b = model_block_at(m, at); b <= model_block_at(m, end - 1); b++)
-        p->ids[b] = ++m->last_id;
-}
-
-static inline void apply_discard(Model *m, const Op *op)
-{
-    ModelPool *p = &m->pools[op->pool];
-    size_t at = op->at, end = op_end(m, op);
-    if (at == end)
-        return;
-    memset(p->bytes + at, 0, end - at);
-    for (size_t b = model_block_at(m, at); b <= model_block_at(m, end - 1); b++) {
-        size_t start = model_block_start(m, b);
-        int zero = all_zero(p->bytes + start, model_block_end(m, b) - start);
-        if (p->ids[b] != 0)
-            p->ids[b] = zero ? 0 : ++m->last_id;
-    }
-}
-
-static inline void op_apply(Model *m, const Op *op)
-{
-    ModelPool *p = &m->pools[op->pool], *other = &m->pools[op->other];
-    size_t count = op_end(m, op) - op->at;
-    switch (op->kind) {
-    case OP_WRITE: apply_bytes(m, op, op->data); break;
-    case OP_FILL:
-        if ((op->byte & 255) != 0)
-            apply_bytes(m, op, NULL);
-        else
-            apply_discard(m, op);
-        break;
-    case OP_READ: CHECK_MEM(op->data, p->bytes + op->at, count); break;
-    case OP_TAKE:
-        CHECK_MEM(op->data, p->bytes + op->at, count);
-        apply_discard(m, op);
-        break;
-    case OP_DISCARD: apply_discard(m, op); break;
-    case OP_CLONE:
-        memcpy(other->bytes, p->bytes, sizeof p->bytes);
-        memcpy(other->ids, p->ids, sizeof p->ids);
-        break;
-    case OP_RESTORE:
-        memmove(p->bytes, other->bytes, sizeof p->bytes);
-        memmove(p->ids, other->ids, sizeof p->ids);
-        break;
-    case OP_DESTROY: p->pool = NULL; break;
-    case OP_KINDS: break;
-    }
-    size_t held = model_family_blocks(m);
-    if (m->peak < held)
-        m->peak = held;
+    pool_destroy(m->stranger);
 }
 
 #endif /* MODEL_H */

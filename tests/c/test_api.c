@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_api.c - the calls on one pool, each at its edges, through the public header */
-#include "test.h"
+#include "pools.h"
 
 static const size_t KIB = 1024;
 
@@ -10,22 +10,6 @@ static const size_t KIB = 1024;
 static const size_t block_sizes[] = {1, 8, 1024, 65536, 3, 1000, 65537};
 static const size_t total_sizes[] = {
     1, 7, 4096, 4097, LARGE_TOTAL, LARGE_TOTAL + 5, SIZE_MAX - 4096, SIZE_MAX};
-
-static MemoryPool *make(size_t total_size, size_t max_block_size)
-{
-    MemoryPool *pool = pool_create(total_size, max_block_size);
-    CHECK_STATUS(POOL_OK);
-    CHECK(pool != NULL);
-    return pool;
-}
-
-static PoolStats stats_of(MemoryPool *pool)
-{
-    PoolStats stats = {.struct_size = sizeof stats};
-    pool_stats(pool, &stats);
-    CHECK_STATUS(POOL_OK);
-    return stats;
-}
 
 static void check_held(MemoryPool *pool, size_t blocks)
 {
@@ -53,7 +37,7 @@ TEST(block_size_follows_the_rule)
         1, 2, 3, 8, 1000, 1024, 65536, 65537, SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX};
     for (size_t i = 0; i < TEST_COUNT(total_sizes); i++) {
         for (size_t j = 0; j < TEST_COUNT(maxima); j++) {
-            MemoryPool *pool = make(total_sizes[i], maxima[j]);
+            MemoryPool *pool = make(total_sizes[i], maxima[j], 0);
             PoolStats stats = stats_of(pool);
             CHECK_EQ_SIZE(stats.total_size, total_sizes[i]);
             CHECK_EQ_SIZE(stats.block_size,
@@ -146,7 +130,7 @@ TEST(options_of_other_versions)
 
 TEST(retain_and_destroy_count)
 {
-    MemoryPool *pool = make(4096, 1024);
+    MemoryPool *pool = make(4096, 1024, 0);
     CHECK_EQ_SIZE(pool_write(pool, 0, "kept", 4), 4);
     for (int i = 0; i < 3; i++) {
         CHECK(pool_retain(pool) == pool);
@@ -168,7 +152,7 @@ TEST(retain_and_destroy_count)
 
 TEST(null_is_refused)
 {
-    MemoryPool *pool = make(4096, 1024);
+    MemoryPool *pool = make(4096, 1024, 0);
     char buffer[4] = "abc";
     size_t start = 7, size = 9;
 
@@ -215,7 +199,7 @@ TEST(null_is_refused)
 /* With a size of 0 no buffer is looked at; without a pool it is still refused. */
 TEST(size_zero_does_nothing)
 {
-    MemoryPool *pool = make(4096, 1024);
+    MemoryPool *pool = make(4096, 1024, 0);
     CHECK_EQ_SIZE(pool_write(pool, 0, NULL, 0), 0);
     CHECK_STATUS(POOL_OK);
     CHECK_EQ_SIZE(pool_read(pool, NULL, 4095, 0), 0);
@@ -295,7 +279,7 @@ TEST(every_shape_of_pool)
                                      1023, 1025, 2049, 65536 + 9, 3 * 65536};
     for (size_t i = 0; i < TEST_COUNT(total_sizes); i++) {
         for (size_t j = 0; j < TEST_COUNT(block_sizes); j++) {
-            MemoryPool *pool = make(total_sizes[i], block_sizes[j]);
+            MemoryPool *pool = make(total_sizes[i], block_sizes[j], 0);
             size_t offsets[16], count = edges(total_sizes[i], block_sizes[j], offsets);
             for (size_t k = 0; k < count; k++) {
                 for (size_t n = 0; n < TEST_COUNT(lengths); n++) {
@@ -312,7 +296,7 @@ TEST(short_counts_only_at_the_end)
 {
     static const size_t ends[] = {1, 4096, 4097, SIZE_MAX};
     for (size_t i = 0; i < TEST_COUNT(ends); i++) {
-        MemoryPool *pool = make(ends[i], 1024);
+        MemoryPool *pool = make(ends[i], 1024, 0);
         char byte = 'x', back[2] = "?";
         CHECK_EQ_SIZE(pool_write(pool, ends[i] - 1, &byte, SIZE_MAX), 1);
         CHECK_STATUS(POOL_OK);
@@ -339,7 +323,7 @@ TEST(short_counts_only_at_the_end)
 
 TEST(fill_and_discard_do_not_clip)
 {
-    MemoryPool *pool = make(4000, 1024);
+    MemoryPool *pool = make(4000, 1024, 0);
     static const size_t ranges[][2] = {{0, 4001},
                                        {3999, 2},
                                        {4000, 1},
@@ -364,7 +348,7 @@ TEST(fill_and_discard_do_not_clip)
 TEST(fill_uses_the_low_bits)
 {
     static const int bytes[] = {1, 0x7f, 0x80, 0xff, -1, 0x1ab, 0x12345678};
-    MemoryPool *pool = make(8192, 1024);
+    MemoryPool *pool = make(8192, 1024, 0);
     unsigned char back[8192];
     for (size_t i = 0; i < TEST_COUNT(bytes); i++) {
         CHECK_RETURNS(pool_fill(pool, 1000, bytes[i], 3000), POOL_OK);
@@ -382,7 +366,7 @@ TEST(fill_uses_the_low_bits)
 TEST(parts_become_a_hole)
 {
     for (size_t block = 8; block <= 65536; block *= 8) {
-        MemoryPool *pool = make(4 * block, block);
+        MemoryPool *pool = make(4 * block, block, 0);
         CHECK_RETURNS(pool_fill(pool, 0, 0xaa, 4 * block), POOL_OK);
         check_held(pool, 4);
         CHECK_RETURNS(pool_discard(pool, block + 1, block - 1), POOL_OK);
@@ -402,7 +386,7 @@ TEST(parts_become_a_hole)
 TEST(zeros_that_were_written_are_freed_by_a_partial_discard)
 {
     static const char zeros[1024];
-    MemoryPool *pool = make(4096, 1024);
+    MemoryPool *pool = make(4096, 1024, 0);
     CHECK_EQ_SIZE(pool_write(pool, 0, zeros, 1024), 1024);
     check_held(pool, 1); /* they were written: the block exists */
     CHECK_RETURNS(pool_discard(pool, 3, 1), POOL_OK);
@@ -414,7 +398,7 @@ TEST(zeros_that_were_written_are_freed_by_a_partial_discard)
  * inside the pool, and nothing of it can be seen past the end. */
 TEST(short_last_block)
 {
-    MemoryPool *pool = make(2500, 1024);
+    MemoryPool *pool = make(2500, 1024, 0);
     unsigned char data[1000], back[1000];
     memset(data, 0x5a, sizeof data);
     CHECK_EQ_SIZE(pool_write(pool, 2040, data, sizeof data), 460);
@@ -443,7 +427,7 @@ TEST(recycled_memory_never_shows)
     static unsigned char back[BLOCKS * 65536];
     for (size_t i = 0; i < TEST_COUNT(block_sizes); i++) {
         for (int way = 0; way < 4; way++) {
-            MemoryPool *pool = make(BLOCKS * 65536, block_sizes[i]);
+            MemoryPool *pool = make(BLOCKS * 65536, block_sizes[i], 0);
             size_t block = stats_of(pool).block_size, size = BLOCKS * block;
             CHECK_RETURNS(pool_fill(pool, 0, 0xcc, size), POOL_OK);
             if (way == 0) {
@@ -452,9 +436,9 @@ TEST(recycled_memory_never_shows)
                 CHECK_EQ_SIZE(pool_take(pool, back, 0, size), size);
             } else if (way == 2) {
                 pool_destroy(pool);
-                pool = make(BLOCKS * 65536, block_sizes[i]);
+                pool = make(BLOCKS * 65536, block_sizes[i], 0);
             } else {
-                MemoryPool *empty = make(size, block), *filled = pool;
+                MemoryPool *empty = make(size, block, 0), *filled = pool;
                 pool = pool_clone(empty);
                 pool_destroy(empty);
                 pool_destroy(filled);
@@ -477,7 +461,7 @@ TEST(whole_pool_ranges)
 {
     static const size_t offsets[] = {0, 1, SIZE_MAX / 3, SIZE_MAX / 2 + 5, SIZE_MAX - 1};
     for (size_t i = 0; i < TEST_COUNT(block_sizes); i++) {
-        MemoryPool *pool = make(SIZE_MAX, block_sizes[i]);
+        MemoryPool *pool = make(SIZE_MAX, block_sizes[i], 0);
         for (size_t j = 0; j < TEST_COUNT(offsets); j++)
             CHECK_EQ_SIZE(pool_write(pool, offsets[j], "x", 1), 1);
         CHECK_RETURNS(pool_discard(pool, 0, SIZE_MAX), POOL_OK);
@@ -495,7 +479,7 @@ TEST(whole_pool_ranges)
  * system may well have room for one such block; never for two. */
 TEST(block_too_large_to_allocate)
 {
-    MemoryPool *pool = make(SIZE_MAX, SIZE_MAX);
+    MemoryPool *pool = make(SIZE_MAX, SIZE_MAX, 0);
     size_t block = stats_of(pool).block_size, failed = 0;
     CHECK_EQ_SIZE(block, SIZE_MAX / 2 + 1);
     for (size_t half = 0; half < 2; half++) {

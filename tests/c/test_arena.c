@@ -19,7 +19,7 @@ static PoolStatus take(size_t count, Block **blocks)
 static void give(Block *blocks)
 {
     lock_acquire(&arena.lock);
-    arena_give(&arena, blocks);
+    arena_give(&arena, blocks, NULL);
     lock_release(&arena.lock);
 }
 
@@ -34,7 +34,7 @@ static void close_arena(void)
 static size_t list_length(const Block *blocks)
 {
     size_t count = 0;
-    for (; blocks != NULL; blocks = blocks->next)
+    for (; blocks != NULL; blocks = blocks->as.next)
         count++;
     return count;
 }
@@ -42,10 +42,10 @@ static size_t list_length(const Block *blocks)
 /* What whoever takes a block does: clears it if it is dirty, then uses it. */
 static void use_block(Block *block, size_t size, int byte)
 {
-    if (!block->dirty)
+    if ((block->flags & BLOCK_DIRTY) == 0)
         CHECK_BYTES(block->data, 0, size);
     memset(block->data, byte, size);
-    block->dirty = 1;
+    block->flags |= BLOCK_DIRTY;
 }
 
 TEST(blocks_do_not_overlap)
@@ -63,12 +63,12 @@ TEST(blocks_do_not_overlap)
 
         /* Aligned to their size, up to a page; each keeps what was put into it. */
         size_t alignment = sizes[i] < 4096 ? sizes[i] : 4096, n = 0;
-        for (block = blocks; block != NULL; block = block->next) {
+        for (block = blocks; block != NULL; block = block->as.next) {
             CHECK_EQ_SIZE((size_t)((uintptr_t)block->data % alignment), 0);
             use_block(block, sizes[i], (int)(n++ % 251));
         }
         n = 0;
-        for (block = blocks; block != NULL; block = block->next)
+        for (block = blocks; block != NULL; block = block->as.next)
             CHECK_BYTES(block->data, n++ % 251, sizes[i]);
         give(blocks);
         close_arena();
@@ -132,15 +132,15 @@ TEST(freed_blocks_come_back_dirty)
     arena_init(&arena, SIZE, NODE, SIZE_MAX);
     CHECK_EQ_INT((int)take(COUNT, &blocks), POOL_OK);
     size_t mapped = arena.mapped;
-    for (Block *block = blocks; block != NULL; block = block->next) {
-        CHECK_EQ_INT((int)block->dirty, 0);
+    for (Block *block = blocks; block != NULL; block = block->as.next) {
+        CHECK_EQ_INT((int)(block->flags & BLOCK_DIRTY), 0);
         use_block(block, SIZE, 0xdd);
     }
     give(blocks);
     CHECK_EQ_INT((int)take(COUNT, &again), POOL_OK);
     CHECK_EQ_SIZE(arena.mapped, mapped);
-    for (Block *block = again; block != NULL; block = block->next)
-        CHECK_EQ_INT((int)block->dirty, 1);
+    for (Block *block = again; block != NULL; block = block->as.next)
+        CHECK_EQ_INT((int)(block->flags & BLOCK_DIRTY), 1);
     give(again);
     close_arena();
 }
@@ -156,7 +156,7 @@ TEST(store_knows_what_is_dirty)
         check_nothing_live();
         arena_init(&arena, SIZE, NODE, SIZE_MAX);
         CHECK_EQ_INT((int)take(used, &blocks), POOL_OK);
-        for (Block *block = blocks; block != NULL; block = block->next)
+        for (Block *block = blocks; block != NULL; block = block->as.next)
             use_block(block, SIZE, 0xdd);
         give(blocks);
         CHECK_EQ_SIZE(store_kept(), 65536); /* empty, and counted already */
@@ -168,8 +168,8 @@ TEST(store_knows_what_is_dirty)
         CHECK_EQ_INT((int)take(IN_CHUNK, &blocks), POOL_OK);
         CHECK_EQ_SIZE(asked, before + 1); /* a description, and no pages */
         CHECK_EQ_SIZE(store_kept(), 0);
-        for (Block *block = blocks; block != NULL; block = block->next) {
-            clean += !block->dirty;
+        for (Block *block = blocks; block != NULL; block = block->as.next) {
+            clean += (block->flags & BLOCK_DIRTY) == 0;
             use_block(block, SIZE, 0xee);
         }
         CHECK_EQ_SIZE(clean, IN_CHUNK - used);
@@ -186,9 +186,9 @@ static void check_reset(size_t count)
     size_t before = asked;
     CHECK_EQ_INT((int)take(count, &blocks), POOL_OK);
     CHECK_EQ_SIZE(asked, before); /* the addresses are those that there were */
-    for (Block *block = blocks; block != NULL; block = block->next) {
+    for (Block *block = blocks; block != NULL; block = block->as.next) {
 #if !defined(_WIN32)
-        CHECK_EQ_INT((int)block->dirty, 0);
+        CHECK_EQ_INT((int)(block->flags & BLOCK_DIRTY), 0);
 #endif
         use_block(block, 65536, 0xdd);
     }
@@ -203,7 +203,7 @@ TEST(trim_takes_empty_chunks_only)
     CHECK_EQ_INT((int)take(1, &kept), POOL_OK);
     memset(kept->data, 0x11, SIZE);
     CHECK_EQ_INT((int)take(COUNT, &gone), POOL_OK);
-    for (Block *block = gone; block != NULL; block = block->next)
+    for (Block *block = gone; block != NULL; block = block->as.next)
         use_block(block, SIZE, 0xdd);
     give(gone);
     size_t empty = store_kept();
@@ -255,7 +255,7 @@ TEST(random_takes_and_gives)
         if (*list != NULL) {
             size_t count = list_length(*list);
             int byte = (*list)->data[0];
-            for (Block *block = *list; block != NULL; block = block->next)
+            for (Block *block = *list; block != NULL; block = block->as.next)
                 CHECK_BYTES(block->data, byte, SIZE);
             give(*list);
             *list = NULL;
@@ -267,7 +267,7 @@ TEST(random_takes_and_gives)
                          held + count * SIZE <= arena.limit ? POOL_OK : POOL_LIMIT);
             held += status == POOL_OK ? count * SIZE : 0;
             int byte = (int)test_below(&random, 256);
-            for (Block *block = *list; block != NULL; block = block->next)
+            for (Block *block = *list; block != NULL; block = block->as.next)
                 use_block(block, SIZE, byte);
         }
         peak = held > peak ? held : peak;

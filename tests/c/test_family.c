@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* test_family.c - clones, restore, extents, changes, limits and the facts about them */
-#include "test.h"
+#include "pools.h"
 
 enum { BLOCK = 1024, BLOCKS = 64, TOTAL = BLOCK * BLOCKS };
 
 /* 2^40 where size_t can say it. */
 #define LARGE_TOTAL ((size_t)1 << (sizeof(size_t) > 4 ? 40 : 30))
-
-static MemoryPool *make(size_t total_size, size_t memory_limit)
-{
-    PoolOptions options = {.struct_size = sizeof options,
-                           .total_size = total_size,
-                           .max_block_size = BLOCK,
-                           .memory_limit = memory_limit};
-    MemoryPool *pool = pool_create_with(&options);
-    CHECK_STATUS(POOL_OK);
-    CHECK(pool != NULL);
-    return pool;
-}
 
 static MemoryPool *clone_of(MemoryPool *pool)
 {
@@ -25,31 +13,6 @@ static MemoryPool *clone_of(MemoryPool *pool)
     CHECK_STATUS(POOL_OK);
     CHECK(clone != NULL && clone != pool);
     return clone;
-}
-
-static PoolStats stats_of(MemoryPool *pool)
-{
-    PoolStats stats = {.struct_size = sizeof stats};
-    pool_stats(pool, &stats);
-    CHECK_STATUS(POOL_OK);
-    return stats;
-}
-
-/* held and shared: of this pool; all: of the family. In blocks. */
-static void check_blocks(MemoryPool *pool, size_t held, size_t shared, size_t all)
-{
-    PoolStats stats = stats_of(pool);
-    CHECK_EQ_SIZE(stats.held_blocks, held);
-    CHECK_EQ_SIZE(stats.held_bytes, held * BLOCK);
-    CHECK_EQ_SIZE(stats.shared_blocks, shared);
-    CHECK_EQ_SIZE(stats.family_bytes, all * BLOCK);
-}
-
-static void check_filled(MemoryPool *pool, size_t offset, int byte, size_t size)
-{
-    static unsigned char back[TOTAL];
-    CHECK_EQ_SIZE(pool_read(pool, back, offset, size), size);
-    CHECK_BYTES(back, byte, size);
 }
 
 static void fill_block(MemoryPool *pool, size_t index, int byte)
@@ -75,7 +38,7 @@ static void check_run(MemoryPool *pool, MemoryPool *base, size_t offset, size_t 
 
 TEST(clone_is_independent)
 {
-    MemoryPool *origin = make(TOTAL, 0);
+    MemoryPool *origin = make(TOTAL, BLOCK, 0);
     CHECK_RETURNS(pool_fill(origin, 0, 1, TOTAL), POOL_OK);
     MemoryPool *clone = clone_of(origin);
     CHECK_EQ_SIZE(stats_of(clone).total_size, TOTAL);
@@ -108,7 +71,7 @@ TEST(clone_is_independent)
 
 TEST(clone_of_an_empty_pool)
 {
-    MemoryPool *origin = make(SIZE_MAX, 0), *clone = clone_of(origin);
+    MemoryPool *origin = make(SIZE_MAX, BLOCK, 0), *clone = clone_of(origin);
     CHECK_EQ_SIZE(pool_write(clone, SIZE_MAX - 3, "abc", 9), 3);
     CHECK_EQ_SIZE(pool_write(origin, 0, "x", 1), 1);
     check_filled(origin, SIZE_MAX - 3, 0, 3);
@@ -124,7 +87,7 @@ TEST(chain_of_clones)
 {
     enum { LINKS = 200 };
     static MemoryPool *chain[LINKS];
-    chain[0] = make(TOTAL, 0);
+    chain[0] = make(TOTAL, BLOCK, 0);
     fill_block(chain[0], 0, 1);
     for (size_t i = 1; i < LINKS; i++) {
         chain[i] = clone_of(chain[i - 1]);
@@ -156,7 +119,7 @@ TEST(destroy_in_every_order)
                                      {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     for (size_t i = 0; i < TEST_COUNT(orders); i++) {
         MemoryPool *pools[3];
-        pools[0] = make(TOTAL, 0);
+        pools[0] = make(TOTAL, BLOCK, 0);
         CHECK_RETURNS(pool_fill(pools[0], 0, 9, 8 * BLOCK), POOL_OK);
         pools[1] = clone_of(pools[0]);
         fill_block(pools[1], 1, 1);
@@ -178,7 +141,7 @@ TEST(destroy_in_every_order)
 
 TEST(restore_between_siblings)
 {
-    MemoryPool *origin = make(TOTAL, 0);
+    MemoryPool *origin = make(TOTAL, BLOCK, 0);
     fill_block(origin, 0, 1);
     MemoryPool *left = clone_of(origin), *right = clone_of(origin);
     fill_block(left, 0, 2);
@@ -210,7 +173,7 @@ TEST(restore_between_siblings)
 /* What fuzzers do: back to the same state again and again. */
 TEST(restore_many_times)
 {
-    MemoryPool *state = make(TOTAL, 0);
+    MemoryPool *state = make(TOTAL, BLOCK, 0);
     CHECK_RETURNS(pool_fill(state, 0, 7, TOTAL), POOL_OK);
     MemoryPool *work = clone_of(state);
     for (size_t i = 0; i < 1000; i++) {
@@ -229,7 +192,7 @@ TEST(restore_many_times)
 
 TEST(unrelated_pools)
 {
-    MemoryPool *one = make(TOTAL, 0), *other = make(TOTAL, 0);
+    MemoryPool *one = make(TOTAL, BLOCK, 0), *other = make(TOTAL, BLOCK, 0);
     size_t start = 3, size = 4;
     fill_block(one, 0, 1);
     CHECK_RETURNS(pool_restore(one, other), POOL_UNRELATED);
@@ -246,7 +209,7 @@ TEST(unrelated_pools)
 
 TEST(extents)
 {
-    MemoryPool *pool = make(SIZE_MAX, 0);
+    MemoryPool *pool = make(SIZE_MAX, BLOCK, 0);
     const size_t last = SIZE_MAX / BLOCK * BLOCK; /* the last block lacks one byte */
     check_run(pool, NULL, 0, 0, 0);
     CHECK_RETURNS(pool_fill(pool, 3 * BLOCK + 5, 1, 2 * BLOCK), POOL_OK);
@@ -265,7 +228,7 @@ TEST(extents)
     check_run(pool, NULL, 4 * BLOCK, 5 * BLOCK, BLOCK);
     pool_destroy(pool);
 
-    pool = make(1500, 0);
+    pool = make(1500, BLOCK, 0);
     CHECK_RETURNS(pool_fill(pool, 0, 1, 1500), POOL_OK);
     check_run(pool, NULL, 0, 0, 1500);
     check_run(pool, NULL, 1500, 0, 0);
@@ -274,7 +237,7 @@ TEST(extents)
 
 TEST(changes)
 {
-    MemoryPool *base = make(SIZE_MAX, 0);
+    MemoryPool *base = make(SIZE_MAX, BLOCK, 0);
     CHECK_RETURNS(pool_fill(base, 0, 1, 16 * BLOCK), POOL_OK);
     MemoryPool *pool = clone_of(base);
     check_run(pool, base, 0, 0, 0);
@@ -307,7 +270,7 @@ TEST(changes)
 TEST(limit_of_one_pool)
 {
     static unsigned char data[5 * BLOCK];
-    MemoryPool *pool = make(LARGE_TOTAL, 4 * BLOCK);
+    MemoryPool *pool = make(LARGE_TOTAL, BLOCK, 4 * BLOCK);
     memset(data, 6, sizeof data);
     CHECK_EQ_SIZE(pool_write(pool, 1, data, 4 * BLOCK), 0); /* five blocks */
     CHECK_STATUS(POOL_LIMIT);
@@ -330,7 +293,7 @@ TEST(limit_of_one_pool)
 
 TEST(limit_below_a_block)
 {
-    MemoryPool *pool = make(TOTAL, BLOCK - 1);
+    MemoryPool *pool = make(TOTAL, BLOCK, BLOCK - 1);
     CHECK_EQ_SIZE(pool_write(pool, 0, "x", 1), 0);
     CHECK_STATUS(POOL_LIMIT);
     CHECK_RETURNS(pool_fill(pool, 0, 0, TOTAL), POOL_OK);
@@ -340,7 +303,7 @@ TEST(limit_below_a_block)
 
 TEST(limit_of_a_family)
 {
-    MemoryPool *origin = make(TOTAL, 3 * BLOCK + 100);
+    MemoryPool *origin = make(TOTAL, BLOCK, 3 * BLOCK + 100);
     fill_block(origin, 0, 1);
     fill_block(origin, 1, 1);
     MemoryPool *clone = clone_of(origin);
@@ -382,7 +345,7 @@ TEST(limit_of_a_family)
 TEST(stats_fill_what_the_size_covers)
 {
     enum { FIELDS = sizeof(PoolStats) / sizeof(size_t) };
-    MemoryPool *pool = make(TOTAL, 0);
+    MemoryPool *pool = make(TOTAL, BLOCK, 0);
     for (size_t fields = 0; fields <= FIELDS + 2; fields++) {
         size_t raw[FIELDS + 2];
         memset(raw, 0x77, sizeof raw);
@@ -407,7 +370,7 @@ TEST(stats_fill_what_the_size_covers)
 
 TEST(metadata_is_counted_and_given_back)
 {
-    MemoryPool *pool = make(SIZE_MAX, 0);
+    MemoryPool *pool = make(SIZE_MAX, BLOCK, 0);
     size_t empty = stats_of(pool).metadata_bytes;
     CHECK_LE_SIZE(1, empty);
     CHECK_LE_SIZE(empty, 64 * 1024);
@@ -424,7 +387,7 @@ TEST(metadata_is_counted_and_given_back)
 
 TEST(trim_gives_back_what_is_kept)
 {
-    MemoryPool *pool = make(TOTAL, 0), *other = make(TOTAL, 0);
+    MemoryPool *pool = make(TOTAL, BLOCK, 0), *other = make(TOTAL, BLOCK, 0);
     CHECK_RETURNS(pool_fill(pool, 0, 1, TOTAL), POOL_OK);
     fill_block(other, 0, 2);
     pool_destroy(pool);

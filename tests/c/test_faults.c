@@ -7,15 +7,8 @@
  * (model.h) and by the statistics; in the end nothing may be left allocated.
  */
 #include "internal.h"
-#include "model.h"
-
-static PoolStats stats_of(MemoryPool *pool)
-{
-    PoolStats stats = {.struct_size = sizeof stats};
-    pool_stats(pool, &stats);
-    CHECK_STATUS(POOL_OK);
-    return stats;
-}
+#include "pools.h"
+#include "model_effects.h"
 
 /* What a failed call must leave alone, beyond what the model knows. */
 static void check_stats_same(PoolStats a, PoolStats b)
@@ -26,6 +19,10 @@ static void check_stats_same(PoolStats a, PoolStats b)
     CHECK_EQ_SIZE(a.family_bytes, b.family_bytes);
     CHECK_EQ_SIZE(a.family_peak_bytes, b.family_peak_bytes);
     CHECK_EQ_SIZE(a.family_pools, b.family_pools);
+    CHECK_EQ_SIZE(a.family_views, b.family_views);
+    CHECK_EQ_SIZE(a.pinned_blocks, b.pinned_blocks);
+    CHECK_EQ_SIZE(a.adopted_blocks, b.adopted_blocks);
+    CHECK_EQ_SIZE(a.total_size, b.total_size);
 }
 
 /* Makes one call with every fault there is, then without; returns how many faults it
@@ -70,7 +67,8 @@ static void run_faults(TestRandom *random, size_t total, size_t max_block_size,
     }
     CHECK_LE_SIZE(1, faults); /* else nothing was tested */
     CHECK_EQ_SIZE(faults_of[OP_READ], 0);
-    CHECK_EQ_SIZE(faults_of[OP_RESTORE], 0);
+    CHECK_EQ_SIZE(faults_of[OP_GATHER], 0);
+    CHECK_EQ_SIZE(faults_of[OP_RELEASE], 0);
     CHECK_EQ_SIZE(faults_of[OP_DESTROY], 0);
     model_destroy(&model);
     check_nothing_live();
@@ -92,6 +90,105 @@ TEST(large_blocks)
     const size_t block = (size_t)4 << 20, middle = 100 * block;
     run_faults(&random, SIZE_MAX, block, 0, middle - 1000, 2000);
     run_faults(&random, SIZE_MAX, block, 5 * block + 1, middle - 1000, 2000);
+}
+
+/* ------------------------------------------------ calls that share, one by one */
+
+enum { SIDE = 4 << 20 }; /* blocks so large that each has a mapping of its own */
+
+static unsigned given_back;
+
+static void give_back(void *data, size_t size, void *context)
+{
+    (void)data, (void)size, (void)context;
+    given_back++;
+}
+
+/* On a pool and its clone, of which blocks 0 to 3 are shared, 1 of the clone is pinned
+ * and 0 is viewed. */
+static PoolStatus sharing_call(int kind, MemoryPool *pool, MemoryPool *clone,
+                               MemoryPool *stranger, PoolView *view)
+{
+    static unsigned char data[3 * SIDE];
+    size_t offsets[] = {5 * (size_t)SIDE, 2 * (size_t)SIDE, 10, 9 * (size_t)SIDE - 1};
+    uint64_t old;
+    MemoryPool *made;
+    switch (kind) {
+    case 0: return pool_view(clone, 9 * (size_t)SIDE, 5, view);
+    case 1: return pool_view(clone, SIDE + 5, 5, view);
+    case 2: return pool_pin(clone, 0, 5, view);
+    case 3: return pool_pin(clone, 9 * (size_t)SIDE, 5, view);
+    case 4: return pool_adopt(clone, SIDE / 2, data, 3 * (size_t)SIDE, give_back, NULL);
+    case 5: return pool_copy(pool, SIDE / 2, clone, SIDE / 2, 3 * (size_t)SIDE);
+    case 6: return pool_copy(pool, 4 * (size_t)SIDE + 1, clone, 0, 3 * (size_t)SIDE);
+    case 7: return pool_copy(stranger, 9, clone, 0, 4 * (size_t)SIDE);
+    case 8: return pool_copy(clone, 0, stranger, 9, 4 * (size_t)SIDE);
+    case 9: return pool_copy(clone, SIDE + 8, clone, 8, 3 * (size_t)SIDE);
+    case 10: return pool_resize(pool, SIZE_MAX);
+    case 11: return pool_resize(clone, 2 * (size_t)SIDE + 1);
+    case 12: return pool_scatter(clone, offsets, data, 4, 2);
+    case 13: return pool_fetch_add(pool, SIDE - 4, 8, 7, &old);
+    case 14: return pool_compare_exchange(clone, 2 * (size_t)SIDE, 1, 1, 3, &old);
+    case 15: return pool_restore(pool, clone);
+    case 16:
+        made = pool_clone(clone);
+        pool_destroy(made);
+        return made != NULL ? POOL_OK : POOL_NO_MEMORY;
+    default: return POOL_INVALID;
+    }
+}
+
+TEST(each_sharing_call)
+{
+    PoolStatus status = POOL_OK;
+    for (int kind = 0; status == POOL_OK; kind++) {
+        size_t faults = 0;
+        MemoryPool *pool = pool_create(100 * (size_t)SIDE, SIDE);
+        MemoryPool *stranger = pool_create(100 * (size_t)SIDE, 4096);
+        CHECK_RETURNS(pool_fill(pool, 0, 1, 4 * (size_t)SIDE), POOL_OK);
+        CHECK_RETURNS(pool_fill(stranger, 99 * (size_t)SIDE, 1, 9), POOL_OK);
+        CHECK_RETURNS(pool_fill(stranger, 4095, 1, 9), POOL_OK);
+        MemoryPool *clone = pool_clone(pool);
+        PoolView seen = {.struct_size = sizeof seen}, pin = seen, view = seen;
+        CHECK_RETURNS(pool_view(clone, 0, 9, &seen), POOL_OK);
+        CHECK_RETURNS(pool_pin(clone, SIDE, 9, &pin), POOL_OK);
+        given_back = 0;
+        for (size_t n = 1;; n++) {
+            PoolStats before = stats_of(clone), pool_before = stats_of(pool);
+            size_t start, size, changes = 0, changes_after = 0;
+            for (size_t at = 0; pool_next_change(pool, clone, at, &start, &size) == 1;
+                 at = start + size)
+                changes += size;
+            (void)pool_trim();
+            fault_in = n;
+            status = sharing_call(kind, pool, clone, stranger, &view);
+            int failed = fault_in == 0;
+            fault_in = 0;
+            if (!failed)
+                break;
+            faults++;
+            CHECK_EQ_INT((int)status, POOL_NO_MEMORY);
+            CHECK(view.data == NULL);
+            check_stats_same(stats_of(clone), before);
+            check_stats_same(stats_of(pool), pool_before);
+            for (size_t at = 0; pool_next_change(pool, clone, at, &start, &size) == 1;
+                 at = start + size)
+                changes_after += size;
+            CHECK_EQ_SIZE(changes_after, changes);
+            CHECK_EQ_INT((int)given_back, 0);
+        }
+        /* Except for the nodes of a taller tree, which may be at hand already. */
+        CHECK(faults > 0 || status != POOL_OK || kind == 10);
+        pool_view_release(&view);
+        pool_view_release(&seen);
+        pool_destroy(pool);
+        pool_destroy(clone);
+        pool_destroy(stranger);
+        pool_view_release(&pin);
+        CHECK_EQ_INT((int)given_back, kind == 4);
+        check_nothing_live();
+    }
+    CHECK_EQ_INT((int)status, POOL_INVALID); /* all of them were made */
 }
 
 /* A range of several such blocks: each of many mappings fails, and what the call got
@@ -183,6 +280,7 @@ static const TestCase cases[] = {
     TEST_CASE(create), /* first: it sees what happens once in a process */
     TEST_CASE(small_blocks),
     TEST_CASE(large_blocks),
+    TEST_CASE(each_sharing_call),
     TEST_CASE(many_blocks_in_one_call),
     TEST_CASE(looking_allocates_nothing),
 };

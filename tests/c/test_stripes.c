@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* test_stripes.c - the locks of a pool, by themselves */
+#define POOL_STRIPES 8
 #include "internal.h"
 #include "test_threads.h"
 
-enum { COUNT = 8, THREADS = 4 };
+enum { COUNT = STRIPES, THREADS = 4 };
 
-static Stripe memory[1 + STRIPES_MAX];
 static Stripes stripes;
 
 static size_t held_stripes(void)
 {
     size_t held = 0;
-    for (unsigned i = 0; i < stripes.count; i++)
+    for (unsigned i = 0; i < COUNT; i++)
         held += lock_is_held(stripes_lock(&stripes, i));
     return held;
 }
@@ -19,25 +19,20 @@ static size_t held_stripes(void)
 /* Which stripes a range of blocks takes, for every start and length. */
 TEST(ranges_take_their_stripes)
 {
-    for (unsigned count = 1; count <= STRIPES_MAX; count *= 2) {
-        stripes_init(&stripes, memory, count);
-        for (size_t first = SIZE_MAX / 2; first < SIZE_MAX / 2 + count; first++) {
-            for (size_t length = 1; length <= 2 * count; length++) {
-                Hold hold = stripes_hold_range(&stripes, first, first + length - 1);
-                CHECK_EQ_INT(hold.whole, lock_is_held(&stripes.gate->lock));
-                if (length >= count && length > 1)
-                    CHECK(hold.whole);
-                if (!hold.whole) {
-                    CHECK_EQ_SIZE(held_stripes(), length);
-                    for (size_t i = 0; i < length; i++) {
-                        unsigned number = (unsigned)((first + i) % count);
-                        CHECK(lock_is_held(stripes_lock(&stripes, number)));
-                    }
-                }
-                stripes_let_go(&stripes, hold);
-                CHECK_EQ_SIZE(held_stripes(), 0);
-                CHECK(!lock_is_held(&stripes.gate->lock));
+    stripes_init(&stripes);
+    for (size_t first = SIZE_MAX / 2; first < SIZE_MAX / 2 + COUNT; first++) {
+        for (size_t length = 1; length <= 2 * COUNT; length++) {
+            Hold hold = stripes_hold_range(&stripes, first, first + length - 1);
+            CHECK_EQ_INT(hold.whole, lock_is_held(&stripes.gate.lock));
+            CHECK_EQ_INT(hold.whole, length >= COUNT);
+            if (!hold.whole) {
+                CHECK_EQ_SIZE(held_stripes(), length);
+                for (size_t i = 0; i < length; i++)
+                    CHECK(lock_is_held(stripes_lock(&stripes, first + i)));
             }
+            stripes_let_go(&stripes, hold);
+            CHECK_EQ_SIZE(held_stripes(), 0);
+            CHECK(!lock_is_held(&stripes.gate.lock));
         }
     }
 }
@@ -79,7 +74,7 @@ TEST(holds_exclude_each_other)
 {
     static Worker workers[THREADS];
     memset(counters, 0, sizeof counters);
-    stripes_init(&stripes, memory, COUNT);
+    stripes_init(&stripes);
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].random.state = test_seed * 1000 + i;
         workers[i].times = test_times(100000);
@@ -138,7 +133,7 @@ static void check_watch(size_t first, size_t length, size_t other, size_t others
 
 TEST(a_watch_notices_each_hold)
 {
-    stripes_init(&stripes, memory, COUNT);
+    stripes_init(&stripes);
     for (size_t first = 0; first < COUNT; first++) {
         for (size_t length = 1; length <= COUNT + 1; length++) {
             for (size_t other = 0; other < COUNT; other++) {
@@ -186,7 +181,7 @@ static void watch_cells(void *argument)
 TEST(watchers_see_whole_changes)
 {
     static Worker workers[THREADS];
-    stripes_init(&stripes, memory, COUNT);
+    stripes_init(&stripes);
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].times = test_times(200000);
         test_thread_start(&workers[i].thread, i % 2 ? watch_cells : change_cells,

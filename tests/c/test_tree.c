@@ -29,9 +29,9 @@ static void open_trees(size_t blocks, size_t first)
 
 static void close_trees(void)
 {
-    Stock stock = {NULL, NULL};
+    Stock stock = {0};
     for (size_t i = 0; i < TREES; i++)
-        tree_replace(&trees[i].tree, NULL, &stock);
+        tree_replace(&trees[i].tree, NULL, 1, &stock);
     stock_empty(&stock, &arena);
     CHECK_EQ_SIZE(slab_used(&arena.nodes), 0);
     CHECK_EQ_SIZE(arena.held, 0);
@@ -43,7 +43,7 @@ static void close_trees(void)
  * exactly the stock that was measured. */
 static void put(Listed *t, size_t first, size_t last)
 {
-    Stock stock = {NULL, NULL};
+    Stock stock = {0};
     Need need = tree_measure(&t->tree, base + first, base + last);
     CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
     for (size_t i = first; i <= last; i++) {
@@ -67,10 +67,10 @@ static void put(Listed *t, size_t first, size_t last)
 
 static void clear(Listed *t, size_t first, size_t last)
 {
-    Stock stock = {NULL, NULL};
+    Stock stock = {0};
     Need need = {0, tree_measure_clear(&t->tree, base + first, base + last)};
     CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
-    tree_clear(&t->tree, base + first, base + last, &stock);
+    tree_clear(&t->tree, base + first, base + last, false, &stock);
     stock_empty(&stock, &arena);
     for (size_t i = first; i <= last; i++)
         t->blocks[i] = NULL;
@@ -78,10 +78,11 @@ static void clear(Listed *t, size_t first, size_t last)
 
 static void restore(Listed *t, const Listed *from)
 {
-    Stock stock = {NULL, NULL};
+    Stock stock = {0};
     if (t == from)
         return;
-    tree_replace(&t->tree, tree_retain_root(&from->tree), &stock);
+    tree_replace(&t->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
+                 &stock);
     stock_empty(&stock, &arena);
     memcpy(t->blocks, from->blocks, sizeof t->blocks);
 }

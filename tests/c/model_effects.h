@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model_effects.h - what the calls of model_ops.h do to the model
+ *
+ *     op_expect   says which status a call should have, from the model alone
+ *     op_apply    makes it on the model
+ *
+ * A call that failed is not applied, so model_check then proves that it changed nothing.
+ */
+#ifndef MODEL_EFFECTS_H
+#define MODEL_EFFECTS_H
+
+#include "model_ops.h"
+
+/* ------------------------------------------------------------------ expecting */
+
+/* The blocks that a scatter needs: each once. */
+static inline size_t op_scatter_needs(const Model *m, const Op *op)
+{
+    size_t count = 0;
+    for (size_t b = 0; b < m->blocks; b++) {
+        int touched = 0;
+        for (size_t i = 0; i < op->count && op->size > 0; i++)
+            touched |= b >= model_block_at(m, op->items[i]) &&
+                       b <= model_block_at(m, op->items[i] + op->size - 1);
+        count += (size_t)(touched && model_takes(m, op->pool, b));
+    }
+    return count;
+}
+
+/* Of an adoption: the ends that it does not cover wholly. */
+static inline size_t op_adopt_needs(const Model *m, const Op *op)
+{
+    size_t count = 0, end = op->at + op->size;
+    for (size_t b = model_block_at(m, op->at); b <= model_block_at(m, end - 1); b++)
+        count +=
+            (size_t)(!model_is_whole(m, b, op->at, end) && model_takes(m, op->pool, b));
+    return count;
+}
+
+/* How many blocks a call needs at most; *exactly: and at least. */
+static inline size_t op_needs(const Model *m, const Op *op, int *exactly)
+{
+    size_t end = op_end(m, op), block = model_block_at(m, op->at);
+    *exactly = 1;
+    switch (op->kind) {
+    case OP_WRITE:
+    case OP_ADD:
+    case OP_EXCHANGE: return model_needs(m, op->pool, op->at, end);
+    case OP_FILL:
+        if ((op->byte & 255) != 0)
+            return model_needs(m, op->pool, op->at, end);
+        *exactly = 0;
+        return model_discard_needs(m, op->pool, op->at, end);
+    case OP_DISCARD:
+    case OP_TAKE: *exactly = 0; return model_discard_needs(m, op->pool, op->at, end);
+    case OP_COPY: /* in one pool it may share blocks with itself and then copy them */
+        *exactly = 0;
+        return op->pool == op->other && op->size > 0
+                   ? model_block_at(m, end - 1) - block + 1
+                   : model_needs(m, op->pool, op->at, end);
+    case OP_IMPORT: *exactly = 0; return model_needs(m, op->pool, op->at, end);
+    case OP_ADOPT: return op_adopt_needs(m, op);
+    case OP_VIEW: return (size_t)model_is_pinned(m, op->pool, block);
+    case OP_PIN: return (size_t)model_takes(m, op->pool, block);
+    case OP_SCATTER: return op_scatter_needs(m, op);
+    case OP_CLONE: return model_pinned(m, op->pool);
+    case OP_RESTORE: return op->other == op->pool ? 0 : model_pinned(m, op->other);
+    case OP_RESIZE:
+        *exactly = 0;
+        return op->size < m->base + m->size
+                   ? model_discard_needs(m, op->pool, op->size - m->base, m->size)
+                   : 0;
+    default: return 0;
+    }
+}
+
+/* Whether a call passes the end of its pool. Those that clip do so with all they have. */
+static inline int op_is_out_of_range(const Model *m, const Op *op)
+{
+    size_t visible = model_visible(m, op->pool);
+    if (op->kind >= OP_CLONE)
+        return 0;
+    if (op->kind == OP_SCATTER || op->kind == OP_GATHER) {
+        for (size_t i = 0; i < op->count; i++) {
+            if (op->items[i] + op->size > visible)
+                return 1;
+        }
+        return 0;
+    }
+    if (op_clips(op))
+        return op->at >= visible && op->size > 0;
+    return op->at > visible || op->size > visible - op->at;
+}
+
+/* Whether the status of a call is one it may have. */
+static inline void op_expect(const Model *m, const Op *op, PoolStatus status)
+{
+    size_t allowed = m->limit != 0 ? m->limit / m->block_size : SIZE_MAX;
+    size_t held = model_count(m).own, needs;
+    int exactly;
+    if ((op->kind == OP_VIEW || op->kind == OP_PIN) && op->size == 0) {
+        CHECK_EQ_INT((int)status, POOL_INVALID);
+    } else if (op->size == 0 && op_is_out_of_range(m, op)) {
+        /* Just past the end, which at SIZE_MAX cannot be said. */
+        CHECK(status == POOL_RANGE || (status == POOL_OK && !op_clips(op)));
+    } else if (op_is_out_of_range(m, op)) {
+        CHECK_EQ_INT((int)status, POOL_RANGE);
+    } else if (op->size == 0 && op->kind < OP_CLONE) {
+        CHECK_EQ_INT((int)status, POOL_OK);
+    } else {
+        needs = op_needs(m, op, &exactly);
+        if (held + needs <= allowed || needs == 0)
+            CHECK_EQ_INT((int)status, POOL_OK);
+        else
+            CHECK(status == POOL_LIMIT || (!exactly && status == POOL_OK));
+    }
+}
+
+/* ------------------------------------------------------------------- applying */
+
+/* A block was written to, or is there now; what is pinned stays what it is. */
+static inline void apply_touch(Model *m, size_t pool, size_t block)
+{
+    unsigned *id = &m->pools[pool].ids[block];
+    if (*id == 0 || !model_is_pinned(m, pool, block))
+        *id = model_new_id(m);
+}
+
+static inline void apply_bytes(Model *m, size_t pool, size_t at, size_t end, int byte,
+                               const unsigned char *data)
+{
+    ModelPool *p = &m->pools[pool];
+    if (at >= end)
+        return;
+    if (data != NULL)
+        memcpy(p->bytes + at, data, end - at);
+    else
+        memset(p->bytes + at, byte, end - at);
+    for (size_t b = model_block_at(m, at); b <= model_block_at(m, end - 1); b++)
+        apply_touch(m, pool, b);
+}
+
+/* A block of which something became a hole. */
+static inline void apply_hole(Model *m, size_t pool, size_t block)
+{
+    unsigned *id = &m->pools[pool].ids[block];
+    if (*id != 0 && !model_is_pinned(m, pool, block))
+        *id = model_is_zero(m, pool, block) ? 0 : model_new_id(m);
+}
+
+static inline void apply_discard(Model *m, size_t pool, size_t at, size_t end)
+{
+    if (at >= end)
+        return;
+    memset(m->pools[pool].bytes + at, 0, end - at);
+    for (size_t b = model_block_at(m, at); b <= model_block_at(m, end - 1); b++)
+        apply_hole(m, pool, b);
+}
+
+/* Pins of a pool at or after a block become memory of their own. */
+static inline void apply_cut_pins(Model *m, size_t pool, size_t block)
+{
+    for (size_t b = block; b < m->blocks; b++) {
+        unsigned id = m->pools[pool].ids[b];
+        for (size_t i = 0; i < MODEL_VIEWS; i++) {
+            ModelView *v = &m->views[i];
+            if (v->view.data == NULL || !v->is_pin || v->pool != pool || v->block != b)
+                continue;
+            memcpy(v->bytes, m->pools[pool].bytes + v->at, v->view.size);
+            v->id = id;
+            v->pool = MODEL_POOLS;
+        }
+    }
+}
+
+static inline size_t model_blocks_below(const Model *m, size_t total)
+{
+    size_t blocks = (total - 1) / m->block_size - m->first_block + 1;
+    return blocks < m->blocks ? blocks : m->blocks;
+}
+
+static inline void apply_resize(Model *m, size_t pool, size_t total)
+{
+    ModelPool *p = &m->pools[pool];
+    size_t below = model_blocks_below(m, total), end;
+    p->total = total;
+    apply_cut_pins(m, pool, below);
+    if (total - m->base >= m->size)
+        return;
+    end = model_block_end(m, below - 1);
+    if (!all_zero(p->bytes + (total - m->base), end - (total - m->base)))
+        apply_discard(m, pool, total - m->base, end);
+    memset(p->bytes + end, 0, m->size - end);
+    for (size_t b = below; b < m->blocks; b++)
+        p->ids[b] = 0;
+}
+
+static inline void apply_restore(Model *m, size_t pool, size_t from)
+{
+    ModelPool *p = &m->pools[pool], *other = &m->pools[from];
+    if (pool == from)
+        return;
+    apply_cut_pins(m, pool, model_blocks_below(m, other->total));
+    p->total = other->total;
+    memcpy(p->bytes, other->bytes, sizeof p->bytes);
+    for (size_t b = 0; b < m->blocks; b++) {
+        if (model_is_pinned(m, pool, b))
+            continue;
+        p->ids[b] = model_is_pinned(m, from, b) ? model_new_id(m) : other->ids[b];
+    }
+}
+
+static inline void apply_adopt(Model *m, const Op *op)
+{
+    ModelLoan *loan = &m->loans[op->place];
+    size_t end = op->at + op->size;
+    unsigned char *bytes = m->pools[op->pool].bytes;
+    memcpy(loan->bytes, op->data, op->size);
+    loan->first = 1; /* no identities, unless some are found below */
+    loan->last = 0;
+    if (op->size == 0)
+        return;
+    memcpy(bytes + op->at, op->data, op->size);
+    for (size_t b = model_block_at(m, op->at); b <= model_block_at(m, end - 1); b++) {
+        if (!model_is_whole(m, b, op->at, end))
+            apply_touch(m, op->pool, b);
+    }
+    loan->first = m->last_id + 1;
+    for (size_t b = model_block_at(m, op->at); b <= model_block_at(m, end - 1); b++) {
+        if (model_is_whole(m, b, op->at, end))
+            apply_touch(m, op->pool, b);
+    }
+    loan->last = m->last_id;
+}
+
+/* A byte of the source of a copy: its block, and whether that can be shared. */
+typedef struct CopySource {
+    unsigned id; /* 0: a hole */
+    int shares;
+} CopySource;
+
+static inline void apply_copy(Model *m, const Op *op, const unsigned char *bytes,
+                              const CopySource *source)
+{
+    size_t end = op->at + op->size;
+    if (op->size == 0)
+        return;
+    memmove(m->pools[op->pool].bytes + op->at, bytes, op->size);
+    for (size_t b = model_block_at(m, op->at); b <= model_block_at(m, end - 1); b++) {
+        unsigned *id = &m->pools[op->pool].ids[b];
+        size_t first = model_block_start(m, b), last = model_block_end(m, b);
+        int data = 0, hole = 0;
+        for (size_t at = first; at < last; at++) {
+            if (at < op->at || at >= end)
+                continue;
+            data |= source[at - op->at].id != 0;
+            hole |= source[at - op->at].id == 0;
+        }
+        if (model_is_pinned(m, op->pool, b))
+            continue;
+        if (data && model_is_whole(m, b, op->at, end) && source[first - op->at].shares)
+            *id = source[first - op->at].id;
+        else if (data)
+            *id = model_new_id(m);
+        if (hole)
+            apply_hole(m, op->pool, b);
+    }
+}
+
+static inline void apply_copy_family(Model *m, const Op *op)
+{
+    static unsigned char bytes[MODEL_WINDOW];
+    static CopySource source[MODEL_WINDOW];
+    int congruent = (op->at - op->from) % m->block_size == 0;
+    if (op->at < op->from)
+        congruent = (op->from - op->at) % m->block_size == 0;
+    if (op->pool == op->other && op->at == op->from)
+        return;
+    memcpy(bytes, m->pools[op->other].bytes + op->from, op->size);
+    for (size_t i = 0; i < op->size; i++) {
+        size_t b = model_block_at(m, op->from + i);
+        source[i].id = m->pools[op->other].ids[b];
+        source[i].shares = congruent && !model_is_pinned(m, op->other, b);
+    }
+    apply_copy(m, op, bytes, source);
+}
+
+/* The stranger says itself where its data is. */
+static inline void apply_import(Model *m, const Op *op)
+{
+    static CopySource source[MODEL_WINDOW];
+    size_t start, size, at = op->from, end = op->from + op->size;
+    memset(source, 0, sizeof source);
+    while (pool_next_extent(m->stranger, at, &start, &size) == 1 && start < end) {
+        for (at = start; at < start + size && at < end; at++)
+            source[at - op->from].id = 1;
+    }
+    apply_copy(m, op, m->stranger_bytes + op->from, source);
+}
+
+static inline void apply_view(Model *m, const Op *op)
+{
+    ModelView *v = &m->views[op->place];
+    size_t block = model_block_at(m, op->at), rest = model_block_end(m, block) - op->at;
+    CHECK_EQ_SIZE(v->view.size, op->size < rest ? op->size : rest);
+    memcpy(v->bytes, m->pools[op->pool].bytes + op->at, v->view.size);
+    v->is_pin = op->kind == OP_PIN;
+    v->at = op->at;
+    v->block = block;
+    v->pool = MODEL_POOLS; /* so that the block does not count as pinned yet */
+    v->id = 0;
+    if (v->is_pin) {
+        apply_touch(m, op->pool, block);
+        v->pool = op->pool;
+    } else {
+        v->id = model_is_pinned(m, op->pool, block) ? model_new_id(m)
+                                                    : m->pools[op->pool].ids[block];
+    }
+}
+
+static inline void apply_integer(Model *m, const Op *op)
+{
+    uint64_t old = op_integer(m, op), value = old + op->expected;
+    unsigned char bytes[8];
+    uint16_t two;
+    uint32_t four;
+    if (op->kind == OP_EXCHANGE) {
+        if (op_expected(m, op) != old)
+            return;
+        value = ~op->expected;
+    }
+    bytes[0] = (unsigned char)value;
+    two = (uint16_t)value;
+    four = (uint32_t)value;
+    if (op->size == 2)
+        memcpy(bytes, &two, 2);
+    if (op->size == 4)
+        memcpy(bytes, &four, 4);
+    if (op->size == 8)
+        memcpy(bytes, &value, 8);
+    apply_bytes(m, op->pool, op->at, op->at + op->size, 0, bytes);
+}
+
+/* What is seen through all pins of a block. */
+static inline void apply_poke(Model *m, const Op *op)
+{
+    const ModelView *through = &m->views[op->place];
+    size_t end = through->at + op_poke_size(m, through);
+    if (through->pool < MODEL_POOLS) {
+        memcpy(m->pools[through->pool].bytes + through->at, op->data, end - through->at);
+        return;
+    }
+    for (size_t i = 0; i < MODEL_VIEWS; i++) {
+        ModelView *v = &m->views[i];
+        for (size_t at = through->at; at < end && v->id == through->id; at++) {
+            if (at >= v->at && at - v->at < v->view.size)
+                v->bytes[at - v->at] = op->data[at - through->at];
+        }
+    }
+}
+
+static inline void op_apply(Model *m, const Op *op)
+{
+    ModelPool *p = &m->pools[op->pool], *other = &m->pools[op->other];
+    size_t at = op->at, end = op_end(m, op);
+    switch (op->kind) {
+    case OP_WRITE: apply_bytes(m, op->pool, at, end, 0, op->data); break;
+    case OP_FILL:
+        if ((op->byte & 255) != 0)
+            apply_bytes(m, op->pool, at, end, op->byte, NULL);
+        else
+            apply_discard(m, op->pool, at, end);
+        break;
+    case OP_READ: CHECK_MEM(op->data, p->bytes + at, end - at); break;
+    case OP_TAKE:
+        CHECK_MEM(op->data, p->bytes + at, end - at);
+        apply_discard(m, op->pool, at, end);
+        break;
+    case OP_DISCARD: apply_discard(m, op->pool, at, end); break;
+    case OP_COPY: apply_copy_family(m, op); break;
+    case OP_IMPORT: apply_import(m, op); break;
+    case OP_EXPORT: memcpy(m->stranger_bytes + op->from, p->bytes + at, op->size); break;
+    case OP_ADOPT: apply_adopt(m, op); break;
+    case OP_VIEW:
+    case OP_PIN: apply_view(m, op); break;
+    case OP_SCATTER:
+        for (size_t i = 0; i < op->count; i++)
+            apply_bytes(m, op->pool, op->items[i], op->items[i] + op->size, 0,
+                        op->data + i * op->size);
+        break;
+    case OP_GATHER:
+        for (size_t i = 0; i < op->count; i++)
+            CHECK_MEM(op->data + i * op->size, p->bytes + op->items[i], op->size);
+        break;
+    case OP_ADD:
+    case OP_EXCHANGE: apply_integer(m, op); break;
+    case OP_CLONE:
+        other->total = p->total;
+        memcpy(other->bytes, p->bytes, sizeof p->bytes);
+        for (size_t b = 0; b < m->blocks; b++)
+            other->ids[b] = model_is_pinned(m, op->pool, b) ? model_new_id(m) : p->ids[b];
+        break;
+    case OP_RESTORE: apply_restore(m, op->pool, op->other); break;
+    case OP_DESTROY:
+        apply_cut_pins(m, op->pool, 0);
+        p->pool = NULL;
+        memset(p->ids, 0, sizeof p->ids); /* for whoever has the place next */
+        break;
+    case OP_RESIZE: apply_resize(m, op->pool, op->size); break;
+    case OP_POKE: apply_poke(m, op); break;
+    case OP_RELEASE:
+        m->views[op->place].is_pin = 0;
+        m->views[op->place].id = 0;
+        break;
+    case OP_KINDS: break;
+    }
+    size_t held = model_count(m).own;
+    if (m->peak < held)
+        m->peak = held;
+}
+
+#endif /* MODEL_EFFECTS_H */
