@@ -2,6 +2,8 @@
 """Byte spaces that look contiguous, hold only what was written, and clone at once."""
 
 from ._library import __version__
+from ._stats import PoolStats
+from .config import get_include, get_library
 from .errors import (
     PoolClosedError,
     PoolError,
@@ -10,7 +12,7 @@ from .errors import (
     PoolRangeError,
     PoolUnrelatedError,
 )
-from .pool import MemoryPool, PoolStats, trim
+from .pool import MemoryPool, trim
 
 __all__ = [
     "MemoryPool",
@@ -22,5 +24,7 @@ __all__ = [
     "PoolStats",
     "PoolUnrelatedError",
     "__version__",
+    "get_include",
+    "get_library",
     "trim",
 ]

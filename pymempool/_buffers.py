@@ -37,7 +37,7 @@ _get = PYFUNCTYPE(c_int, py_object, c_void_p, c_int)(("PyObject_GetBuffer", pyth
 _release = PYFUNCTYPE(None, c_void_p)(("PyBuffer_Release", pythonapi))
 
 
-class _Buffer(Structure):
+class Buffer(Structure):
     """CPython's Py_buffer: an object's memory, held in place until it is released."""
 
     _fields_ = [
@@ -54,15 +54,18 @@ class _Buffer(Structure):
         ("internal", c_void_p),
     ]
 
-    def __enter__(self) -> _Buffer:
+    def __enter__(self) -> Buffer:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    def release(self) -> None:
         _release(byref(self))
 
 
-def _hold(exporter: Any, flags: int, kind: str) -> _Buffer:
-    buffer = _Buffer()
+def _hold(exporter: Any, flags: int, kind: str) -> Buffer:
+    buffer = Buffer()
     try:
         _get(exporter, byref(buffer), flags)
     except (TypeError, BufferError, ValueError) as error:
@@ -73,12 +76,12 @@ def _hold(exporter: Any, flags: int, kind: str) -> _Buffer:
     return buffer
 
 
-def readable(exporter: Any) -> _Buffer:
-    """The bytes of an object, to be used in a with statement."""
+def readable(exporter: Any) -> Buffer:
+    """The bytes of an object, for a with statement, or until they are released."""
     return _hold(exporter, _SIMPLE, "a contiguous bytes-like object")
 
 
-def writable(exporter: Any) -> _Buffer:
+def writable(exporter: Any) -> Buffer:
     """The same of an object that may be written to."""
     kind = "a writable, contiguous bytes-like object"
     if type(exporter) is not bytearray and _has_references(exporter):

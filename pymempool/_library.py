@@ -87,8 +87,10 @@ def _check_version(path: str) -> str:
 # ------------------------------------------------------- what became of a call
 
 
-def fail(function: str, arguments: tuple[Any, ...], status: int) -> NoReturn:
-    """Raises what a status of a call means, saying what was asked for."""
+def fail(
+    function: str, arguments: tuple[Any, ...], status: int, more: str = ""
+) -> NoReturn:
+    """Raises what a status of a call means, saying what was asked for, and more."""
     text = quick.pool_status_text(status).decode()
     names = SIGNATURES[function].parameters
     asked = [
@@ -98,9 +100,9 @@ def fail(function: str, arguments: tuple[Any, ...], status: int) -> NoReturn:
     ]
     call = f"{function}({', '.join(asked)})"
     if status == Status.POOL_LIMIT:
-        stats = read_stats(arguments[0], sizeof(PoolStats))
+        stats = read_stats(arguments[0], sizeof(PoolStats), parallel)
         text += f": {stats.family_bytes} of {stats.memory_limit} bytes are in use"
-    raise_status(status, f"{call}: {text}")
+    raise_status(status, f"{call}: {text}{more}")
 
 
 def _check_status(status: int, function: Any, arguments: tuple[Any, ...]) -> None:
@@ -123,11 +125,16 @@ def _check_found(found: int, function: Any, arguments: tuple[Any, ...]) -> int:
 _CHECKS = {"status": _check_status, "pointer": _check_pointer, "found": _check_found}
 
 
-def read_stats(address: int, struct_size: int) -> PoolStats:
+def read_stats(address: int, struct_size: int, library: CDLL) -> PoolStats:
     """The facts of the pool at an address, as far as struct_size reaches."""
     stats = PoolStats(struct_size)
-    parallel.pool_stats(address, byref(stats))
+    library.pool_stats(address, byref(stats))
     return stats
+
+
+def library_for(size: int) -> CDLL:
+    """Where to make a call that moves `size` bytes."""
+    return quick if size <= QUICK_BYTES else parallel
 
 
 _path = _find()

@@ -14,12 +14,14 @@ tests hold the table against the header, by text and through a C compiler.
 from __future__ import annotations
 
 from ctypes import (
+    CFUNCTYPE,
     POINTER,
     Structure,
     c_char_p,
     c_int,
     c_size_t,
     c_uint,
+    c_uint64,
     c_void_p,
     sizeof,
 )
@@ -44,6 +46,19 @@ class PoolOptions(Structure):
     ]
 
 
+class PoolView(Structure):
+    """What pool_view and pool_pin fill in, and pool_view_release empties."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("data", c_void_p),
+        ("size", c_size_t),
+        ("family", c_void_p),
+        ("block", c_void_p),
+        ("pin", c_void_p),
+    ]
+
+
 class PoolStats(Structure):
     """What pool_stats fills in, as far as struct_size reaches."""
 
@@ -51,21 +66,29 @@ class PoolStats(Structure):
         ("struct_size", c_size_t),
         ("total_size", c_size_t),
         ("block_size", c_size_t),
+        ("references", c_size_t),
         ("held_blocks", c_size_t),
         ("held_bytes", c_size_t),
         ("shared_blocks", c_size_t),
+        ("pinned_blocks", c_size_t),
         ("copied_blocks", c_size_t),
         ("family_bytes", c_size_t),
         ("family_peak_bytes", c_size_t),
         ("family_pools", c_size_t),
+        ("family_views", c_size_t),
+        ("adopted_blocks", c_size_t),
         ("memory_limit", c_size_t),
         ("metadata_bytes", c_size_t),
         ("kept_bytes", c_size_t),
     ]
 
 
+#: What pool_adopt calls when the memory is not needed any more.
+RELEASE_FUNCTION = CFUNCTYPE(None, c_void_p, c_size_t, c_void_p)
+
+
 class Argument(NamedTuple):
-    """A parameter's type, in C and in ctypes."""
+    """A parameter's type, in C and in ctypes. C may want the name inside: then as {}."""
 
     spelling: str
     ctype: Any
@@ -96,11 +119,17 @@ SIZE = Argument("size_t", c_void_p)
 POOL = Argument("MemoryPool *", c_void_p)
 SRC = Argument("const void *", c_void_p)
 DEST = Argument("void *", c_void_p)
+DATA = Argument("void *", c_void_p)
+OFFSETS = Argument("const size_t *", c_void_p)
+NUMBER = Argument("uint64_t", c_uint64)
+OLD = Argument("uint64_t *", POINTER(c_uint64))
 INT = Argument("int", c_int)
 CODE = Argument("PoolStatus", c_int)
 OUT = Argument("size_t *", POINTER(c_size_t))
 OPTIONS = Argument("const PoolOptions *", POINTER(PoolOptions))
 STATS = Argument("PoolStats *", POINTER(PoolStats))
+VIEW = Argument("PoolView *", POINTER(PoolView))
+RELEASE = Argument("void (*{})(void *data, size_t size, void *context)", RELEASE_FUNCTION)
 
 COUNT = Result("size_t", c_size_t)  # bytes; the caller compares it with what it asked
 STATUS = Result("PoolStatus", c_int, "status")  # raises unless POOL_OK
@@ -123,14 +152,35 @@ SIGNATURES: dict[str, Signature] = {
     "pool_fill": STATUS(pool=POOL, offset=SIZE, byte=INT, size=SIZE),
     "pool_discard": STATUS(pool=POOL, offset=SIZE, size=SIZE),
     "pool_take": COUNT(pool=POOL, dest=DEST, offset=SIZE, size=SIZE),
+    "pool_copy": STATUS(dst=POOL, dst_offset=SIZE, src=POOL, src_offset=SIZE, size=SIZE),
+    "pool_resize": STATUS(pool=POOL, total_size=SIZE),
+    # many ranges, and integers
+    "pool_gather": STATUS(
+        pool=POOL, dest=DEST, offsets=OFFSETS, count=SIZE, item_size=SIZE
+    ),
+    "pool_scatter": STATUS(
+        pool=POOL, offsets=OFFSETS, src=SRC, count=SIZE, item_size=SIZE
+    ),
+    "pool_fetch_add": STATUS(pool=POOL, offset=SIZE, size=SIZE, value=NUMBER, old=OLD),
+    "pool_compare_exchange": STATUS(
+        pool=POOL, offset=SIZE, size=SIZE, expected=NUMBER, value=NUMBER, old=OLD
+    ),
     # snapshots
     "pool_clone": OWNED(pool=POOL),
     "pool_restore": STATUS(**{"pool": POOL, "from": POOL}),
     "pool_next_extent": FOUND(pool=POOL, offset=SIZE, start=OUT, size=OUT),
     "pool_next_change": FOUND(pool=POOL, base=POOL, offset=SIZE, start=OUT, size=OUT),
+    # without a copy
+    "pool_view": STATUS(pool=POOL, offset=SIZE, size=SIZE, view=VIEW),
+    "pool_pin": STATUS(pool=POOL, offset=SIZE, size=SIZE, view=VIEW),
+    "pool_view_release": VOID(view=VIEW),
+    "pool_adopt": STATUS(
+        pool=POOL, offset=SIZE, data=DATA, size=SIZE, release=RELEASE, context=DATA
+    ),
     # facts
     "pool_stats": VOID(pool=POOL, stats=STATS),
     "pool_trim": COUNT(),
+    "pool_fail_allocation": COUNT(number=SIZE),
     "pool_last_status": REASON(),
     "pool_status_text": TEXT(status=CODE),
     "pool_version": UNSIGNED(),

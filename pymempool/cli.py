@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import PoolMemoryError, __version__, demo
+from . import PoolMemoryError, __version__, config, demo
 
 _TOUR = """\
 Scatters files over a pool of 1 TiB and reads them back, clones the pool, edits the
@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     options = _parser().parse_args(argv)
+    if options.command == "config":
+        return _config(options)
     try:
         return demo.run(options.files, sys.stdout or io.StringIO())
     except (demo.DemoError, PoolMemoryError) as error:
@@ -70,7 +72,38 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="what to put into the pool (default: pymempool's own files)",
     )
+    _add_config(commands)
     return parser
+
+
+def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    told = commands.add_parser(
+        "config",
+        help="tell what a compiler needs to use the library",
+        description="Tells what a compiler needs to use the library, as pkg-config does: "
+        "cc app.c $(pymempool config --cflags --libs)",
+    )
+    for name, text in (
+        ("cflags", "how to find the header"),
+        ("libs", "how to link the library, and to find it when the program runs"),
+        ("include", "the folder of memory_pool.h"),
+        ("library", "the path of the shared library"),
+    ):
+        told.add_argument(f"--{name}", action="store_true", help=text)
+    told.set_defaults(usage=told.error)
+
+
+def _config(options: argparse.Namespace) -> int:
+    flags = config.compiler_flags() if options.cflags else []
+    flags += config.linker_flags() if options.libs else []
+    lines = [config.quoted(flags)] if flags else []
+    lines += [config.get_include()] if options.include else []
+    lines += [config.get_library()] if options.library else []
+    if not lines:
+        options.usage("say what to tell: --cflags, --libs, --include, --library")
+    if sys.stdout is not None:
+        print("\n".join(lines))
+    return 0
 
 
 def _fail(message: str, status: int) -> int:

@@ -1,11 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""MemoryPool: a byte space that looks contiguous and holds only what was written.
-
-How the C pool is kept alive: an _Owner holds one reference to it and gives it back when
-it is collected. A MemoryPool holds the owner, and so does every running call, by a local
-variable. close() drops the MemoryPool's hold, which never pulls memory from under a call
-of another thread and costs the calls nothing.
-"""
+"""MemoryPool: a byte space that looks contiguous and holds only what was written."""
 
 from __future__ import annotations
 
@@ -13,87 +7,47 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from ctypes import byref, c_size_t, sizeof
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, cast, overload
+from typing import TYPE_CHECKING, Any, Callable, SupportsIndex
 
-from . import _signatures
-from ._arguments import byte_range, integer
+from . import _adoption, _pickling, _signatures, views
+from ._arguments import integer
+from ._batches import Batches
 from ._buffers import BYTES_MAX, fresh_bytes, readable, writable
-from ._library import QUICK_BYTES, fail, parallel, quick, read_stats
+from ._library import QUICK_BYTES, library_for, parallel, quick, read_stats
+from ._owner import CLOSED, Owner, Parameter, fail_short
+from ._sequence import ByteSequence
 from ._signatures import SIZE_MAX, PoolOptions
-from .errors import PoolClosedError, PoolMemoryError, Status
+from ._stats import PoolStats
+from .errors import PoolMemoryError
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import SupportsIndex
 
     from _typeshed import ReadableBuffer, WriteableBuffer
-
-
-class PoolStats(NamedTuple):
-    """Facts about a pool, all from one moment. Sizes are in bytes."""
-
-    total_size: int  #: bytes that can be addressed
-    block_size: int  #: bytes in a block
-    held_blocks: int  #: blocks this pool holds, its own and shared ones
-    held_bytes: int  #: the same in bytes
-    shared_blocks: int  #: those of them that others hold as well
-    copied_blocks: int  #: copies made on write by this pool, ever
-    family_bytes: int  #: bytes of blocks the family holds, each counted once
-    family_peak_bytes: int  #: the most that family_bytes has been
-    family_pools: int  #: pools alive in the family
-    memory_limit: int  #: 0: none
-    metadata_bytes: int  #: what the family uses for its own bookkeeping
-    kept_bytes: int  #: what the process keeps for reuse; see trim()
-
-
-class _Owner:
-    """One reference to a C pool, given back when this object is collected."""
-
-    __slots__ = ("__weakref__", "address", "total_size")
-
-    def __init__(self, address: int, total_size: int) -> None:
-        self.address = address
-        self.total_size = total_size
-        # Not by itself at exit: there it would not ask whether a call is running.
-        weakref.finalize(self, parallel.pool_destroy, address).atexit = False
-
-
-class _Closed:
-    """Stands in for the owner of a closed pool: whatever is asked of it raises."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise PoolClosedError("the pool is closed")
-
-
-_CLOSED = cast(_Owner, _Closed())
 
 # Bound once: these calls are short enough to notice.
 _read_quick, _write_quick = quick.pool_read, quick.pool_write
 
 
-class MemoryPool:
+class MemoryPool(ByteSequence, Batches):
     """A byte space of `total_size` bytes that starts as zeros and looks contiguous.
 
     Memory is taken for what was written and for nothing else, so that a pool may have
     any size up to 2**64 - 1 (2**32 - 1 where pointers have 32 bits). It works like a
     bytearray of a fixed size, `pool[i]` and `pool[a:b]` included, that can be cloned in
-    constant time.
+    constant time. copy.copy() is clone(), and pools can be pickled.
 
     All offsets and sizes are integers and in bytes. What is past the end is refused,
     never clipped (except by slices, which clip as all slices in Python do). A call that
-    raises has changed nothing.
+    raises has changed nothing. (Only if somebody else makes the pool smaller behind this
+    object's back, a write across the new end puts down what fits, and says so; take()
+    likewise.)
 
     Any number of threads may use one pool. Every method is one atomic step: nobody sees
     half a write. A closed pool raises PoolClosedError.
+
+    A MemoryPool can be passed to functions of ctypes as it is, for a `MemoryPool *`.
     """
-
-    _owner = _CLOSED
-
-    # A pool can be far too long to be walked byte by byte, and without these Python
-    # would do just that. Use extents() and read().
-    __iter__ = None
-    __contains__ = None
-    __reversed__ = None
 
     def __init__(
         self,
@@ -120,20 +74,25 @@ class MemoryPool:
             else integer("memory_limit", memory_limit, 1, SIZE_MAX),
         )
         address = quick.pool_create_with(byref(options))
-        self._own(_Owner(address, options.total_size))
+        self._own(Owner(address, options.total_size))
 
     @classmethod
-    def from_handle(cls, address: SupportsIndex) -> MemoryPool:
-        """The pool at an address that C code has, as one more owner of it.
+    def from_handle(cls, address: SupportsIndex, *, retain: bool = True) -> MemoryPool:
+        """The pool at an address that C code has.
 
-        It must be the address of a live pool: nothing can recognise another one. The
-        caller keeps its own reference. Raises PoolRangeError for 0.
+        retain: True makes this object one more owner, and the caller keeps its own
+            reference; False takes over the reference that C gave, as from pool_create
+            or pool_clone, and close() gives it back.
+
+        It must be the address of a live pool: nothing can recognise another one. Raises
+        PoolRangeError for 0.
         """
-        handle = quick.pool_retain(integer("address", address, 1, SIZE_MAX))
-        total_size = read_stats(handle, _UP_TO_BLOCKS).total_size
-        return cls.__new__(cls)._own(_Owner(handle, total_size))
+        handle = integer("address", address, 1, SIZE_MAX)
+        if retain:
+            quick.pool_retain(handle)
+        return cls.__new__(cls)._own(Owner(handle))
 
-    def _own(self, owner: _Owner) -> MemoryPool:
+    def _own(self, owner: Owner) -> MemoryPool:
         self._owner = owner
         _live.add(self)
         return self
@@ -143,14 +102,15 @@ class MemoryPool:
     def close(self) -> None:
         """Gives up the pool; its memory is freed when nobody else has a use for it.
 
-        Closing twice does nothing. Calls that are running in other threads end well.
+        Closing twice does nothing. Calls that are running in other threads end well, and
+        views and pins stay what they are.
         """
-        self._owner = _CLOSED
+        self._owner = CLOSED
 
     @property
     def closed(self) -> bool:
         """Whether close() was called."""
-        return self._owner is _CLOSED
+        return self._owner is CLOSED
 
     def __enter__(self) -> MemoryPool:
         _ = self._owner.address  # a closed pool says so here
@@ -163,9 +123,6 @@ class MemoryPool:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        raise TypeError("a MemoryPool cannot be pickled or copied; see clone()")
 
     # --------------------------------------------------------------------- bytes
 
@@ -191,16 +148,17 @@ class MemoryPool:
     def _fetch(self, function: str, offset: SupportsIndex, size: SupportsIndex) -> bytes:
         """The bytes that pool_read or pool_take gives."""
         owner = self._owner
-        offset, size = byte_range(offset, size, owner.total_size)
+        offset, size = owner.range(offset, size)
         if size == 0:
             return b""
         if size > BYTES_MAX:
             raise PoolMemoryError(f"{size} bytes do not fit a bytes object")
         data = fresh_bytes(None, size)
-        library = quick if size <= QUICK_BYTES else parallel
-        if getattr(library, function)(owner.address, data, offset, size) != size:
+        call = getattr(library_for(size), function)
+        done = call(owner.address, data, offset, size)
+        if done != size:
             del data  # it holds old memory, and a traceback would show it
-            _fail_short(function, owner, None, offset, size)
+            fail_short(function, owner, (None, offset, size), done)
         return data
 
     def readinto(self, offset: SupportsIndex, buffer: WriteableBuffer) -> int:
@@ -215,10 +173,11 @@ class MemoryPool:
         """
         owner = self._owner
         with writable(buffer) as target:
-            offset, size = byte_range(offset, target.size, owner.total_size)
-            library = quick if size <= QUICK_BYTES else parallel
-            if library.pool_read(owner.address, target.address, offset, size) != size:
-                _fail_short("pool_read", owner, None, offset, size)
+            offset, size = owner.range(offset, target.size)
+            call = library_for(size).pool_read
+            done = call(owner.address, target.address, offset, size)
+            if done != size:
+                fail_short("pool_read", owner, (None, offset, size), done)
             return size
 
     def write(self, offset: SupportsIndex, data: ReadableBuffer) -> int:
@@ -238,8 +197,9 @@ class MemoryPool:
                 and size <= QUICK_BYTES
                 and 0 <= offset <= owner.total_size - size
             ):
-                if _write_quick(owner.address, offset, data, size) != size:
-                    _fail_short("pool_write", owner, offset, None, size)
+                done = _write_quick(owner.address, offset, data, size)
+                if done != size:
+                    fail_short("pool_write", owner, (offset, None, size), done)
                 return size
             return self._write(offset, data, size)
         with readable(data) as source:
@@ -248,10 +208,10 @@ class MemoryPool:
     def _write(self, offset: SupportsIndex, source: Any, size: int) -> int:
         """The bytes at an address, or those of a bytes object, into the pool."""
         owner = self._owner
-        offset, size = byte_range(offset, size, owner.total_size)
-        library = quick if size <= QUICK_BYTES else parallel
-        if library.pool_write(owner.address, offset, source, size) != size:
-            _fail_short("pool_write", owner, offset, None, size)
+        offset, size = owner.range(offset, size)
+        done = library_for(size).pool_write(owner.address, offset, source, size)
+        if done != size:
+            fail_short("pool_write", owner, (offset, None, size), done)
         return size
 
     def fill(
@@ -262,9 +222,9 @@ class MemoryPool:
         Raises PoolRangeError, PoolMemoryError, PoolLimitError; then nothing was changed.
         """
         owner = self._owner
-        offset, size = byte_range(offset, size, owner.total_size)
-        library = quick if size <= QUICK_BYTES else parallel
-        library.pool_fill(owner.address, offset, integer("byte", byte, 0, 255), size)
+        offset, size = owner.range(offset, size)
+        byte = integer("byte", byte, 0, 255)
+        library_for(size).pool_fill(owner.address, offset, byte, size)
 
     def discard(self, offset: SupportsIndex, size: SupportsIndex) -> None:
         """Makes the `size` bytes at `offset` a hole, which reads as zeros.
@@ -274,9 +234,8 @@ class MemoryPool:
         PoolMemoryError, PoolLimitError. Then nothing was changed.
         """
         owner = self._owner
-        offset, size = byte_range(offset, size, owner.total_size)
-        library = quick if size <= QUICK_BYTES else parallel
-        library.pool_discard(owner.address, offset, size)
+        offset, size = owner.range(offset, size)
+        library_for(size).pool_discard(owner.address, offset, size)
 
     def take(self, offset: SupportsIndex, size: SupportsIndex) -> bytes:
         """Reads and discards in one atomic step; for what is used up once read.
@@ -286,62 +245,96 @@ class MemoryPool:
         """
         return self._fetch("pool_take", offset, size)
 
-    # ----------------------------------------------------------- as a sequence
+    def copy_from(
+        self,
+        source: MemoryPool,
+        source_offset: SupportsIndex = 0,
+        size: SupportsIndex | None = None,
+        offset: SupportsIndex | None = None,
+    ) -> int:
+        """Copies bytes of `source`, which may be this pool; returns how many.
 
-    def __len__(self) -> int:
-        """total_size, which may be too large for len(); then OverflowError."""
-        total_size = self._owner.total_size
-        if total_size > _LEN_MAX:
-            raise OverflowError(f"len() cannot tell {total_size}; total_size can")
-        return total_size
+        size: None for all from source_offset on.
+        offset: where to put them; None for source_offset.
 
-    def __bool__(self) -> bool:
-        return True  # as of any object: len() would not do for large and closed pools
-
-    @overload
-    def __getitem__(self, key: SupportsIndex) -> int: ...
-    @overload
-    def __getitem__(self, key: slice) -> bytes: ...
-    def __getitem__(self, key: SupportsIndex | slice) -> int | bytes:
-        """`pool[i]` is a byte as an int, `pool[a:b]` are bytes. A step must be 1.
-
-        Negative ones count from the end. Raises PoolRangeError.
+        Holes become holes. Between relatives by cloning, whole blocks are shared and not
+        copied if the two offsets lie alike in their blocks. Ranges may overlap. Raises
+        PoolRangeError, PoolMemoryError, PoolLimitError; then nothing was changed.
         """
-        if isinstance(key, slice):
-            return self.read(*self._slice(key))
-        return self.read(self._index(key), 1)[0]
+        owner, source_owner = self._owner, _owner_of(source)
+        if size is None:
+            rest = source_owner.ask()
+            size = rest - integer("source_offset", source_offset, 0, rest)
+        source_offset, size = source_owner.range(source_offset, size)
+        offset, size = owner.range(source_offset if offset is None else offset, size)
+        library_for(size).pool_copy(
+            owner.address, offset, source_owner.address, source_offset, size
+        )
+        return size
 
-    @overload
-    def __setitem__(self, key: SupportsIndex, value: SupportsIndex) -> None: ...
-    @overload
-    def __setitem__(self, key: slice, value: ReadableBuffer) -> None: ...
-    def __setitem__(self, key: SupportsIndex | slice, value: Any) -> None:
-        """`pool[i] = 0 .. 255` and `pool[a:b] = data`, data as long as the slice.
+    def resize(self, total_size: SupportsIndex) -> None:
+        """Makes the pool larger, by a hole, or smaller, discarding what is beyond.
 
-        Raises PoolRangeError, PoolMemoryError, PoolLimitError, TypeError; then nothing
-        was changed.
+        total_size: 1 or more. The block size stays. Views and pins of what is cut off
+            stay valid; such a pin is no window on the pool any more.
+
+        Raises PoolRangeError, PoolMemoryError, PoolLimitError; then nothing was changed.
         """
-        if not isinstance(key, slice):
-            offset = self._index(key)
-            self._write(offset, bytes((integer("byte", value, 0, 255),)), 1)
-            return
-        offset, size = self._slice(key)
-        with readable(value) as source:
-            integer("size of what is assigned", source.size, size, size)
-            self._write(offset, source.address, size)
+        owner = self._owner
+        total_size = integer("total_size", total_size, 1, SIZE_MAX)
+        parallel.pool_resize(owner.address, total_size)
+        owner.total_size = total_size
 
-    def _index(self, key: SupportsIndex) -> int:
-        """The offset that an index in square brackets means."""
-        total_size = self._owner.total_size
-        index = integer("index", key, -total_size, total_size - 1)
-        return index + total_size if index < 0 else index
+    # ------------------------------------------------------------- without a copy
 
-    def _slice(self, key: slice) -> tuple[int, int]:
-        """The offset and the size that a slice means."""
-        # One atomic step is one range of bytes, and every method is one atomic step.
-        integer("step of a slice", 1 if key.step is None else key.step, 1, 1)
-        start, stop, _ = key.indices(self._owner.total_size)
-        return start, max(0, stop - start)
+    def view(self, offset: SupportsIndex, size: SupportsIndex) -> memoryview:
+        """The bytes at `offset` as they are now, read-only, without a copy of them.
+
+        They never change, whatever is written to the pool later, and live for as long as
+        the memoryview, a slice of it or a numpy array on it does, the pool closed or
+        not. release() or `with` gives them back at once. A hole gives zeros and takes no
+        memory.
+
+        The range must lie in one block; views() covers any. Raises PoolRangeError, with
+        how far it may go; PoolMemoryError; PoolLimitError for a pinned block, which is
+        copied.
+        """
+        return views.view(self._owner, offset, size)
+
+    def views(self, offset: SupportsIndex, size: SupportsIndex) -> list[memoryview]:
+        """The same for any range: a list, in order, one for each block.
+
+        All are of one moment. For socket.sendmsg, os.pwritev, b"".join and the like.
+        """
+        return views.views(self._owner, offset, size)
+
+    def pin(self, offset: SupportsIndex, size: SupportsIndex) -> memoryview:
+        """A live, writable window on the bytes at `offset`, in one block.
+
+        What is written to it is in the pool at once, and what is written to the pool is
+        seen in it. Nobody else may read or write the same bytes at the same time. It
+        lives as a view() does, and after the pool was closed as well. Clones and views
+        get copies of pinned blocks.
+
+        Raises PoolRangeError, with how far it may go; PoolMemoryError, PoolLimitError.
+        """
+        return views.pin(self._owner, offset, size)
+
+    def adopt(self, offset: SupportsIndex, buffer: ReadableBuffer) -> int:
+        """Makes the memory of `buffer` the pool's at `offset` without copying it.
+
+        buffer: bytes, or any object of contiguous memory, such as a numpy array or a
+            mapped file. Its bytes must not change from now on, even if it is writable:
+            the pool never writes to them (it copies a block at the first write), but
+            would show the change. The object is kept alive, and its memory held in
+            place, until no pool, clone or view uses it any more.
+
+        Returns its size. Blocks that are not covered wholly are copied. C code that has
+        references to the pool gives them back before the interpreter ends. Raises
+        PoolRangeError, TypeError, PoolMemoryError, PoolLimitError; then nothing was
+        changed and the object is let go.
+        """
+        return _adoption.adopt(self._owner, offset, buffer)
 
     # ----------------------------------------------------------------- snapshots
 
@@ -353,16 +346,31 @@ class MemoryPool:
         """
         owner = self._owner
         address = quick.pool_clone(owner.address)
-        return type(self).__new__(type(self))._own(_Owner(address, owner.total_size))
+        return type(self).__new__(type(self))._own(Owner(address, owner.total_size))
+
+    def __copy__(self) -> MemoryPool:
+        return self.clone()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MemoryPool:
+        return self.clone()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        """For pickle: the contents of one moment, a buffer for each run of data.
+
+        With protocol 5 out of band, if asked. The copy is no relative of this pool. As
+        with clone(), what a subclass adds to its instances is its own to carry over.
+        """
+        return _pickling.reduce(self, int(protocol))
 
     def restore(self, source: MemoryPool) -> None:
-        """Makes the contents of this pool those of `source`, a relative by cloning.
+        """Makes the contents and size of this pool those of `source`, its relative.
 
         In constant time, plus the freeing of what only this pool held. Raises
         PoolUnrelatedError.
         """
         owner, source_owner = self._owner, _owner_of(source)
         parallel.pool_restore(owner.address, source_owner.address)
+        owner.total_size = source_owner.total_size
 
     # ------------------------------------------------------- where there is what
 
@@ -400,14 +408,13 @@ class MemoryPool:
 
     @property
     def total_size(self) -> int:
-        """Bytes that can be addressed."""
-        return self._owner.total_size
+        """Bytes that can be addressed, as of now."""
+        return self._owner.ask()
 
     @property
     def block_size(self) -> int:
         """Bytes in a block, a power of two."""
-        owner = self._owner
-        return int(read_stats(owner.address, _UP_TO_BLOCKS).block_size)
+        return self._owner.block_size
 
     @property
     def handle(self) -> int:
@@ -415,30 +422,35 @@ class MemoryPool:
 
         Good while this object is open; C code that keeps it calls pool_retain first.
         """
-        return self._owner.address
+        return int(self._owner.address)
+
+    @property
+    def _as_parameter_(self) -> Parameter:
+        """For ctypes: the address, which holds the pool while the call runs."""
+        owner = self._owner
+        parameter = Parameter(owner.address)
+        parameter.owner = owner
+        return parameter
 
     @property
     def stats(self) -> PoolStats:
         """Facts from one moment. Costs a walk over the tree for shared_blocks."""
         owner = self._owner
-        stats = read_stats(owner.address, sizeof(_signatures.PoolStats))
+        stats = read_stats(owner.address, sizeof(_signatures.PoolStats), parallel)
         return PoolStats(*(getattr(stats, name) for name in PoolStats._fields))
 
     def __repr__(self) -> str:
         owner = self._owner
-        if owner is _CLOSED:
+        if owner is CLOSED:
             return "<MemoryPool, closed>"
-        stats = read_stats(owner.address, _UP_TO_SHARED)
+        stats = read_stats(owner.address, _UP_TO_SHARED, quick)
         return (
             f"<MemoryPool of {stats.total_size} bytes, {stats.held_bytes} held"
             f" in {stats.held_blocks} blocks of {stats.block_size}>"
         )
 
 
-_LEN_MAX = SIZE_MAX >> 1
-
-# Sizes of PoolStats that leave out what costs a walk over the tree.
-_UP_TO_BLOCKS = _signatures.PoolStats.held_blocks.offset
+# The size of PoolStats without what costs a walk over the tree.
 _UP_TO_SHARED = _signatures.PoolStats.shared_blocks.offset
 
 
@@ -447,7 +459,7 @@ def trim() -> int:
     return int(parallel.pool_trim())
 
 
-def _owner_of(pool: MemoryPool) -> _Owner:
+def _owner_of(pool: MemoryPool) -> Owner:
     if not isinstance(pool, MemoryPool):
         raise TypeError(f"a MemoryPool is needed, not {type(pool).__name__}")
     return pool._owner
@@ -465,16 +477,6 @@ def _runs(find: Callable[[int, c_size_t, c_size_t], int]) -> Iterator[tuple[int,
             yield run
 
     return walk()
-
-
-def _fail_short(function: str, owner: _Owner, *arguments: Any) -> NoReturn:
-    """Raises why a call that returns a count did not do all of it."""
-    status = quick.pool_last_status()
-    if status == Status.POOL_OK:
-        # The collector may end other pools in this thread between the two calls. The
-        # range was checked before, so that memory is all that can have been missing.
-        status = Status.POOL_NO_MEMORY
-    fail(function, (owner.address, *arguments), status)
 
 
 # ------------------------------------------------------------------------ exit

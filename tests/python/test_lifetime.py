@@ -68,6 +68,96 @@ def test_collected_out_of_a_cycle(pool: MemoryPool) -> None:
     assert pool.stats.family_pools == 1
 
 
+def test_collected_after_all_that_may_still_use_it(pool: MemoryPool) -> None:
+    seen: list[Any] = []
+
+    class User:
+        def __init__(self) -> None:
+            self.pool, self.view = pool.clone(), pool.view(100, 5)
+            self.pin = self.pool.pin(100, 5)
+            self.cycle = self
+
+        def __del__(self) -> None:
+            seen.append((self.pool.read(100, 5), bytes(self.view), bytes(self.pin)))
+
+    for _ in range(20):
+        User()
+    gc.collect()
+    assert seen == [(bytes(range(1, 6)),) * 3] * 20
+    assert (pool.stats.family_pools, pool.stats.family_views) == (1, 0)
+
+
+def test_nothing_is_given_back_while_somebody_revives_it(pool: MemoryPool) -> None:
+    revived: list[Any] = []
+
+    class User:
+        def __init__(self) -> None:
+            self.pool, self.view = pool.clone(), pool.view(100, 5)
+            self.cycle = self
+
+        def __del__(self) -> None:
+            revived.append(self)
+
+    User()
+    gc.collect()
+    assert bytes(revived[0].view) == revived[0].pool.read(100, 5) == bytes(range(1, 6))
+    assert (pool.stats.family_pools, pool.stats.family_views) == (2, 1)
+    revived.clear()
+    gc.collect()
+    assert (pool.stats.family_pools, pool.stats.family_views) == (1, 0)
+
+
+def test_exit_with_views_pins_and_adopted_memory() -> None:
+    done = run_python(
+        """
+        import threading
+        from pymempool import MemoryPool
+
+        class Memory(bytearray):
+            def __del__(self):
+                print("let go", len(self))
+
+        pool = MemoryPool(1 << 30, 4096)
+        pool.adopt(0, Memory(b"a" * 8192))
+        pool.adopt(1 << 20, Memory(b"b" * 4096))
+        view, pin, hole = pool.view(0, 100), pool.pin(20000, 10), pool.view(1 << 29, 5)
+        cycle = [pool.view(0, 5), pool.pin(9000, 5), pool.clone(), pool.view(1 << 20, 3)]
+        cycle.append(cycle)
+        part = view[10:20]
+        import sys
+        sys.modules["kept"] = [part, pool.views(0, 10000)]
+        started, forever = threading.Event(), threading.Event()
+
+        def wait():
+            mine = [pool.view(0, 7), pool.pin(0, 7), pool.clone()]
+            started.set()
+            forever.wait()
+
+        threading.Thread(target=wait, daemon=True).start()
+        started.wait()
+        print(bytes(view[:2]), bytes(hole), pool.stats.family_views > 7, flush=True)
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == r"b'aa' b'\x00\x00\x00\x00\x00' True"
+
+
+def test_exit_lets_adopted_memory_go() -> None:
+    done = run_python(
+        """
+        from pymempool import MemoryPool
+
+        class Memory(bytearray):
+            def __del__(self):
+                print("let go", len(self))
+
+        pool = MemoryPool(1 << 30, 4096)
+        pool.adopt(0, Memory(b"a" * 8192))
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "let go 8192\n", "")
+
+
 def test_created_anew(pool: MemoryPool) -> None:
     clone = pool.clone()
     clone.__init__(50)  # type: ignore[misc]
@@ -156,7 +246,7 @@ def test_exit_gives_pools_back() -> None:
         import atexit
 
         def last():  # registered first, so it runs after everybody else
-            stats = read_stats(kept, sizeof(PoolStats))
+            stats = read_stats(kept, sizeof(PoolStats), quick)
             print("alive:", stats.family_pools, pool.closed, clone.closed)
 
         atexit.register(last)

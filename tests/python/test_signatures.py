@@ -30,7 +30,9 @@ def one_spacing(text: str) -> str:
 def prototype(name: str, signature: Signature) -> str:
     """A row of the table as C."""
     parameters = ", ".join(
-        f"{argument.spelling} {parameter}"
+        argument.spelling.format(parameter)
+        if "{}" in argument.spelling
+        else f"{argument.spelling} {parameter}"
         for parameter, argument in signature.parameters.items()
     )
     return f"{signature.result.spelling} {name}({parameters or 'void'});"
@@ -130,7 +132,7 @@ def test_compiler_would_find_a_conflict(header: Path) -> None:
     assert "conflicting types" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["PoolOptions", "PoolStats"])
+@pytest.mark.parametrize("name", ["PoolOptions", "PoolView", "PoolStats"])
 def test_compiler_lays_structs_out_alike(name: str, header: Path) -> None:
     struct = getattr(_signatures, name)
     facts = [f"sizeof({name}) == {ctypes.sizeof(struct)}"]

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Owner: a MemoryPool's hold on the C pool, and what is known of that.
+
+An Owner holds one reference to the C pool, which is given back when the Owner has gone.
+A MemoryPool holds the Owner, and so does every running call, by a local variable.
+close() drops the MemoryPool's hold, which never pulls memory from under a call of another
+thread and costs the calls nothing.
+"""
+
+from __future__ import annotations
+
+from ctypes import c_void_p
+from typing import Any, NoReturn, cast
+
+from . import _signatures
+from ._arguments import byte_range
+from ._library import fail, quick, read_stats
+from ._references import pool_reference
+from .errors import PoolClosedError, PoolRangeError, Status
+
+
+class Owner:
+    """One reference to a C pool.
+
+    total_size is what it was when last seen. C code, and other MemoryPools on the same C
+    pool, may have changed it since: whoever finds it in the way asks the library again.
+    """
+
+    __slots__ = ("_block_size", "address", "total_size")
+
+    def __init__(self, address: int, total_size: int | None = None) -> None:
+        """Takes over the reference that C gave with the address."""
+        self.address = pool_reference(address)
+        self._block_size = 0
+        self.total_size = self.ask() if total_size is None else total_size
+
+    def ask(self) -> int:
+        """total_size as it is now."""
+        stats = read_stats(self.address, _UP_TO_TOTAL, quick)
+        self.total_size = total_size = int(stats.total_size)
+        return total_size
+
+    @property
+    def block_size(self) -> int:
+        """Bytes in a block, which never change."""
+        if not self._block_size:
+            stats = read_stats(self.address, _UP_TO_BLOCK, quick)
+            self._block_size = int(stats.block_size)
+        return self._block_size
+
+    def range(self, offset: Any, size: Any) -> tuple[int, int]:
+        """The two as plain ints, if [offset, offset + size) lies in the pool."""
+        try:
+            return byte_range(offset, size, self.total_size)
+        except PoolRangeError:
+            if self.total_size == self.ask():
+                raise
+        return byte_range(offset, size, self.total_size)
+
+
+class _Closed:
+    """Stands in for the owner of a closed pool: whatever is asked of it raises."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise PoolClosedError("the pool is closed")
+
+
+CLOSED = cast(Owner, _Closed())
+
+
+class Parameter(c_void_p):
+    """The address of a pool on its way to C; holds the pool for as long as it lives."""
+
+    owner: Owner
+
+
+# Sizes of PoolStats that leave out what costs more.
+_UP_TO_TOTAL = _signatures.PoolStats.block_size.offset
+_UP_TO_BLOCK = _signatures.PoolStats.references.offset
+
+
+def fail_short(
+    function: str, owner: Owner, arguments: tuple[Any, ...], done: int
+) -> NoReturn:
+    """Raises why a call that returns a count did less than all of it.
+
+    arguments: offset and size in their places, None for the others.
+    """
+    status = quick.pool_last_status()
+    offset, size = (value for value in arguments if value is not None)
+    fits = owner.ask() >= offset + size
+    if done or not fits:
+        # The range was in the pool when it was checked: somebody made the pool smaller.
+        status = Status.POOL_RANGE
+    elif status == Status.POOL_OK:
+        # The collector may end other pools in this thread between the two calls. Of what
+        # can go wrong only memory is left.
+        status = Status.POOL_NO_MEMORY
+    more = f", so that {done} bytes were moved" if done else ""
+    fail(function, (owner.address, *arguments), status, more)

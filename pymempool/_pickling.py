@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Pools as pickles: facts, and one buffer for each run of data. Holes cost nothing.
+
+Loading makes a new pool, a stranger to the first, and adopts the buffers: they are not
+copied before somebody writes to them.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from ._arguments import integer
+from ._signatures import SIZE_MAX
+
+if TYPE_CHECKING:
+    from .pool import MemoryPool
+
+
+def reduce(pool: MemoryPool, protocol: int) -> tuple[Any, ...]:
+    """What __reduce_ex__ returns for a pool."""
+    with pool.clone() as moment:
+        stats = moment.stats
+        runs = [(start, moment.read(start, size)) for start, size in moment.extents()]
+    limit = stats.memory_limit or None
+    starts = [start for start, _ in runs]
+    data: list[Any] = [
+        pickle.PickleBuffer(held) if protocol >= 5 else held for _, held in runs
+    ]
+    return rebuild, (type(pool), stats.total_size, stats.block_size, limit, starts, data)
+
+
+def rebuild(
+    kind: Any, total_size: Any, block_size: Any, limit: Any, starts: Any, data: Any
+) -> MemoryPool:
+    """The pool that reduce() took apart. No argument is trusted."""
+    from .pool import MemoryPool  # which imports this module
+
+    if not (isinstance(kind, type) and issubclass(kind, MemoryPool)):
+        raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
+    if not (type(starts) is list is type(data) and len(starts) == len(data)):
+        raise TypeError("two lists of equal length are needed for the runs of data")
+    total_size = integer("total_size", total_size, 1, SIZE_MAX)
+    block_size = integer("block_size", block_size, 1, SIZE_MAX)
+    # Blocks are never larger than a new pool, only than one that was made smaller.
+    pool = kind.__new__(kind)
+    MemoryPool.__init__(pool, max(total_size, block_size), block_size, memory_limit=limit)
+    if total_size < block_size:
+        pool.resize(total_size)
+    end = 0
+    for start, held in zip(starts, data):
+        start = integer("start of a run", start, end, total_size)
+        end = start + pool.adopt(start, held)
+    return pool

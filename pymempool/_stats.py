@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""PoolStats: the facts about a pool."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class PoolStats(NamedTuple):
+    """Facts about a pool, all from one moment. Sizes are in bytes."""
+
+    total_size: int  #: bytes that can be addressed
+    block_size: int  #: bytes in a block
+    references: int  #: owners of this pool, in Python and in C
+    held_blocks: int  #: blocks this pool holds: its own, shared and adopted ones
+    held_bytes: int  #: the same in bytes
+    shared_blocks: int  #: those of them that others hold as well
+    pinned_blocks: int  #: those of them that are pinned
+    copied_blocks: int  #: copies made on write by this pool, ever
+    family_bytes: int  #: bytes of blocks the family holds, each once, adopted ones not
+    family_peak_bytes: int  #: the most that family_bytes has been
+    family_pools: int  #: pools alive in the family
+    family_views: int  #: views and pins of the family that somebody still has
+    adopted_blocks: int  #: blocks of adopted memory in the family
+    memory_limit: int  #: 0: none
+    metadata_bytes: int  #: what the family uses for its own bookkeeping
+    kept_bytes: int  #: what the process keeps for reuse; see trim()

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Where the header and the library are, for compilers and for other bindings.
+
+`python -m pymempool config --cflags --libs` tells the same on the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+
+from . import _library
+
+
+def get_include() -> str:
+    """The folder of memory_pool.h."""
+    # Along the package's path, as the library is found, and for the same reason.
+    folders = [os.path.join(os.path.abspath(f), "include") for f in _package_path()]
+    for folder in folders:
+        if os.path.exists(os.path.join(folder, "memory_pool.h")):
+            return folder
+    raise FileNotFoundError(f"memory_pool.h is in none of {folders}")
+
+
+def get_library() -> str:
+    """The path of the shared library, the very one that this process uses."""
+    return _library._path
+
+
+def compiler_flags() -> list[str]:
+    """What a compiler needs to find the header."""
+    return [f"-I{get_include()}"]
+
+
+def linker_flags() -> list[str]:
+    """What a compiler needs to link the library, and the program to find it again."""
+    folder = os.path.dirname(get_library())
+    flags = [f"-L{folder}", "-lmemory_pool"]
+    if sys.platform != "win32":  # Windows looks beside the program and along PATH
+        flags.insert(1, f"-Wl,-rpath,{folder}")
+    return flags
+
+
+def quoted(flags: list[str]) -> str:
+    """The flags as one line for a shell."""
+    return subprocess.list2cmdline(flags) if os.name == "nt" else shlex.join(flags)
+
+
+def _package_path() -> list[str]:
+    return list(sys.modules[__package__].__path__)

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: MIT
+"""Memory of Python objects as part of a pool: shown, never changed, let go once."""
+
+from __future__ import annotations
+
+import array
+import gc
+import mmap
+import sys
+import threading
+import tracemalloc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymempool import (
+    MemoryPool,
+    PoolLimitError,
+    PoolMemoryError,
+    PoolRangeError,
+    _adoption,
+)
+from pymempool._library import parallel, quick
+
+
+class Memory(bytearray):
+    """Memory that a weak reference can watch."""
+
+
+def is_free(memory: bytearray) -> bool:
+    """Whether nobody holds the memory in place."""
+    try:
+        memory.append(0)
+    except BufferError:
+        return False
+    del memory[-1]
+    return True
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Any:
+    yield
+    gc.collect()
+    assert _adoption._held == {}
+
+
+@pytest.mark.parametrize("offset", [0, 1, 63, 64, 100])
+@pytest.mark.parametrize("size", [1, 64, 127, 500])
+def test_becomes_contents(offset: int, size: int, pool: MemoryPool) -> None:
+    flat = bytearray(pool[:])
+    data = bytes(i * 7 & 0xFF for i in range(size))
+    assert pool.adopt(offset, data) == size
+    flat[offset : offset + size] = data
+    assert pool[:] == flat
+
+
+def test_whole_blocks_are_not_copied(pool: MemoryPool) -> None:
+    before = pool.stats.family_bytes
+    memory = Memory(b"m" * 640)
+    pool.adopt(1024, memory)
+    assert pool.stats.adopted_blocks == 10
+    assert pool.stats.family_bytes == before
+    pool.write(1024, b"!")
+    assert pool.stats.adopted_blocks == 9
+    assert memory == b"m" * 640
+    assert pool.read(1024, 3) == b"!mm"
+    pool.close()
+    assert is_free(memory)
+
+
+def test_kept_alive_and_in_place(pool: MemoryPool) -> None:
+    memory = Memory(b"m" * 640)
+    alive = weakref.ref(memory)
+    pool.adopt(1024, memory)
+    assert not is_free(memory)
+    del memory
+    gc.collect()
+    assert alive() is not None
+    clone, view = pool.clone(), pool.view(1088, 64)
+    pool.discard(0, 4096)
+    pool.close()
+    assert clone.read(1024, 640) == b"m" * 640
+    clone.close()
+    assert alive() is not None
+    assert view == b"m" * 64
+    view.release()
+    assert alive() is None
+
+
+def test_let_go_once_overwritten(pool: MemoryPool) -> None:
+    memory = Memory(b"m" * 192)
+    references = sys.getrefcount(memory)
+    pool.adopt(1024, memory)
+    pool.write(1024, bytes(64))
+    pool.discard(1088, 64)
+    assert not is_free(memory)
+    pool.adopt(1152, b"n" * 64)
+    assert is_free(memory)
+    assert sys.getrefcount(memory) == references
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 100])
+def test_let_go_at_once_if_all_is_copied(size: int, pool: MemoryPool) -> None:
+    memory = Memory(b"m" * size)
+    assert pool.adopt(1030, memory) == size
+    assert is_free(memory)
+    assert pool.read(1030, size) == memory
+
+
+def test_same_memory_many_times(pool: MemoryPool) -> None:
+    memory = Memory(b"m" * 64)
+    for offset in range(0, 4096, 64):
+        pool.adopt(offset, memory)
+    assert pool[:] == b"m" * 4096
+    pool.discard(64, 4032)
+    assert not is_free(memory)
+    pool.discard(0, 64)
+    assert is_free(memory)
+
+
+def test_failing_lets_go() -> None:
+    pool = MemoryPool(4096, 64, memory_limit=1)
+    memory = Memory(b"m" * 200)
+    for call, kind in (
+        (lambda: pool.adopt(4000, memory), PoolRangeError),
+        (lambda: pool.adopt(-1, memory), PoolRangeError),
+        (lambda: pool.adopt("a", memory), TypeError),  # type: ignore[arg-type]
+        (lambda: pool.adopt(1, memory), PoolLimitError),
+    ):
+        with pytest.raises(kind):
+            call()
+        assert is_free(memory)
+        assert list(pool.extents()) == []
+    for wrong in (None, 5, "text", memoryview(bytes(16))[::2]):
+        with pytest.raises(TypeError, match="contiguous"):
+            pool.adopt(0, wrong)  # type: ignore[arg-type]
+    pool.close()
+    with pytest.raises(ValueError, match="closed"):
+        pool.adopt(0, memory)
+    assert is_free(memory)
+
+
+def test_failing_allocations_let_go(pool: MemoryPool) -> None:
+    memory = Memory(b"m" * 400)
+    before = pool[:]
+    for number in range(1, 100):
+        quick.pool_fail_allocation(number)
+        try:
+            pool.adopt(1000, memory)
+        except PoolMemoryError:
+            assert is_free(memory)
+            assert pool[:] == before
+        else:
+            break
+        finally:
+            left = quick.pool_fail_allocation(0)
+    assert number > 1
+    assert left > 0
+    assert pool.read(1000, 400) == memory
+    assert not is_free(memory)
+    pool.close()
+
+
+def test_kinds_of_memory(pool: MemoryPool) -> None:
+    for memory in (
+        b"b" * 64,
+        memoryview(b"..." + b"v" * 64)[3:],
+        array.array("I", range(16)),
+        pool.clone().view(128, 64),
+        pool.clone().pin(128, 64),
+    ):
+        pool.adopt(1024, memory)
+        assert pool.stats.adopted_blocks == 1
+        assert pool.read(1024, 64) == bytes(memoryview(memory).cast("B"))
+    assert pool.stats.family_views == 1
+    pool.close()
+
+
+def test_memory_of_another_pool_made_of_it(pool: MemoryPool) -> None:
+    # Letting go calls the library again from within the call that let go.
+    first = MemoryPool(4096, 64)
+    memory = Memory(b"m" * 64)
+    first.adopt(0, memory)
+    second = MemoryPool(4096, 64)
+    second.adopt(0, first.view(0, 64))
+    pool.adopt(0, second.view(0, 64))
+    first.close()
+    second.close()
+    assert pool.read(0, 64) == memory
+    assert not is_free(memory)
+    pool.write(0, b"x")
+    assert is_free(memory)
+
+
+def test_numpy_arrays(pool: MemoryPool) -> None:
+    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    numbers = numpy.arange(64, dtype="<u4").reshape(4, 16)
+    alive = weakref.ref(numbers)
+    pool.adopt(1024, numbers)
+    del numbers
+    assert numpy.frombuffer(pool.view(1088, 64), dtype="<u4")[0] == 16
+    assert alive() is not None
+    pool.close()
+    assert alive() is None
+
+
+def test_large_sparse_file(tmp_path: Path) -> None:
+    size = 10 << 30
+    if sys.maxsize < size:
+        pytest.skip("10 GiB do not fit the addresses of this system")
+    with open(tmp_path / "file", "w+b") as file:
+        file.truncate(size)
+        file.seek(7 << 30)
+        file.write(b"found")
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        pool = MemoryPool(size, 1 << 20)
+        tracemalloc.start()
+        pool.adopt(0, mapped)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        tracemalloc.stop()
+        stats = pool.stats
+        assert (stats.family_bytes, stats.adopted_blocks) == (0, 10 << 10)
+        assert stats.metadata_bytes < size // 1000
+        assert pool.read(7 << 30, 6) == b"found\0"
+        pool.write(7 << 30, b"other")
+        assert mapped[7 << 30 : (7 << 30) + 5] == b"found"
+        with pytest.raises(BufferError):
+            mapped.close()
+        pool.close()
+        mapped.close()
+
+
+@pytest.mark.parametrize("library", [quick, parallel])
+def test_let_go_out_of_any_call(library: Any) -> None:
+    pool = MemoryPool(1 << 20, 64)
+    memory = Memory(b"m" * 64)
+    pool.adopt(0, memory)
+    library.pool_discard(pool.handle, 0, 64)
+    assert is_free(memory)
+
+
+def test_let_go_by_other_threads() -> None:
+    pools = [MemoryPool(1 << 16, 64) for _ in range(200)]
+    memories = [Memory(b"m" * 4096) for _ in pools]
+    for pool, memory in zip(pools, memories):
+        pool.adopt(0, memory)
+        pool.adopt(8192, memory)
+    clones = [pool.clone() for pool in pools]
+
+    def drop(some: list[MemoryPool]) -> None:
+        try:
+            while True:
+                some.pop().discard(0, 1 << 16)
+        except IndexError:
+            pass
+
+    threads = [threading.Thread(target=drop, args=(it,)) for it in (pools, clones) * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(map(is_free, memories))
+
+
+def test_let_go_by_the_collector() -> None:
+    memory = Memory(b"m" * 64)
+    alive = weakref.ref(memory)
+    pool = MemoryPool(4096, 64)
+    pool.adopt(0, memory)
+    memory.cycle = [pool, memory]  # type: ignore[attr-defined]
+    # The pool holds the memory in C, where the collector does not look: such a cycle
+    # stays until the pool is closed.
+    del memory, pool
+    gc.collect()
+    held = alive()
+    assert held is not None
+    held.cycle[0].close()  # type: ignore[attr-defined]
+    del held
+    gc.collect()
+    assert alive() is None
+
+
+def test_errors_of_letting_go_are_told(
+    pool: MemoryPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: told.append(event.exc_type))
+
+    class Wrong(bytearray):
+        def __del__(self) -> None:
+            raise KeyError
+
+    pool.adopt(0, Wrong(64))
+    pool.write(0, b"x")
+    assert told == [KeyError]
+    assert pool.read(0, 2) == b"x\0"

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The examples run, and print what they are there to show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+OUTPUTS = {
+    "simulator": """\
+1000 steps, 10 snapshots of 32 MiB
+changed since the start: 2560 KiB
+since the last snapshot: 256 KiB
+held once instead of 6.8 times over
+hottest in row 3: 900 at the start, 240 now
+differs after restore: 0 bytes
+both ways lead to the same state: True
+""",
+    "stream": """\
+16777216 bytes in 11984 pieces by 4 threads
+the same as was sent: True
+within the limit of 1048576 bytes: True
+left in the pool: 0 bytes
+""",
+    "unicorn_rollback": """\
+100 + 1 = 101 in the guest, 101 in the pool
+100 + 20 = 120 in the guest, 120 in the pool
+100 + 300 = 400 in the guest, 400 in the pool
+without a roll-back: [105, 110]
+what the last runs changed: ['0x4000', '0x4008', '0x4010', '0x4018', \
+'0x4020', '0x4028', '0x4030', '0x4038']
+still pinned: 0 blocks, 0 pins
+""",
+}
+NEEDS = {"simulator": "numpy", "unicorn_rollback": "unicorn"}
+
+
+def test_none_is_forgotten() -> None:
+    assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(OUTPUTS)
+    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert all(f"[`{name}.py`]({name}.py)" in listed for name in OUTPUTS)
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_example(name: str, tmp_path: Path) -> None:
+    need = NEEDS.get(name)
+    if need is not None and find_spec(need) is None:
+        pytest.skip(f"{need} is not installed; pymempool[examples] brings it")
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (OUTPUTS[name], "", 0)

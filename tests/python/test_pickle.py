@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""Pools as pickles, in this process and to others; and pickles that are not to be."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import multiprocessing
+import os
+import pickle
+import weakref
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import pytest
+
+from pymempool import MemoryPool, PoolError, PoolLimitError, PoolRangeError
+from pymempool._pickling import rebuild
+
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+
+
+class Mine(MemoryPool):
+    """A class of a user's own."""
+
+
+def same(one: MemoryPool, other: MemoryPool) -> bool:
+    facts = [
+        (pool.total_size, pool.block_size, pool.stats.memory_limit, list(pool.extents()))
+        for pool in (one, other)
+    ]
+    if facts[0] != facts[1]:
+        return False
+    return all(one.read(*run) == other.read(*run) for run in one.extents())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_round_trip(protocol: int, pool: MemoryPool) -> None:
+    twin = pickle.loads(pickle.dumps(pool, protocol))
+    assert same(pool, twin)
+    assert twin.stats.family_pools == 1
+    twin.write(100, b"other")
+    pool.write(200, b"other")
+    assert (pool[100], twin[200]) == (1, 101)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "pool",
+    [
+        MemoryPool(1),
+        MemoryPool(2**63, 1),
+        MemoryPool(2**63 + 12345, 1 << 20, memory_limit=2**40),
+        Mine(100, 10),
+    ],
+    ids=repr,
+)
+def test_kinds_of_pools(protocol: int, pool: MemoryPool) -> None:
+    twin = pickle.loads(pickle.dumps(pool, protocol))
+    assert type(twin) is type(pool)
+    assert same(pool, twin)
+    pool[-1] = 5
+    assert same(pool, pickle.loads(pickle.dumps(pool, protocol)))
+
+
+@pytest.mark.parametrize("total_size", [1, 100, 4096, 5000])
+def test_resized(total_size: int) -> None:
+    pool = MemoryPool(4096, 1024, memory_limit=8192)
+    pool.fill(0, 7, 4096)
+    pool.resize(total_size)
+    twin = pickle.loads(pickle.dumps(pool, 5))
+    assert same(pool, twin)
+    twin.resize(10000)
+    assert twin[total_size:] == bytes(10000 - total_size)
+
+
+def test_holes_cost_nothing() -> None:
+    pool, data = MemoryPool(1 << 40), os.urandom(10 << 20)
+    pool.write(1 << 39, data)
+    for protocol in (3, 4, 5):  # older ones know no bytes, and need half as much again
+        pickled = pickle.dumps(pool, protocol)
+        assert len(data) < len(pickled) < len(data) * 1.02
+        twin = pickle.loads(pickled)
+        assert twin.total_size == 1 << 40
+        assert twin.read(1 << 39, len(data)) == data
+        assert twin.stats.family_bytes == 0
+
+
+def test_out_of_band(pool: MemoryPool) -> None:
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(pool, 5, buffer_callback=buffers.append)
+    assert len(pickled) < 300
+    assert [len(memoryview(it)) for it in buffers] == [s for _, s in pool.extents()]
+
+    class Memory(bytearray):
+        pass
+
+    sent = [Memory(bytes(it)) for it in buffers]
+    alive = list(map(weakref.ref, sent))
+    twin = pickle.loads(pickled, buffers=sent)
+    del sent
+    assert same(pool, twin)
+    assert twin.stats.adopted_blocks == twin.stats.held_blocks
+    assert all(it() is not None for it in alive)
+    twin.close()
+    gc.collect()
+    assert all(it() is None for it in alive)
+
+
+def test_closed(pool: MemoryPool) -> None:
+    pool.close()
+    for protocol in PROTOCOLS:
+        with pytest.raises(PoolError, match="closed"):
+            pickle.dumps(pool, protocol)
+
+
+# ----------------------------------------------------------------- to other processes
+
+
+def double(pool: MemoryPool) -> MemoryPool:
+    size = pool.total_size
+    pool.resize(2 * size)
+    pool.copy_from(pool, 0, size, size)
+    return pool
+
+
+def answer(connection: Any) -> None:
+    connection.send(double(connection.recv()))
+
+
+def importable(name: str) -> Any:
+    """A function of this file as another process finds it."""
+    return getattr(importlib.import_module("test_pickle"), name)
+
+
+METHODS = [
+    pytest.param(
+        method,
+        # A child of a process with other threads: newer Pythons warn of that.
+        marks=pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+    )
+    for method in multiprocessing.get_all_start_methods()
+    if method != "forkserver"
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_multiprocessing(method: str, pool: MemoryPool, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    context = multiprocessing.get_context(method)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=importable("answer"), args=(theirs,))
+    process.start()
+    ours.send(pool)
+    found = ours.recv()
+    process.join()
+    assert process.exitcode == 0
+    assert found[:] == pool[:] * 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_process_pools(method: str, pool: MemoryPool, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        found = list(
+            executor.map(
+                importable("double"), [pool, pool.clone(), importable("Mine")(5)]
+            )
+        )
+    assert found[0][:] == found[1][:] == pool[:] * 2
+    assert len(found[2]) == 10
+
+
+# ------------------------------------------------------------------ hostile pickles
+
+GOOD = (MemoryPool, 4096, 64, None, [64, 1000], [b"a" * 64, b"b" * 24])
+BAD: dict[str, tuple[int, Any, type[Exception]]] = {
+    "another class": (0, dict, TypeError),
+    "no class": (0, "MemoryPool", TypeError),
+    "size of 0": (1, 0, PoolRangeError),
+    "size too large": (1, 2**70, PoolRangeError),
+    "size of another kind": (1, 4096.0, TypeError),
+    "no size": (1, None, TypeError),
+    "block size of 0": (2, 0, PoolRangeError),
+    "no block size": (2, None, TypeError),
+    "negative limit": (3, -1, PoolRangeError),
+    "limit of another kind": (3, "much", TypeError),
+    "limit too small": (3, 1, PoolLimitError),
+    "too few starts": (4, [64], TypeError),
+    "too many starts": (4, [0, 64, 1000], TypeError),
+    "starts of another kind": (4, (64, 1000), TypeError),
+    "start that is no number": (4, ["64", 1000], TypeError),
+    "overlap": (4, [64, 127], PoolRangeError),
+    "not in order": (4, [1000, 64], PoolRangeError),
+    "negative start": (4, [-64, 1000], PoolRangeError),
+    "past the end": (4, [64, 4090], PoolRangeError),
+    "far past the end": (4, [64, 2**80], PoolRangeError),
+    "data of another kind": (5, [b"a", "b"], TypeError),
+    "no data": (5, [None, None], TypeError),
+    "data in a tuple": (5, (b"a", b"b"), TypeError),
+    "too much data": (5, [b"a" * 64, b"b" * 4000], PoolRangeError),
+}
+
+
+def test_not_hostile() -> None:
+    pool = rebuild(*GOOD)
+    assert pool[60:130] == bytes(4) + b"a" * 64 + bytes(2)
+    assert pool[1000:] == b"b" * 24 + bytes(3072)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_hostile(name: str) -> None:
+    place, wrong, kind = BAD[name]
+    arguments = list(GOOD)
+    arguments[place] = wrong
+    with pytest.raises(kind):
+        rebuild(*arguments)

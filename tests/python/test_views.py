@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+"""Views and pins: what they show, how long they live, and who is told of them."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymempool import MemoryPool, PoolLimitError, PoolRangeError, views
+
+ONES = bytes(range(1, 201))  # what the pool fixture has at 100
+
+
+def count(pool: MemoryPool) -> int:
+    return pool.stats.family_views
+
+
+def test_views_are_frozen(pool: MemoryPool) -> None:
+    view = pool.view(128, 64)
+    assert (view.readonly, view.format, view.ndim, view.nbytes) == (True, "B", 1, 64)
+    pool.fill(0, 255, 4096)
+    assert view == ONES[28:92]
+    pool.discard(0, 4096)
+    assert view == ONES[28:92]
+    with pytest.raises(TypeError):
+        view[0] = 1
+
+
+def test_views_of_holes_take_no_memory(pool: MemoryPool) -> None:
+    before = pool.stats.family_bytes
+    view = pool.view(1024, 64)
+    assert view == bytes(64)
+    assert pool.stats.family_bytes == before
+    pool.write(1024, b"x")
+    assert view == bytes(64)
+
+
+def test_pins_are_live(pool: MemoryPool) -> None:
+    pin = pool.pin(1030, 10)
+    assert (pin.readonly, pin.format, pin.ndim, pin.nbytes) == (False, "B", 1, 10)
+    pin[:3] = b"pin"
+    assert pool.read(1029, 5) == b"\0pin\0"
+    pool.write(1031, b"!")
+    assert pin[:3] == b"p!n"
+    clone, view = pool.clone(), pool.view(1030, 3)
+    pin[0] = 0
+    assert clone.read(1030, 3) == view == b"p!n"
+    pool.discard(0, 4096)
+    assert pin == bytes(10)
+    pool.restore(clone)
+    assert pin[:3] == b"p!n"
+    pin[1] = 1
+    assert pool[1031] == 1
+    assert pool.stats.pinned_blocks == 1
+    pin.release()
+    assert pool.stats.pinned_blocks == 0
+
+
+@pytest.mark.parametrize("kind", ["view", "pin"])
+def test_only_one_block(kind: str, pool: MemoryPool) -> None:
+    make, before = getattr(pool, kind), pool.stats
+    with pytest.raises(PoolRangeError, match=rf"is 65, allowed is 0 \.\. 64: a {kind} "):
+        make(128, 65)
+    with pytest.raises(PoolRangeError, match=r"size at offset 130 is 63, .* 0 \.\. 62:"):
+        make(130, 63)
+    with pytest.raises(PoolRangeError, match=r"size at offset 1027 is 3000, .* 61:"):
+        make(1027, 3000)
+    assert pool.stats == before
+    assert make(130, 62).nbytes == 62
+
+
+def test_end_of_the_pool() -> None:
+    pool = MemoryPool(100, 64)
+    assert pool.view(64, 36).nbytes == pool.pin(64, 36).nbytes == 36
+    for make in (pool.view, pool.pin, pool.views):
+        with pytest.raises(PoolRangeError, match=r"size at offset 64 is 37, .* 36$"):
+            make(64, 37)
+
+
+def test_nothing(pool: MemoryPool) -> None:
+    assert pool.view(4096, 0).readonly
+    assert not pool.pin(4096, 0).readonly
+    assert pool.view(3, 0) == pool.pin(3, 0) == b""
+    assert pool.views(7, 0) == []
+    assert count(pool) == 0
+    assert pool.stats.pinned_blocks == 0
+
+
+def test_views_of_any_range(pool: MemoryPool) -> None:
+    found = pool.views(90, 1000)
+    assert [len(view) for view in found] == [38] + [64] * 15 + [2]
+    whole = pool.read(90, 1000)
+    pool.fill(0, 9, 4096)
+    assert b"".join(found) == whole
+    assert (count(pool), pool.stats.family_pools) == (17, 1)
+    del found
+    assert count(pool) == 0
+    assert [bytes(view) for view in pool.views(64, 64)] == [b"\t" * 64]
+
+
+def test_views_are_of_one_moment() -> None:
+    size = 64 * 64
+    pool = MemoryPool(size, 64)
+    stop = threading.Event()
+
+    def write() -> None:
+        byte = 0
+        while not stop.is_set():
+            byte = (byte + 1) % 256
+            pool.write(0, bytes([byte]) * size)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(300):
+            data = b"".join(pool.views(0, size))
+            assert data.count(data[0]) == size
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_gathered_output(pool: MemoryPool, tmp_path: Path) -> None:
+    if not hasattr(socket.socket, "sendmsg"):
+        pytest.skip("no sendmsg() on this system")
+    one, other = socket.socketpair()
+    with one, other:
+        assert one.sendmsg(pool.views(90, 1000)) == 1000
+        assert other.recv(1000, socket.MSG_WAITALL) == pool.read(90, 1000)
+    with open(tmp_path / "file", "w+b") as file:
+        assert os.pwritev(file.fileno(), pool.views(90, 1000), 5) == 1000
+        file.seek(5)
+        assert file.read() == pool.read(90, 1000)
+
+
+# ---------------------------------------------------------------------- lifetime
+
+
+@pytest.mark.parametrize("kind", ["view", "pin"])
+def test_given_back(kind: str, pool: MemoryPool) -> None:
+    make = getattr(pool, kind)
+    window = make(128, 64)
+    assert count(pool) == 1
+    window.release()
+    assert count(pool) == 0
+    with make(128, 64) as window:
+        assert window[0] == ONES[28]
+        assert count(pool) == 1
+    assert count(pool) == 0
+    window = make(128, 64)
+    part = window[8:16].cast("I")
+    window.release()
+    assert count(pool) == 1
+    assert part.tobytes() == ONES[36:44]
+    del part
+    assert count(pool) == 0
+
+
+@pytest.mark.parametrize("kind", ["view", "pin"])
+def test_outlives_the_pool(kind: str) -> None:
+    pool = MemoryPool(1 << 20, 4096)
+    pool.fill(0, 7, 1 << 20)
+    window = getattr(pool, kind)(8192, 4096)
+    clone = pool.clone()
+    pool.close()
+    assert window == b"\7" * 4096
+    clone.close()
+    more = [MemoryPool(1 << 20, 4096) for _ in range(3)]
+    for other in more:
+        other.fill(0, 9, 1 << 20)
+    assert window == b"\7" * 4096
+    if kind == "pin":
+        window[:] = bytes(4096)
+        assert window == bytes(4096)
+
+
+def test_out_of_a_cycle(pool: MemoryPool) -> None:
+    cycle: list[Any] = [pool.view(128, 5), pool.pin(128, 5)]
+    cycle.append(cycle)
+    assert count(pool) == 2
+    del cycle
+    gc.collect()
+    assert count(pool) == 0
+
+
+def test_given_back_by_other_threads(pool: MemoryPool) -> None:
+    windows = [pool.view(128, 64) for _ in range(1000)]
+    windows += [pool.pin(128, 64) for _ in range(1000)]
+
+    def drop() -> None:
+        try:
+            while True:
+                windows.pop()
+        except IndexError:
+            pass
+
+    threads = [threading.Thread(target=drop) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count(pool) == 0
+
+
+def test_numpy_arrays_hold_the_memory(pool: MemoryPool) -> None:
+    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    numbers = numpy.frombuffer(pool.pin(1024, 64), dtype="<u4")[2:5]
+    numbers[:] = 1, 2, 3
+    assert pool.read(1032, 12) == numpy.array([1, 2, 3], dtype="<u4").tobytes()
+    pool.write(1032, b"\5")
+    assert numbers[0] == 5
+    frozen = numpy.asarray(pool.view(1024, 64))
+    assert not frozen.flags.writeable
+    observer = pool.clone()
+    pool.close()
+    gc.collect()
+    assert count(observer) == 2
+    numbers += 1
+    assert numbers.tolist() == [6, 3, 4]
+    assert frozen[8] == 5
+    del numbers, frozen
+    assert count(observer) == 0
+
+
+def test_pinned_blocks_count_for_the_limit() -> None:
+    pool = MemoryPool(4096, 64, memory_limit=64)
+    pin = pool.pin(0, 5)
+    with pytest.raises(PoolLimitError):
+        pool.pin(64, 5)
+    with pytest.raises(PoolLimitError):
+        pool.view(0, 5)
+    assert count(pool) == 1
+    assert pool.view(64, 5) == pin == bytes(5)
+
+
+# ------------------------------------------------------------------ who holds what
+
+
+def test_tracking(pool: MemoryPool) -> None:
+    before = pool.view(128, 3)
+    assert views.live() == []
+    views.track(True)
+    try:
+        assert views.live() == []
+        view = pool.view(128, 5)
+        part = pool.pin(1030, 7)[2:3]
+        kinds = [(held.kind, held.offset, held.size) for held in views.live()]
+        assert kinds == [("view", 128, 5), ("pin", 1030, 7)]
+        for held in views.live():
+            file, _, line = held.where.rpartition(":")
+            assert os.path.basename(file) == "test_views.py"
+            assert "pool." in Path(file).read_text().splitlines()[int(line) - 1]
+        view.release()
+        assert [held.kind for held in views.live()] == ["pin"]
+        del part
+        assert views.live() == []
+        view = pool.view(128, 5)
+    finally:
+        views.track(False)
+    assert views.live() == []
+    assert view[:3] == before
+    views.track(True)  # what was made before is not told of
+    assert views.live() == []
+    views.track(False)
