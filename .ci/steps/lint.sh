@@ -3,8 +3,8 @@
 
 lint() {
     ruff check .
-    ruff format --check pymempool tests
-    mypy --strict pymempool
+    ruff format --check pymempool tests examples pytest_pymempool.py
+    mypy
     git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
     cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability \
         --inline-suppr --suppress=toomanyconfigs c/memory_pool.c
