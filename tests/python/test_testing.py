@@ -444,7 +444,8 @@ def test_sweep_over_a_write_a_clone_and_a_view(
             assert fault.reached
             reached += 1
             assert_same(memory_pool, saved)
-    assert reached > 2  # how many there are depends on what is kept for reuse
+    # The clone and the pin; how many more depends on what is kept for reuse.
+    assert reached >= 2
     assert fault.error is None
     assert bytes(view) == b"befbe"
     assert memory_pool.read(100_000, 5) == b"after"
