@@ -278,8 +278,7 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
     all.held_blocks = tree_blocks(&pool->tree);
     all.held_bytes = all.held_blocks << pool->block_shift;
     if (stats->struct_size >= offsetof(PoolStats, copied_blocks)) {
-        all.shared_blocks = all.held_blocks - node_private_blocks(tree_root(&pool->tree),
-                                                                  pool->tree.height - 1);
+        all.shared_blocks = all.held_blocks - tree_private_blocks(&pool->tree);
     }
     all.pinned_blocks = size_load_relaxed(&pool->pinned);
     all.copied_blocks = size_load_relaxed(&pool->copied);

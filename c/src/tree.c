@@ -272,6 +272,11 @@ static size_t node_private_blocks(Node *node, unsigned level)
     return blocks;
 }
 
+static size_t tree_private_blocks(const Tree *tree)
+{
+    return node_private_blocks(tree_root(tree), tree_top(tree));
+}
+
 /* ------------------------------------------------------------------ measuring */
 
 /* The nodes of a subtree, its top at a level, that covers the blocks first to last. */

@@ -1,64 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_sharing.c - views, pins, adopted memory, copies and integers from many threads
- *
- * As in test_threads.c, every write to a span of several blocks is of one byte value, so
- * whoever sees two values in it has seen half a call.
- */
-#if !defined(_WIN32)
-#  define _POSIX_C_SOURCE 200809L
-#endif
-#include "test_threads.h"
+/* test_sharing.c - views, pins, adopted memory, copies and integers from many threads */
+#include "workers.h"
 
-#if !defined(_WIN32)
-#  include <sys/wait.h>
-#  include <unistd.h>
-#endif
-
-enum {
-    BLOCK = 256,
-    START = 3 * BLOCK + BLOCK / 2,
-    SPAN = 4 * BLOCK + 31,
-    TOTAL = 64 * BLOCK,
-    AWAY = 20 * BLOCK, /* whole blocks from the span: a copy there shares */
-    THREADS = 4
-};
-
-typedef struct Worker {
-    MemoryPool *pool, *other;
-    unsigned times;
-    TestRandom random;
-    TestThread thread;
-} Worker;
-
-static Worker workers[THREADS];
-static unsigned runs_so_far;
-
-static void start_workers(void (*const *runs)(void *), MemoryPool *pool,
-                          MemoryPool *other, unsigned times)
-{
-    for (unsigned i = 0; i < THREADS; i++) {
-        Worker *w = &workers[i];
-        w->pool = pool;
-        w->other = other;
-        w->times = test_times(times);
-        w->random.state = test_seed * 1000003 + ++runs_so_far;
-        test_thread_start(&w->thread, runs[i], w);
-    }
-}
-
-static void join_workers(void)
-{
-    for (unsigned i = 0; i < THREADS; i++)
-        test_thread_join(&workers[i].thread);
-}
-
-static void run_workers(void (*const *runs)(void *), MemoryPool *pool, MemoryPool *other,
-                        unsigned times)
-{
-    start_workers(runs, pool, other, times);
-    join_workers();
-}
+enum { AWAY = 20 * BLOCK /* whole blocks from the span: a copy there shares */ };
 
 static void check_nothing_shared(MemoryPool *pool)
 {
@@ -72,55 +16,7 @@ static void check_nothing_shared(MemoryPool *pool)
     CHECK_EQ_SIZE(stats.shared_blocks, 0);
 }
 
-static void check_span(MemoryPool *pool, size_t at)
-{
-    unsigned char bytes[SPAN];
-    CHECK_EQ_SIZE(pool_read(pool, bytes, at, SPAN), SPAN);
-    CHECK_BYTES(bytes, bytes[0], SPAN);
-}
-
-static void change_span(MemoryPool *pool, TestRandom *random)
-{
-    unsigned char bytes[SPAN];
-    int byte = (int)test_below(random, 255) + 1;
-    switch (test_below(random, 4)) {
-    case 0: CHECK_RETURNS(pool_discard(pool, START, SPAN), POOL_OK); break;
-    case 1: CHECK_RETURNS(pool_fill(pool, START, byte, SPAN), POOL_OK); break;
-    default:
-        memset(bytes, byte, SPAN);
-        CHECK_EQ_SIZE(pool_write(pool, START, bytes, SPAN), SPAN);
-        break;
-    }
-}
-
 /* -------------------------------------------------------------------- workers */
-
-static void change_often(void *argument)
-{
-    Worker *w = argument;
-    for (unsigned i = 0; i < w->times; i++)
-        change_span(w->pool, &w->random);
-}
-
-static void read_often(void *argument)
-{
-    Worker *w = argument;
-    for (unsigned i = 0; i < w->times; i++)
-        check_span(w->pool, START);
-}
-
-static void clone_often(void *argument)
-{
-    Worker *w = argument;
-    for (unsigned i = 0; i < w->times / 4 + 1; i++) {
-        MemoryPool *clone = pool_clone(w->pool);
-        CHECK(clone != NULL);
-        check_span(clone, START);
-        change_span(clone, &w->random);
-        check_span(clone, START);
-        pool_destroy(clone);
-    }
-}
 
 static void restore_often(void *argument)
 {

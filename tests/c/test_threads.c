@@ -1,151 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_threads.c - calls from many threads on one family of pools
- *
- * The pattern of most tests: every write to a SPAN of several blocks is of one single
- * byte value, so whoever sees two values in it has seen half a call.
- */
-#if !defined(_WIN32)
-#  define _POSIX_C_SOURCE 200809L
-#endif
-#include "test_threads.h"
-
-#if !defined(_WIN32)
-#  include <sys/wait.h>
-#  include <unistd.h>
-#endif
-
-enum {
-    BLOCK = 256,
-    FIRST = 3 * BLOCK,         /* the first block of the span; not that of stripe 0 */
-    START = FIRST + BLOCK / 2, /* neither end of it is at the end of a block */
-    SPAN = 4 * BLOCK + 31,
-    TOTAL = 64 * BLOCK,
-    THREADS = 4
-};
-
-typedef struct Worker {
-    MemoryPool *pool, *other;
-    unsigned times, id;
-    TestRandom random;
-    unsigned counts[TOTAL];
-    unsigned char mine[TOTAL];
-    TestThread thread;
-} Worker;
-
-static Worker workers[THREADS];
-static unsigned runs_so_far; /* so that each run takes other random numbers */
-
-static MemoryPool *make_with(size_t block_size, size_t memory_limit)
-{
-    PoolOptions options = {.struct_size = sizeof options,
-                           .total_size = TOTAL,
-                           .max_block_size = block_size,
-                           .memory_limit = memory_limit};
-    MemoryPool *pool = pool_create_with(&options);
-    CHECK(pool != NULL);
-    return pool;
-}
-
-static MemoryPool *make(size_t memory_limit)
-{
-    return make_with(BLOCK, memory_limit);
-}
-
-/* Starts one function in each worker; the list has THREADS of them. */
-static void start_workers(void (*const *runs)(void *), MemoryPool *pool,
-                          MemoryPool *other, unsigned times)
-{
-    for (unsigned i = 0; i < THREADS; i++) {
-        Worker *w = &workers[i];
-        memset(w, 0, sizeof *w);
-        w->pool = pool;
-        w->other = other;
-        w->times = test_times(times);
-        w->id = i;
-        w->random.state = test_seed * 1000003 + ++runs_so_far;
-        test_thread_start(&w->thread, runs[i], w);
-    }
-}
-
-static void join_workers(void)
-{
-    for (unsigned i = 0; i < THREADS; i++)
-        test_thread_join(&workers[i].thread);
-}
-
-static void run_workers(void (*const *runs)(void *), MemoryPool *pool, MemoryPool *other,
-                        unsigned times)
-{
-    start_workers(runs, pool, other, times);
-    join_workers();
-}
-
-static void check_uniform(const unsigned char *bytes)
-{
-    CHECK_BYTES(bytes, bytes[0], SPAN);
-}
-
-static void check_span(MemoryPool *pool)
-{
-    unsigned char bytes[SPAN];
-    CHECK_EQ_SIZE(pool_read(pool, bytes, START, SPAN), SPAN);
-    check_uniform(bytes);
-}
-
-/* Some uniform change of the span, by each call that can make one. */
-static void change_span(MemoryPool *pool, TestRandom *random)
-{
-    unsigned char bytes[SPAN];
-    int byte = (int)test_below(random, 255) + 1;
-    switch (test_below(random, 5)) {
-    case 0: CHECK_RETURNS(pool_discard(pool, START, SPAN), POOL_OK); break;
-    case 1:
-        CHECK_EQ_SIZE(pool_take(pool, bytes, START, SPAN), SPAN);
-        check_uniform(bytes);
-        break;
-    case 2: CHECK_RETURNS(pool_fill(pool, START, byte, SPAN), POOL_OK); break;
-    default:
-        memset(bytes, byte, SPAN);
-        CHECK_EQ_SIZE(pool_write(pool, START, bytes, SPAN), SPAN);
-        break;
-    }
-}
-
-/* -------------------------------------------------------------------- workers */
-
-static void change_often(void *argument)
-{
-    Worker *w = argument;
-    for (unsigned i = 0; i < w->times; i++)
-        change_span(w->pool, &w->random);
-}
-
-static void read_often(void *argument)
-{
-    Worker *w = argument;
-    for (unsigned i = 0; i < w->times; i++)
-        check_span(w->pool);
-}
-
-/* Each clone is whole, stays as it is, and can be written to. */
-static void clone_often(void *argument)
-{
-    Worker *w = argument;
-    unsigned char first[SPAN], again[SPAN];
-    for (unsigned i = 0; i < w->times / 4 + 1; i++) {
-        MemoryPool *clone = pool_clone(w->pool);
-        CHECK(clone != NULL);
-        CHECK_EQ_SIZE(pool_read(clone, first, START, SPAN), SPAN);
-        check_uniform(first);
-        CHECK_EQ_SIZE(pool_read(clone, again, START, SPAN), SPAN);
-        CHECK_MEM(again, first, SPAN);
-        change_span(clone, &w->random);
-        check_span(clone);
-        check_span(w->pool);
-        pool_destroy(clone);
-    }
-}
+/* test_threads.c - calls from many threads on one family of pools */
+#include "workers.h"
 
 /* Back and forth between the workers' pool and its relative. */
 static void restore_often(void *argument)
@@ -155,8 +10,8 @@ static void restore_often(void *argument)
         int forth = test_below(&w->random, 3) != 0;
         MemoryPool *to = forth ? w->pool : w->other, *from = forth ? w->other : w->pool;
         CHECK_RETURNS(pool_restore(to, from), POOL_OK);
-        check_span(to);
-        check_span(from);
+        check_span(to, START);
+        check_span(from, START);
     }
 }
 
@@ -191,9 +46,9 @@ TEST(nobody_sees_half_a_call)
     void (*const runs[THREADS])(void *) = {change_often, change_often, read_often,
                                            read_often};
     for (size_t i = 0; i < TEST_COUNT(block_sizes); i++) {
-        MemoryPool *pool = make_with(block_sizes[i], 0);
+        MemoryPool *pool = make(TOTAL, block_sizes[i], 0);
         run_workers(runs, pool, NULL, 20000);
-        check_span(pool);
+        check_span(pool, START);
         pool_destroy(pool);
     }
 }
@@ -202,7 +57,7 @@ TEST(clones_are_whole)
 {
     void (*const runs[THREADS])(void *) = {change_often, clone_often, clone_often,
                                            read_often};
-    MemoryPool *pool = make(0);
+    MemoryPool *pool = make(TOTAL, BLOCK, 0);
     CHECK_RETURNS(pool_fill(pool, START, 1, SPAN), POOL_OK);
     run_workers(runs, pool, NULL, 10000);
     PoolStats stats = {.struct_size = sizeof stats};
@@ -217,11 +72,11 @@ TEST(restore_is_one_step)
 {
     void (*const runs[THREADS])(void *) = {change_often, restore_often, restore_often,
                                            read_often};
-    MemoryPool *pool = make(0), *other = pool_clone(pool);
+    MemoryPool *pool = make(TOTAL, BLOCK, 0), *other = pool_clone(pool);
     CHECK_RETURNS(pool_fill(other, START, 1, SPAN), POOL_OK);
     run_workers(runs, pool, other, 10000);
     pool_destroy(pool);
-    check_span(other);
+    check_span(other, START);
     pool_destroy(other);
 }
 
@@ -229,7 +84,7 @@ TEST(looking_disturbs_nobody)
 {
     void (*const runs[THREADS])(void *) = {change_often, clone_often, restore_often,
                                            look_often};
-    MemoryPool *pool = make(0), *other = pool_clone(pool);
+    MemoryPool *pool = make(TOTAL, BLOCK, 0), *other = pool_clone(pool);
     run_workers(runs, pool, other, 10000);
     pool_destroy(other);
     pool_destroy(pool);
@@ -267,7 +122,7 @@ TEST(no_write_is_lost)
     void (*const runs[THREADS])(void *) = {write_own_bytes, write_own_bytes,
                                            write_own_bytes, write_own_bytes};
     static unsigned char all[TOTAL], back[TOTAL];
-    MemoryPool *pool = make(0);
+    MemoryPool *pool = make(TOTAL, BLOCK, 0);
     run_workers(runs, pool, NULL, 30000);
     memset(all, 0, TOTAL);
     for (size_t i = 0; i < THREADS; i++) {
@@ -310,7 +165,7 @@ TEST(take_gives_every_byte_once)
     for (size_t at = 0; at < TOTAL; at++)
         data[at] = byte_at(at);
     for (unsigned round = 0; round < test_times(40); round++) {
-        MemoryPool *pool = make(0);
+        MemoryPool *pool = make(TOTAL, BLOCK, 0);
         CHECK_EQ_SIZE(pool_write(pool, 0, data, TOTAL), TOTAL);
         MemoryPool *clone = pool_clone(pool);
         run_workers(runs, pool, NULL, 100);
@@ -351,7 +206,7 @@ TEST(limit_holds_for_all_threads)
     void (*const runs[THREADS])(void *) = {meet_the_limit, meet_the_limit, meet_the_limit,
                                            meet_the_limit};
     PoolStats stats = {.struct_size = sizeof stats};
-    MemoryPool *pool = make(48 * BLOCK);
+    MemoryPool *pool = make(TOTAL, BLOCK, 48 * BLOCK);
     CHECK_RETURNS(pool_fill(pool, 0, 1, 8 * BLOCK), POOL_OK);
     run_workers(runs, pool, NULL, 5000);
     pool_stats(pool, &stats);
@@ -367,7 +222,7 @@ static void destroy_given(void *argument)
 {
     Worker *w = argument;
     unsigned char byte = 0;
-    MemoryPool *own = make(0), *clone = pool_clone(w->pool);
+    MemoryPool *own = make(TOTAL, BLOCK, 0), *clone = pool_clone(w->pool);
     CHECK_EQ_SIZE(pool_read(w->pool, &byte, START, 1), 1);
     CHECK_EQ_INT(byte, 77);
     CHECK_RETURNS(pool_fill(own, 0, 5, TOTAL), POOL_OK);
@@ -386,7 +241,7 @@ TEST(the_last_owner_may_be_any_thread)
     void (*const runs[THREADS])(void *) = {destroy_given, destroy_given, destroy_given,
                                            destroy_given};
     for (unsigned round = 0; round < test_times(200); round++) {
-        MemoryPool *pool = make(0);
+        MemoryPool *pool = make(TOTAL, BLOCK, 0);
         CHECK_RETURNS(pool_fill(pool, START, 77, SPAN), POOL_OK);
         for (int i = 1; i < THREADS; i++)
             CHECK(pool_retain(pool) == pool);
@@ -407,7 +262,7 @@ TEST(status_is_of_the_thread)
 {
     void (*const runs[THREADS])(void *) = {note_status, note_status, note_status,
                                            note_status};
-    MemoryPool *pool = make(0);
+    MemoryPool *pool = make(TOTAL, BLOCK, 0);
     CHECK_RETURNS(pool_restore(pool, NULL), POOL_INVALID);
     run_workers(runs, pool, NULL, 1);
     CHECK_STATUS(POOL_INVALID);
@@ -432,9 +287,9 @@ TEST(a_child_can_use_every_pool)
 static void child_main(MemoryPool *pool, MemoryPool *other)
 {
     alarm(120);
-    check_span(pool);
-    check_span(other);
-    MemoryPool *clone = pool_clone(pool), *own = make(0);
+    check_span(pool, START);
+    check_span(other, START);
+    MemoryPool *clone = pool_clone(pool), *own = make(TOTAL, BLOCK, 0);
     CHECK(clone != NULL);
     TestRandom random = {test_seed};
     for (int i = 0; i < 20; i++) {
@@ -445,12 +300,12 @@ static void child_main(MemoryPool *pool, MemoryPool *other)
     }
     CHECK_RETURNS(pool_restore(pool, other), POOL_OK);
     (void)pool_trim();
-    check_span(pool);
+    check_span(pool, START);
     pool_destroy(pool);
-    check_span(other);
+    check_span(other, START);
     pool_destroy(other);
     pool_destroy(own);
-    check_span(clone);
+    check_span(clone, START);
     pool_destroy(clone);
     _exit(0);
 }
@@ -459,7 +314,7 @@ TEST(a_child_can_use_every_pool)
 {
     static void (*const runs[THREADS])(void *) = {change_often, clone_often,
                                                   restore_often, look_often};
-    MemoryPool *pool = make(0), *other = pool_clone(pool);
+    MemoryPool *pool = make(TOTAL, BLOCK, 0), *other = pool_clone(pool);
     for (unsigned round = 0; round < test_times(50); round++) {
         start_workers(runs, pool, other, 1000);
         int status = -1;
