@@ -139,11 +139,11 @@ typedef struct PoolStats {
     size_t total_size;        /* bytes that can be addressed                           */
     size_t block_size;        /* bytes in a block                                      */
     size_t references;        /* owners of this pool: see pool_retain                  */
-    size_t held_blocks;       /* blocks this pool holds: its own, shared, adopted ones */
+    size_t held_blocks;       /* blocks this pool holds: its own, shared, adopted ones;
+                               * one that stands in two places counts twice            */
     size_t held_bytes;        /* the same in bytes: held_blocks * block_size           */
-    size_t shared_blocks;     /* those of them that others hold as well                */
-    size_t pinned_blocks;     /* those of them that are pinned                         */
-    size_t copied_blocks;     /* shared blocks this pool ever replaced to write to them */
+    size_t pinned_blocks;     /* of held_blocks, those that are pinned                 */
+    size_t copied_blocks;     /* shared blocks that this pool replaced by its own, ever */
     size_t family_bytes;      /* bytes of blocks the family holds, each counted once;
                                * adopted memory is not counted                         */
     size_t family_peak_bytes; /* the most that family_bytes has been                   */
@@ -153,6 +153,8 @@ typedef struct PoolStats {
     size_t memory_limit;      /* bytes; 0: none                                        */
     size_t metadata_bytes;    /* bytes the family uses for its own bookkeeping         */
     size_t kept_bytes;        /* bytes the process keeps for reuse; see pool_trim      */
+    size_t shared_blocks;     /* of held_blocks, those that others hold as well; last,
+                               * for it is the one that takes a walk                   */
 } PoolStats;
 
 /* ------------------------------------------------------------------- lifetime */

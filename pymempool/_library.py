@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from ctypes import CDLL, PyDLL, byref, sizeof
+from ctypes import CDLL, PyDLL, byref
 from typing import Any, NoReturn
 
 from ._signatures import HEADER_VERSION, INT, SIGNATURES, SIZE, PoolStats, Signature
@@ -100,7 +100,7 @@ def fail(
     ]
     call = f"{function}({', '.join(asked)})"
     if status == Status.POOL_LIMIT:
-        stats = read_stats(arguments[0], sizeof(PoolStats), parallel)
+        stats = read_stats(arguments[0], PoolStats.shared_blocks.offset, quick)
         text += f": {stats.family_bytes} of {stats.memory_limit} bytes are in use"
     raise_status(status, f"{call}: {text}{more}")
 

@@ -69,7 +69,6 @@ class PoolStats(Structure):
         ("references", c_size_t),
         ("held_blocks", c_size_t),
         ("held_bytes", c_size_t),
-        ("shared_blocks", c_size_t),
         ("pinned_blocks", c_size_t),
         ("copied_blocks", c_size_t),
         ("family_bytes", c_size_t),
@@ -80,6 +79,7 @@ class PoolStats(Structure):
         ("memory_limit", c_size_t),
         ("metadata_bytes", c_size_t),
         ("kept_bytes", c_size_t),
+        ("shared_blocks", c_size_t),  # last: it is the one that takes a walk
     ]
 
 

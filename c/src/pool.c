@@ -277,7 +277,7 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
     all.references = u32_load_acquire(&pool->refs);
     all.held_blocks = tree_blocks(&pool->tree);
     all.held_bytes = all.held_blocks << pool->block_shift;
-    if (stats->struct_size >= offsetof(PoolStats, copied_blocks)) {
+    if (stats->struct_size > offsetof(PoolStats, shared_blocks)) {
         all.shared_blocks = all.held_blocks - tree_private_blocks(&pool->tree);
     }
     all.pinned_blocks = size_load_relaxed(&pool->pinned);
