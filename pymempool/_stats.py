@@ -14,9 +14,8 @@ class PoolStats(NamedTuple):
     references: int  #: owners of this pool, in Python and in C
     held_blocks: int  #: blocks this pool holds: its own, shared and adopted ones
     held_bytes: int  #: the same in bytes
-    shared_blocks: int  #: those of them that others hold as well
     pinned_blocks: int  #: those of them that are pinned
-    copied_blocks: int  #: copies made on write by this pool, ever
+    copied_blocks: int  #: shared blocks that this pool replaced by its own, ever
     family_bytes: int  #: bytes of blocks the family holds, each once, adopted ones not
     family_peak_bytes: int  #: the most that family_bytes has been
     family_pools: int  #: pools alive in the family
@@ -25,3 +24,4 @@ class PoolStats(NamedTuple):
     memory_limit: int  #: 0: none
     metadata_bytes: int  #: what the family uses for its own bookkeeping
     kept_bytes: int  #: what the process keeps for reuse; see trim()
+    shared_blocks: int  #: of held_blocks, those that others hold as well

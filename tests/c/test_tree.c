@@ -23,7 +23,7 @@ static void open_trees(size_t blocks, size_t first)
     memset(trees, 0, sizeof trees);
     arena_init(&arena, 16, sizeof(Node), SIZE_MAX);
     for (size_t i = 0; i < TREES; i++)
-        trees[i].tree.height = tree_height(blocks);
+        u32_store_relaxed(&trees[i].tree.height, tree_height(blocks));
     base = first;
 }
 
@@ -127,7 +127,7 @@ static int is_shared(const Listed *t, size_t i)
 static void check_tree(const Listed *t)
 {
     size_t held = 0, shared = 0;
-    unsigned top = t->tree.height - 1;
+    unsigned top = tree_top(&t->tree);
     for (size_t i = 0; i < SPAN; i++) {
         CHECK(tree_block(&t->tree, base + i) == t->blocks[i]);
         held += t->blocks[i] != NULL;
