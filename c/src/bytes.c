@@ -323,6 +323,8 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
     Stock stock = {0};
     PoolStatus status = write_begin(pool, offset, size, &hold, &stock);
     if (status == POOL_OK) {
+        size_t block_size = (size_t)1 << pool->block_shift;
+        stock_populate(&stock, block_size, ((offset | size) & (block_size - 1)) == 0);
         bytes_put(pool, offset, src, byte, size, &stock);
         write_end(pool, hold, &stock);
     }

@@ -40,6 +40,10 @@ typedef enum PlatformUse {
 static void *platform_map(size_t size, PlatformUse use);
 static void platform_unmap(void *pages, size_t size);
 
+/* Tells that all of these pages, of which none was touched yet, are about to be written
+ * to: where the system can, it makes them resident in one go. Only a hint. */
+static void platform_populate(void *pages, size_t size);
+
 /* Gives the memory of pages back to the system but leaves them mapped, so that reading
  * one never faults. Whether they read as zeros from now on; if not, anything may be in
  * them. */

@@ -43,6 +43,16 @@ static void platform_unmap(void *pages, size_t size)
     (void)munmap(pages, size);
 }
 
+static void platform_populate(void *pages, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    (void)madvise(pages, size, MADV_POPULATE_WRITE); /* older kernels refuse */
+#else
+    (void)pages;
+    (void)size;
+#endif
+}
+
 static bool platform_reset(void *pages, size_t size)
 {
 #ifdef __linux__

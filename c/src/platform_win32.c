@@ -32,6 +32,12 @@ static void platform_unmap(void *pages, size_t size)
     (void)VirtualFree(pages, 0, MEM_RELEASE);
 }
 
+static void platform_populate(void *pages, size_t size)
+{
+    (void)pages;
+    (void)size;
+}
+
 static bool platform_reset(void *pages, size_t size)
 {
     (void)VirtualAlloc(pages, size, MEM_RESET, PAGE_READWRITE);

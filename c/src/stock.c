@@ -107,6 +107,34 @@ static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
     return status;
 }
 
+/* Has the pages of fresh blocks made resident before they are written to from end to end,
+ * where they lie side by side and are many: a fault for each page costs more than all the
+ * rest of writing to it. edges: the first and the last are written to in full as well. */
+enum { POPULATE_MIN = 65536 };
+
+static void stock_populate(const Stock *stock, size_t block_size, bool edges)
+{
+    const Block *block = stock->blocks;
+    if (block != NULL && !edges) {
+        block = block->as.next;
+    }
+    while (block != NULL) {
+        unsigned char *start = block->data;
+        size_t size = 0;
+        while (block != NULL && block->data == start + size &&
+               (block->flags & BLOCK_DIRTY) == 0 && (edges || block->as.next != NULL)) {
+            size += block_size;
+            block = block->as.next;
+        }
+        if (size >= POPULATE_MIN) {
+            platform_populate(start, size);
+        }
+        if (size == 0) {
+            block = block->as.next;
+        }
+    }
+}
+
 /* Releases the adopted memory that nobody uses any more: calls that are not ours, which
  * may take their time and may call the library. So nothing may be held. */
 static void stock_release(Stock *stock)
