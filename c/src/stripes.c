@@ -120,10 +120,14 @@ static inline Lock *stripes_lock(Stripes *stripes, size_t index)
 static Hold stripes_hold_whole(Stripes *stripes)
 {
     Hold hold = {true, 0, 0, 0};
+    size_t versions = 0;
     unsigned i;
     lock_acquire(&stripes->gate.lock);
-    for (i = 0; i < STRIPES; i++) {
-        lock_await(stripes_lock(stripes, i));
+    for (i = 0; i < STRIPES; i++) { /* one look at all of them, which is mostly enough */
+        versions |= size_load_seq_cst(&stripes->stripe[i].lock.version);
+    }
+    for (i = 0; (versions & 1) != 0 && i < STRIPES; i++) {
+        lock_await(&stripes->stripe[i].lock);
     }
     return hold;
 }
