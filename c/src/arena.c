@@ -148,6 +148,19 @@ static bool arena_grow(Arena *arena)
     return true;
 }
 
+/* Before a fresh block at an offset of its chunk is given out: where each block is a page
+ * or less, the pages of the next ones are made resident with it, in a family that is so
+ * large already that they do not count. Sixteen faults cost more than one call. */
+enum { AHEAD = 65536, AHEAD_FROM = 1 << 20, AHEAD_ITEM_MAX = 4096 };
+
+static void chunk_populate(Chunk *chunk, size_t at, size_t item_size)
+{
+    if (chunk->size >= AHEAD_FROM && item_size <= AHEAD_ITEM_MAX && at % AHEAD == 0 &&
+        at >= chunk->dirty_end) {
+        platform_populate(chunk->base + at, AHEAD);
+    }
+}
+
 /* One block of a chunk that is on the ring, without an account of it. */
 static Block *chunk_take(Chunk *chunk, size_t item_size)
 {
@@ -160,6 +173,7 @@ static Block *chunk_take(Chunk *chunk, size_t item_size)
         chunk->free = block->as.next;
     } else {
         size_t at = chunk->fresh * item_size;
+        chunk_populate(chunk, at, item_size);
         block = &chunk->block[chunk->fresh++];
         block->data = chunk->base + at;
         block->from.chunk = chunk;

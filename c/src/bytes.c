@@ -196,6 +196,9 @@ static void block_surround(const MemoryPool *pool, Block *block, const Block *ol
     size_t end = piece.start + piece.size;
     size_t rest = ((size_t)1 << pool->block_shift) - end;
     if (old != NULL) {
+        if ((block->flags & BLOCK_DIRTY) == 0 && end + rest >= POPULATE_MIN) {
+            platform_populate(block->data, end + rest);
+        }
         memcpy(block->data, old->data, piece.start);
         memcpy(block->data + end, old->data + end, rest);
     } else if ((block->flags & BLOCK_DIRTY) != 0) {
