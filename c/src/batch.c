@@ -23,44 +23,84 @@ static PoolStatus batch_check(const MemoryPool *pool, const void *bytes,
     return POOL_OK;
 }
 
-/* Items are looked up a few at a time, before the first of them is copied: so the
- * processor fetches their data all at once and not one after the other. */
-enum { ITEMS_AT_ONCE = 16 };
+/* Items are looked up some at a time, and in steps: each step asks for the cache lines that
+ * the next one will look at, so that the processor fetches those of all items together
+ * and not one after the other. An item that cannot be read so has found = false. */
+enum { ITEMS_AT_ONCE = 32 };
 
 typedef struct Item {
     Watch watch;
-    const unsigned char *data; /* NULL: a hole */
-} Item;
-
-/* Finds the data of an item without a lock; false if it must be read in another way. */
-static bool item_find(MemoryPool *pool, size_t offset, size_t size, Item *item)
-{
-    Piece piece = piece_at(pool, offset, size);
+    Piece piece;
+    bool found;
     Node *leaf;
     Block *block;
-    if (piece.size < size ||
-        !watch_begin(&item->watch, &pool->stripes, piece.index, piece.index) ||
-        !checked_fits(pool_total(pool), offset, size) ||
-        !tree_watch_leaf(&pool->tree, piece.index, &item->watch, false, &leaf)) {
-        return false;
+} Item;
+
+static void item_find_leaf(MemoryPool *pool, size_t offset, size_t size, bool own,
+                           Item *item)
+{
+    item->piece = piece_at(pool, offset, size);
+    item->leaf = NULL;
+    item->found =
+        item->piece.size == size &&
+        watch_begin(&item->watch, &pool->stripes, item->piece.index, item->piece.index) &&
+        checked_fits(pool_total(pool), offset, size) &&
+        tree_watch_leaf(&pool->tree, item->piece.index, &item->watch, own, &item->leaf);
+    if (item->found && item->leaf != NULL) {
+        cpu_prefetch(node_slot(item->leaf, 0, item->piece.index));
     }
-    block = leaf == NULL ? NULL : leaf_block(leaf, piece.index);
-    if (!watch_shape(&item->watch) ||
-        (block != NULL && (block->flags & BLOCK_ADOPTED) != 0)) {
-        return false;
-    }
-    item->data = block == NULL ? NULL : block->data + piece.start;
-    cpu_prefetch(item->data);
-    return true;
 }
 
-/* Copies an item that was found; false if something came between. */
-static bool item_get(const Item *item, unsigned char *dest, size_t size)
+static void item_find_block(Item *item)
 {
-    if (item->data == NULL) {
-        memset(dest, 0, size);
+    item->block = NULL;
+    if (item->found && item->leaf != NULL) {
+        item->block = leaf_block(item->leaf, item->piece.index);
+        item->found = watch_shape(&item->watch);
+        cpu_prefetch(item->block);
+    }
+}
+
+static void item_find_data(Item *item)
+{
+    if (item->found && item->block != NULL) {
+        item->found = (item->block->flags & BLOCK_ADOPTED) == 0;
+        cpu_prefetch(item->block->data + item->piece.start);
+    }
+}
+
+/* Looks up to ITEMS_AT_ONCE items up. With own set, what is not private is a hole. */
+static void items_find(MemoryPool *pool, const size_t *offsets, size_t count, size_t size,
+                       bool own, Item *items)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        item_find_leaf(pool, offsets[i], size, own, &items[i]);
+    }
+    for (i = 0; i < count; i++) {
+        item_find_block(&items[i]);
+    }
+}
+
+/* The last step of looking up, for who goes on to the bytes. */
+static void items_find_data(Item *items, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        item_find_data(&items[i]);
+    }
+}
+
+/* Copies an item; false if it was not found or something came between. */
+static bool item_get(const Item *item, unsigned char *dest)
+{
+    if (!item->found) {
+        return false;
+    }
+    if (item->block == NULL) {
+        memset(dest, 0, item->piece.size);
     } else {
-        data_get(dest, item->data, size);
+        data_get(dest, item->block->data + item->piece.start, item->piece.size);
     }
     return watch_end(&item->watch);
 }
@@ -77,13 +117,11 @@ PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size
     }
     for (done = 0; done < count; done += some) {
         Item items[ITEMS_AT_ONCE];
-        bool found[ITEMS_AT_ONCE];
         some = checked_min(count - done, ITEMS_AT_ONCE);
-        for (i = 0; i < some; i++) {
-            found[i] = item_find(pool, offsets[done + i], item_size, &items[i]);
-        }
+        items_find(pool, offsets + done, some, item_size, false, items);
+        items_find_data(items, some);
         for (i = 0; i < some; i++, at += item_size) {
-            if (!(found[i] && item_get(&items[i], at, item_size)) &&
+            if (!item_get(&items[i], at) &&
                 !bytes_read(pool, at, offsets[done + i], item_size)) {
                 return status_set(POOL_RANGE); /* the pool was made smaller meanwhile */
             }
@@ -156,19 +194,45 @@ static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
     return status;
 }
 
-/* Whether a block is there and private, as far as can be seen without a lock. */
-static bool block_seems_ready(MemoryPool *pool, size_t index)
+/* Whether the blocks of all items are there and private, as far as can be seen without a
+ * lock, so that none of them has to be made. */
+static bool batch_seems_ready(MemoryPool *pool, const size_t *offsets, size_t count,
+                              size_t item_size)
 {
-    Watch watch;
-    Node *leaf;
-    Block *block;
-    if (!watch_begin(&watch, &pool->stripes, index, index) ||
-        !tree_watch_leaf(&pool->tree, index, &watch, true, &leaf) || leaf == NULL) {
-        return false;
+    size_t done, i, some;
+    for (done = 0; done < count; done += some) {
+        Item items[ITEMS_AT_ONCE];
+        some = checked_min(count - done, ITEMS_AT_ONCE);
+        items_find(pool, offsets + done, some, item_size, true, items);
+        for (i = 0; i < some; i++) {
+            if (!items[i].found || items[i].block == NULL ||
+                block_is_shared(items[i].block) || !watch_end(&items[i].watch)) {
+                return false;
+            }
+        }
     }
-    block = leaf_block(leaf, index);
-    return watch_shape(&watch) && block != NULL && !block_is_shared(block) &&
-           watch_end(&watch);
+    return true;
+}
+
+/* Writes items one by one, as long as their blocks are there and private; returns how
+ * many. Locks: for each item the stripe of its block. */
+static size_t batch_try_put(MemoryPool *pool, const size_t *offsets,
+                            const unsigned char *src, size_t count, size_t item_size)
+{
+    size_t done, i, some;
+    for (done = 0; done < count; done += some) {
+        Item items[ITEMS_AT_ONCE];
+        some = checked_min(count - done, ITEMS_AT_ONCE);
+        items_find(pool, offsets + done, some, item_size, true, items);
+        items_find_data(items, some);
+        for (i = 0; i < some; i++, src += item_size) {
+            if (items[i].piece.size < item_size ||
+                !block_try_write(pool, offsets[done + i], items[i].piece, src)) {
+                return done + i;
+            }
+        }
+    }
+    return count;
 }
 
 /* Locks: for each item the stripe of its block, or, if blocks or nodes must be made, the
@@ -178,25 +242,16 @@ PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src
 {
     const unsigned char *bytes = (const unsigned char *)src;
     PoolStatus status = batch_check(pool, src, offsets, count, item_size);
-    size_t i, ready;
+    size_t done = 0;
     if (status != POOL_OK || item_size == 0 || count == 0) {
         return status_set(status);
     }
-    for (ready = 0; ready < count; ready++) {
-        Piece piece = piece_at(pool, offsets[ready], item_size);
-        if (piece.size < item_size || !block_seems_ready(pool, piece.index)) {
-            break;
-        }
+    if (batch_seems_ready(pool, offsets, count, item_size)) {
+        done = batch_try_put(pool, offsets, bytes, count, item_size);
     }
-    for (i = 0; ready == count && i < count; i++) {
-        Piece piece = piece_at(pool, offsets[i], item_size);
-        if (!block_try_write(pool, offsets[i], piece, bytes + i * item_size)) {
-            break;
-        }
-    }
-    if (i < count) {
-        status =
-            batch_put(pool, offsets + i, bytes + i * item_size, count - i, item_size);
+    if (done < count) {
+        status = batch_put(pool, offsets + done, bytes + done * item_size, count - done,
+                           item_size);
     }
     return status_set(status);
 }
