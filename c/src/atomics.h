@@ -260,10 +260,10 @@ static inline void cpu_relax(void)
 }
 
 /* Has a cache line brought in that will be used soon; any address will do. */
-static inline void cpu_prefetch(const void *address)
+static inline void cpu_prefetch(const volatile void *address)
 {
 #if defined(__GNUC__)
-    __builtin_prefetch(address);
+    __builtin_prefetch((const void *)address);
 #elif defined(_M_X64) || defined(_M_IX86)
     _mm_prefetch((const char *)address, _MM_HINT_T0);
 #else
