@@ -36,6 +36,7 @@
 #include "src/arena.c"
 #include "src/stock.c"
 #include "src/tree.c"
+#include "src/edit.c"
 #include "src/family.c"
 #include "src/bytes.c"
 #include "src/pins.c"

@@ -8,7 +8,7 @@
  */
 enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
 
-/* A node of the tree, see tree.c. refs is first, as in Block. */
+/* A node of the tree, see tree.c. */
 typedef struct Node {
     AtomicU32 refs;
     AtomicSize blocks;          /* blocks below this node                            */
