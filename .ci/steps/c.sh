@@ -19,8 +19,18 @@ native() {
     build_and_test gcc -DCMAKE_C_COMPILER=gcc
     cmake=$oldest_cmake build_and_test clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug
     gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only c/memory_pool.c c/demo.c
-    gcc -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -Ic -fsyntax-only \
-        benchmarks/measure.c
+    benchmarks_work gcc
+    benchmarks_work clang
+}
+
+# benchmarks_work NAME: a short run of some rows, in the build of that name; what they cost
+# decides nothing.
+benchmarks_work() {
+    local build=$scratch/build-$1
+    cmake --build "$build" --parallel "$jobs" --target memory_pool_bench -- --quiet
+    "$build/benchmarks/memory_pool_bench" --quick --rows C1,C5,C6,C10,C14 \
+        --json "$build/bench.json"
+    python3 -m json.tool "$build/bench.json" >/dev/null
 }
 
 sanitizers() {
