@@ -7,6 +7,7 @@ tools() {
         clang libclang-rt-14-dev clang-tools-14 cppcheck # clang-tools-14: clang-cl
         gcc-12-multilib g++-12-multilib # gcc-multilib would remove the cross compiler
         gcc-mingw-w64-x86-64-posix wine wine64
+        spin valgrind
     )
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq -o DPkg::Lock::Timeout=300

@@ -117,7 +117,7 @@ static inline bool tree_watch_leaf(const Tree *tree, size_t index, const Watch *
 {
     Node *node = tree_root(tree);
     unsigned level = tree_top(tree);
-    while (watch_shape(watch)) {
+    for (;;) {
         if (own && node != NULL && node_is_shared(node)) {
             node = NULL;
         }
@@ -126,9 +126,11 @@ static inline bool tree_watch_leaf(const Tree *tree, size_t index, const Watch *
             return true;
         }
         node = node_child(node, level, index);
+        if (!watch_shape(watch)) { /* the root needs no look: it is a node, or was one */
+            return false;
+        }
         level--;
     }
-    return false;
 }
 
 /* The same if it is private to the tree, else NULL. */
