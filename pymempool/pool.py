@@ -6,13 +6,20 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from ctypes import byref, c_size_t, sizeof
+from ctypes import addressof, byref, c_size_t, sizeof
 from typing import TYPE_CHECKING, Any, Callable, SupportsIndex
 
 from . import _adoption, _pickling, _signatures, views
 from ._arguments import integer
 from ._batches import Batches
-from ._buffers import BYTES_MAX, fresh_bytes, readable, writable
+from ._buffers import (
+    BYTES_MAX,
+    fresh_bytes,
+    in_place,
+    is_plain,
+    readable,
+    writable,
+)
 from ._library import QUICK_BYTES, library_for, parallel, quick, read_stats
 from ._owner import CLOSED, Owner, Parameter, fail_short
 from ._sequence import ByteSequence
@@ -137,9 +144,12 @@ class MemoryPool(ByteSequence, Batches):
         if (
             type(offset) is int is type(size)
             and 0 < size <= QUICK_BYTES
-            and 0 <= offset <= owner.total_size - size
+            and 0 <= offset < owner.total_size
         ):
-            data = fresh_bytes(None, size)
+            # No slower than fresh_bytes for any of these sizes, and 100 ns quicker for
+            # small ones. CPython shares no bytes(size) but that of 0; the tests look.
+            data = bytes(size)
+            # C clips at the end, which is then found out below.
             if _read_quick(owner.address, data, offset, size) == size:
                 return data
             del data
@@ -172,6 +182,15 @@ class MemoryPool(ByteSequence, Batches):
         was copied.
         """
         owner = self._owner
+        if type(buffer) is bytearray or is_plain(buffer):
+            total_size = owner.total_size  # raises if closed, with nothing held
+            held = in_place(buffer)  # now its size stays what it is
+            size = len(buffer)
+            if type(offset) is int and 0 <= offset <= total_size - size:  # as in read()
+                call = _read_quick if size <= QUICK_BYTES else parallel.pool_read
+                if call(owner.address, addressof(held), offset, size) == size:
+                    return size
+            del held
         with writable(buffer) as target:
             offset, size = owner.range(offset, target.size)
             call = library_for(size).pool_read
