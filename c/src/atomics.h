@@ -237,10 +237,13 @@ static inline void fence_release(void)
  * that one the saving of registers. */
 #if defined(__GNUC__)
 #  define NOT_INLINE __attribute__((noinline))
+#  define ALWAYS_INLINE inline __attribute__((always_inline))
 #elif defined(_MSC_VER)
 #  define NOT_INLINE __declspec(noinline)
+#  define ALWAYS_INLINE __forceinline
 #else
 #  define NOT_INLINE
+#  define ALWAYS_INLINE inline
 #endif
 
 /* Tells the processor that this is a waiting loop. */

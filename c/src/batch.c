@@ -25,43 +25,43 @@ static PoolStatus batch_check(const MemoryPool *pool, const void *bytes,
 
 /* Items are looked up some at a time, and in steps: each step asks for the cache lines that
  * the next one will look at, so that the processor fetches those of all items together
- * and not one after the other. An item that cannot be read so has found = false. */
+ * and not one after the other. One watch of the gate serves them all. An item that cannot
+ * be looked up so has found = false. */
 enum { ITEMS_AT_ONCE = 32 };
 
 typedef struct Item {
-    Watch watch;
     Piece piece;
+    size_t version; /* of its stripe, when it was looked up */
     bool found;
     Node *leaf;
     Block *block;
 } Item;
 
-static void item_find_leaf(MemoryPool *pool, size_t offset, size_t size, bool own,
-                           Item *item)
+static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size, bool own,
+                                  bool open, const Watch *gate, Item *item)
 {
     item->piece = piece_at(pool, offset, size);
+    item->version = lock_version(stripes_lock(&pool->stripes, item->piece.index));
     item->leaf = NULL;
-    item->found =
-        item->piece.size == size &&
-        watch_begin(&item->watch, &pool->stripes, item->piece.index, item->piece.index) &&
-        checked_fits(pool_total(pool), offset, size) &&
-        tree_watch_leaf(&pool->tree, item->piece.index, &item->watch, own, &item->leaf);
-    if (item->found && item->leaf != NULL) {
+    item->found = open && item->piece.size == size && (item->version & 1) == 0 &&
+                  checked_fits(pool_total(pool), offset, size) &&
+                  tree_watch_leaf(&pool->tree, item->piece.index, gate, own, &item->leaf);
+    if (item->leaf != NULL) {
         cpu_prefetch(node_slot(item->leaf, 0, item->piece.index));
     }
 }
 
-static void item_find_block(Item *item)
+static inline void item_find_block(const Watch *gate, Item *item)
 {
     item->block = NULL;
     if (item->found && item->leaf != NULL) {
         item->block = leaf_block(item->leaf, item->piece.index);
-        item->found = watch_shape(&item->watch);
+        item->found = watch_shape(gate);
         cpu_prefetch(item->block);
     }
 }
 
-static void item_find_data(Item *item)
+static inline void item_find_data(Item *item)
 {
     if (item->found && item->block != NULL) {
         item->found = (item->block->flags & BLOCK_ADOPTED) == 0;
@@ -71,14 +71,15 @@ static void item_find_data(Item *item)
 
 /* Looks up to ITEMS_AT_ONCE items up. With own set, what is not private is a hole. */
 static void items_find(MemoryPool *pool, const size_t *offsets, size_t count, size_t size,
-                       bool own, Item *items)
+                       bool own, Watch *gate, Item *items)
 {
+    bool open = watch_gate(gate, &pool->stripes);
     size_t i;
     for (i = 0; i < count; i++) {
-        item_find_leaf(pool, offsets[i], size, own, &items[i]);
+        item_find_leaf(pool, offsets[i], size, own, open, gate, &items[i]);
     }
     for (i = 0; i < count; i++) {
-        item_find_block(&items[i]);
+        item_find_block(gate, &items[i]);
     }
 }
 
@@ -91,18 +92,22 @@ static void items_find_data(Item *items, size_t count)
     }
 }
 
+/* Whether all that was seen of an item is of one moment. */
+static inline bool item_holds(MemoryPool *pool, const Watch *gate, const Item *item)
+{
+    return watch_shape(gate) &&
+           item->version == lock_version(stripes_lock(&pool->stripes, item->piece.index));
+}
+
 /* Copies an item; false if it was not found or something came between. */
-static bool item_get(const Item *item, unsigned char *dest)
+static inline bool item_get(MemoryPool *pool, const Watch *gate, const Item *item,
+                            unsigned char *dest)
 {
     if (!item->found) {
         return false;
     }
-    if (item->block == NULL) {
-        memset(dest, 0, item->piece.size);
-    } else {
-        data_get(dest, item->block->data + item->piece.start, item->piece.size);
-    }
-    return watch_end(&item->watch);
+    block_get(dest, item->block, item->piece, item->piece.size <= SMALL_MAX);
+    return item_holds(pool, gate, item);
 }
 
 /* Locks: as pool_read, for each item. */
@@ -117,11 +122,12 @@ PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size
     }
     for (done = 0; done < count; done += some) {
         Item items[ITEMS_AT_ONCE];
+        Watch gate;
         some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, false, items);
+        items_find(pool, offsets + done, some, item_size, false, &gate, items);
         items_find_data(items, some);
         for (i = 0; i < some; i++, at += item_size) {
-            if (!item_get(&items[i], at) &&
+            if (!item_get(pool, &gate, &items[i], at) &&
                 !bytes_read(pool, at, offsets[done + i], item_size)) {
                 return status_set(POOL_RANGE); /* the pool was made smaller meanwhile */
             }
@@ -202,11 +208,12 @@ static bool batch_seems_ready(MemoryPool *pool, const size_t *offsets, size_t co
     size_t done, i, some;
     for (done = 0; done < count; done += some) {
         Item items[ITEMS_AT_ONCE];
+        Watch gate;
         some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, true, items);
+        items_find(pool, offsets + done, some, item_size, true, &gate, items);
         for (i = 0; i < some; i++) {
             if (!items[i].found || items[i].block == NULL ||
-                block_is_shared(items[i].block) || !watch_end(&items[i].watch)) {
+                block_is_shared(items[i].block) || !item_holds(pool, &gate, &items[i])) {
                 return false;
             }
         }
@@ -222,12 +229,14 @@ static size_t batch_try_put(MemoryPool *pool, const size_t *offsets,
     size_t done, i, some;
     for (done = 0; done < count; done += some) {
         Item items[ITEMS_AT_ONCE];
+        Watch gate;
         some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, true, items);
+        items_find(pool, offsets + done, some, item_size, true, &gate, items);
         items_find_data(items, some);
         for (i = 0; i < some; i++, src += item_size) {
-            if (items[i].piece.size < item_size ||
-                !block_try_write(pool, offsets[done + i], items[i].piece, src)) {
+            if (!items[i].found || items[i].leaf == NULL ||
+                !leaf_try_write(pool, items[i].leaf, gate.gate, items[i].piece, src,
+                                item_size <= SMALL_MAX)) {
                 return done + i;
             }
         }

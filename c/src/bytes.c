@@ -57,20 +57,49 @@ static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size)
 
 /* -------------------------------------------------------------------- reading */
 
-/* Copies bytes; the sizes of integers by themselves, which saves the call. */
-static inline void data_get(unsigned char *dest, const unsigned char *data, size_t size)
+/* Copies 1 to SMALL_MAX bytes without a call, as two halves that may overlap. */
+enum { SMALL_MAX = 16 };
+
+static inline void small_copy(unsigned char *dest, const unsigned char *src, size_t size)
 {
-    switch (size) {
-    case 4: memcpy(dest, data, 4); return;
-    case 8: memcpy(dest, data, 8); return;
-    default: memcpy(dest, data, size);
+    uint64_t eight[2];
+    uint32_t four[2];
+    if (size >= 8) {
+        memcpy(&eight[0], src, 8);
+        memcpy(&eight[1], src + size - 8, 8);
+        memcpy(dest, &eight[0], 8);
+        memcpy(dest + size - 8, &eight[1], 8);
+    } else if (size >= 4) {
+        memcpy(&four[0], src, 4);
+        memcpy(&four[1], src + size - 4, 4);
+        memcpy(dest, &four[0], 4);
+        memcpy(dest + size - 4, &four[1], 4);
+    } else {
+        unsigned char first = src[0], middle = src[size / 2], last = src[size - 1];
+        dest[0] = first;
+        dest[size / 2] = middle;
+        dest[size - 1] = last;
+    }
+}
+
+/* Copies a piece of a block (NULL: a hole). small: no more than SMALL_MAX bytes. */
+static inline void block_get(unsigned char *dest, const Block *block, Piece piece,
+                             bool small)
+{
+    static const unsigned char zeros[SMALL_MAX];
+    if (small) {
+        small_copy(dest, block == NULL ? zeros : block->data + piece.start, piece.size);
+    } else if (block == NULL) {
+        memset(dest, 0, piece.size);
+    } else {
+        memcpy(dest, block->data + piece.start, piece.size);
     }
 }
 
 /* Copies a piece out of its leaf (NULL: a hole). The caller holds its stripe (watch is
  * NULL) or watches it; then false means that it must start over. */
-static inline bool piece_get(unsigned char *dest, Node *leaf, Piece piece,
-                             const Watch *watch)
+static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece,
+                                    bool small, const Watch *watch)
 {
     Block *block = leaf == NULL ? NULL : leaf_block(leaf, piece.index);
     if (watch != NULL && !watch_shape(watch)) {
@@ -79,11 +108,7 @@ static inline bool piece_get(unsigned char *dest, Node *leaf, Piece piece,
     if (watch != NULL && block != NULL && (block->flags & BLOCK_ADOPTED) != 0) {
         return false; /* it is not ours to keep mapped: look at it under a lock only */
     }
-    if (block == NULL) {
-        memset(dest, 0, piece.size);
-    } else {
-        data_get(dest, block->data + piece.start, piece.size);
-    }
+    block_get(dest, block, piece, small);
     return true;
 }
 
@@ -103,7 +128,7 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
                 return false;
             }
         }
-        if (!piece_get(dest, leaf, piece, watch)) {
+        if (!piece_get(dest, leaf, piece, false, watch)) {
             return false;
         }
         dest += piece.size;
@@ -114,15 +139,15 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
 }
 
 /* Reads a range of one block without a lock; false if something came between. */
-static inline bool block_try_read(MemoryPool *pool, unsigned char *dest, size_t offset,
-                                  Piece piece)
+static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
+                                         size_t offset, Piece piece, bool small)
 {
     Watch watch;
     Node *leaf;
     return watch_begin(&watch, &pool->stripes, piece.index, piece.index) &&
            checked_fits(pool_total(pool), offset, piece.size) &&
            tree_watch_leaf(&pool->tree, piece.index, &watch, false, &leaf) &&
-           piece_get(dest, leaf, piece, &watch) && watch_end(&watch);
+           piece_get(dest, leaf, piece, small, &watch) && watch_end(&watch);
 }
 
 /* Reads any range: without a lock if that works at once, holding it if not. False if it
@@ -146,14 +171,21 @@ static bool bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset, siz
     return fits;
 }
 
-/* pool_read for what is not read at once. */
-static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, void *dest, size_t offset,
-                                            size_t size)
+/* pool_read for what is not small, or not read at once. */
+static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *dest,
+                                            size_t offset, size_t size)
 {
     size_t clipped;
+    if (pool != NULL && dest != NULL && size > 0) {
+        Piece piece = piece_at(pool, offset, size);
+        if (piece.size == size && block_try_read(pool, dest, offset, piece, false)) {
+            (void)status_set(POOL_OK);
+            return size;
+        }
+    }
     do {
         clipped = pool_clip(pool, offset, dest, size);
-    } while (clipped > 0 && !bytes_read(pool, (unsigned char *)dest, offset, clipped));
+    } while (clipped > 0 && !bytes_read(pool, dest, offset, clipped));
     return clipped;
 }
 
@@ -161,15 +193,15 @@ static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, void *dest, size_t
  * changed, while it was read, or if it lies in adopted memory. */
 size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
-    if (pool != NULL && dest != NULL && size > 0) {
+    if (pool != NULL && dest != NULL && size - 1 < SMALL_MAX) {
         Piece piece = piece_at(pool, offset, size);
         if (piece.size == size &&
-            block_try_read(pool, (unsigned char *)dest, offset, piece)) {
+            block_try_read(pool, (unsigned char *)dest, offset, piece, true)) {
             (void)status_set(POOL_OK);
             return size;
         }
     }
-    return bytes_read_clipped(pool, dest, offset, size);
+    return bytes_read_clipped(pool, (unsigned char *)dest, offset, size);
 }
 
 /* -------------------------------------------------------------------- writing */
@@ -181,8 +213,6 @@ static inline void data_put(unsigned char *data, const unsigned char *src, int b
 {
     if (src == NULL) {
         memset(data, byte, size);
-    } else if (size == 8) {
-        memmove(data, src, 8);
     } else {
         memmove(data, src, size);
     }
@@ -299,21 +329,47 @@ static void write_end(MemoryPool *pool, Hold hold, Stock *stock)
     stock_release(stock);
 }
 
-/* Writes to a block that is there and private, which is what most writes do; false if it
- * is not. Locks: the stripe of the block. */
-static inline bool block_try_write(MemoryPool *pool, size_t offset, Piece piece,
-                                   const unsigned char *src)
+/* Writes to a block of a leaf that was private, and in its tree, when the gate had a
+ * version; false if the gate moved since, or the block is not there or not private.
+ * small: no more than SMALL_MAX bytes. Locks: the stripe of the block. */
+static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t gate,
+                                         Piece piece, const unsigned char *src,
+                                         bool small)
 {
-    Lock *lock = stripes_hold_block(&pool->stripes, piece.index);
-    Node *leaf = tree_private_leaf(&pool->tree, piece.index);
-    Block *block = leaf == NULL ? NULL : leaf_block(leaf, piece.index);
-    bool ready = block != NULL && !block_is_shared(block) &&
-                 checked_fits(pool_total(pool), offset, piece.size);
-    if (ready) {
-        data_put(block->data + piece.start, src, 0, piece.size);
+    Lock *lock = stripes_lock(&pool->stripes, piece.index);
+    Block *block = NULL;
+    lock_acquire(lock);
+    if (lock_version(&pool->stripes.gate.lock) == gate) {
+        block = leaf_block(leaf, piece.index);
+    }
+    if (block != NULL && block_is_shared(block)) {
+        block = NULL;
+    }
+    if (block != NULL && small) {
+        small_copy(block->data + piece.start, src, piece.size);
+    } else if (block != NULL) {
+        memmove(block->data + piece.start, src, piece.size);
     }
     lock_release(lock);
-    return ready;
+    return block != NULL;
+}
+
+/* Writes to a block that is there and private, which is what most writes do; false if it
+ * is not, or something came between.
+ *
+ * The leaf is looked for before the stripe is held, because a processor gets ahead with
+ * that while it waits for the stripe's cache line. If the gate did not move until the
+ * stripe was held, the leaf still is in the tree and private, and the pool as large.
+ * Locks: the stripe of the block. */
+static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece piece,
+                                          const unsigned char *src, bool small)
+{
+    Watch watch;
+    Node *leaf;
+    return watch_gate(&watch, &pool->stripes) &&
+           checked_fits(pool_total(pool), offset, piece.size) &&
+           tree_watch_leaf(&pool->tree, piece.index, &watch, true, &leaf) &&
+           leaf != NULL && leaf_try_write(pool, leaf, watch.gate, piece, src, small);
 }
 
 /* Writes src, or the byte if src is NULL, to any range.
@@ -334,31 +390,40 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
     return status;
 }
 
-/* pool_write for what is not written at once. */
+/* pool_write for what is not small, or not written at once. */
 static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
-                                             const void *src, size_t size)
+                                             const unsigned char *src, size_t size)
 {
     PoolStatus status;
     size_t clipped;
+    if (pool != NULL && src != NULL && size > 0) {
+        Piece piece = piece_at(pool, offset, size);
+        if (piece.size == size && block_try_write(pool, offset, piece, src, false)) {
+            (void)status_set(POOL_OK);
+            return size;
+        }
+    }
     do {
         clipped = pool_clip(pool, offset, src, size);
         if (clipped == 0) {
             return 0;
         }
-        status = bytes_write(pool, offset, (const unsigned char *)src, 0, clipped);
+        status = bytes_write(pool, offset, src, 0, clipped);
     } while (status == POOL_RANGE); /* the pool was made smaller meanwhile */
     return status_set(status) == POOL_OK ? clipped : 0;
 }
 
+/* Locks: the stripe of the block if it is there and private, which is what most writes
+ * find; else as bytes_write. */
 size_t pool_write(MemoryPool *pool, size_t offset, const void *src, size_t size)
 {
-    if (pool != NULL && src != NULL && size > 0) {
+    if (pool != NULL && src != NULL && size - 1 < SMALL_MAX) {
         Piece piece = piece_at(pool, offset, size);
         if (piece.size == size &&
-            block_try_write(pool, offset, piece, (const unsigned char *)src)) {
+            block_try_write(pool, offset, piece, (const unsigned char *)src, true)) {
             (void)status_set(POOL_OK);
             return size;
         }
     }
-    return bytes_write_clipped(pool, offset, src, size);
+    return bytes_write_clipped(pool, offset, (const unsigned char *)src, size);
 }

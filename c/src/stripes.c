@@ -22,8 +22,8 @@
  * READING takes no lock. A lock is one word, its version: odd while it is held, and two
  * more after each hold. A reader WATCHES: it notes the versions of the gate and of its
  * stripes, reads, and looks at them again; if one moved, what it read may be half of a
- * change, and it starts over, holding the stripes if it has bad luck twice (with a range
- * of several blocks, once). Meanwhile it may come upon nodes and blocks that are no
+ * change, and it starts over, holding the stripes if it has bad luck two or three times
+ * (with a range of several blocks, once). Meanwhile it may come upon nodes and blocks that are no
  * longer in the tree. Two rules make that harmless: their memory stays mapped as long as
  * the family lives (arena.c), and no pointer but the root is followed before the gate was
  * seen unmoved after it was loaded, so that it points to what it should, or did a moment
@@ -57,9 +57,14 @@ static unsigned lock_wait(unsigned waits)
     return waits < 84 ? waits + 1 : waits;
 }
 
+static inline size_t lock_version(Lock *lock)
+{
+    return size_load_seq_cst(&lock->version);
+}
+
 static inline bool lock_is_held(Lock *lock)
 {
-    return (size_load_seq_cst(&lock->version) & 1) != 0;
+    return (lock_version(lock) & 1) != 0;
 }
 
 static void lock_await(Lock *lock)
@@ -213,8 +218,8 @@ typedef struct Watch {
     size_t gate, sum;    /* the versions */
 } Watch;
 
-/* The sum of the versions of the stripes watched, or 1 if one of them is held. Versions
- * only grow, so that if their sum is what it was, then so is each of them. */
+/* The sum of the versions of the stripes watched, or an odd number if one of them is held.
+ * Versions only grow, so that if their sum is what it was, then so is each of them. */
 static inline size_t watch_sum(const Watch *watch)
 {
     size_t sum = 0, held = 0, i;
@@ -224,18 +229,26 @@ static inline size_t watch_sum(const Watch *watch)
         held |= version & 1;
         sum += version;
     }
-    return held ? 1 : sum;
+    return sum | held;
 }
 
-/* Begins to watch the blocks first to last; false if somebody holds one of them. */
-static inline bool watch_begin(Watch *watch, Stripes *stripes, size_t first, size_t last)
+/* Begins to watch the gate alone; false if somebody holds it. */
+static inline bool watch_gate(Watch *watch, Stripes *stripes)
 {
     watch->stripes = stripes;
+    watch->first = watch->count = watch->sum = 0;
+    watch->gate = size_load_acquire(&stripes->gate.lock.version);
+    return WATCH_ALLOWED && (watch->gate & 1) == 0;
+}
+
+/* Begins to watch the blocks first to last as well; false if somebody holds one of them. */
+static inline bool watch_begin(Watch *watch, Stripes *stripes, size_t first, size_t last)
+{
+    bool open = watch_gate(watch, stripes);
     watch->first = first;
     watch->count = last - first < STRIPES ? last - first + 1 : STRIPES;
-    watch->gate = size_load_acquire(&stripes->gate.lock.version);
     watch->sum = watch_sum(watch);
-    return WATCH_ALLOWED && ((watch->gate | watch->sum) & 1) == 0;
+    return open && (watch->sum & 1) == 0;
 }
 
 /* Whether pointers that were loaded from the tree up to now may be followed. */

@@ -112,25 +112,22 @@ static inline Node *tree_leaf(const Tree *tree, size_t index)
 
 /* The same for a reader that only watches; false if it must start over. With own set, a
  * leaf that is not private counts as none. */
-static inline bool tree_watch_leaf(const Tree *tree, size_t index, const Watch *watch,
-                                   bool own, Node **leaf)
+static ALWAYS_INLINE bool tree_watch_leaf(const Tree *tree, size_t index,
+                                          const Watch *watch, bool own, Node **leaf)
 {
     Node *node = tree_root(tree);
-    unsigned level = tree_top(tree);
-    for (;;) {
-        if (own && node != NULL && node_is_shared(node)) {
-            node = NULL;
+    unsigned bits = tree_top(tree) * TREE_BITS;
+    for (; node != NULL && bits > 0; bits -= TREE_BITS) {
+        if (own && node_is_shared(node)) {
+            break;
         }
-        if (node == NULL || level == 0) {
-            *leaf = node;
-            return true;
-        }
-        node = node_child(node, level, index);
+        node = (Node *)ptr_load_acquire(&node->slot[(index >> bits) & (TREE_SLOTS - 1)]);
         if (!watch_shape(watch)) { /* the root needs no look: it is a node, or was one */
             return false;
         }
-        level--;
     }
+    *leaf = own && node != NULL && node_is_shared(node) ? NULL : node;
+    return true;
 }
 
 /* The same if it is private to the tree, else NULL. */
@@ -167,29 +164,45 @@ static bool tree_path_is_shared(const Tree *tree, size_t index)
     return node != NULL;
 }
 
+/* Slots of no node. */
+static AtomicPtr tree_holes[TREE_SLOTS];
+
+/* The slots of a node, or holes; all of its cache lines are asked for at once. */
+static inline AtomicPtr *node_slots(Node *node)
+{
+    size_t at;
+    for (at = 0; node != NULL && at < sizeof *node; at += CACHE_LINE) {
+        cpu_prefetch((unsigned char *)node + at);
+    }
+    return node == NULL ? tree_holes : node->slot;
+}
+
 /* Finds the first index at or after from where two nodes of one level, of which either
  * may be NULL, hold different blocks. With other == NULL: the first block. */
 static bool node_find(Node *node, Node *other, unsigned level, size_t from, size_t *found)
 {
+    unsigned bits = level * TREE_BITS;
+    unsigned i = (unsigned)(from >> bits) & (TREE_SLOTS - 1);
+    AtomicPtr *slots, *others;
     if (node == other) {
         return false;
     }
+    slots = node_slots(node);
+    others = node_slots(other);
     for (;;) {
-        Node *a = node == NULL ? NULL : node_child(node, level, from);
-        Node *b = other == NULL ? NULL : node_child(other, level, from);
-        size_t last = level_last(level, from);
+        void *a = ptr_load_acquire(&slots[i]);
+        void *b = ptr_load_acquire(&others[i]);
         if (a != b && level == 0) {
             *found = from;
             return true;
         }
-        if (a != b && node_find(a, b, level - 1, from, found)) {
+        if (a != b && node_find((Node *)a, (Node *)b, level - 1, from, found)) {
             return true;
         }
-        if (((last >> (level * TREE_BITS)) & (TREE_SLOTS - 1)) == TREE_SLOTS - 1 ||
-            last == SIZE_MAX) {
+        if (++i == TREE_SLOTS) {
             return false;
         }
-        from = last + 1;
+        from = ((from >> bits) + 1) << bits; /* may wrap where no slot is used any more */
     }
 }
 
