@@ -111,6 +111,16 @@ typedef enum PoolStatus {
     POOL_STATUS_MAX_ = 0x7fffffff /* makes the type an int on every platform */
 } PoolStatus;
 
+/* Flags of PoolOptions.
+ *
+ * POOL_WIPE: a block of the family is overwritten with zeros as soon as nobody holds it,
+ * whether it is then used again, kept or given back to the system; the call that let go
+ * of it takes the time. All of the block is touched, so that a block of which one page was
+ * resident has all of them for as long as it is kept. What the caller copied out, and
+ * adopted memory, is not the pool's to wipe; nor are pages that the system swapped out or
+ * dumped. */
+typedef enum PoolFlag { POOL_WIPE = 1, POOL_FLAG_MAX_ = 0x7fffffff } PoolFlag;
+
 /* What pool_create_with needs to know. Set struct_size to sizeof(PoolOptions) and
  * whatever is not used to 0: later versions may add fields at the end. */
 typedef struct PoolOptions {
@@ -118,7 +128,7 @@ typedef struct PoolOptions {
     size_t total_size;     /* bytes, 1 or more, up to SIZE_MAX                         */
     size_t max_block_size; /* bytes, 1 or more; rounded down as said under BLOCK SIZE  */
     size_t memory_limit;   /* bytes of blocks in the whole family; 0: no limit         */
-    size_t flags;          /* 0; no flag is defined yet, others are refused            */
+    size_t flags;          /* 0 or POOL_WIPE; for the whole family; others are refused */
 } PoolOptions;
 
 /* A view or a pin. Set struct_size to sizeof(PoolView) before the call; a call that
@@ -151,6 +161,7 @@ typedef struct PoolStats {
     size_t family_views;      /* views and pins of the family that were not released   */
     size_t adopted_blocks;    /* blocks of adopted memory in the family                */
     size_t memory_limit;      /* bytes; 0: none                                        */
+    size_t flags;             /* of the family: 0 or POOL_WIPE                         */
     size_t metadata_bytes;    /* bytes the family uses for its own bookkeeping         */
     size_t kept_bytes;        /* bytes the process keeps for reuse; see pool_trim      */
     size_t shared_blocks;     /* of held_blocks, those that others hold as well; last,

@@ -77,6 +77,7 @@ class PoolStats(Structure):
         ("family_views", c_size_t),
         ("adopted_blocks", c_size_t),
         ("memory_limit", c_size_t),
+        ("flags", c_size_t),
         ("metadata_bytes", c_size_t),
         ("kept_bytes", c_size_t),
         ("shared_blocks", c_size_t),  # last: it is the one that takes a walk

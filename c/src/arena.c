@@ -75,6 +75,7 @@ typedef struct Arena {
     Lock lock;
     Chunk ring; /* base, block and counts of this one are not used */
     size_t block_size, item_size;
+    bool wipes;   /* zeros in blocks that nobody holds */
     size_t limit; /* bytes; SIZE_MAX: none         */
     size_t held, peak;
     size_t mapped;        /* bytes of all chunks         */
@@ -130,7 +131,7 @@ static bool arena_grow(Arena *arena)
     chunk->dirty_end = 0;
     chunk->base = (unsigned char *)store_get(size, &chunk->dirty_end);
     if (chunk->base == NULL) {
-        chunk->base = (unsigned char *)platform_map(
+        chunk->base = (unsigned char *)store_map(
             size, arena->item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
     }
     if (chunk->base == NULL) {
@@ -309,7 +310,7 @@ static void *arena_zeros(Arena *arena)
     lock_acquire(&arena->lock);
     if (arena->zeros == NULL) {
         arena->zeros =
-            platform_map(checked_max(CHUNK_MIN, arena->block_size), PLATFORM_ZEROS);
+            store_map(checked_max(CHUNK_MIN, arena->block_size), PLATFORM_ZEROS);
     }
     zeros = arena->zeros;
     lock_release(&arena->lock);

@@ -18,27 +18,29 @@
  */
 typedef struct Family {
     struct Family *previous, *next;
-    AtomicU32 refs;   /* pools, views and pins            */
-    AtomicSize views; /* and pins                         */
-    AtomicSize pools; /* changed under the register's lock */
+    AtomicU32 refs;           /* pools, views and pins            */
+    AtomicSize views;         /* and pins                         */
+    AtomicSize pools;         /* changed under the register's lock */
+    char padding[CACHE_LINE]; /* a view need not disturb who wants the arena */
     Arena arena;
 } Family;
 
 typedef struct Pin Pin;
 
 struct MemoryPool {
-    AtomicU32 refs;
     unsigned block_shift;  /* the block size is 1 << block_shift */
     AtomicSize total_size; /* changed with the whole pool held */
     Tree tree;
     Family *family;
+    Pin *pins;                    /* changed under the arena's lock, see pins.c     */
+    AtomicSize pinned;            /* how many; grows only while the blocks are held */
+    char mostly_read[CACHE_LINE]; /* the above, by every call; the rest is written to */
+    AtomicU32 refs;
     MemoryPool *older, *younger;
-    size_t age;               /* larger for younger pools */
-    AtomicSize copied;        /* copies made on write     */
-    Pin *pins;                /* changed under the arena's lock, see pins.c       */
-    AtomicSize pinned;        /* how many; grows only while the blocks are held   */
-    void *memory;             /* what to free: the pool begins on a cache line    */
-    char padding[CACHE_LINE]; /* what follows is written to, the above mostly read */
+    size_t age;        /* larger for younger pools */
+    AtomicSize copied; /* copies made on write     */
+    void *memory;      /* what to free: the pool begins on a cache line */
+    char padding[CACHE_LINE];
     Stripes stripes;
 };
 

@@ -48,7 +48,8 @@ static PoolStatus options_read(const PoolOptions *from, PoolOptions *options)
             return POOL_INVALID; /* it asks for something this version does not know */
         }
     }
-    if (options->total_size == 0 || options->max_block_size == 0 || options->flags != 0) {
+    if (options->total_size == 0 || options->max_block_size == 0 ||
+        (options->flags & ~(size_t)POOL_WIPE) != 0) {
         return POOL_INVALID;
     }
     return POOL_OK;
@@ -71,6 +72,7 @@ MemoryPool *pool_create_with(const PoolOptions *from)
         memset(family, 0, sizeof *family);
         arena_init(&family->arena, (size_t)1 << shift, sizeof(Node),
                    options.memory_limit == 0 ? SIZE_MAX : options.memory_limit);
+        family->arena.wipes = (options.flags & POOL_WIPE) != 0;
         pool = pool_allocate(family, options.total_size, shift);
     }
     if (pool == NULL || registry_add(pool) != POOL_OK) {
@@ -251,6 +253,7 @@ static void stats_of_family(PoolStats *stats, const MemoryPool *pool)
     stats->family_bytes = arena->held;
     stats->family_peak_bytes = arena->peak;
     stats->memory_limit = arena->limit == SIZE_MAX ? 0 : arena->limit;
+    stats->flags = arena->wipes ? POOL_WIPE : 0;
     stats->family_views = size_load_relaxed(&family->views);
     stats->adopted_blocks = arena->adopted;
     stats->family_pools = size_load_relaxed(&family->pools);

@@ -58,6 +58,21 @@ static Node *stock_node(Stock *stock)
     return node;
 }
 
+/* Zeros what was dropped, in a family that wants it (POOL_WIPE). All memory of the
+ * library's that anybody's bytes were in passes here before it is used again, kept or
+ * given back. */
+static void stock_wipe(const Stock *stock, const Arena *arena)
+{
+    Block *block;
+    for (block = arena->wipes ? stock->dropped : NULL; block != NULL;
+         block = block->as.next) {
+        if ((block->flags & BLOCK_ADOPTED) == 0) {
+            memset(block->data, 0, arena->block_size);
+            block->flags &= ~(uint32_t)BLOCK_DIRTY;
+        }
+    }
+}
+
 /* Gives everything in the stock back, but for adoptions to be released. Locks: the
  * arena. */
 static void stock_empty(Stock *stock, Arena *arena)
@@ -65,6 +80,7 @@ static void stock_empty(Stock *stock, Arena *arena)
     if (stock->nodes == NULL && stock->blocks == NULL && stock->dropped == NULL) {
         return;
     }
+    stock_wipe(stock, arena);
     lock_acquire(&arena->lock);
     while (stock->nodes != NULL) {
         Node *node = stock->nodes;

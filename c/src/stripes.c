@@ -23,11 +23,11 @@
  * more after each hold. A reader WATCHES: it notes the versions of the gate and of its
  * stripes, reads, and looks at them again; if one moved, what it read may be half of a
  * change, and it starts over, holding the stripes if it has bad luck two or three times
- * (with a range of several blocks, once). Meanwhile it may come upon nodes and blocks that are no
- * longer in the tree. Two rules make that harmless: their memory stays mapped as long as
- * the family lives (arena.c), and no pointer but the root is followed before the gate was
- * seen unmoved after it was loaded, so that it points to what it should, or did a moment
- * ago.
+ * (with a range of several blocks, once). Meanwhile it may come upon nodes and blocks
+ * that are no longer in the tree. Two rules make that harmless: their memory stays mapped
+ * as long as the family lives (arena.c), and no pointer but the root is followed before
+ * the gate was seen unmoved after it was loaded, so that it points to what it should, or
+ * did a moment ago.
  *
  * Who waits for a lock spins for a moment, then offers the processor to others, then
  * sleeps for 50 microseconds, doubling up to about a millisecond. So an unlock is a plain

@@ -87,7 +87,7 @@ TEST(options_are_checked)
     bad.max_block_size = 0;
     check_options(bad, POOL_INVALID, 0);
     bad = good;
-    bad.flags = 1;
+    bad.flags = POOL_WIPE | 2;
     check_options(bad, POOL_INVALID, 0);
     bad.flags = SIZE_MAX;
     check_options(bad, POOL_INVALID, 0);
@@ -100,7 +100,7 @@ TEST(options_are_checked)
 TEST(options_of_other_versions)
 {
     PoolOptions options = {
-        .total_size = 4096, .max_block_size = 1024, .memory_limit = 2048, .flags = 1};
+        .total_size = 4096, .max_block_size = 1024, .memory_limit = 2048, .flags = 2};
     for (size_t fields = 0; fields < 3; fields++) {
         options.struct_size = fields * sizeof(size_t);
         check_options(options, POOL_INVALID, 0);
@@ -499,6 +499,32 @@ TEST(block_too_large_to_allocate)
     pool_destroy(pool);
 }
 
+/* Where a destination lies just behind its source within a page, it is copied in pieces. */
+TEST(read_to_any_place_in_a_page)
+{
+    enum { SIZE = 10000, PAGE = 4096 };
+    MemoryPool *pool = make(65536, 65536, 0);
+    unsigned char *bytes = test_alloc(SIZE);
+    unsigned char *room = test_alloc(SIZE + 2 * PAGE);
+    unsigned char *page = room + (PAGE - (uintptr_t)room % PAGE) % PAGE;
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (unsigned char)(i * 7 + i / 251);
+    CHECK_EQ_SIZE(pool_write(pool, 0, bytes, SIZE), SIZE);
+    for (size_t place = 0; place < 70; place++) {
+        static const size_t sizes[] = {1, 16, 17, 511, 512, 513, 2048, 4096, 9000};
+        for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+            memset(page, 0xEE, SIZE + 100);
+            CHECK_EQ_SIZE(pool_read(pool, page + place, 3, sizes[i]), sizes[i]);
+            CHECK_MEM(page + place, bytes + 3, sizes[i]);
+            CHECK_BYTES(page, 0xEE, place);
+            CHECK_BYTES(page + place + sizes[i], 0xEE, 30);
+        }
+    }
+    free(room);
+    free(bytes);
+    pool_destroy(pool);
+}
+
 static const TestCase cases[] = {
     TEST_CASE(block_size_follows_the_rule),
     TEST_CASE(create_refuses_zero),
@@ -517,5 +543,6 @@ static const TestCase cases[] = {
     TEST_CASE(recycled_memory_never_shows),
     TEST_CASE(whole_pool_ranges),
     TEST_CASE(block_too_large_to_allocate),
+    TEST_CASE(read_to_any_place_in_a_page),
 };
 TEST_MAIN(cases)
