@@ -41,11 +41,6 @@ void case_at_least(Case *it, int subject, double bound, int against)
         (Goal){.subject = subject, .bound = bound, .against = against, .at_least = true});
 }
 
-void case_goal_missing(Case *it, const char *words)
-{
-    case_goal(it, (Goal){.missing = words});
-}
-
 /* -------------------------------------------------------------------- running */
 
 /* A child of this process, which holds next to nothing between rounds. */
@@ -144,9 +139,6 @@ double goal_value(const Case *it, const Goal *goal)
 {
     double worst = NAN; /* fmin and fmax prefer a number to NAN */
     int i;
-    if (goal->missing != NULL) {
-        return NAN;
-    }
     if (goal->subject != EVERY) {
         return goal_value_of(it, goal, goal->subject);
     }

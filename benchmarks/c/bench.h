@@ -9,8 +9,8 @@
  * the rounds, not the ratio of the medians: two neighbours in time had the same noise.
  *
  * A GOAL bounds a contender's median, or its ratio to another. Goals are reported as
- * reached or not; they decide nothing. A contender or a goal that cannot be measured says
- * why.
+ * reached or not; they decide nothing. A contender that cannot be measured says why, and
+ * so is no goal that needs it.
  *
  * A ROW is a function that runs the cases of one line of the goals, C1 to C14. It takes
  * the memory it needs and gives all of it back, so that the children that a later row
@@ -69,8 +69,7 @@ typedef struct Goal {
     int subject; /* a contender, or EVERY: the one that is worst           */
     int against; /* a contender, or ITSELF: the bound is in the case's unit */
     double bound;
-    bool at_least;       /* else at most                                            */
-    const char *missing; /* the goal in words, and why it is not measured           */
+    bool at_least; /* else at most                                            */
 } Goal;
 
 typedef struct Case {
@@ -94,7 +93,6 @@ void case_add_missing(Case *it, const char *name, const char *why);
 
 void case_at_most(Case *it, int subject, double bound, int against);
 void case_at_least(Case *it, int subject, double bound, int against);
-void case_goal_missing(Case *it, const char *words);
 
 void bench_run(Case *it);
 

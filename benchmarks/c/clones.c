@@ -131,14 +131,59 @@ static double bytes_written(MemoryPool **clones, size_t count)
     return (family_bytes() - before) / (double)count;
 }
 
-static double measure_time(const void *count)
+/* Microseconds for a byte written to one clone after the other, each to a block of its own:
+ * the first time it is the first write to that clone, the second time an ordinary one. */
+static double time_writes(MemoryPool **clones, size_t count, int rounds)
 {
-    size_t repeats = 1 + 1000 / *(const size_t *)count, i;
+    double start = 0;
+    size_t i;
+    int round;
+    for (round = 0; round < rounds; round++) {
+        start = bench_now();
+        for (i = 0; i < count; i++) {
+            pool_write(clones[i], i * 4 * KIB % (16 * MIB), "y", 1);
+        }
+        start = bench_now() - start;
+    }
+    return start / (double)count / 1e3;
+}
+
+static double time_first(MemoryPool **clones, size_t count)
+{
+    time_alive(clones, count);
+    return time_writes(clones, count, 1);
+}
+
+static double time_again(MemoryPool **clones, size_t count)
+{
+    time_alive(clones, count);
+    return time_writes(clones, count, 2);
+}
+
+/* The mean over as many rounds as make a thousand clones. */
+static double mean_of(size_t count, double (*end)(MemoryPool **clones, size_t count))
+{
+    size_t repeats = 1 + 1000 / count, i;
     double time = 0;
     for (i = 0; i < repeats; i++) {
-        time += with_clones(*(const size_t *)count, time_alive);
+        time += with_clones(count, end);
     }
     return time / (double)repeats;
+}
+
+static double measure_time(const void *count)
+{
+    return mean_of(*(const size_t *)count, time_alive);
+}
+
+static double measure_first(const void *count)
+{
+    return mean_of(*(const size_t *)count, time_first);
+}
+
+static double measure_again(const void *count)
+{
+    return mean_of(*(const size_t *)count, time_again);
 }
 
 static double measure_bytes(const void *count)
@@ -243,5 +288,9 @@ void row_clone(void)
     clone_by_alive("bytes for each clone alive, of 16 MiB", "bytes", measure_bytes, true);
     clone_by_alive("the same, each with one byte written, 4 KiB blocks", "bytes",
                    measure_written, true);
+    clone_by_alive("first write to a clone of 16 MiB, by clones alive", "us",
+                   measure_first, false);
+    clone_by_alive("write to a block of its own, by clones alive", "us", measure_again,
+                   false);
     pool_destroy(origin);
 }

@@ -2,7 +2,8 @@
 /*
  * main.c - the C benchmarks: a pool beside what people use today, in one run
  *
- *     cc -O2 -Ic -o bench benchmarks/c/[a-z]*.c c/memory_pool.c -lpthread -lm && ./bench
+ *     cc -O2 -Ic -rdynamic -o bench benchmarks/c/[a-z]*.c c/memory_pool.c \
+ *         -lpthread -lm -ldl && ./bench
  *
  * See usage() below, and benchmarks/README.md for what is measured and how.
  */

@@ -13,10 +13,13 @@
 #include <unistd.h>
 
 #include "linked_list.h"
+#include "nbdkit.h"
 
 static unsigned char *flat, *mapped;
 static MemoryPool *pool_4k, *pool_64k;
 static LinkedList *list_4k, *list_64k;
+static NbdkitDisk sparse_disk, malloc_disk;
+static const char *missing[PEER_COUNT];
 static int memory_file;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -112,6 +115,34 @@ static void list_64k_write(size_t offset, size_t size, unsigned char *buffer)
     linked_list_write(list_64k, offset, buffer, size);
 }
 
+static void sparse_read(size_t offset, size_t size, unsigned char *buffer)
+{
+    NbdkitDisk *disk = &sparse_disk;
+    bench_require(disk->read(disk->handle, buffer, (uint32_t)size, offset, 0) == 0,
+                  "nbdkit's read");
+}
+
+static void sparse_write(size_t offset, size_t size, unsigned char *buffer)
+{
+    NbdkitDisk *disk = &sparse_disk;
+    bench_require(disk->write(disk->handle, buffer, (uint32_t)size, offset, 0) == 0,
+                  "nbdkit's write");
+}
+
+static void malloc_read(size_t offset, size_t size, unsigned char *buffer)
+{
+    NbdkitDisk *disk = &malloc_disk;
+    bench_require(disk->read(disk->handle, buffer, (uint32_t)size, offset, 0) == 0,
+                  "nbdkit's read");
+}
+
+static void malloc_write(size_t offset, size_t size, unsigned char *buffer)
+{
+    NbdkitDisk *disk = &malloc_disk;
+    bench_require(disk->write(disk->handle, buffer, (uint32_t)size, offset, 0) == 0,
+                  "nbdkit's write");
+}
+
 static void nothing(size_t offset, size_t size, unsigned char *buffer)
 {
     (void)offset;
@@ -128,6 +159,8 @@ const Peer peers[PEER_COUNT] = {
     [MEMFD] = {"memfd, pread and pwrite", file_read, file_write},
     [LIST_4K] = {"linked list, 64 blocks of 4 KiB", list_4k_read, list_4k_write},
     [LIST_64K] = {"linked list, 64 KiB blocks", list_64k_read, list_64k_write},
+    [NBDKIT_SPARSE] = {"nbdkit sparse", sparse_read, sparse_write},
+    [NBDKIT_MALLOC] = {"nbdkit malloc", malloc_read, malloc_write},
     [NOTHING] = {"the loop around it", nothing, nothing},
 };
 
@@ -159,8 +192,12 @@ void peers_open(void)
                       pool_4k != NULL && pool_64k != NULL && list_4k != NULL &&
                       list_64k != NULL,
                   "making the peers");
+    missing[NBDKIT_SPARSE] = nbdkit_open(&sparse_disk, "sparse", LARGE);
+    missing[NBDKIT_MALLOC] = nbdkit_open(&malloc_disk, "malloc", LARGE);
     for (i = 0; i < PEER_COUNT; i++) {
-        fill(peers[i].write, i == LIST_4K ? HOT : LARGE);
+        if (missing[i] == NULL) {
+            fill(peers[i].write, i == LIST_4K ? HOT : LARGE);
+        }
     }
     bench_require(pool_read(pool_4k, &last[0], LARGE - 1, 1) == 1 && last[0] == 1 &&
                       pool_read(pool_64k, &last[1], LARGE - 1, 1) == 1 && last[1] == 1,
@@ -169,6 +206,12 @@ void peers_open(void)
 
 void peers_close(void)
 {
+    if (missing[NBDKIT_SPARSE] == NULL) {
+        nbdkit_close(&sparse_disk);
+    }
+    if (missing[NBDKIT_MALLOC] == NULL) {
+        nbdkit_close(&malloc_disk);
+    }
     linked_list_destroy(list_64k);
     linked_list_destroy(list_4k);
     pool_destroy(pool_64k);
@@ -177,6 +220,11 @@ void peers_close(void)
     munmap(mapped, LARGE);
     free(flat);
     pool_trim();
+}
+
+const char *peers_missing(PeerIndex which)
+{
+    return missing[which];
 }
 
 unsigned char *peers_flat(void)

@@ -17,6 +17,8 @@ typedef enum PeerIndex {
     MEMFD,
     LIST_4K, /* of HOT bytes only: a longer one of such blocks would take all day */
     LIST_64K,
+    NBDKIT_SPARSE,
+    NBDKIT_MALLOC,
     NOTHING, /* the loop that the others are in */
     PEER_COUNT
 } PeerIndex;
@@ -34,6 +36,9 @@ extern const Peer peers[PEER_COUNT];
 /* Makes and fills all of them; and gives them back. */
 void peers_open(void);
 void peers_close(void);
+
+/* Why a peer cannot be measured, or NULL; to be asked while they are open. */
+const char *peers_missing(PeerIndex which);
 
 unsigned char *peers_flat(void);         /* what MEMCPY copies from and to */
 MemoryPool *peers_pool(PeerIndex which); /* POOL_4K or POOL_64K             */

@@ -60,9 +60,7 @@ static void goal_words(const Case *it, const Goal *goal, char *words, size_t siz
     const char *subject =
         goal->subject == EVERY ? "each" : it->contenders[goal->subject].name;
     const char *sense = goal->at_least ? "at least" : "at most";
-    if (goal->missing != NULL) {
-        snprintf(words, size, "%s", goal->missing);
-    } else if (goal->against == ITSELF) {
+    if (goal->against == ITSELF) {
         snprintf(words, size, "%s %s %s %s", subject, sense, number(goal->bound),
                  it->unit);
     } else {
@@ -76,11 +74,8 @@ static void table_goal(const Case *it, const Goal *goal)
     double value = goal_value(it, goal);
     char words[200];
     goal_words(it, goal, words, sizeof words);
-    printf("  goal: %s", words);
-    if (!isnan(value)) {
-        printf(": %s, %s", number(value), verdicts[goal_verdict(it, goal)]);
-    }
-    printf("\n");
+    printf("  goal: %s: %s%s%s\n", words, isnan(value) ? "" : number(value),
+           isnan(value) ? "" : ", ", verdicts[goal_verdict(it, goal)]);
 }
 
 static void count_goal(const char *row, Verdict verdict)

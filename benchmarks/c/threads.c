@@ -108,8 +108,8 @@ static double rate(const void *context)
     return mix->threads * 1e3 / run_threads(mix, mix->threads);
 }
 
-static const PeerIndex chosen[] = {POOL_4K,      POOL_64K, MEMCPY,
-                                   MEMCPY_MUTEX, MEMFD,    LIST_64K};
+static const PeerIndex chosen[] = {POOL_4K, POOL_64K, MEMCPY,        MEMCPY_MUTEX,
+                                   MEMFD,   LIST_64K, NBDKIT_SPARSE, NBDKIT_MALLOC};
 
 enum { CHOSEN = sizeof chosen / sizeof chosen[0], CHOSEN_MEMCPY = 2 };
 
@@ -137,9 +137,14 @@ static void threads_case(size_t size, int threads)
                  bench_size(size), threads);
     }
     for (i = 0; i < CHOSEN; i++) {
+        const char *name = peers[chosen[i]].name, *missing = peers_missing(chosen[i]);
         mixes[i] = (Mix){&peers[chosen[i]], size, mix_count(size, chosen[i]), threads};
-        case_add(&it, peers[chosen[i]].name, threads == 0 ? scaling : rate, &mixes[i])
-            ->scale = threads;
+        if (missing != NULL) {
+            case_add_missing(&it, name, missing);
+        } else {
+            case_add(&it, name, threads == 0 ? scaling : rate, &mixes[i])->scale =
+                threads;
+        }
     }
     bench_run(&it);
 }

@@ -14,6 +14,19 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot, ticker
 
+pyplot.rcParams.update(
+    {
+        "font.size": 11,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "#e4e4e4",
+        "axes.axisbelow": True,
+        "svg.hashsalt": "pymempool",  # the same file from the same numbers
+        "legend.frameon": False,
+    }
+)
+
 # The pool is what the eye should find; what bounds it is black; peers are apart from
 # each other for those who see no red or green as well.
 COLOURS = {
@@ -22,42 +35,36 @@ COLOURS = {
     "pool.read": "#e8a0aa",
     "clone of a pool": "#d1495b",
     "pool, blocks of 4 KiB": "#d1495b",
+    "pool, 4 KiB blocks": "#d1495b",
     "pool, blocks of 64 KiB": "#5c1a25",
+    "pool, 64 KiB blocks": "#5c1a25",
+    "memcpy": "#222222",
     "ctypes memmove": "#222222",
     "CDLL memmove": "#222222",
     "what was written": "#222222",
 }
 OTHERS = ["#00798c", "#edae49", "#30638e", "#7a9e7e", "#8e6c8a", "#9c6b30", "#5fb0c9"]
-POWERS = {0: "B", 10: "KiB", 20: "MiB", 30: "GiB", 40: "TiB"}
+POWERS = {0: "B", 10: "KiB", 20: "MiB", 30: "GiB", 40: "TiB", 50: "PiB", 60: "EiB"}
 
 
 def draw(result: dict[str, Any], folder: Path) -> None:
     """Each plot of which there are numbers."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pyplot.rcParams.update(
-        {
-            "font.size": 11,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "grid.color": "#e4e4e4",
-            "axes.axisbelow": True,
-            "svg.hashsalt": "pymempool",  # the same file from the same numbers
-            "legend.frameon": False,
-        }
-    )
     curves = result.get("sweeps", {})
     machine = result["machine"]
     note = f"Python {machine['python']}, {machine['system']}; medians and quartiles"
     for name, plot in PLOTS.items():
         if curves.get(name.partition(" ")[0]):
-            figure = plot(curves)
-            figure.text(0.99, 0.01, note, ha="right", fontsize=8, color="#777777")
-            for suffix in ("png", "svg"):
-                metadata = {"Date": None} if suffix == "svg" else None
-                path = folder / f"{name.partition(' ')[2]}.{suffix}"
-                figure.savefig(path, dpi=130, metadata=metadata)
-            pyplot.close(figure)
+            save(plot(curves), folder / name.partition(" ")[2], note)
+
+
+def save(figure: Any, path: Path, note: str) -> None:
+    """As PNG and SVG, with a note in the corner."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.text(0.99, 0.01, note, ha="right", fontsize=8, color="#777777")
+    for suffix in (".png", ".svg"):
+        metadata = {"Date": None} if suffix == ".svg" else None
+        figure.savefig(path.with_suffix(suffix), dpi=130, metadata=metadata)
+    pyplot.close(figure)
 
 
 def lines(axes: Any, curves: dict[str, list[list[float]]], scale: float = 1.0) -> None:
