@@ -16,8 +16,11 @@
  *     Viewer   holds a block as a view does
  *     Reader   reads both blocks of pool 0 without a lock, then under it if it must; they
  *              must be equal, and none that the clone wrote
+ *     Quick    writes to one block of pool 0 as small writes do: it finds the leaf first,
+ *              without a lock, then takes the stripe and looks at the gate; what it then
+ *              writes to must be in the tree, and private
  *
- * Three of them run at once, the writer always; all four have too many states. What the
+ * Three of them run at once; all have too many states. What the
  * cloner does to the clone is one step for each call, since nobody else looks at it.
  *
  *  MUTATION NO_CHECK_OF_BLOCK   a block's pointer is followed before a look at the gate
@@ -29,6 +32,9 @@
  *  MUTATION VIEW_NOT_COUNTED    a view does not count as one who holds the block
  *  MUTATION VIEW_WITHOUT_STRIPE a view takes its reference without the stripe
  *  MUTATION WRITE_TO_SHARED     a write does not copy what others hold
+ *  MUTATION QUICK_WITHOUT_LOOK  a quick write does not look at the gate under the stripe
+ *  MUTATION QUICK_TO_SHARED     a quick write takes a leaf that others hold
+ *  MUTATION QUICK_TO_VIEWED     a quick write takes a block that others hold
  */
 #include "stripes.pml"
 
@@ -428,6 +434,70 @@ done:
     skip
 }
 
+/* What a quick write may count on once it has the stripe. */
+#define is_its_own(b)                                                                  \
+    (path_is_private && block_refs[b] == 1 &&                                          \
+     node[(height == 2 -> node[root].slot[0] : root)].slot[0] == b)
+
+#ifdef QUICK_TO_SHARED
+#define is_shared(n) false
+#else
+#define is_shared(n) (node[n].refs > 1)
+#endif
+
+proctype Quick()
+{
+    byte gate, n, level, b;
+    gate = pool[0].gate;
+    if
+    :: odd(gate) -> goto done
+    :: else
+    fi;
+    n = root;
+    level = height - 1;
+    if
+    :: n == NONE || is_shared(n) -> goto done
+    :: else
+    fi;
+    if
+    :: level == 1 ->
+        n = node[n].slot[0];
+        if
+        :: !watch_shape(gate) || n == NONE -> goto done
+        :: else
+        fi;
+        assert(is_node(n));
+        if
+        :: is_shared(n) -> goto done
+        :: else
+        fi
+    :: else
+    fi;
+    lock_acquire(pool[0].stripe[0]);
+    if
+#ifdef QUICK_WITHOUT_LOOK
+    :: true ->
+#else
+    :: watch_shape(gate) ->
+#endif
+        b = node[n].slot[0];
+        if
+#ifdef QUICK_TO_VIEWED
+        :: b != NONE ->
+#else
+        :: b != NONE && block_refs[b] == 1 ->
+#endif
+            assert(is_block(b) && is_its_own(b));
+            data[b] = 7
+        :: else
+        fi
+    :: else
+    fi;
+    lock_release(pool[0].stripe[0]);
+done:
+    skip
+}
+
 /* Pool 0 begins with two blocks of zeros below a leaf, with or without a node above. */
 init
 {
@@ -456,6 +526,8 @@ init
         :: run Writer(1); run Cloner(); run Reader()
         :: run Writer(1); run Cloner(); run Viewer()
         :: run Writer(2); run Reader(); run Viewer()
+        :: run Quick(); run Cloner(); run Viewer()
+        :: run Quick(); run Cloner(); run Writer(1)
         fi
     }
 }
