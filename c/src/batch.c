@@ -150,23 +150,21 @@ static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t 
                           size_t item_size, size_t *blocks)
 {
     Need need = {0, 0};
-    size_t i, next = 0;
+    size_t i;
     for (i = 0; i < count; i++) {
         blocks[i] = offsets[i];
     }
     qsort(blocks, count, sizeof *blocks, batch_compare);
     for (i = 0; i < count;) { /* runs of blocks that touch */
-        size_t first = checked_max(pool_index(pool, blocks[i]), next);
+        Need run;
+        size_t first = pool_index(pool, blocks[i]);
         size_t last = pool_index(pool, blocks[i] + (item_size - 1));
         for (i++; i < count && pool_index(pool, blocks[i]) <= last + 1; i++) {
             last = checked_max(last, pool_index(pool, blocks[i] + (item_size - 1)));
         }
-        if (first <= last) {
-            Need run = tree_measure(&pool->tree, first, last);
-            need.blocks += run.blocks;
-            need.nodes += run.nodes;
-            next = last + 1;
-        }
+        run = tree_measure(&pool->tree, first, last);
+        need.blocks += run.blocks;
+        need.nodes += run.nodes;
     }
     return need;
 }

@@ -21,14 +21,12 @@ struct Pin {
 static void pin_detach(Pin *pin)
 {
     MemoryPool *pool = pin->pool;
-    if (pool != NULL) {
-        *(pin->previous != NULL ? &pin->previous->next : &pool->pins) = pin->next;
-        if (pin->next != NULL) {
-            pin->next->previous = pin->previous;
-        }
-        size_sub_relaxed(&pool->pinned, 1);
-        pin->pool = NULL;
+    *(pin->previous != NULL ? &pin->previous->next : &pool->pins) = pin->next;
+    if (pin->next != NULL) {
+        pin->next->previous = pin->previous;
     }
+    size_sub_relaxed(&pool->pinned, 1);
+    pin->pool = NULL;
 }
 
 /* Adds a pin to a block that is private; spare is used if it is the block's first, else

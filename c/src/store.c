@@ -95,6 +95,16 @@ static size_t store_trim(void)
     return given;
 }
 
+/* Fresh pages; if the system has none, what is kept here goes back to it first. */
+static void *store_map(size_t size, PlatformUse use)
+{
+    void *pages = platform_map(size, use);
+    if (pages == NULL && store_trim() > 0) {
+        pages = platform_map(size, use);
+    }
+    return pages;
+}
+
 static size_t store_kept(void)
 {
     size_t kept;
