@@ -22,11 +22,7 @@ static void platform_free(void *memory)
 static void *platform_map(size_t size, PlatformUse use)
 {
     int access = use == PLATFORM_ZEROS ? PROT_READ : PROT_READ | PROT_WRITE;
-    void *pages;
-    if (POOL_FAULT()) {
-        return NULL;
-    }
-    pages = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *pages = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED) {
         return NULL;
     }

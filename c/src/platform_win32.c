@@ -22,8 +22,7 @@ static void *platform_map(size_t size, PlatformUse use)
 {
     /* Committed pages take memory when they are touched, one by one. */
     DWORD access = use == PLATFORM_ZEROS ? PAGE_READONLY : PAGE_READWRITE;
-    return POOL_FAULT() ? NULL
-                        : VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, access);
+    return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, access);
 }
 
 static void platform_unmap(void *pages, size_t size)

@@ -98,7 +98,11 @@ static size_t store_trim(void)
 /* Fresh pages; if the system has none, what is kept here goes back to it first. */
 static void *store_map(size_t size, PlatformUse use)
 {
-    void *pages = platform_map(size, use);
+    void *pages;
+    if (POOL_FAULT()) {
+        return NULL;
+    }
+    pages = platform_map(size, use);
     if (pages == NULL && store_trim() > 0) {
         pages = platform_map(size, use);
     }
