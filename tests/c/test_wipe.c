@@ -249,6 +249,27 @@ TEST(a_wiped_block_is_used_again_as_zeros)
     pool_destroy(pool);
 }
 
+static void count_release(void *data, size_t size, void *context)
+{
+    (void)data;
+    (void)size;
+    ++*(int *)context;
+}
+
+TEST(adopted_memory_is_not_the_pools_to_wipe)
+{
+    static unsigned char mine[8 * KIB];
+    MemoryPool *pool = make_with(POOL_WIPE);
+    int released = 0;
+    memset(mine, 7, sizeof mine);
+    CHECK_EQ_INT(pool_adopt(pool, 0, mine, sizeof mine, count_release, &released),
+                 POOL_OK);
+    CHECK_EQ_SIZE(pool_write(pool, 0, "x", 1), 1); /* copies a block */
+    pool_destroy(pool);
+    CHECK_EQ_INT(released, 1);
+    CHECK_BYTES(mine, 7, sizeof mine);
+}
+
 TEST(statistics_tell_the_flag)
 {
     MemoryPool *plain = make_with(0), *pool = make_with(POOL_WIPE);
@@ -266,6 +287,7 @@ static const TestCase cases[] = {
     TEST_CASE(the_search_finds_what_is_not_wiped),
     TEST_CASE(a_block_is_wiped_when_the_last_holder_lets_go),
     TEST_CASE(a_wiped_block_is_used_again_as_zeros),
+    TEST_CASE(adopted_memory_is_not_the_pools_to_wipe),
     TEST_CASE(statistics_tell_the_flag),
 };
 TEST_MAIN(cases)

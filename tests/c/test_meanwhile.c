@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_meanwhile.c - what another thread does in the midst of a call, made to happen
+ *
+ * A race that needs two threads comes about by chance, and seldom. Here one thread plays
+ * both. The library waits by sched_yield and copies by memcpy and memmove; in place of
+ * these stand functions that can make somebody else's call exactly there: while a call
+ * waits for a lock that the test holds in that somebody's name, or while a reader without
+ * a lock is between two bytes.
+ */
+#if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
+#  define _DEFAULT_SOURCE 1
+#endif
+#include <string.h>
+#if defined(_WIN32)
+#  define WIN32_LEAN_AND_MEAN
+#  include <windows.h>
+#else
+#  include <sched.h>
+#endif
+
+/* What happens at the next wait, and at the next copy; each happens once. */
+static void (*at_wait)(void), (*at_copy)(void);
+
+static void once(void (**action)(void))
+{
+    void (*now)(void) = *action;
+    *action = NULL;
+    if (now != NULL)
+        now();
+}
+
+static int meanwhile_yield(void)
+{
+    once(&at_wait);
+    return 0;
+}
+
+static void *meanwhile_copy(void *to, const void *from, size_t size)
+{
+    memmove(to, from, size);
+    once(&at_copy);
+    return to;
+}
+
+#undef memcpy
+#undef memmove
+#define memcpy(to, from, size) meanwhile_copy(to, from, size)
+#define memmove(to, from, size) meanwhile_copy(to, from, size)
+#if defined(_WIN32)
+#  define SwitchToThread() meanwhile_yield()
+#else
+#  define sched_yield() meanwhile_yield()
+#endif
+
+#include "internal.h"
+#include "pools.h"
+
+#undef memcpy
+#undef memmove
+
+enum { BLOCK = 64, TOTAL = 100 * BLOCK, LESS = 50 * BLOCK + 20 };
+
+static MemoryPool *shared_with_others; /* the pool of which the test is about */
+static MemoryPool *made;               /* by somebody else, to be destroyed   */
+
+static MemoryPool *filled_pool(void)
+{
+    MemoryPool *pool = make(TOTAL, BLOCK, 0);
+    CHECK_RETURNS(pool_fill(pool, 0, 1, TOTAL), POOL_OK);
+    shared_with_others = pool;
+    return pool;
+}
+
+static void end_pools(MemoryPool *pool)
+{
+    CHECK(at_wait == NULL); /* it did happen */
+    CHECK(at_copy == NULL);
+    pool_destroy(made);
+    made = NULL;
+    pool_destroy(pool);
+    check_nothing_live();
+}
+
+/* ------------------------------------------------ a pool that was made smaller */
+
+static void let_go_and_cut(void)
+{
+    lock_release(&shared_with_others->stripes.gate.lock);
+    CHECK_RETURNS(pool_resize(shared_with_others, LESS), POOL_OK);
+}
+
+/* The next call finds the whole pool held, and smaller when it gets in. */
+static void cut_before_it_gets_in(MemoryPool *pool)
+{
+    (void)stripes_hold_whole(&pool->stripes);
+    at_wait = let_go_and_cut;
+}
+
+/* Below the cut there is what was there before, beyond it nothing. */
+static void check_cut(MemoryPool *pool, int below)
+{
+    CHECK_EQ_SIZE(stats_of(pool).total_size, LESS);
+    CHECK_RETURNS(pool_resize(pool, TOTAL), POOL_OK);
+    check_filled(pool, 0, 1, LESS - 8);
+    check_filled(pool, LESS - 8, below, 8);
+    check_filled(pool, LESS, 0, TOTAL - LESS);
+}
+
+/* Calls that clip do so by the size that the pool has when they get in. */
+TEST(clipping_calls_see_the_new_end)
+{
+    static const size_t sizes[] = {16, 40, 3 * BLOCK};
+    unsigned char bytes[3 * BLOCK];
+    for (size_t i = 0; i < 3 * TEST_COUNT(sizes); i++) {
+        size_t size = sizes[i / 3], moved = 0;
+        MemoryPool *pool = filled_pool();
+        memset(bytes, 2, sizeof bytes);
+        cut_before_it_gets_in(pool);
+        switch (i % 3) {
+        case 0: moved = pool_read(pool, bytes, LESS - 8, size); break;
+        case 1: moved = pool_write(pool, LESS - 8, bytes, size); break;
+        default: moved = pool_take(pool, bytes, LESS - 8, size); break;
+        }
+        CHECK_STATUS(POOL_OK);
+        CHECK_EQ_SIZE(moved, 8);
+        CHECK_BYTES(bytes, i % 3 == 1 ? 2 : 1, 8);
+        CHECK_BYTES(bytes + 8, 2, sizeof bytes - 8);
+        check_cut(pool, i % 3 == 0 ? 1 : (i % 3 == 1 ? 2 : 0));
+        end_pools(pool);
+    }
+}
+
+static unsigned given_back;
+
+static void give_back(void *data, size_t size, void *context)
+{
+    (void)data, (void)size, (void)context;
+    given_back++;
+}
+
+/* Calls on ranges that were in the pool when they were made. */
+static PoolStatus late_call(int kind, MemoryPool *pool, PoolView *view)
+{
+    static unsigned char data[4 * BLOCK];
+    size_t offsets[] = {0, LESS - 7}, one[] = {LESS};
+    uint64_t old = 77;
+    PoolStatus status = POOL_OK;
+    switch (kind) {
+    case 0: (void)pool_read(pool, data, LESS, 5); return pool_last_status();
+    case 1: (void)pool_write(pool, LESS + 1, data, 5 * BLOCK); return pool_last_status();
+    case 2: (void)pool_take(pool, data, LESS, 5); return pool_last_status();
+    case 3: return pool_discard(pool, LESS - 7, 8);
+    case 4: return pool_discard(pool, 0, LESS + 1);
+    case 5: return pool_fill(pool, LESS - 7, 5, 8);
+    case 6: return pool_fill(pool, 0, 5, LESS + 1);
+    case 7: return pool_view(pool, LESS - 1, 2, view);
+    case 8: return pool_pin(pool, LESS - 1, 2, view);
+    case 9: return pool_adopt(pool, LESS - BLOCK, data, 4 * BLOCK, give_back, NULL);
+    case 10: return pool_scatter(pool, offsets, data, 2, 8);
+    case 11: return pool_gather(pool, data, one, 1, 8);
+    case 12: return pool_copy(pool, 0, pool, LESS - 7, 8);
+    case 13: status = pool_fetch_add(pool, LESS - 2, 4, 1, &old); break;
+    case 14: status = pool_compare_exchange(pool, LESS - 2, 4, 1, 1, &old); break;
+    default: return POOL_INVALID;
+    }
+    CHECK(old == 77);
+    return status;
+}
+
+TEST(late_calls_fail_and_change_nothing)
+{
+    PoolView view = {.struct_size = sizeof view};
+    for (int kind = 0; kind < 15; kind++) {
+        MemoryPool *pool = filled_pool();
+        cut_before_it_gets_in(pool);
+        CHECK_RETURNS(late_call(kind, pool, &view), POOL_RANGE);
+        CHECK(view.data == NULL);
+        CHECK_EQ_INT((int)given_back, 0);
+        check_cut(pool, 1);
+        end_pools(pool);
+    }
+    CHECK_EQ_INT((int)late_call(15, NULL, &view), POOL_INVALID); /* all were made */
+}
+
+/* A gather whose first items are still in the pool and whose last ones are not: looked up
+ * when the pool is free, but smaller than when the offsets were checked. */
+TEST(gather_stops_at_the_new_end)
+{
+    size_t offsets[40];
+    unsigned char bytes[40];
+    MemoryPool *pool = filled_pool();
+    for (size_t i = 0; i < 40; i++)
+        offsets[i] = i < 35 ? i * BLOCK : TOTAL - 1 - i;
+    memset(bytes, 2, sizeof bytes);
+    cut_before_it_gets_in(pool);
+    CHECK_RETURNS(pool_gather(pool, bytes, offsets, 40, 1), POOL_RANGE);
+    CHECK_BYTES(bytes, 1, 35);
+    CHECK_BYTES(bytes + 35, 2, 5);
+    check_cut(pool, 1);
+    end_pools(pool);
+}
+
+/* ---------------------------------------------- a stripe that had to be waited for */
+
+/* The stripe of block 1 is let go of, and then somebody shares that block, or takes it
+ * away: a writer that had found it before must not write into it. */
+static void let_go(void)
+{
+    lock_release(stripes_lock(&shared_with_others->stripes, 1));
+}
+
+static void let_go_and_clone(void)
+{
+    let_go();
+    made = pool_clone(shared_with_others);
+    CHECK(made != NULL);
+}
+
+static PoolView seen = {.struct_size = sizeof seen};
+
+static void let_go_and_view(void)
+{
+    let_go();
+    CHECK_RETURNS(pool_view(shared_with_others, BLOCK, BLOCK, &seen), POOL_OK);
+}
+
+/* The block is in another pool of the family when the writer comes. */
+static void let_go_and_reuse(void)
+{
+    MemoryPool *pool = shared_with_others;
+    let_go();
+    CHECK_RETURNS(pool_discard(pool, BLOCK, BLOCK), POOL_OK);
+    made = pool_clone(pool);
+    CHECK(made != NULL);
+    CHECK_RETURNS(pool_fill(made, BLOCK, 1, BLOCK), POOL_OK);
+}
+
+static void write_after(void (*action)(void), size_t size)
+{
+    unsigned char bytes[BLOCK];
+    MemoryPool *pool = filled_pool();
+    memset(bytes, 9, sizeof bytes);
+    (void)stripes_hold_block(&pool->stripes, 1);
+    at_wait = action;
+    CHECK_EQ_SIZE(pool_write(pool, BLOCK + 3, bytes, size), size);
+    CHECK_STATUS(POOL_OK);
+    check_filled(pool, BLOCK + 3, 9, size);
+    if (made != NULL)
+        check_filled(made, 0, 1, TOTAL);
+    if (seen.data != NULL)
+        CHECK_BYTES(seen.data, 1, BLOCK);
+    pool_view_release(&seen);
+    end_pools(pool);
+}
+
+TEST(writers_look_again_after_waiting)
+{
+    static const size_t sizes[] = {1, 8, 16, 40};
+    for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+        write_after(let_go, sizes[i]);
+        write_after(let_go_and_clone, sizes[i]);
+        write_after(let_go_and_view, sizes[i]);
+        write_after(let_go_and_reuse, sizes[i]);
+    }
+}
+
+/* The items of a scatter up to the first that somebody made a hole of, shared, or let
+ * reach into two blocks; the rest is for those who hold the whole pool. */
+TEST(scatter_stops_at_what_is_not_ready)
+{
+    unsigned char bytes[4 * 8];
+    MemoryPool *pool = filled_pool();
+    PoolView view = {.struct_size = sizeof view};
+    size_t offsets[] = {0, BLOCK, 2 * BLOCK, 3 * BLOCK};
+    memset(bytes, 3, sizeof bytes);
+#if defined(TEST_TSAN)
+    test_skip("readers hold their stripes where ThreadSanitizer looks on");
+#else
+    CHECK(batch_seems_ready(pool, offsets, 4, 8));
+    CHECK_EQ_SIZE(batch_try_put(pool, offsets, bytes, 4, 8), 4);
+    offsets[2] = 3 * BLOCK - 4;
+    CHECK(!batch_seems_ready(pool, offsets, 4, 8));
+    CHECK_EQ_SIZE(batch_try_put(pool, offsets, bytes, 4, 8), 2);
+    CHECK_RETURNS(pool_view(pool, BLOCK, 1, &view), POOL_OK);
+    CHECK(!batch_seems_ready(pool, offsets, 4, 8));
+    CHECK_EQ_SIZE(batch_try_put(pool, offsets, bytes, 4, 8), 1);
+    CHECK_RETURNS(pool_discard(pool, 0, BLOCK), POOL_OK);
+    CHECK(!batch_seems_ready(pool, offsets, 4, 8));
+    CHECK_EQ_SIZE(batch_try_put(pool, offsets, bytes, 4, 8), 0);
+    check_filled(pool, 0, 0, BLOCK);
+    check_filled(pool, BLOCK, 3, 8);
+    check_filled(pool, 3 * BLOCK - 4, 1, 4);
+#endif
+    pool_view_release(&view);
+    /* More items than a list of offsets can have: room for the rest of SIZE_MAX, by which
+     * they are too many, would not do. */
+    const size_t most = SIZE_MAX / sizeof(size_t);
+    CHECK_EQ_INT((int)batch_put(pool, offsets, bytes, most + 2, 1), POOL_NO_MEMORY);
+    end_pools(pool);
+}
+
+/* ----------------------------------------------------- readers without a lock */
+
+#if defined(TEST_TSAN)
+TEST(readers_start_over)
+{
+    test_skip("readers hold their stripes where ThreadSanitizer looks on");
+}
+#else
+static void fill_with_2(void)
+{
+    CHECK_RETURNS(pool_fill(shared_with_others, 0, 2, TOTAL), POOL_OK);
+}
+
+static void clone_and_fill_with_2(void)
+{
+    made = pool_clone(shared_with_others);
+    CHECK(made != NULL);
+    fill_with_2();
+}
+
+/* The blocks go, and come back as those of a clone with a secret in them. */
+static void discard_and_reuse(void)
+{
+    CHECK_RETURNS(pool_discard(shared_with_others, 0, TOTAL), POOL_OK);
+    made = pool_clone(shared_with_others);
+    CHECK(made != NULL);
+    CHECK_RETURNS(pool_fill(made, 0, 99, TOTAL), POOL_OK);
+}
+
+/* All bytes are of one moment: that before or that after what happened. */
+static void check_one_moment(const unsigned char *bytes, size_t size)
+{
+    CHECK_BYTES(bytes, bytes[0], size);
+    CHECK(bytes[0] != 99);
+}
+
+static void read_during(void (*action)(void), size_t size)
+{
+    unsigned char bytes[3 * BLOCK];
+    size_t offsets[] = {BLOCK + 5};
+    MemoryPool *pool = filled_pool();
+    at_copy = action;
+    CHECK_EQ_SIZE(pool_read(pool, bytes, BLOCK + 5, size), size);
+    check_one_moment(bytes, size);
+    end_pools(pool);
+
+    pool = filled_pool();
+    at_copy = action;
+    CHECK_RETURNS(pool_gather(pool, bytes, offsets, 1, size), POOL_OK);
+    check_one_moment(bytes, size);
+    end_pools(pool);
+}
+
+/* Somebody changes everything between the first bytes and the next. */
+TEST(readers_start_over)
+{
+    static const size_t sizes[] = {5, 8, 13, 16, 40, 3 * BLOCK};
+    for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+        read_during(fill_with_2, sizes[i]);
+        read_during(clone_and_fill_with_2, sizes[i]);
+        read_during(discard_and_reuse, sizes[i]);
+    }
+}
+
+static void cut(void)
+{
+    CHECK_RETURNS(pool_resize(shared_with_others, LESS), POOL_OK);
+}
+
+/* What a read returns is as long as the pool was when its bytes were there. */
+TEST(readers_see_the_new_end)
+{
+    static const size_t sizes[] = {8, 16, 40, 3 * BLOCK};
+    unsigned char bytes[3 * BLOCK];
+    for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+        MemoryPool *pool = filled_pool();
+        at_copy = cut;
+        CHECK_EQ_SIZE(pool_read(pool, bytes, LESS - 6, sizes[i]), 6);
+        CHECK_BYTES(bytes, 1, 6);
+        end_pools(pool);
+    }
+}
+#endif
+
+static const TestCase cases[] = {
+    TEST_CASE(clipping_calls_see_the_new_end),
+    TEST_CASE(late_calls_fail_and_change_nothing),
+    TEST_CASE(gather_stops_at_the_new_end),
+    TEST_CASE(writers_look_again_after_waiting),
+    TEST_CASE(scatter_stops_at_what_is_not_ready),
+    TEST_CASE(readers_start_over),
+#if !defined(TEST_TSAN)
+    TEST_CASE(readers_see_the_new_end),
+#endif
+};
+TEST_MAIN(cases)

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_system.c - what a POSIX system may refuse, and what it calls when a process forks
+ *
+ * The calls that platform_posix.c makes are replaced by ones that can be told to fail.
+ */
+#if !defined(_DEFAULT_SOURCE)
+#  define _DEFAULT_SOURCE 1
+#endif
+#include <limits.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int refused; /* whether the calls below fail */
+static size_t populated;
+static long pages_of_memory; /* what the system says; 0: the truth */
+static void (*prepare_fork)(void), (*after_in_parent)(void), (*after_in_child)(void);
+
+static int system_madvise(void *pages, size_t size, int advice)
+{
+    if (refused)
+        return -1;
+#if defined(MADV_POPULATE_WRITE)
+    populated += advice == MADV_POPULATE_WRITE;
+#endif
+    return madvise(pages, size, advice);
+}
+
+static long system_sysconf(int name)
+{
+    if (refused)
+        return -1;
+    return name == _SC_PHYS_PAGES && pages_of_memory != 0 ? pages_of_memory
+                                                          : sysconf(name);
+}
+
+/* The tests are the ones who call the handlers. */
+static int system_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+    if (refused)
+        return 1;
+    prepare_fork = prepare;
+    after_in_parent = parent;
+    after_in_child = child;
+    return 0;
+}
+
+#define madvise(pages, size, advice) system_madvise(pages, size, advice)
+#define sysconf(name) system_sysconf(name)
+#define pthread_atfork(prepare, parent, child) system_atfork(prepare, parent, child)
+
+#include "internal.h"
+#include "pools.h"
+
+enum {
+    BLOCK = 4096,
+    COUNT = 64,
+    WRITES = 4096 /* as many blocks are 16 MiB, of which the later chunks are large */
+};
+
+/* First: the handlers are asked for once in a process. Without them there is no pool, for
+ * a child could hang on it. */
+TEST(no_pool_without_fork_handlers)
+{
+    refused = 1;
+    CHECK(pool_create(1000, 16) == NULL);
+    CHECK_STATUS(POOL_NO_MEMORY);
+    refused = 0;
+    check_nothing_live();
+    CHECK(prepare_fork == NULL);
+
+    MemoryPool *pool = make(1000, 16, 0);
+    CHECK(prepare_fork != NULL);
+    pool_destroy(pool);
+    prepare_fork = NULL;
+    pool_destroy(make(1000, 16, 0));
+    CHECK(prepare_fork == NULL); /* not asked for again */
+    prepare_fork = fork_prepare;
+    check_nothing_live();
+}
+
+static size_t locks_held(MemoryPool *pool)
+{
+    size_t held = (size_t)lock_is_held(&pool->stripes.gate.lock) +
+                  (size_t)lock_is_held(&pool->family->arena.lock) +
+                  (size_t)lock_is_held(&store.lock) +
+                  (size_t)lock_is_held(&registry.lock);
+    for (size_t i = 0; i < STRIPES; i++)
+        held += (size_t)lock_is_held(stripes_lock(&pool->stripes, i));
+    return held;
+}
+
+/* At the moment of a fork another thread may have taken a stripe, to find the gate closed.
+ * The child does not have that thread; in the parent it lets go by itself. */
+TEST(a_child_frees_the_stripes_of_threads_it_has_not)
+{
+    MemoryPool *pool = make(1000 * BLOCK, BLOCK, 0), *clone = pool_clone(pool);
+    MemoryPool *stranger = make(1000, 16, 0);
+    prepare_fork();
+    CHECK_EQ_SIZE(locks_held(pool), 4);
+    CHECK_EQ_SIZE(locks_held(clone), 4);
+    CHECK_EQ_SIZE(locks_held(stranger), 4);
+    lock_acquire(stripes_lock(&pool->stripes, 3));
+    lock_acquire(stripes_lock(&clone->stripes, STRIPES - 1));
+    after_in_parent();
+    CHECK_EQ_SIZE(locks_held(pool), 1);
+    CHECK_EQ_SIZE(locks_held(clone), 1);
+    CHECK_EQ_SIZE(locks_held(stranger), 0);
+    lock_release(stripes_lock(&pool->stripes, 3));
+    lock_release(stripes_lock(&clone->stripes, STRIPES - 1));
+
+    prepare_fork();
+    lock_acquire(stripes_lock(&pool->stripes, 3));
+    lock_acquire(stripes_lock(&clone->stripes, STRIPES - 1));
+    after_in_child();
+    CHECK_EQ_SIZE(locks_held(pool), 0);
+    CHECK_EQ_SIZE(locks_held(clone), 0);
+    CHECK_EQ_SIZE(locks_held(stranger), 0);
+    CHECK_RETURNS(pool_fill(pool, 0, 1, 200 * BLOCK), POOL_OK);
+    check_filled(clone, 0, 0, 200 * BLOCK);
+    pool_destroy(pool);
+    pool_destroy(clone);
+    pool_destroy(stranger);
+    check_nothing_live();
+}
+
+/* How much memory there is decides how much is kept; not to know it is no reason to fail. */
+TEST(memory_of_unknown_size)
+{
+    CHECK_LE_SIZE(1 << 20, platform_memory());
+    refused = 1;
+    CHECK_EQ_SIZE(platform_memory(), SIZE_MAX);
+    refused = 0;
+    pages_of_memory = LONG_MAX; /* more bytes than can be said */
+    CHECK_EQ_SIZE(platform_memory(), SIZE_MAX);
+    store.bound = 0;
+    CHECK(store_reserve(1));
+    store_unreserve(1);
+    CHECK_EQ_SIZE(store.bound, STORE_BOUND_MAX);
+    pages_of_memory = 16;
+    store.bound = 0;
+    CHECK(!store_reserve(platform_memory()));
+    CHECK_EQ_SIZE(store.bound, 2 * (size_t)sysconf(_SC_PAGESIZE));
+    pages_of_memory = 0;
+    store.bound = 0;
+}
+
+/* Pages that the system does not take back keep what was in them (so it is with memory
+ * that is locked); whoever gets them next must not see it. */
+static void discard_and_use_again(int refuse)
+{
+    unsigned char bytes[2 * BLOCK];
+    MemoryPool *pool = make(COUNT * BLOCK, BLOCK, 0);
+    memset(bytes, 0x55, sizeof bytes);
+    store.bound = 1; /* nothing is kept: empty chunks give their pages back at once */
+    for (size_t at = 0; at < COUNT * BLOCK; at += sizeof bytes)
+        CHECK_EQ_SIZE(pool_write(pool, at, bytes, sizeof bytes), sizeof bytes);
+    refused = refuse;
+    CHECK_RETURNS(pool_discard(pool, 0, COUNT * BLOCK), POOL_OK);
+    refused = 0;
+    CHECK_EQ_SIZE(stats_of(pool).kept_bytes, 0);
+    for (size_t at = 0; at < COUNT * BLOCK; at += BLOCK) {
+        CHECK_EQ_SIZE(pool_write(pool, at + 100, "x", 1), 1);
+        CHECK_EQ_SIZE(pool_read(pool, bytes, at, BLOCK), BLOCK);
+        CHECK_BYTES(bytes, 0, 100);
+        CHECK_BYTES(bytes + 101, 0, BLOCK - 101);
+    }
+    pool_destroy(pool);
+    store.bound = 0;
+    check_nothing_live();
+}
+
+TEST(pages_that_are_not_taken_back_show_nothing)
+{
+    discard_and_use_again(0);
+    discard_and_use_again(1);
+}
+
+/* Advice is advice: all works without it. */
+TEST(no_advice_is_taken)
+{
+    enum { LARGE = 1 << 20 };
+    refused = 1;
+    MemoryPool *pool = make(SIZE_MAX, LARGE, 0);
+    CHECK_RETURNS(pool_fill(pool, LARGE / 2, 7, 8 * (size_t)LARGE), POOL_OK);
+    check_filled(pool, LARGE / 2, 7, 8 * (size_t)LARGE);
+    CHECK_EQ_SIZE(pool_write(pool, 20 * (size_t)LARGE, "x", 1), 1);
+    check_filled(pool, 20 * (size_t)LARGE + 1, 0, LARGE - 1);
+    pool_destroy(pool);
+    check_nothing_live();
+    refused = 0;
+}
+
+/* How often that was asked for by writes to many blocks of a new pool. */
+static size_t populated_by_writes(void)
+{
+    MemoryPool *pool = make(SIZE_MAX, BLOCK, 0);
+    populated = 0;
+    for (size_t i = 0; i < WRITES; i++)
+        CHECK_EQ_SIZE(pool_write(pool, i * BLOCK, "x", 1), 1);
+    pool_destroy(pool);
+    return populated;
+}
+
+/* Pages are made resident ahead of small writes if they are fresh, not if they were in
+ * use before. */
+TEST(only_fresh_pages_are_populated)
+{
+#if defined(MADV_POPULATE_WRITE)
+    size_t fresh = populated_by_writes();
+    if (store_kept() < WRITES * BLOCK) {
+        test_skip("so little memory that what was in use is not kept");
+    } else {
+        CHECK_LE_SIZE(1, fresh);
+        CHECK_EQ_SIZE(populated_by_writes(), 0);
+    }
+    check_nothing_live();
+#else
+    test_skip("this system cannot be asked to make pages resident");
+#endif
+}
+
+static const TestCase cases[] = {
+    TEST_CASE(no_pool_without_fork_handlers),
+    TEST_CASE(a_child_frees_the_stripes_of_threads_it_has_not),
+    TEST_CASE(memory_of_unknown_size),
+    TEST_CASE(pages_that_are_not_taken_back_show_nothing),
+    TEST_CASE(no_advice_is_taken),
+    TEST_CASE(only_fresh_pages_are_populated),
+};
+TEST_MAIN(cases)
