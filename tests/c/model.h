@@ -63,13 +63,16 @@ typedef struct Model {
     unsigned char stranger_bytes[MODEL_WINDOW];
 } Model;
 
+/* Every second family wipes what nobody holds, by the size of its window: nothing else may
+ * be different in it. */
 static inline void model_create(Model *m, size_t total, size_t max_block_size,
                                 size_t limit, size_t base, size_t size)
 {
     PoolOptions options = {.struct_size = sizeof options,
                            .total_size = total,
                            .max_block_size = max_block_size,
-                           .memory_limit = limit};
+                           .memory_limit = limit,
+                           .flags = size % 2 == 0 ? 0 : POOL_WIPE};
     PoolStats stats = {.struct_size = sizeof stats};
     memset(m, 0, sizeof *m);
     m->pools[0].pool = pool_create_with(&options);
