@@ -29,6 +29,8 @@
  *  MUTATION NO_STRIPES_AT_END   the reader's last look is at the gate only
  *  MUTATION SHAPE_BY_STRIPES    nodes are copied and put in without the gate
  *  MUTATION DISCARD_BY_STRIPES  a tree is emptied without the gate
+ *  MUTATION CLONE_BY_STRIPES    a clone takes its reference without the gate
+ *  MUTATION RESTORE_BY_STRIPES  a pool is restored from its clone without the gate
  *  MUTATION VIEW_NOT_COUNTED    a view does not count as one who holds the block
  *  MUTATION VIEW_WITHOUT_STRIPE a view takes its reference without the stripe
  *  MUTATION WRITE_TO_SHARED     a write does not copy what others hold
@@ -284,12 +286,22 @@ proctype Writer(byte writes)
 proctype Cloner()
 {
     byte n, old, top, b, fresh, its_root, its_height = 1;
+#ifdef CLONE_BY_STRIPES
+    hold_range(0, 0, 1);
+    replace(its_root, its_height, root, height);
+    let_go_range(0, 0, 1);
+#else
     hold_whole(0);
     replace(its_root, its_height, root, height);
     let_go_whole(0);
-#ifdef DISCARD_BY_STRIPES
+#endif
+#if defined(DISCARD_BY_STRIPES)
     hold_range(0, 0, 1);
     replace(root, height, NONE, height);
+    let_go_range(0, 0, 1);
+#elif defined(RESTORE_BY_STRIPES)
+    hold_range(0, 0, 1);
+    replace(root, height, its_root, its_height);
     let_go_range(0, 0, 1);
 #else
     hold_whole(0);

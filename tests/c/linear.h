@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * linear.h - does an order of the calls explain what each of them returned?
+ *
+ * A HISTORY is what some threads did: each call with the moments of its begin and its end,
+ * taken from one counter, and what it returned. Calls that are one atomic step each can be
+ * put into one order in which
+ *
+ *     - a call that ended before another began comes before it, and
+ *     - each returns what it did return, if they are made one by one in that order.
+ *
+ *     thread 0   |--- write 7 ---|        |-- read: 7 --|
+ *     thread 1         |-- read: 0 --|         write 7 can only come after this read
+ *
+ * The search is that of Wing and Gong: of the next calls of all threads, those that began
+ * before any of them had ended may come first; try one, then go on with the rest, and take
+ * it back if that leads nowhere. Where the search has been before (as many calls of each
+ * thread done, and the same contents) it need not go again; it remembers a number of such
+ * places, and one that is forgotten costs time and nothing else.
+ *
+ * Contents are CELLS of words, in two pools. A call reads or changes the cells
+ * [from, to) of a pool; there are few effects, which many functions share.
+ */
+#ifndef LINEAR_H
+#define LINEAR_H
+
+#include "test.h"
+
+enum {
+    LINEAR_THREADS = 6,
+    LINEAR_STEPS = 1024,
+    LINEAR_CELLS = 7,
+    LINEAR_PLACES = 1 << 14
+};
+
+typedef enum Effect {
+    EFFECT_READ,     /* words are what was there               */
+    EFFECT_SET,      /* words are what is there afterwards     */
+    EFFECT_TAKE,     /* words are what was there; then it is 0 */
+    EFFECT_ADD,      /* words[0] was there, value is added     */
+    EFFECT_EXCHANGE, /* words[0] was there, value is there afterwards if it was expected */
+    EFFECT_COPY      /* of the same cells of the other pool    */
+} Effect;
+
+typedef struct Step {
+    const char *name;
+    unsigned begin, end;
+    Effect effect;
+    unsigned pool, from, to;
+    uint64_t words[LINEAR_CELLS];
+    uint64_t value, expected;
+} Step;
+
+typedef struct Contents {
+    uint64_t cell[2][LINEAR_CELLS];
+} Contents;
+
+/* So many steps of each thread were put into the order. */
+typedef struct Place {
+    Contents contents;
+    unsigned done[LINEAR_THREADS];
+} Place;
+
+typedef struct History {
+    size_t threads, counts[LINEAR_THREADS];
+    Step steps[LINEAR_THREADS][LINEAR_STEPS];
+    /* Of the search. */
+    unsigned turns[LINEAR_THREADS * LINEAR_STEPS]; /* whose step came at each position */
+    Contents before[LINEAR_THREADS * LINEAR_STEPS];
+    size_t deepest;
+    Place deepest_at;
+    struct {
+        unsigned run; /* of which search; 0: none */
+        Place place;
+    } seen[LINEAR_PLACES];
+    unsigned run;
+} History;
+
+static inline void history_begin(History *h, size_t threads)
+{
+    h->threads = threads;
+    memset(h->counts, 0, sizeof h->counts);
+}
+
+static inline Step *history_step(History *h, size_t thread)
+{
+    CHECK_LE_SIZE(h->counts[thread] + 1, LINEAR_STEPS);
+    return &h->steps[thread][h->counts[thread]++];
+}
+
+/* -------------------------------------------------------------- what a step does */
+
+/* Makes a step; false if it cannot have returned what it did. */
+static inline int step_make(const Step *step, Contents *contents)
+{
+    uint64_t *cell = &contents->cell[step->pool][step->from];
+    size_t size = (step->to - step->from) * sizeof *cell;
+    switch (step->effect) {
+    case EFFECT_READ: return memcmp(cell, step->words, size) == 0;
+    case EFFECT_SET: memcpy(cell, step->words, size); return 1;
+    case EFFECT_TAKE:
+        if (memcmp(cell, step->words, size) != 0)
+            return 0;
+        memset(cell, 0, size);
+        return 1;
+    case EFFECT_ADD:
+    case EFFECT_EXCHANGE:
+        if (*cell != step->words[0])
+            return 0;
+        if (step->effect == EFFECT_ADD)
+            *cell += step->value;
+        else if (*cell == step->expected)
+            *cell = step->value;
+        return 1;
+    case EFFECT_COPY:
+        memcpy(cell, &contents->cell[1 - step->pool][step->from], size);
+        return 1;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------- the search */
+
+/* Whether the search is here for the first time, as far as it remembers. */
+static inline int place_is_new(History *h, const Place *place)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < 2 * LINEAR_CELLS; i++)
+        hash = (hash ^ place->contents.cell[i / LINEAR_CELLS][i % LINEAR_CELLS]) *
+               UINT64_C(0x9e3779b97f4a7c15);
+    for (size_t t = 0; t < LINEAR_THREADS; t++)
+        hash = (hash ^ (hash >> 29) ^ place->done[t]) * UINT64_C(0xbf58476d1ce4e5b9);
+    size_t at = (size_t)(hash >> 40) % LINEAR_PLACES;
+    if (h->seen[at].run == h->run &&
+        memcmp(&h->seen[at].place, place, sizeof *place) == 0)
+        return 0;
+    h->seen[at].run = h->run;
+    h->seen[at].place = *place;
+    return 1;
+}
+
+/* The first thread from a number on whose next step may come next and fits; makes it. If
+ * there is none: the number of threads. */
+static inline size_t place_go_on(const History *h, Place *place, size_t thread)
+{
+    unsigned first_end = UINT32_MAX;
+    for (size_t t = 0; t < h->threads; t++) {
+        if (place->done[t] < h->counts[t] && h->steps[t][place->done[t]].end < first_end)
+            first_end = h->steps[t][place->done[t]].end;
+    }
+    for (; thread < h->threads; thread++) {
+        if (place->done[thread] == h->counts[thread])
+            continue;
+        const Step *step = &h->steps[thread][place->done[thread]];
+        if (step->begin <= first_end && step_make(step, &place->contents)) {
+            place->done[thread]++;
+            return thread;
+        }
+    }
+    return thread;
+}
+
+/* Whether an order explains the history, from contents of zeros. */
+static inline int history_is_linear(History *h)
+{
+    Place place = {0};
+    size_t depth = 0, total = 0, next = 0;
+    for (size_t t = 0; t < h->threads; t++)
+        total += h->counts[t];
+    h->run++;
+    h->deepest = 0;
+    h->deepest_at = place;
+    while (depth < total) {
+        h->before[depth] = place.contents;
+        size_t turn = place_go_on(h, &place, next);
+        if (turn < h->threads) {
+            h->turns[depth] = (unsigned)turn;
+            if (place_is_new(h, &place)) {
+                depth++;
+                next = 0;
+                if (depth > h->deepest) {
+                    h->deepest = depth;
+                    h->deepest_at = place;
+                }
+                continue;
+            }
+        } else if (depth == 0) {
+            return 0;
+        } else {
+            turn = h->turns[--depth];
+        }
+        place.contents = h->before[depth]; /* take that step back, try the next thread */
+        place.done[turn]--;
+        next = turn + 1;
+    }
+    return 1;
+}
+
+/* ---------------------------------------------------------------- what went wrong */
+
+static inline void step_print(const Step *step)
+{
+    fprintf(stderr, "%u..%u %s of pool %u, cells %u to %u:", step->begin, step->end,
+            step->name, step->pool, step->from, step->to - 1);
+    if (step->effect <= EFFECT_TAKE) {
+        for (size_t i = 0; i < step->to - step->from; i++)
+            fprintf(stderr, " %llx", (unsigned long long)step->words[i]);
+    } else if (step->effect != EFFECT_COPY) {
+        fprintf(stderr, " was %llx, value %llx, expected %llx",
+                (unsigned long long)step->words[0], (unsigned long long)step->value,
+                (unsigned long long)step->expected);
+    }
+    fprintf(stderr, "\n");
+}
+
+/* Where the longest order ends that the search found, and what each thread did then. */
+static inline void history_print(const History *h)
+{
+    const Place *place = &h->deepest_at;
+    fprintf(stderr, "  no order explains more than %zu calls; after those:\n",
+            h->deepest);
+    for (size_t p = 0; p < 2; p++) {
+        fprintf(stderr, "    pool %zu:", p);
+        for (size_t i = 0; i < LINEAR_CELLS; i++)
+            fprintf(stderr, " %llx", (unsigned long long)place->contents.cell[p][i]);
+        fprintf(stderr, "\n");
+    }
+    for (size_t t = 0; t < h->threads; t++) {
+        size_t from = place->done[t] < 3 ? 0 : place->done[t] - 3;
+        for (size_t i = from; i < h->counts[t] && i < place->done[t] + 3; i++) {
+            fprintf(stderr, "    thread %zu %s ", t,
+                    i < place->done[t] ? "done" : "next");
+            step_print(&h->steps[t][i]);
+        }
+    }
+}
+
+#define CHECK_LINEAR(history)                                                            \
+    do {                                                                                 \
+        if (!history_is_linear(history)) {                                               \
+            history_print(history);                                                      \
+            test_fail_at(__FILE__, __LINE__);                                            \
+        }                                                                                \
+    } while (0)
+
+#endif /* LINEAR_H */
