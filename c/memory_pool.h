@@ -108,7 +108,7 @@ typedef enum PoolStatus {
 #define POOL_STATUS_ENUM(name, number, text) name = number,
     POOL_STATUS_LIST(POOL_STATUS_ENUM)
 #undef POOL_STATUS_ENUM
-    POOL_STATUS_MAX_ = 0x7fffffff /* makes the type an int on every platform */
+    POOL_STATUS_MAX_ = 0x7fffffff /* makes it as large as an int everywhere */
 } PoolStatus;
 
 /* Flags of PoolOptions.

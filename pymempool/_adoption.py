@@ -24,11 +24,10 @@ def adopt(owner: Owner, offset: Any, exporter: Any) -> int:
         buffer.release()
         raise
     key = addressof(buffer)
-    _held[key] = buffer
+    call = library_for(size).pool_adopt
+    _held[key] = buffer  # last: no handler of a signal must come between
     try:
-        library_for(size).pool_adopt(
-            owner.address, offset, buffer.address, size, _let_go, key
-        )
+        call(owner.address, offset, buffer.address, size, _let_go, key)
     except PoolError:
         # Refused by C, which then does not call back. Nothing else may let go of it: a
         # signal's handler can raise anything after C has taken it.
@@ -38,7 +37,11 @@ def adopt(owner: Owner, offset: Any, exporter: Any) -> int:
 
 
 def _release(data: int, size: int, key: int) -> None:
-    """Called by C, in whichever thread let go last, with no lock of the library held."""
+    """Called by C, in whichever thread let go last, with no lock of the library held.
+
+    If a signal's handler raises right here, Python tells sys.unraisablehook of it and
+    the memory stays held.
+    """
     _held.pop(key).release()
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import operator
 import sys
 from array import array
-from collections.abc import Iterable
 from ctypes import byref, c_size_t, c_uint64, sizeof
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, overload
 
 from ._arguments import integer
-from ._buffers import BYTES_MAX, fresh_bytes, readable, writable
+from ._buffers import BYTES_MAX, readable, writable
 from ._library import library_for, quick
 from ._owner import CLOSED, Owner
 from ._signatures import SIZE_MAX
@@ -112,9 +111,10 @@ _ANY_INTEGER = 2**128
 
 def _integer_at(owner: Owner, offset: Any, size: Any) -> tuple[int, int, int]:
     """offset and size as plain ints, and the largest integer of that size."""
-    if size not in (1, 2, 4, 8):
-        integer("size", size, 1, 8)
-        raise PoolRangeError(f"size is {size}, allowed is 1, 2, 4 or 8")
+    if type(size) is not int or size not in (1, 2, 4, 8):
+        size = integer("size", size, 1, 8)
+        if size not in (1, 2, 4, 8):
+            raise PoolRangeError(f"size is {size}, allowed is 1, 2, 4 or 8")
     offset, size = owner.range(offset, size)
     return offset, size, (1 << 8 * size) - 1
 
@@ -147,26 +147,16 @@ def _gather_all(owner: Owner, offsets: Any, item_size: Any, out: Any) -> Any:
     if size > BYTES_MAX:
         raise PoolMemoryError(f"{size} bytes do not fit an object")
     if found.shape is None:
-        return _gather_bytes(owner, found, item_size)
+        data = bytes(size)  # of zeros: errors show the arguments of calls
+        if size:
+            _gather(owner, found, item_size, data)
+        return data
     numpy = sys.modules["numpy"]
     items = numpy.empty((*found.shape, item_size), dtype=numpy.uint8)
     try:
         _gather(owner, found, item_size, items.ctypes.data)
     except BaseException:
         del items  # it holds old memory, and a traceback would show it
-        raise
-    return items
-
-
-def _gather_bytes(owner: Owner, found: _Offsets, item_size: int) -> bytes:
-    size = found.items * item_size
-    if size == 0:
-        return b""
-    items = fresh_bytes(None, size)
-    try:
-        _gather(owner, found, item_size, items)
-    except BaseException:
-        del items  # as above
         raise
     return items
 
@@ -211,9 +201,12 @@ def _convert(offsets: Any) -> _Offsets:
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None and isinstance(offsets, numpy.ndarray):
         return _convert_array(numpy, offsets)
-    if not isinstance(offsets, Iterable):
-        raise TypeError(f"offsets must be integers, not {type(offsets).__name__}")
-    numbers = list(map(operator.index, offsets))
+    try:
+        items = iter(offsets)
+    except TypeError:
+        kind = type(offsets).__name__
+        raise TypeError(f"offsets must be integers, not {kind}") from None
+    numbers = list(map(operator.index, items))
     lowest, highest = min(numbers, default=0), max(numbers, default=0)
     raw = array(_CODE, numbers) if 0 <= lowest <= highest <= SIZE_MAX else None
     return _Offsets(len(numbers), lowest, highest, raw, numbers.index, None)

@@ -43,7 +43,11 @@ _release = PYFUNCTYPE(None, c_void_p)(("PyBuffer_Release", pythonapi))
 
 
 class Buffer(Structure):
-    """CPython's Py_buffer: an object's memory, held in place until it is released."""
+    """CPython's Py_buffer: an object's memory, held in place until it is released.
+
+    Whoever holds it releases it. Only what a signal's handler raises can come between;
+    then it releases itself.
+    """
 
     _fields_ = [
         ("address", c_void_p),
@@ -64,6 +68,11 @@ class Buffer(Structure):
 
     def __exit__(self, *exception: object) -> None:
         self.release()
+
+    def __del__(self, over: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the interpreter's end C may still use the memory of what is in _adoption.
+        if self.exporter and not over():
+            self.release()
 
     def release(self) -> None:
         _release(byref(self))

@@ -25,12 +25,8 @@ from .errors import Status, raise_status
 #: two threads 0.84 at 1 KiB, 0.96 at 8 KiB, 0.99 at 16 KiB, 1.05 at 32 KiB.
 QUICK_BYTES = 16384
 
-if sys.platform == "win32":
-    _FILE_NAME = "memory_pool.dll"
-elif sys.platform == "darwin":
-    _FILE_NAME = "libmemory_pool.dylib"
-else:
-    _FILE_NAME = "libmemory_pool.so"
+_FILE_NAMES = {"win32": "memory_pool.dll", "darwin": "libmemory_pool.dylib"}
+_FILE_NAME = _FILE_NAMES.get(sys.platform, "libmemory_pool.so")
 
 
 def _find() -> str:
@@ -110,10 +106,10 @@ def _check_status(status: int, function: Any, arguments: tuple[Any, ...]) -> Non
         fail(function.__name__, arguments, status)
 
 
-def _check_pointer(address: Any, function: Any, arguments: tuple[Any, ...]) -> int:
-    if address is None:
+def _check_pointer(address: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
+    if not address:
         fail(function.__name__, arguments, quick.pool_last_status())
-    return int(address)
+    return address
 
 
 def _check_found(found: int, function: Any, arguments: tuple[Any, ...]) -> int:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, cast
 from . import _signatures
 from ._arguments import byte_range
 from ._library import fail, quick, read_stats
-from ._references import pool_reference
+from ._references import PoolReference, hide
 from .errors import PoolClosedError, PoolRangeError, Status
 
 
@@ -26,11 +26,12 @@ class Owner:
     pool, may have changed it since: whoever finds it in the way asks the library again.
     """
 
-    __slots__ = ("_block_size", "address", "total_size")
+    __slots__ = ("_block_size", "_reference", "address", "total_size")
 
-    def __init__(self, address: int, total_size: int | None = None) -> None:
-        """Takes over the reference that C gave with the address."""
-        self.address = pool_reference(address)
+    def __init__(self, reference: PoolReference, total_size: int | None = None) -> None:
+        hide(reference)
+        self._reference = reference
+        self.address: Any = reference.value  # ctypes takes an int quickest
         self._block_size = 0
         self.total_size = self.ask() if total_size is None else total_size
 

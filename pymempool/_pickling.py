@@ -11,7 +11,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import integer
-from ._signatures import SIZE_MAX
+from ._signatures import SIZE_MAX, WIPE
 
 if TYPE_CHECKING:
     from .pool import MemoryPool
@@ -22,16 +22,23 @@ def reduce(pool: MemoryPool, protocol: int) -> tuple[Any, ...]:
     with pool.clone() as moment:
         stats = moment.stats
         runs = [(start, moment.read(start, size)) for start, size in moment.extents()]
-    limit = stats.memory_limit or None
+    limit, wipe = stats.memory_limit or None, stats.flags & WIPE != 0
     starts = [start for start, _ in runs]
     data: list[Any] = [
         pickle.PickleBuffer(held) if protocol >= 5 else held for _, held in runs
     ]
-    return rebuild, (type(pool), stats.total_size, stats.block_size, limit, starts, data)
+    sizes = stats.total_size, stats.block_size
+    return rebuild, (type(pool), *sizes, limit, starts, data, wipe)
 
 
 def rebuild(
-    kind: Any, total_size: Any, block_size: Any, limit: Any, starts: Any, data: Any
+    kind: Any,
+    total_size: Any,
+    block_size: Any,
+    limit: Any,
+    starts: Any,
+    data: Any,
+    wipe: Any = False,
 ) -> MemoryPool:
     """The pool that reduce() took apart. No argument is trusted."""
     from .pool import MemoryPool  # which imports this module
@@ -44,11 +51,14 @@ def rebuild(
     block_size = integer("block_size", block_size, 1, SIZE_MAX)
     # Blocks are never larger than a new pool, only than one that was made smaller.
     pool = kind.__new__(kind)
-    MemoryPool.__init__(pool, max(total_size, block_size), block_size, memory_limit=limit)
+    MemoryPool.__init__(
+        pool, max(total_size, block_size), block_size, memory_limit=limit, wipe=bool(wipe)
+    )
     if total_size < block_size:
         pool.resize(total_size)
     end = 0
     for start, held in zip(starts, data):
         start = integer("start of a run", start, end, total_size)
-        end = start + pool.adopt(start, held)
+        put = pool.write if wipe else pool.adopt  # what is adopted cannot be wiped
+        end = start + put(start, held)
     return pool

@@ -6,6 +6,11 @@ runs those of a whole cycle before it takes the cycle apart, so that the memory 
 while the __del__ of another object in it may still read it. So a Reference is out of the
 collector's sight: it goes when its last holder has gone, and that is after every __del__.
 
+A signal's handler can raise as soon as C is back in Python. So what C gave must not be a
+bare number even for an instant: ctypes makes the result a PoolReference by itself, and a
+ViewReference is there before C fills in the view. (What a handler raises while something
+is given back, Python tells to sys.unraisablehook.)
+
 At the interpreter's end, once threads have stopped, nothing is given back any more.
 """
 
@@ -13,7 +18,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from ctypes import PYFUNCTYPE, addressof, byref, py_object, pythonapi
+from ctypes import PYFUNCTYPE, addressof, byref, c_void_p, py_object, pythonapi
 from typing import Any, Callable
 
 from ._library import parallel, quick
@@ -24,18 +29,13 @@ _untrack: Callable[[object], None] = PYFUNCTYPE(None, py_object)(
 )
 
 
-class _Reference(int):
-    """An address, to be given back."""
-
-    __slots__ = ()
-
-    def hide(self) -> None:
-        """Takes the object out of the collector's sight."""
-        if gc.is_tracked(self):
-            _untrack(self)
+def hide(reference: object) -> None:
+    """Takes the object out of the collector's sight."""
+    if gc.is_tracked(reference):
+        _untrack(reference)
 
 
-class PoolReference(_Reference):
+class PoolReference(c_void_p):
     """The address of a C pool, and one reference to it."""
 
     __slots__ = ()
@@ -43,15 +43,26 @@ class PoolReference(_Reference):
     # What is needed at the end is bound here: by then the modules may be empty.
     def __del__(
         self,
-        destroy: Callable[[int], None] = parallel.pool_destroy,
+        destroy: Callable[[object], None] = parallel.pool_destroy,
         over: Callable[[], bool] = sys.is_finalizing,
     ) -> None:
         if not over():
             destroy(self)
 
 
-class ViewReference(_Reference):
-    """The address of a PoolView that C filled in, a view or a pin."""
+def _giving(name: str) -> Callable[..., PoolReference]:
+    """A function of C whose result gives itself back."""
+    declared, function = getattr(quick, name), quick[name]
+    function.argtypes, function.errcheck = declared.argtypes, declared.errcheck
+    function.restype = PoolReference
+    return function
+
+
+create, clone, retain = map(_giving, ("pool_create_with", "pool_clone", "pool_retain"))
+
+
+class ViewReference(int):
+    """The address of a PoolView that C fills in, a view or a pin."""
 
     __slots__ = ()
 
@@ -71,21 +82,14 @@ class HeldView(PoolView):
     label: Any = None
 
 
-#: What C filled in and was not given back, by its address.
+#: What C fills in and has not got back, by its address.
 held_views: dict[int, HeldView] = {}
 
 
-def pool_reference(address: int) -> PoolReference:
-    """Takes over the reference that C gave with an address."""
-    reference = PoolReference(address)
-    reference.hide()
-    return reference
-
-
 def view_reference(view: HeldView) -> ViewReference:
-    """Takes over a view or pin that C gave."""
+    """For a view or pin that C has yet to give."""
     address = addressof(view)
     reference = ViewReference(address)
-    reference.hide()
+    hide(reference)
     held_views[address] = view
     return reference

@@ -34,6 +34,10 @@ HEADER_VERSION = (0, 1)
 SIZE_MAX = 2 ** (8 * sizeof(c_size_t)) - 1
 
 
+#: A flag of PoolOptions: POOL_WIPE.
+WIPE = 1
+
+
 class PoolOptions(Structure):
     """What pool_create_with needs to know."""
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from ctypes import addressof, byref, c_size_t, sizeof
 from typing import TYPE_CHECKING, Any, Callable, SupportsIndex
 
-from . import _adoption, _pickling, _signatures, views
+from . import _adoption, _pickling, _references, _signatures, views
 from ._arguments import integer
 from ._batches import Batches
 from ._buffers import (
@@ -22,8 +23,9 @@ from ._buffers import (
 )
 from ._library import QUICK_BYTES, library_for, parallel, quick, read_stats
 from ._owner import CLOSED, Owner, Parameter, fail_short
+from ._references import PoolReference
 from ._sequence import ByteSequence
-from ._signatures import SIZE_MAX, PoolOptions
+from ._signatures import SIZE_MAX, WIPE, PoolOptions
 from ._stats import PoolStats
 from .errors import PoolMemoryError
 
@@ -62,6 +64,7 @@ class MemoryPool(ByteSequence, Batches):
         max_block_size: SupportsIndex = 65536,
         *,
         memory_limit: SupportsIndex | None = None,
+        wipe: bool = False,
     ) -> None:
         """Makes a pool of `total_size` bytes, all of them zero.
 
@@ -69,6 +72,9 @@ class MemoryPool(ByteSequence, Batches):
         max_block_size: 1 or more; blocks have the largest power of two not above it.
         memory_limit: the most bytes of blocks that this pool and its clones may hold
             together, 1 or more; None for no limit.
+        wipe: whether blocks of this pool and its clones are overwritten with zeros as
+            soon as nobody holds them. What was read out of the pool is not, nor is
+            adopted memory.
 
         Raises PoolRangeError, PoolMemoryError.
         """
@@ -79,9 +85,9 @@ class MemoryPool(ByteSequence, Batches):
             0
             if memory_limit is None
             else integer("memory_limit", memory_limit, 1, SIZE_MAX),
+            WIPE if wipe else 0,
         )
-        address = quick.pool_create_with(byref(options))
-        self._own(Owner(address, options.total_size))
+        self._own(Owner(_references.create(byref(options)), options.total_size))
 
     @classmethod
     def from_handle(cls, address: SupportsIndex, *, retain: bool = True) -> MemoryPool:
@@ -95,9 +101,8 @@ class MemoryPool(ByteSequence, Batches):
         PoolRangeError for 0.
         """
         handle = integer("address", address, 1, SIZE_MAX)
-        if retain:
-            quick.pool_retain(handle)
-        return cls.__new__(cls)._own(Owner(handle))
+        take_over = _references.retain if retain else PoolReference
+        return cls.__new__(cls)._own(Owner(take_over(handle)))
 
     def _own(self, owner: Owner) -> MemoryPool:
         self._owner = owner
@@ -163,8 +168,8 @@ class MemoryPool(ByteSequence, Batches):
             return b""
         if size > BYTES_MAX:
             raise PoolMemoryError(f"{size} bytes do not fit a bytes object")
-        data = fresh_bytes(None, size)
         call = getattr(library_for(size), function)
+        data = fresh_bytes(None, size)  # last: no handler of a signal must come to see it
         done = call(owner.address, data, offset, size)
         if done != size:
             del data  # it holds old memory, and a traceback would show it
@@ -364,8 +369,8 @@ class MemoryPool(ByteSequence, Batches):
         Raises PoolMemoryError.
         """
         owner = self._owner
-        address = quick.pool_clone(owner.address)
-        return type(self).__new__(type(self))._own(Owner(address, owner.total_size))
+        reference = _references.clone(owner.address)
+        return type(self).__new__(type(self))._own(Owner(reference, owner.total_size))
 
     def __copy__(self) -> MemoryPool:
         return self.clone()
@@ -379,7 +384,7 @@ class MemoryPool(ByteSequence, Batches):
         With protocol 5 out of band, if asked. The copy is no relative of this pool. As
         with clone(), what a subclass adds to its instances is its own to carry over.
         """
-        return _pickling.reduce(self, int(protocol))
+        return _pickling.reduce(self, operator.index(protocol))
 
     def restore(self, source: MemoryPool) -> None:
         """Makes the contents and size of this pool those of `source`, its relative.

@@ -16,7 +16,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ctypes import byref, sizeof, string_at
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import views
 from ._arguments import integer
@@ -58,7 +58,7 @@ class Loan:
 
 
 @contextmanager
-def lend_pool(total_size: int = min(1 << 40, SIZE_MAX), **options: int) -> Iterator[Loan]:
+def lend_pool(total_size: int = min(1 << 40, SIZE_MAX), **options: Any) -> Iterator[Loan]:
     """Lends a pool, closes it at the end and reports who still holds a part of it.
 
     options: as for MemoryPool.

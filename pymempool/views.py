@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from ._library import quick
 from ._owner import Owner
-from ._references import HeldView, held_views, pool_reference, view_reference
+from ._references import HeldView, clone, held_views, view_reference
 from ._signatures import PoolView
 from .errors import PoolRangeError
 
@@ -46,7 +46,7 @@ def views(owner: Owner, offset: Any, size: Any) -> list[memoryview]:
     offset, size = owner.range(offset, size)
     address, end, block_size = owner.address, offset + size, owner.block_size
     if offset // block_size < (end - 1) // block_size:
-        address = pool_reference(quick.pool_clone(address))
+        address = clone(address)
     found = []
     while offset < end:
         stop = min(end, offset - offset % block_size + block_size)
@@ -81,10 +81,10 @@ def _frozen(address: int, offset: int, size: int) -> memoryview:
 def _memory(kind: str, address: int, offset: int, size: int) -> memoryview:
     """The memory that pool_view or pool_pin gives, which reaches as far as asked."""
     got = HeldView(sizeof(PoolView))
+    reference = view_reference(got)
     _FUNCTIONS[kind](address, offset, size, byref(got))
     if _tracking:
         got.label = LiveView(kind, offset, size, _caller())
-    reference = view_reference(got)
     array: Any = _array_type(size).from_address(got.data)
     array.reference = reference
     return memoryview(array).cast("B")

@@ -10,8 +10,9 @@ import sys
 import threading
 import tracemalloc
 import weakref
+from ctypes import addressof, create_string_buffer
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -23,6 +24,7 @@ from pymempool import (
     _adoption,
 )
 from pymempool._library import parallel, quick
+from pymempool._signatures import RELEASE_FUNCTION
 
 
 class Memory(bytearray):
@@ -297,3 +299,93 @@ def test_errors_of_letting_go_are_told(
     pool.write(0, b"x")
     assert told == [KeyError]
     assert pool.read(0, 2) == b"x\0"
+
+
+LETTING_GO: dict[str, Callable[[MemoryPool], object]] = {
+    "write": lambda pool: pool.write(1000, bytes(100)),
+    "write, large": lambda pool: pool.write(0, bytes(1 << 16)),
+    "scatter": lambda pool: pool.scatter(range(0, 4096, 64), bytes(64)),
+    "fetch_add": lambda pool: pool.fetch_add(1024, 1),
+    "fill": lambda pool: pool.fill(0, 1, 4096),
+    "discard": lambda pool: pool.discard(0, 4096),
+    "take": lambda pool: pool.take(0, 4096),
+    "copy_from": lambda pool: pool.copy_from(pool, 5000, 200, 1000),
+    "adopt": lambda pool: pool.adopt(1024, bytes(64)),
+    "restore": lambda pool: pool.restore(_empty(pool)),
+    "resize": lambda pool: pool.resize(1024),
+    "pin": lambda pool: pool.pin(1024, 64),
+}
+
+
+def _empty(pool: MemoryPool) -> MemoryPool:
+    clone = pool.clone()
+    clone.discard(0, clone.total_size)
+    return clone
+
+
+@pytest.mark.parametrize("name", LETTING_GO)
+def test_letting_go_may_call_the_pool(name: str) -> None:
+    pool = MemoryPool(1 << 16, 64)
+    seen: list[bytes] = []
+
+    class Calls(bytearray):
+        def __del__(self) -> None:
+            pool.write(3, b"again")
+            with pool.clone() as clone, pool.view(0, 8) as view:
+                seen.append(clone.read(0, 8))
+                assert view == seen[-1]
+            pool.discard(0, 64)
+            pool.adopt(64, b"n" * 64)
+
+    pool.adopt(1024, Calls(b"m" * 64))
+    LETTING_GO[name](pool)
+    gc.collect()
+    assert len(seen) == 1
+    assert seen[0][3:] == b"again"
+    assert pool.read(64, 64) == b"n" * 64
+    assert pool.read(0, 64) == bytes(64)
+    stats = pool.stats
+    assert (stats.references, stats.family_pools, stats.family_views) == (1, 1, 0)
+    pool.close()
+
+
+def test_letting_go_may_call_a_pool_that_is_being_closed() -> None:
+    pools = [MemoryPool(1 << 16, 64) for _ in range(3)]
+    closed: list[int] = []
+
+    class Calls(bytearray):
+        def __del__(self) -> None:
+            closed.append(len(pools))
+            if pools:
+                pools.pop().close()
+
+    for pool in pools:
+        pool.adopt(0, Calls(b"m" * 64))
+    del pool
+    pools.pop().close()
+    assert closed == [2, 1, 0]
+
+
+@pytest.mark.parametrize("library", [quick, parallel])
+@pytest.mark.parametrize("kind", [KeyError, KeyboardInterrupt, SystemExit])
+def test_errors_of_callbacks_are_told(
+    library: Any, kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: told.append(event.exc_type))
+    pool, memory = MemoryPool(4096, 64), create_string_buffer(b"m" * 640)
+    called: list[tuple[int, int, int]] = []
+
+    def release(data: int, size: int, context: int) -> None:
+        called.append((data, size, context))
+        assert pool.read(70, 2) == b"\0\0"
+        raise kind
+
+    callback = RELEASE_FUNCTION(release)
+    for context in (1, 2):
+        library.pool_adopt(pool.handle, 0, addressof(memory), 640, callback, context)
+        library.pool_discard(pool.handle, 0, 4096)
+        assert called.pop() == (addressof(memory), 640, context)
+        assert told == [kind] * context
+    assert pool.write(0, b"x") == 1
+    assert pool.stats.adopted_blocks == 0

@@ -217,12 +217,13 @@ def test_no_loop_in_python(numpy: Any) -> None:
         lines += 1
         return trace
 
+    other = sys.gettrace()  # of a debugger, or of what measures coverage
     sys.settrace(trace)
     try:
         pool.scatter(offsets, numpy.arange(count))
         items = pool.gather(offsets, 8)
     finally:
-        sys.settrace(None)
+        sys.settrace(other)
     assert lines < 1000
     assert (items.view("i8").ravel() == numpy.arange(count)).all()
     assert (numpy.frombuffer(pool[:], "i8")[offsets // 8] == numpy.arange(count)).all()

@@ -272,6 +272,33 @@ def test_a_file_that_changes_meanwhile(
     assert "FAILED" in capsys.readouterr().out
 
 
+def test_files_that_are_too_large(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(demo, "POOL_SIZE", 1 << 16)
+    assert cli.main(["demo", *map(str, files)]) == 2
+    assert "larger than 64 KiB together" in capsys.readouterr().err
+
+
+def test_a_system_that_does_not_tell_what_is_resident(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Absent:
+        def __init__(self, path: str) -> None:
+            assert path == "/proc/self/statm"
+
+        def read_text(self) -> str:
+            raise FileNotFoundError
+
+    monkeypatch.setattr(demo, "Path", Absent)
+    assert demo.resident_bytes() is None
+    monkeypatch.undo()
+    monkeypatch.setattr(demo, "resident_bytes", lambda: None)
+    status, out = run(*files)
+    assert status == 0
+    assert "not measured on this system" in out
+
+
 def test_no_memory(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     def write(self: MemoryPool, offset: Any, data: Any) -> int:
         raise pymempool.PoolMemoryError("the system has no more memory")

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import warnings
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 
@@ -206,6 +206,63 @@ def test_closed_while_other_threads_read(pool: MemoryPool) -> None:
     assert wrong == []
     gc.collect()
     assert made.stats.family_pools == 1
+
+
+CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
+    "readinto": lambda pool, buffer: pool.readinto(0, buffer),
+    "write": lambda pool, buffer: pool.write(0, buffer),
+    "fill": lambda pool, buffer: pool.fill(0, 7, len(buffer)),
+    "take": lambda pool, buffer: pool.take(0, len(buffer)),
+    "gather": lambda pool, buffer: pool.gather(range(0, len(buffer), 256), 256, buffer),
+    "scatter": lambda pool, buffer: pool.scatter(range(0, len(buffer), 256), buffer),
+    "fetch_add": lambda pool, buffer: pool.fetch_add(5, 1),
+    "copy_from": lambda pool, buffer: pool.copy_from(pool, 0, 5000, 2000),
+    "clone": lambda pool, buffer: pool.clone().write(0, buffer),
+    "restore": lambda pool, buffer: pool.restore(pool.clone()),
+    "resize": lambda pool, buffer: pool.resize(len(buffer)),
+    "extents": lambda pool, buffer: list(pool.extents()),
+    "changes": lambda pool, buffer: list(pool.changes(pool.clone())),
+    "views": lambda pool, buffer: b"".join(pool.views(0, 9000)),
+    "pin": lambda pool, buffer: bytes(pool.pin(1024, 9)),
+    "adopt": lambda pool, buffer: pool.adopt(0, bytes(5000)),
+    "pickle": lambda pool, buffer: pool.__reduce_ex__(5),
+    "stats": lambda pool, buffer: pool.stats,
+}
+
+
+@pytest.mark.parametrize("name", CALLS_MEANWHILE)
+def test_closed_while_other_threads_call(name: str) -> None:
+    size = 1 << 16
+    made = MemoryPool(size, 1024)
+    made.fill(0, 7, size)
+    clone = made.clone()
+    wrong: list[object] = []
+    started = threading.Barrier(4)
+
+    def call() -> None:
+        buffer = bytearray(size)
+        started.wait()
+        try:
+            while True:
+                CALLS_MEANWHILE[name](clone, buffer)
+        except PoolClosedError:
+            buffer.append(0)  # nobody holds it any more
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    for _ in range(3):
+        CALLS_MEANWHILE[name](clone, bytearray(size))
+    clone.close()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    stats = made.stats
+    assert (stats.references, stats.family_pools, stats.family_views) == (1, 1, 0)
+    assert made.read(0, size) == b"\7" * size
 
 
 def test_exit_with_live_pools() -> None:

@@ -5,16 +5,26 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import multiprocessing
 import os
 import pickle
 import weakref
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pymempool import MemoryPool, PoolError, PoolLimitError, PoolRangeError
+from pymempool import (
+    MemoryPool,
+    PoolError,
+    PoolLimitError,
+    PoolRangeError,
+    _adoption,
+)
 from pymempool._pickling import rebuild
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -200,6 +210,10 @@ BAD: dict[str, tuple[int, Any, type[Exception]]] = {
     "no data": (5, [None, None], TypeError),
     "data in a tuple": (5, (b"a", b"b"), TypeError),
     "too much data": (5, [b"a" * 64, b"b" * 4000], PoolRangeError),
+    "huge block size": (2, 2**64, PoolRangeError),
+    "huge limit": (3, 2**64, PoolRangeError),
+    "a class that cannot be made": (0, type("Bad", (Mine,), {"__new__": 5}), TypeError),
+    "data with gaps": (5, [b"a", memoryview(bytes(64))[::2]], TypeError),
 }
 
 
@@ -216,3 +230,110 @@ def test_hostile(name: str) -> None:
     arguments[place] = wrong
     with pytest.raises(kind):
         rebuild(*arguments)
+    assert _adoption._held == {}
+
+
+# What may come of a pickle that is not what pickle.dumps() made. (Not tried: other bytes
+# in its midst, which can make pickle itself take gigabytes before it comes to a pool.)
+CLEAN = (
+    pickle.UnpicklingError,
+    PoolError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+
+
+class OurPickles(pickle.Unpickler):
+    """Finds what pickles of pools need, as a careful program would, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in (
+            ("pymempool._pickling", "rebuild"),
+            ("pymempool.pool", "MemoryPool"),
+        ):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} is not for pickles of pools")
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_truncated(protocol: int, pool: MemoryPool) -> None:
+    pickled = pickle.dumps(pool, protocol)
+    for size in range(len(pickled)):
+        with pytest.raises(CLEAN):
+            OurPickles(io.BytesIO(pickled[:size])).load()
+    assert same(pool, OurPickles(io.BytesIO(pickled)).load())
+    gc.collect()
+    assert _adoption._held == {}
+
+
+def test_other_buffers(pool: MemoryPool) -> None:
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(pool, 5, buffer_callback=buffers.append)
+    for wrong in (
+        [],
+        buffers[:1],
+        [None] * 9,
+        [b""] * 9,
+        buffers[::-1],
+        [bytes(9999)] * 9,
+    ):
+        with suppress(*CLEAN):
+            assert not same(pool, pickle.loads(pickled, buffers=wrong))
+    gc.collect()
+    assert _adoption._held == {}
+
+
+anything = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-10, 10000),
+    st.integers(),
+    st.sampled_from([2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63)]),
+    st.floats(),
+    st.binary(max_size=200),
+    st.text(max_size=3),
+)
+# Mostly in order and apart, now and then not.
+runs = st.lists(
+    st.tuples(st.integers(-1, 400), st.binary(max_size=60)), max_size=4
+).flatmap(lambda found: st.sampled_from([found, sorted(found)]))
+arguments = st.builds(
+    lambda sizes, limit, found: [
+        MemoryPool,
+        *sizes,
+        limit,
+        [start for start, _ in found],
+        [piece for _, piece in found],
+    ],
+    st.tuples(st.integers(1, 500), st.integers(1, 500)),
+    st.one_of(st.none(), st.integers(1, 500)),
+    runs,
+)
+wrong = st.one_of(anything, st.lists(anything, max_size=3))
+
+
+@given(arguments, st.none() | st.tuples(st.integers(0, 5), wrong))
+def test_any_arguments(arguments: list[Any], change: tuple[int, Any] | None) -> None:
+    if change is not None:
+        arguments[change[0]] = change[1]
+    made = None
+    with suppress(TypeError, PoolError):
+        made = rebuild(*arguments)
+    if made is None:
+        assert _adoption._held == {}
+        return
+    kind, total_size, _, limit, starts, data = arguments
+    with made:
+        assert kind is MemoryPool
+        assert made.total_size == total_size
+        assert made.stats.memory_limit == (limit or 0)
+        assert len(starts) == len(data)
+        for start, piece in zip(starts, data):
+            assert made.read(start, len(piece)) == piece

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""Exceptions that a signal's handler raises in the middle of calls: all or nothing was
+done, and nothing is left behind.
+
+Signals arrive at any time, but Python runs their handlers between two instructions only:
+where a function begins and after a call. Here a handler is made to raise at each such
+place in pymempool, one by one, as the tests of failing allocations go through the
+allocations.
+"""
+
+from __future__ import annotations
+
+import _thread
+import dis
+import itertools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Callable
+
+import pytest
+
+import pymempool
+from pymempool import MemoryPool, _adoption
+from pymempool._buffers import readable
+
+_PACKAGE = os.path.dirname(os.path.abspath(pymempool.__file__)) + os.sep
+
+# Python itself reports what is raised in there, and goes on. One more is entered by C.
+_APART = {"__del__", "_release"}
+
+
+class Interrupted(KeyboardInterrupt):
+    """What the handler raises."""
+
+
+class _Injector:
+    """A trace function that raises at the number-th place."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self._called: dict[int, bool] = {}  # by the frame's id
+
+    def begin(self, frame: FrameType, event: str, argument: Any) -> Any:
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE) or code.co_name in _APART:
+            return None
+        self._called.pop(id(frame), None)
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        self._pass_place()
+        return self._step
+
+    def _step(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "opcode":
+            if self._called.pop(id(frame), False):
+                self._pass_place()
+            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            self._called[id(frame)] = name.startswith("CALL")
+        elif event == "exception":
+            self._called.pop(id(frame), None)  # the call did not come to its end
+        return self._step
+
+    def _pass_place(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Interrupted
+
+
+def interrupted_at(number: int, call: Callable[[], Any]) -> bool:
+    """Makes the call; whether it has so many places that it was interrupted."""
+    injector, other = _Injector(number), sys.gettrace()
+    sys.settrace(injector.begin)
+    try:
+        call()
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(other)
+    assert injector.left > 0, "what the handler raised got lost"
+    return False
+
+
+# ---------------------------------------------------------------- at every place
+
+Call = Callable[[MemoryPool, bytearray], Any]
+
+CALLS: dict[str, Call] = {
+    "create": lambda pool, memory: MemoryPool(100),
+    "from_handle": lambda pool, memory: MemoryPool.from_handle(pool.handle),
+    "read": lambda pool, memory: pool.read(90, 300),
+    "read, large": lambda pool, memory: pool.read(0, 1 << 16),
+    "readinto": lambda pool, memory: pool.readinto(0, memory),
+    "readinto, items": lambda pool, memory: pool.readinto(
+        0, memoryview(memory).cast("I")
+    ),
+    "write": lambda pool, memory: pool.write(90, b"x" * 300),
+    "write, a buffer": lambda pool, memory: pool.write(90, memory),
+    "write, large": lambda pool, memory: pool.write(0, b"x" * (1 << 16)),
+    "fill": lambda pool, memory: pool.fill(90, 5, 300),
+    "discard": lambda pool, memory: pool.discard(90, 300),
+    "take": lambda pool, memory: pool.take(90, 300),
+    "copy_from": lambda pool, memory: pool.copy_from(pool, 0, 300, 1000),
+    "resize": lambda pool, memory: pool.resize(1 << 15),
+    "item": lambda pool, memory: pool[100],
+    "set item": lambda pool, memory: pool.__setitem__(100, 5),
+    "set slice": lambda pool, memory: pool.__setitem__(slice(0, 1000), memory),
+    "gather": lambda pool, memory: pool.gather(range(0, 4000, 9), 8),
+    "gather, out": lambda pool, memory: pool.gather(range(0, 1000, 8), 8, memory),
+    "scatter": lambda pool, memory: pool.scatter(range(0, 1000, 4), memory),
+    "fetch_add": lambda pool, memory: pool.fetch_add(100, 7),
+    "compare_exchange": lambda pool, memory: pool.compare_exchange(2000, 0, 5),
+    "clone": lambda pool, memory: pool.clone(),
+    "restore": lambda pool, memory: pool.restore(pool),
+    "extents": lambda pool, memory: list(pool.extents()),
+    "changes": lambda pool, memory: list(pool.changes(pool)),
+    "view": lambda pool, memory: pool.view(100, 20),
+    "views": lambda pool, memory: pool.views(0, 300),
+    "pin": lambda pool, memory: pool.pin(100, 20),
+    "adopt": lambda pool, memory: pool.adopt(64, memory),
+    "adopt, past the end": lambda pool, memory: pool.adopt(1 << 16, memory),
+    "stats": lambda pool, memory: pool.stats,
+    "repr": lambda pool, memory: repr(pool),
+    "close": lambda pool, memory: pool.clone().close(),
+    "pickle": lambda pool, memory: pool.__reduce_ex__(5)[1],
+}
+
+
+def is_free(memory: bytearray) -> bool:
+    """Whether nobody holds the memory in place."""
+    try:
+        memory.append(0)
+    except BufferError:
+        return False
+    del memory[-1]
+    return True
+
+
+def made() -> MemoryPool:
+    pool = MemoryPool(1 << 16, 64)
+    pool.write(100, bytes(range(1, 201)))
+    pool.write(4000, b"end")
+    return pool
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_place(name: str) -> None:
+    with made() as pool:
+        before = pool[:]
+        with suppress(IndexError):
+            CALLS[name](pool, bytearray(b"m" * 1000))
+        after = pool[:]
+
+    for number in itertools.count(1):
+        pool, memory = made(), bytearray(b"m" * 1000)
+        try:
+            done = not interrupted_at(number, lambda: CALLS[name](pool, memory))  # noqa: B023
+        except IndexError:
+            done = True
+        stats = pool.stats
+        left = (stats.references, stats.family_pools, stats.family_views)
+        assert left == (1, 1, 0), number
+        assert pool[:] in (before, after), number
+        pool.close()
+        assert is_free(memory), number
+        assert _adoption._held == {}, number
+        if done:
+            break
+    assert number > 1
+
+
+def test_memory_that_nobody_releases() -> None:
+    memory = bytearray(9)
+    held = readable(memory)
+    assert not is_free(memory)
+    del held  # as an exception does, with no step of Python's own in between
+    assert is_free(memory)
+
+
+# ------------------------------------------------------------------ by real signals
+
+LONG = 8 << 20
+
+LONG_CALLS: dict[str, Call] = {
+    "read": lambda pool, memory: pool.read(0, LONG),
+    "readinto": lambda pool, memory: pool.readinto(0, memory),
+    "readinto, items": lambda pool, memory: pool.readinto(
+        0, memoryview(memory).cast("I")
+    ),
+    "write": lambda pool, memory: pool.write(0, memory),
+    "fill": lambda pool, memory: pool.fill(0, 1, LONG),
+    "discard": lambda pool, memory: pool.discard(0, LONG),
+    "take": lambda pool, memory: pool.take(0, LONG),
+    "gather": lambda pool, memory: pool.gather(range(0, LONG, 4096), 4096),
+    "scatter": lambda pool, memory: pool.scatter(range(0, LONG, 4096), memory),
+    "clone and write": lambda pool, memory: pool.clone().write(0, memory),
+    "extents": lambda pool, memory: list(pool.extents()),
+    "changes": lambda pool, memory: list(pool.changes(pool.clone())),
+    "views": lambda pool, memory: b"".join(pool.views(0, LONG // 64)),
+    "pin": lambda pool, memory: [pool.pin(at, 9) for at in range(0, LONG // 64, 4096)],
+    "adopt": lambda pool, memory: pool.adopt(0, memory),
+    "pickle": lambda pool, memory: pool.__reduce_ex__(5)[1],
+}
+
+
+@pytest.fixture
+def handler() -> Iterator[None]:
+    """SIGINT raises Interrupted, but not where Python would only report it."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        at = frame
+        while at is not None:
+            if at.f_code.co_name in _APART and at.f_code.co_filename.startswith(_PACKAGE):
+                threading.Timer(0.001, _thread.interrupt_main).start()  # later
+                return
+            at = at.f_back
+        raise Interrupted
+
+    before = signal.signal(signal.SIGINT, handle)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def repeat(call: Callable[[], Any], delay: float) -> None:
+    """Makes the call until a signal comes."""
+    timer = threading.Timer(delay, _thread.interrupt_main)
+    with suppress(Interrupted):
+        timer.start()
+        while True:
+            call()
+    timer.join()
+
+
+@pytest.mark.parametrize("name", LONG_CALLS)
+def test_in_long_calls(name: str, handler: None) -> None:
+    for round in range(5):
+        pool, memory = MemoryPool(1 << 30, 4096), bytearray(b"m" * LONG)
+        pool.write(0, memory)
+        repeat(lambda: LONG_CALLS[name](pool, memory), 0.001 + round / 300)  # noqa: B023
+        stats = pool.stats
+        assert (stats.references, stats.family_pools, stats.family_views) == (1, 1, 0)
+        assert pool[:LONG] in (bytes(LONG), b"\1" * LONG, b"m" * LONG)
+        pool.close()
+        assert is_free(memory)
+        assert _adoption._held == {}
