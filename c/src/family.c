@@ -27,20 +27,30 @@ typedef struct Family {
 
 typedef struct Pin Pin;
 
+/* What every call reads lies on a line that is seldom written to, what is written to more
+ * often on the next, and then come the stripes, with a line each. */
 struct MemoryPool {
-    unsigned block_shift;  /* the block size is 1 << block_shift */
-    AtomicSize total_size; /* changed with the whole pool held */
-    Tree tree;
-    Family *family;
-    Pin *pins;                    /* changed under the arena's lock, see pins.c     */
-    AtomicSize pinned;            /* how many; grows only while the blocks are held */
-    char mostly_read[CACHE_LINE]; /* the above, by every call; the rest is written to */
-    AtomicU32 refs;
-    MemoryPool *older, *younger;
-    size_t age;        /* larger for younger pools */
-    AtomicSize copied; /* copies made on write     */
-    void *memory;      /* what to free: the pool begins on a cache line */
-    char padding[CACHE_LINE];
+    union {
+        struct {
+            unsigned block_shift;  /* the block size is 1 << block_shift */
+            AtomicSize total_size; /* changed with the whole pool held   */
+            Tree tree;
+            Family *family;
+            Pin *pins;         /* changed under the arena's lock, see pins.c     */
+            AtomicSize pinned; /* how many; grows only while the blocks are held */
+        };
+        char first_line[CACHE_LINE];
+    };
+    union {
+        struct {
+            AtomicU32 refs;
+            MemoryPool *older, *younger;
+            size_t age;        /* larger for younger pools                          */
+            AtomicSize copied; /* copies made on write                              */
+            void *memory;      /* what to free: the pool begins on a cache line     */
+        };
+        char second_line[CACHE_LINE];
+    };
     Stripes stripes;
 };
 

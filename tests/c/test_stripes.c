@@ -233,9 +233,17 @@ TEST(two_pools_in_either_order)
     check_nothing_live();
 }
 
+/* What all read, what is counted, the gate and each stripe: a line each. */
+TEST(lines_are_not_shared)
+{
+    CHECK_EQ_SIZE(offsetof(MemoryPool, refs), CACHE_LINE);
+    CHECK_EQ_SIZE(offsetof(MemoryPool, stripes), 2 * CACHE_LINE);
+    CHECK_EQ_SIZE(sizeof(Stripe), CACHE_LINE);
+}
+
 static const TestCase cases[] = {
     TEST_CASE(ranges_take_their_stripes), TEST_CASE(holds_exclude_each_other),
     TEST_CASE(a_watch_notices_each_hold), TEST_CASE(watchers_see_whole_changes),
-    TEST_CASE(two_pools_in_either_order),
+    TEST_CASE(two_pools_in_either_order), TEST_CASE(lines_are_not_shared),
 };
 TEST_MAIN(cases)

@@ -132,11 +132,11 @@ static void release_by_discard(MemoryPool *pool)
     MemoryPool *clone = pool_clone(pool);
     PoolView view = {.struct_size = sizeof view};
     write_secret(clone, 500); /* copies a block */
-    CHECK_EQ_INT(pool_view(clone, 0, 8, &view), POOL_OK);
-    CHECK_EQ_INT(pool_discard(clone, 0, 1024 * KIB), POOL_OK);
-    CHECK_EQ_INT(pool_resize(pool, 1), POOL_OK);
-    CHECK_EQ_INT(pool_discard(pool, 0, 1), POOL_OK);
-    CHECK_EQ_INT(pool_discard(pool, 0, 1), POOL_OK);
+    CHECK_RETURNS(pool_view(clone, 0, 8, &view), POOL_OK);
+    CHECK_RETURNS(pool_discard(clone, 0, 1024 * KIB), POOL_OK);
+    CHECK_RETURNS(pool_resize(pool, 1), POOL_OK);
+    CHECK_RETURNS(pool_discard(pool, 0, 1), POOL_OK);
+    CHECK_RETURNS(pool_discard(pool, 0, 1), POOL_OK);
     pool_view_release(&view);
     pool_destroy(clone);
     pool_destroy(pool);
@@ -146,9 +146,9 @@ static void release_by_restore(MemoryPool *pool)
 {
     MemoryPool *empty = pool_clone(pool);
     PoolView pin = {.struct_size = sizeof pin};
-    CHECK_EQ_INT(pool_discard(empty, 0, 1024 * KIB), POOL_OK);
-    CHECK_EQ_INT(pool_pin(pool, 100 + 4 * KIB, 8, &pin), POOL_OK);
-    CHECK_EQ_INT(pool_restore(pool, empty), POOL_OK);
+    CHECK_RETURNS(pool_discard(empty, 0, 1024 * KIB), POOL_OK);
+    CHECK_RETURNS(pool_pin(pool, 100 + 4 * KIB, 8, &pin), POOL_OK);
+    CHECK_RETURNS(pool_restore(pool, empty), POOL_OK);
     pool_view_release(&pin);
     pool_destroy(pool);
     pool_destroy(empty);
@@ -165,7 +165,7 @@ static void release_by_take(MemoryPool *pool)
 static void release_in_a_living_family(MemoryPool *pool)
 {
     MemoryPool *other = pool_clone(pool);
-    CHECK_EQ_INT(pool_discard(other, 0, 1024 * KIB), POOL_OK);
+    CHECK_RETURNS(pool_discard(other, 0, 1024 * KIB), POOL_OK);
     pool_destroy(pool);
     if (counts)
         CHECK_EQ_SIZE(count_secrets(), 0); /* before the family ends */
@@ -225,13 +225,13 @@ TEST(a_block_is_wiped_when_the_last_holder_lets_go)
     PoolView pin = {.struct_size = sizeof pin};
     draw_secret();
     write_secret(pool, 0);
-    CHECK_EQ_INT(pool_pin(pool, 0, SECRET, &pin), POOL_OK);
+    CHECK_RETURNS(pool_pin(pool, 0, SECRET, &pin), POOL_OK);
     const unsigned char *bytes = pin.data;
-    CHECK_EQ_INT(pool_resize(pool, 8 * KIB), POOL_OK);
+    CHECK_RETURNS(pool_resize(pool, 8 * KIB), POOL_OK);
     CHECK(is_secret(bytes));
     pool_view_release(&pin);
     CHECK(is_secret(bytes)); /* the pool has it still */
-    CHECK_EQ_INT(pool_discard(pool, 0, 4 * KIB), POOL_OK);
+    CHECK_RETURNS(pool_discard(pool, 0, 4 * KIB), POOL_OK);
     CHECK_BYTES(bytes, 0, SECRET);
     pool_destroy(pool);
 }
@@ -241,7 +241,7 @@ TEST(a_wiped_block_is_used_again_as_zeros)
     MemoryPool *pool = make_with(POOL_WIPE);
     for (int round = 0; round < 3; round++) {
         write_secrets(pool);
-        CHECK_EQ_INT(pool_discard(pool, 0, COPIES * 4 * KIB), POOL_OK);
+        CHECK_RETURNS(pool_discard(pool, 0, COPIES * 4 * KIB), POOL_OK);
         CHECK_EQ_SIZE(pool_write(pool, 10, "x", 1), 1);
         check_filled(pool, 0, 0, 10);
         check_filled(pool, 11, 0, 4 * KIB - 11);
@@ -262,8 +262,8 @@ TEST(adopted_memory_is_not_the_pools_to_wipe)
     MemoryPool *pool = make_with(POOL_WIPE);
     int released = 0;
     memset(mine, 7, sizeof mine);
-    CHECK_EQ_INT(pool_adopt(pool, 0, mine, sizeof mine, count_release, &released),
-                 POOL_OK);
+    CHECK_RETURNS(pool_adopt(pool, 0, mine, sizeof mine, count_release, &released),
+                  POOL_OK);
     CHECK_EQ_SIZE(pool_write(pool, 0, "x", 1), 1); /* copies a block */
     pool_destroy(pool);
     CHECK_EQ_INT(released, 1);

@@ -19,8 +19,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Callable
+from weakref import WeakSet
 
 import pytest
 
@@ -32,6 +33,13 @@ _PACKAGE = os.path.dirname(os.path.abspath(pymempool.__file__)) + os.sep
 
 # Python itself reports what is raised in there, and goes on. One more is entered by C.
 _APART = {"__del__", "_release"}
+_WEAK_SET = WeakSet.__init__.__code__.co_filename
+
+
+def _is_apart(code: CodeType) -> bool:
+    if code.co_filename == _WEAK_SET:
+        return code.co_name == "_remove"  # for a pool that has gone
+    return code.co_name in _APART and code.co_filename.startswith(_PACKAGE)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -213,7 +221,7 @@ def handler() -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         at = frame
         while at is not None:
-            if at.f_code.co_name in _APART and at.f_code.co_filename.startswith(_PACKAGE):
+            if _is_apart(at.f_code):
                 threading.Timer(0.001, _thread.interrupt_main).start()  # later
                 return
             at = at.f_back

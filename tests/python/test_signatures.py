@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,6 +156,62 @@ def test_compiler_agrees_on_plain_types(header: Path) -> None:
     text = "\n".join(f'_Static_assert({a} == {b}, "{a}");' for a, b in facts.items())
     done = compile_behind_header(text, header)
     assert done.returncode == 0, done.stderr
+
+
+def table_types() -> dict[str, Any]:
+    """Each C spelling of a type in the table, with the ctypes type beside it."""
+    pairs = {row.result.spelling: row.result.ctype for row in SIGNATURES.values()}
+    for row in SIGNATURES.values():
+        pairs.update((each.spelling, each.ctype) for each in row.parameters.values())
+    del pairs["void"]
+    return pairs
+
+
+def type_facts(spelling: str, ctype: Any) -> list[str]:
+    """What C must say of a type if ctypes is to pass it rightly."""
+    if hasattr(ctype, "_argtypes_"):
+        c_names = {None: "void", ctypes.c_void_p: "void *", ctypes.c_size_t: "size_t"}
+        arguments = ", ".join(c_names[argument] for argument in ctype._argtypes_)
+        whole = f"{c_names[ctype._restype_]} (*)({arguments})"
+        return [f"_Generic(({spelling.format('')})0, {whole}: 1, default: 0)"]
+    facts = [f"sizeof({spelling}) == {ctypes.sizeof(ctype)}"]
+    if issubclass(ctype, ctypes._Pointer):
+        facts.append(f"sizeof(*({spelling})0) == {ctypes.sizeof(ctype._type_)}")
+    elif ctype not in (ctypes.c_void_p, ctypes.c_char_p) and spelling != "PoolStatus":
+        # (A compiler may give an enumeration without negative values a sign or none.)
+        facts.append(f"(({spelling})-1 < 0) == {int(ctype(-1).value < 0)}")
+    return facts
+
+
+@pytest.mark.parametrize("spelling", table_types())
+def test_compiler_agrees_on_types_of_the_table(spelling: str, header: Path) -> None:
+    facts = type_facts(spelling, table_types()[spelling])
+    text = "\n".join(f'_Static_assert({fact}, "{fact}");' for fact in facts)
+    done = compile_behind_header(text, header)
+    assert done.returncode == 0, done.stderr
+
+
+# One of each kind: an integer too small, one with a sign, a pointer to something smaller,
+# and a function without its last argument.
+@pytest.mark.parametrize(
+    ("spelling", "ctype"),
+    [
+        ("uint64_t", ctypes.c_uint32),
+        ("uint64_t", ctypes.c_int64),
+        ("uint64_t *", ctypes.POINTER(ctypes.c_uint32)),
+        (
+            _signatures.RELEASE.spelling,
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_size_t),
+        ),
+    ],
+)
+def test_compiler_would_find_a_wrong_type(
+    spelling: str, ctype: Any, header: Path
+) -> None:
+    facts = " && ".join(type_facts(spelling, ctype))
+    done = compile_behind_header(f'_Static_assert({facts}, "wrong type");', header)
+    assert done.returncode != 0
+    assert "wrong type" in done.stderr
 
 
 # ------------------------------------------------------------------- the loading

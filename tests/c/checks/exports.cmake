@@ -1,5 +1,6 @@
-# The shared library shows the functions of the header and nothing else. On Windows it
-# needs no DLL but the system's.
+# The shared library shows the functions of the header and nothing else, and the export map
+# names these. (That the table of signatures has them too is a test of Python's.) On Windows
+# the library needs no DLL but the system's.
 file(STRINGS ${sources}/c/memory_pool.h declared REGEX "^POOL_API ")
 list(TRANSFORM declared REPLACE "^POOL_API [^(]*[ *](pool_[a-z_]+)\\(.*$" "\\1")
 list(SORT declared)
@@ -10,6 +11,14 @@ function(match_all pattern text result)
     list(TRANSFORM found REPLACE "${pattern}" "\\1")
     set(${result} "${found}" PARENT_SCOPE)
 endfunction()
+
+# The linker says nothing of a name in the map that the library does not define.
+file(STRINGS ${sources}/c/cmake/memory_pool.map mapped REGEX "^ *pool_[a-z_]+;$")
+list(TRANSFORM mapped REPLACE "^ *(pool_[a-z_]+);$" "\\1")
+list(SORT mapped)
+if(NOT mapped STREQUAL declared)
+    message(FATAL_ERROR "the header declares ${declared}\nthe map names ${mapped}")
+endif()
 
 if(library MATCHES "\\.dll$")
     execute_process(COMMAND ${objdump} -p ${library} OUTPUT_VARIABLE listing

@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# Other machines and another C library, and what programs built against the last release
+# find in this one.
+
+# Where qemu runs the tests they do a fifth of the work, as they do under a sanitizer.
+machines() {
+    build_and_test musl -DCMAKE_C_COMPILER=musl-gcc
+    run='env TEST_SCALE=20' build_and_test aarch64 -DCMAKE_TOOLCHAIN_FILE=.ci/aarch64.cmake
+    run='env TEST_SCALE=20' build_and_test s390x -DCMAKE_TOOLCHAIN_FILE=.ci/s390x.cmake
+}
+
+# Recorded on x86-64, and compared there.
+abi() {
+    if [ "$(uname -m)" != x86_64 ]; then
+        skip "the comparison of the ABI: it was recorded on x86-64, this is $(uname -m)"
+        return
+    fi
+    tests/abi/run
+}

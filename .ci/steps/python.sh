@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# The Python tests, on an installed package: every line of it is run, and the library
+# below it is watched by the sanitizers. What runs C compilers has steps of its own.
+
+# Installs the package for the two steps below.
+install_for_python() {
+    installed=$scratch/installed
+    if [ -d "$installed" ]; then
+        return
+    fi
+    python3 -m venv "$installed"
+    "$installed/bin/pip" install -q --disable-pip-version-check '.[test]' 'coverage>=7.10'
+}
+
+# Two tests would wait for ever for a lock that coverage.py takes while it looks at a line:
+# one has a child of fork() without the thread that has it, one interrupts that thread.
+python_coverage() {
+    install_for_python
+    export COVERAGE_FILE=$scratch/python-coverage/data
+    mkdir "$scratch/python-coverage"
+    local coverage=$installed/bin/coverage rules=--rcfile=.ci/python-coverage.ini
+    # Not `-m pytest`, which would find the sources and not what is installed.
+    "$coverage" run "$rules" "$installed/bin/pytest" -q -p no:cacheprovider \
+        --ignore tests/python/test_ctest.py --ignore tests/python/test_counts.py \
+        -k 'not fork_while_threads and not in_long_calls'
+    "$coverage" combine -q "$rules"
+    "$coverage" report "$rules"
+}
+
+python_sanitizers() {
+    install_for_python
+    local alone=() test
+    for test in bench config counts ctest demo examples model readme signatures testing; do
+        alone+=(--ignore "tests/python/test_$test.py") # no threads, or a compiler
+    done
+    # A bytes object of 2^63 bytes is to fail and not to stop the program. CPython itself
+    # leaves much behind at its end.
+    ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=0 \
+        run_sanitized address,undefined libasan.so "${alone[@]}" tests/python
+    # gcc says at each fence that ThreadSanitizer does not know it; the code knows.
+    TSAN_OPTIONS=die_after_fork=0 CFLAGS=-Wno-tsan \
+        run_sanitized thread libtsan.so tests/python/test_{threads,lifetime,adopt,mixed}.py
+}
+
+# run_sanitized SANITIZERS RUNTIME [ARGUMENT OF PYTEST ...]: the tests on the installed
+# package with a sanitized library. The runtime must be there before the interpreter.
+run_sanitized() {
+    local sanitizers=$1 runtime=$2 packages=$scratch/sanitized-${1%%,*}
+    shift 2
+    cmake -S . -B "$packages/build" -G Ninja -DCMAKE_C_COMPILER=gcc -DPOOL_INSTALL=OFF \
+        -DPOOL_BUILD_TESTS=OFF -DPOOL_BUILD_STATIC=OFF -DPOOL_SANITIZE="$sanitizers" \
+        >"$packages.log" || { cat "$packages.log"; return 1; }
+    cmake --build "$packages/build" --parallel "$jobs" -- --quiet
+    cp -r "$installed"/lib/python3*/site-packages/pymempool "$packages"
+    cp "$packages"/build/libmemory_pool.so "$packages/pymempool"
+    printf -- '--- %s\n' "$sanitizers"
+    LD_PRELOAD=$(gcc -print-file-name="$runtime") PYTHONPATH=$packages \
+        setarch -R "$installed/bin/python" "$installed/bin/pytest" -q \
+        -p no:cacheprovider --durations 3 "$@"
+}

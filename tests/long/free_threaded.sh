@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The Python tests on free-threaded CPython, where nothing keeps threads apart.
+#
+#     tests/long/free_threaded.sh PYTHON [OPTION OF PYTEST ...]
+#                                            with that interpreter (3.13t or newer)
+#     tests/long/free_threaded.sh build DIR [OPTION OF PYTEST ...]
+#                                            as root: fetches Debian 13's source of CPython
+#                                            3.13, builds it without the lock into DIR (5 to
+#                                            10 minutes), and goes on with it
+#
+# The tests run in a venv of their own. Whatever of NumPy and the like has no wheel for such
+# an interpreter is left out, and pytest says which tests that costs.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+build() {
+    local apt=(-o Dir::Etc::SourceList="$scratch/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o Dir::State::Lists="$scratch/lists" -o APT::Sandbox::User=root)
+    mkdir -p "$scratch/lists/partial" "$scratch/source"
+    echo 'deb-src http://deb.debian.org/debian trixie main' >"$scratch/sources.list"
+    apt-get "${apt[@]}" update -qq
+    (cd "$scratch/source" && apt-get "${apt[@]}" source -qq --download-only python3.13)
+    tar -xJf "$scratch"/source/python3.13_*.orig.tar.xz -C "$scratch/source" \
+        --strip-components=1
+    (cd "$scratch/source" &&
+        ./configure -q --disable-gil --prefix="$1" &&
+        nice make -s -j"$(nproc)" && make -s install) >"$scratch/build.log" 2>&1 ||
+        { tail -n 50 "$scratch/build.log"; return 1; }
+    python=$1/bin/python3.13t
+}
+
+python=${1:?see the head of this script}
+shift
+if [ "$python" = build ]; then
+    build "${1:?a directory to install to}"
+    shift
+fi
+"$python" - <<'END'
+import sys, sysconfig
+print(sys.version)
+if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+    sys.exit("this interpreter is not free-threaded")
+END
+
+"$python" -m venv "$scratch/venv"
+pip=("$scratch/venv/bin/python" -m pip -q --disable-pip-version-check)
+"${pip[@]}" install "$root" pytest 'hypothesis<6.150' # newer ones need the lock
+for extra in numpy unicorn; do
+    "${pip[@]}" install --only-binary :all: "$extra" ||
+        echo "skipped: what needs $extra, which has no wheel for this interpreter"
+done
+
+# PYTHON_GIL=0: no extension module may bring the lock back. The limit is for a test that
+# runs away. The C tests know nothing of an interpreter.
+cd "$root"
+ulimit -v $((16 << 20)) # KiB
+PYTHON_GIL=0 PYTHONDONTWRITEBYTECODE=1 nice "$scratch/venv/bin/pytest" -q -rs \
+    -p no:cacheprovider -o faulthandler_timeout=300 --ignore tests/python/test_ctest.py \
+    "$@" tests/python
