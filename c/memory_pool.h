@@ -58,9 +58,9 @@
  *
  * MEMORY. Blocks come out of large chunks of system pages. A chunk that has become empty
  * is kept for reuse, in all at most 512 MiB a process (64 MiB where addresses have 32
- * bits) and at most an eighth of the machine's memory; what is beyond that goes back to
- * the system at once, and pool_trim() gives back the rest. Memory that is used again
- * never shows what it held before.
+ * bits) and at most an eighth of the memory that the machine or the container has; what
+ * is beyond that goes back to the system at once, and pool_trim() gives back the rest.
+ * Memory that is used again never shows what it held before.
  */
 #ifndef MEMORY_POOL_H
 #define MEMORY_POOL_H

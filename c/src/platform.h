@@ -49,7 +49,8 @@ static void platform_populate(void *pages, size_t size);
  * them. */
 static bool platform_reset(void *pages, size_t size);
 
-/* Bytes of physical memory; SIZE_MAX if the system does not say. */
+/* Bytes of memory that the machine has, or its container; SIZE_MAX if the system does not
+ * say. */
 static size_t platform_memory(void);
 
 /* Lets another thread run; sleeps for about so many microseconds. */

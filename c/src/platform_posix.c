@@ -1,6 +1,7 @@
 /*
  * platform_posix.c - platform.h on POSIX systems
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
@@ -61,16 +62,37 @@ static bool platform_reset(void *pages, size_t size)
 #endif
 }
 
+/* The number that a file begins with; SIZE_MAX if there is none. */
+static size_t platform_number(const char *path)
+{
+    char text[32], *end;
+    unsigned long long number;
+    ssize_t size = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0) {
+        size = read(file, text, sizeof text - 1);
+        (void)close(file);
+    }
+    text[size > 0 ? size : 0] = '\0';
+    number = strtoull(text, &end, 10);
+    return end == text || number > SIZE_MAX ? SIZE_MAX : (size_t)number;
+}
+
 static size_t platform_memory(void)
 {
+    size_t memory = SIZE_MAX;
 #ifdef _SC_PHYS_PAGES
     long pages = sysconf(_SC_PHYS_PAGES);
     long page_size = sysconf(_SC_PAGESIZE);
     if (pages > 0 && page_size > 0 && (size_t)pages <= SIZE_MAX / (size_t)page_size) {
-        return (size_t)pages * (size_t)page_size;
+        memory = (size_t)pages * (size_t)page_size;
     }
 #endif
-    return SIZE_MAX;
+    /* What a container may use, where its control group is all that it sees of them; of the
+     * second version and of the first. */
+    memory = checked_min(memory, platform_number("/sys/fs/cgroup/memory.max"));
+    return checked_min(memory,
+                       platform_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
 }
 
 static void platform_yield(void)

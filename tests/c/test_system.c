@@ -7,8 +7,10 @@
 #if !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
 #endif
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -40,6 +42,28 @@ static long system_sysconf(int name)
                                                           : sysconf(name);
 }
 
+/* What the files that tell a container's limits hold; NULL: there is no such file. */
+static const char *group_limits[2];
+
+static int system_open(const char *path, int flags)
+{
+    static const char *const paths[] = {"/sys/fs/cgroup/memory.max",
+                                        "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    for (int i = 0; i < 2; i++) {
+        if (strcmp(path, paths[i]) == 0 && group_limits[i] != NULL) {
+            int ends[2];
+            size_t size = strlen(group_limits[i]);
+            if (pipe(ends) != 0 || write(ends[1], group_limits[i], size) != (ssize_t)size)
+                return -1;
+            close(ends[1]);
+            return ends[0];
+        }
+        if (strcmp(path, paths[i]) == 0)
+            return -1;
+    }
+    return open(path, flags);
+}
+
 /* The tests are the ones who call the handlers. */
 static int system_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
@@ -52,6 +76,7 @@ static int system_atfork(void (*prepare)(void), void (*parent)(void), void (*chi
 }
 
 #define madvise(pages, size, advice) system_madvise(pages, size, advice)
+#define open(path, flags) system_open(path, flags)
 #define sysconf(name) system_sysconf(name)
 #define pthread_atfork(prepare, parent, child) system_atfork(prepare, parent, child)
 
@@ -128,6 +153,23 @@ TEST(a_child_frees_the_stripes_of_threads_it_has_not)
     pool_destroy(clone);
     pool_destroy(stranger);
     check_nothing_live();
+}
+
+/* The least of what the machine has and what a container may use. */
+TEST(memory_of_a_container)
+{
+    size_t machine = platform_memory();
+    for (int i = 0; i < 2; i++) {
+        group_limits[i] = "100000000\n";
+        CHECK_EQ_SIZE(platform_memory(), 100000000);
+        group_limits[i] = "max\n"; /* none */
+        CHECK_EQ_SIZE(platform_memory(), machine);
+        group_limits[i] = "";
+        CHECK_EQ_SIZE(platform_memory(), machine);
+        group_limits[i] = "18446744073709551615\n";
+        CHECK_EQ_SIZE(platform_memory(), machine);
+        group_limits[i] = NULL;
+    }
 }
 
 /* How much memory there is decides how much is kept; not to know it is no reason to fail. */
@@ -227,6 +269,7 @@ TEST(only_fresh_pages_are_populated)
 static const TestCase cases[] = {
     TEST_CASE(no_pool_without_fork_handlers),
     TEST_CASE(a_child_frees_the_stripes_of_threads_it_has_not),
+    TEST_CASE(memory_of_a_container),
     TEST_CASE(memory_of_unknown_size),
     TEST_CASE(pages_that_are_not_taken_back_show_nothing),
     TEST_CASE(no_advice_is_taken),
