@@ -12,12 +12,14 @@ from .errors import (
     PoolRangeError,
     PoolUnrelatedError,
 )
+from .files import PoolFile
 from .pool import MemoryPool, trim
 
 __all__ = [
     "MemoryPool",
     "PoolClosedError",
     "PoolError",
+    "PoolFile",
     "PoolLimitError",
     "PoolMemoryError",
     "PoolRangeError",

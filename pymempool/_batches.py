@@ -201,6 +201,8 @@ def _convert(offsets: Any) -> _Offsets:
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None and isinstance(offsets, numpy.ndarray):
         return _convert_array(numpy, offsets)
+    if isinstance(offsets, memoryview):
+        offsets = offsets.tolist()  # CPython trips over the iterator of a released one
     try:
         items = iter(offsets)
     except TypeError:

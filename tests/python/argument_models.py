@@ -152,6 +152,8 @@ def numbers(value: Any) -> list[int]:
             raise Refused
         return [int(each) for each in value.ravel()]
     try:
+        if isinstance(value, memoryview):
+            value = value.tolist()
         return list(map(operator.index, value))
     except BaseException as error:
         raise Refused(type(error)) from None
