@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 from typing import Any, Callable
 
@@ -215,6 +216,8 @@ CLOSED_CALLS: dict[str, Call] = {
     "fill": lambda pool: pool.fill(0, 1, 1),
     "discard": lambda pool: pool.discard(0, 1),
     "take": lambda pool: pool.take(0, 1),
+    "open": lambda pool: pool.open(),
+    "save": lambda pool: pool.save(io.BytesIO()),
     "len": len,
     "item": lambda pool: pool[0],
     "slice": lambda pool: pool[:],
@@ -267,7 +270,7 @@ def test_closed_pools(name: str, pool: MemoryPool) -> None:
 
 def test_all_that_is_public_is_tried_closed() -> None:
     tried = " ".join(CLOSED_CALLS)
-    harmless = {"close", "closed", "from_handle"}
+    harmless = {"close", "closed", "from_handle", "load"}
     for name in dir(MemoryPool):
         if not name.startswith("_") and name not in harmless:
             assert name in tried

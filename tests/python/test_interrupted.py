@@ -242,6 +242,10 @@ def repeat(call: Callable[[], Any], delay: float) -> None:
     timer.join()
 
 
+@pytest.mark.skipif(
+    os.name == "nt",
+    reason="Windows has no such signals, and a call seldom sees what stands for them",
+)
 @pytest.mark.parametrize("name", LONG_CALLS)
 def test_in_long_calls(name: str, handler: None) -> None:
     for round in range(5):
