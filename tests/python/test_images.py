@@ -64,11 +64,11 @@ def sparse(path: Path) -> bool:
         file.write(b"x")
     with open(path, "rb") as file:
         try:
-            return os.lseek(file.fileno(), 0, os.SEEK_DATA) > 0
+            kept = os.lseek(file.fileno(), 0, os.SEEK_DATA) > 0
         except (AttributeError, OSError):
-            return False
-        finally:
-            os.unlink(path)
+            kept = False
+    os.unlink(path)
+    return kept
 
 
 def filled(size: int, block_size: int = 4096) -> MemoryPool:
