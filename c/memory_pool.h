@@ -121,6 +121,19 @@ typedef enum PoolStatus {
  * dumped. */
 typedef enum PoolFlag { POOL_WIPE = 1, POOL_FLAG_MAX_ = 0x7fffffff } PoolFlag;
 
+/* What is said of blocks that hold data, as flags: see pool_next_kind.
+ *
+ * POOL_KIND_SHARED: somebody else holds it as well, a relative, a view, or another place of
+ * the same pool; a write would copy it.
+ * POOL_KIND_PINNED: there is a pin on it, so that it stays where it is.
+ * POOL_KIND_ADOPTED: it is memory that was adopted; a write would copy it. */
+typedef enum PoolKind {
+    POOL_KIND_SHARED = 1,
+    POOL_KIND_PINNED = 2,
+    POOL_KIND_ADOPTED = 4,
+    POOL_KIND_MAX_ = 0x7fffffff
+} PoolKind;
+
 /* What pool_create_with needs to know. Set struct_size to sizeof(PoolOptions) and
  * whatever is not used to 0: later versions may add fields at the end. */
 typedef struct PoolOptions {
@@ -308,6 +321,16 @@ POOL_API int pool_next_extent(MemoryPool *pool, size_t offset, size_t *start,
  * Returns and errors as pool_next_extent; -1 also for POOL_UNRELATED. */
 POOL_API int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset,
                               size_t *start, size_t *size);
+
+/* Finds the first run of data at or after offset whose blocks are all of one kind, and
+ * sets *kind to what they are: flags of PoolKind, 0 for blocks that this pool has for
+ * itself. The runs are those of pool_next_extent, cut where the kind changes. Relatives,
+ * views and pins that come and go change the kind of a block at any time: it is what it was
+ * when the call looked at it.
+ *
+ * Returns, costs and errors as pool_next_extent; *kind is untouched with the others. */
+POOL_API int pool_next_kind(MemoryPool *pool, size_t offset, size_t *start, size_t *size,
+                            size_t *kind);
 
 /* -------------------------------------------------------------- without a copy */
 

@@ -20,7 +20,7 @@ install(EXPORT memory_pool_targets NAMESPACE memory_pool::
 configure_package_config_file(
     c/cmake/memory_poolConfig.cmake.in ${package_files}/memory_poolConfig.cmake
     INSTALL_DESTINATION ${package_dir}
-    NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+    NO_SET_AND_CHECK_MACRO)
 # Before 1.0 a minor version may change the interface, as a major one does later.
 if(PROJECT_VERSION_MAJOR EQUAL 0)
     set(compatibility SameMinorVersion)
@@ -33,9 +33,18 @@ install(FILES ${package_files}/memory_poolConfig.cmake
               ${package_files}/memory_poolConfigVersion.cmake
         DESTINATION ${package_dir} COMPONENT dev)
 
-# The .pc file finds its prefix from where it lies, so that an installation can be moved.
-file(RELATIVE_PATH pc_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
-string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
+# The .pc file finds its prefix from where it lies, so that an installation can be moved;
+# not where the folders are told as absolute paths.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+    set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+else()
+    file(RELATIVE_PATH pc_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+    string(REGEX REPLACE "/$" "" pc_prefix "\${pcfiledir}/${pc_prefix}")
+endif()
+set(pc_includedir "\${prefix}")
+cmake_path(APPEND pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
+set(pc_libdir "\${prefix}")
+cmake_path(APPEND pc_libdir "${CMAKE_INSTALL_LIBDIR}")
 configure_file(c/cmake/memory_pool.pc.in ${package_files}/memory_pool.pc @ONLY)
 install(FILES ${package_files}/memory_pool.pc
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)

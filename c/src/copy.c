@@ -51,7 +51,7 @@ static PoolStatus copy_find_runs(Copy *copy)
 {
     size_t at = copy->src_offset, end = at + copy->size;
     size_t start, size;
-    while (walk_find(copy->src, NULL, end, at, &start, &size)) {
+    while (walk_find(copy->src, NULL, end, at, &start, &size, NULL)) {
         if (!copy_add_run(copy, start, size)) {
             return POOL_NO_MEMORY;
         }

@@ -262,6 +262,20 @@ static bool tree_differs(const Tree *tree, const Tree *other, size_t index)
                          (b == NULL ? NULL : leaf_block(b, index));
 }
 
+/* What the block at index, of which there must be one, is: flags of PoolKind. A pin that
+ * goes meanwhile takes its reference away before its mark: no block looks both. */
+static size_t tree_kind(const Tree *tree, size_t index)
+{
+    Block *block = tree_block(tree, index);
+    size_t kind = (block->flags & BLOCK_ADOPTED) != 0 ? POOL_KIND_ADOPTED : 0;
+    if (block_is_pinned(block)) {
+        kind |= POOL_KIND_PINNED;
+    } else if (tree_path_is_shared(tree, index) || block_has_others(block)) {
+        kind |= POOL_KIND_SHARED;
+    }
+    return kind;
+}
+
 static size_t tree_blocks(const Tree *tree)
 {
     Node *root = tree_root(tree);

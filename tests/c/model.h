@@ -227,6 +227,19 @@ static inline int model_takes(const Model *m, size_t pool, size_t block)
     return m->pools[pool].ids[block] == 0 || model_must_copy(m, pool, block);
 }
 
+/* What pool_next_kind says of a block that is there. */
+static inline size_t model_kind(const Model *m, size_t pool, size_t block)
+{
+    size_t kind = 0;
+    if (model_is_shared(m, pool, block))
+        kind |= POOL_KIND_SHARED;
+    if (model_is_pinned(m, pool, block))
+        kind |= POOL_KIND_PINNED;
+    if (model_is_adopted(m, m->pools[pool].ids[block]))
+        kind |= POOL_KIND_ADOPTED;
+    return kind;
+}
+
 /* New blocks that a write to [at, end) needs. */
 static inline size_t model_needs(const Model *m, size_t pool, size_t at, size_t end)
 {
@@ -314,6 +327,32 @@ static inline void model_check_runs(const Model *m, size_t pool, size_t base)
     }
 }
 
+/* Each run of one kind, and that nothing lies between them that has a block. */
+static inline void model_check_kinds(const Model *m, size_t pool)
+{
+    const ModelPool *p = &m->pools[pool];
+    size_t start = 0, size = 0, kind = 0, offset = 0, b = 0;
+    for (;;) {
+        while (b < m->blocks && p->ids[b] == 0)
+            b++;
+        size_t first = b;
+        while (b < m->blocks && p->ids[b] != 0 &&
+               model_kind(m, pool, b) == model_kind(m, pool, first))
+            b++;
+        int found = pool_next_kind(p->pool, offset, &start, &size, &kind);
+        CHECK_STATUS(POOL_OK);
+        CHECK_EQ_INT(found, first < m->blocks);
+        if (!found)
+            return;
+        size_t from = (m->first_block + first) * m->block_size;
+        size_t most = p->total - from, whole = (b - first) * m->block_size;
+        CHECK_EQ_SIZE(start, from);
+        CHECK_EQ_SIZE(size, whole < most ? whole : most);
+        CHECK_EQ_SIZE(kind, model_kind(m, pool, first));
+        offset = start + size;
+    }
+}
+
 static inline void model_check_pool(const Model *m, size_t pool, ModelCount count)
 {
     static unsigned char back[MODEL_WINDOW];
@@ -325,6 +364,7 @@ static inline void model_check_pool(const Model *m, size_t pool, ModelCount coun
     CHECK_BYTES(p->bytes + visible, 0, m->size - visible); /* of the model itself */
     model_check_stats(m, pool, count);
     model_check_runs(m, pool, MODEL_POOLS);
+    model_check_kinds(m, pool);
 }
 
 static inline void model_check_view(const Model *m, const ModelView *v)

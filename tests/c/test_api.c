@@ -154,7 +154,7 @@ TEST(null_is_refused)
 {
     MemoryPool *pool = make(4096, 1024, 0);
     char buffer[4] = "abc";
-    size_t start = 7, size = 9;
+    size_t start = 7, size = 9, kind = 11;
 
     CHECK_EQ_SIZE(pool_write(NULL, 0, buffer, 4), 0);
     CHECK_STATUS(POOL_INVALID);
@@ -188,10 +188,19 @@ TEST(null_is_refused)
     CHECK_STATUS(POOL_INVALID);
     CHECK_EQ_INT(pool_next_change(pool, pool, 0, &start, NULL), -1);
     CHECK_STATUS(POOL_INVALID);
+    CHECK_EQ_INT(pool_next_kind(NULL, 0, &start, &size, &kind), -1);
+    CHECK_STATUS(POOL_INVALID);
+    CHECK_EQ_INT(pool_next_kind(pool, 0, NULL, &size, &kind), -1);
+    CHECK_STATUS(POOL_INVALID);
+    CHECK_EQ_INT(pool_next_kind(pool, 0, &start, NULL, &kind), -1);
+    CHECK_STATUS(POOL_INVALID);
+    CHECK_EQ_INT(pool_next_kind(pool, 0, &start, &size, NULL), -1);
+    CHECK_STATUS(POOL_INVALID);
 
     CHECK_EQ_TEXT(buffer, "abc");
     CHECK_EQ_SIZE(start, 7);
     CHECK_EQ_SIZE(size, 9);
+    CHECK_EQ_SIZE(kind, 11);
     check_held(pool, 0);
     pool_destroy(pool);
 }

@@ -1,43 +1,55 @@
-# Compiles the outside program by hand, as C and as C++, with what pkg-config says.
+# Compiles the outside programs by hand, in C and in C++, with what pkg-config says: with
+# the shared library, and with nothing but static ones.
 find_program(pkg_config NAMES pkg-config pkgconf)
 if(NOT pkg_config)
     message("skipped: there is no pkg-config")
     return()
 endif()
+include(${CMAKE_CURRENT_LIST_DIR}/cxx.cmake)
 set(ENV{PKG_CONFIG_PATH} ${prefix}/${libdir}/pkgconfig)
-execute_process(COMMAND ${pkg_config} --cflags --libs memory_pool
-                OUTPUT_VARIABLE told COMMAND_ERROR_IS_FATAL ANY)
-execute_process(COMMAND ${pkg_config} --modversion memory_pool OUTPUT_VARIABLE modversion
-                OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-if(NOT modversion STREQUAL version)
-    message(FATAL_ERROR "pkg-config says version ${modversion}, not ${version}")
-endif()
-
-separate_arguments(told UNIX_COMMAND "${told}")
-separate_arguments(flags UNIX_COMMAND "${flags}")
-file(REMOVE_RECURSE ${scratch})
-file(MAKE_DIRECTORY ${scratch})
 set(ENV{LD_LIBRARY_PATH} ${prefix}/${libdir})
 set(ENV{DYLD_LIBRARY_PATH} ${prefix}/${libdir})
 
-function(compile_and_run name)
-    execute_process(COMMAND ${ARGN} ${flags} -Wall -Wextra -Wpedantic -Werror
-                            ${sources}/tests/c/consumer/main.c -o ${scratch}/${name} ${told}
-                    COMMAND_ERROR_IS_FATAL ANY)
-    execute_process(COMMAND ${emulator} ${scratch}/${name} COMMAND_ERROR_IS_FATAL ANY)
+# Sets `result` to what pkg-config says, as a list.
+function(ask result)
+    execute_process(COMMAND ${pkg_config} ${ARGN} OUTPUT_VARIABLE told
+                    OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    separate_arguments(told UNIX_COMMAND "${told}")
+    set(${result} ${told} PARENT_SCOPE)
 endfunction()
 
-compile_and_run(as_c ${compiler} -std=c11)
-# The C++ compiler for the same machine and C library has the C compiler's name, but for
-# its end: another would make programs that do not fit.
-get_filename_component(compiler_name ${compiler} NAME)
-set(cxx_name ${compiler_name})
-string(REGEX REPLACE "gcc([-0-9]*)$" "g++\\1" cxx_name ${cxx_name})
-string(REGEX REPLACE "clang([-0-9]*)$" "clang++\\1" cxx_name ${cxx_name})
-string(REGEX REPLACE "(^|-)cc$" "\\1c++" cxx_name ${cxx_name})
-find_program(cxx NAMES ${cxx_name})
-if(NOT cxx OR cxx_name STREQUAL compiler_name)
-    message("skipped: there is no C++ compiler ${cxx_name}; as C it works")
-    return()
+ask(modversion --modversion memory_pool)
+if(NOT modversion STREQUAL version)
+    message(FATAL_ERROR "pkg-config says version ${modversion}, not ${version}")
 endif()
-compile_and_run(as_cxx ${cxx} -x c++ -std=c++11)
+ask(nothing --exists "memory_pool = ${version}")
+ask(shared --cflags --libs memory_pool)
+ask(static --static --cflags --libs memory_pool)
+
+separate_arguments(flags UNIX_COMMAND "${flags}")
+file(REMOVE_RECURSE ${scratch})
+file(MAKE_DIRECTORY ${scratch})
+
+# compile_and_run(SOURCE OPTIONS LIBRARIES COMPILER ...)
+function(compile_and_run source options libraries)
+    execute_process(COMMAND ${ARGN} ${flags} ${options} -Wall -Wextra -Wpedantic -Werror
+                            ${sources}/tests/c/consumer/${source} -o ${scratch}/program
+                            ${libraries}
+                    COMMAND_ERROR_IS_FATAL ANY)
+    execute_process(COMMAND ${emulator} ${scratch}/program COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+set(ways shared)
+if(NOT CMAKE_HOST_APPLE) # which has no static C library
+    list(APPEND ways static)
+endif()
+foreach(way IN LISTS ways)
+    set(options "")
+    if(way STREQUAL "static")
+        set(options -static -DLINKED_STATICALLY)
+    endif()
+    compile_and_run(main.c "${options}" "${${way}}" ${compiler} -std=c99)
+    if(cxx)
+        compile_and_run(main.cpp "${options}" "${${way}}" ${cxx} -std=c++17 -pthread)
+    endif()
+endforeach()

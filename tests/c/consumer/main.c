@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A user's program, in the part of the language that is both C and C++. */
+/* A user's program in C. */
 #include <memory_pool.h>
 
 #include <stdio.h>
 #include <string.h>
+
+#if defined(LINKED_STATICALLY) && defined(POOL_USE_DLL)
+#  error "the static library is taken for a DLL"
+#endif
 
 int main(void)
 {
