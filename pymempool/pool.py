@@ -10,7 +10,7 @@ from contextlib import suppress
 from ctypes import addressof, byref, c_size_t, sizeof
 from typing import TYPE_CHECKING, Any, Callable, SupportsIndex
 
-from . import _adoption, _pickling, _references, _signatures, images, views
+from . import _adoption, _pickling, _references, _signatures, views
 from ._arguments import integer
 from ._batches import Batches
 from ._buffers import (
@@ -27,25 +27,20 @@ from ._references import PoolReference
 from ._sequence import ByteSequence
 from ._signatures import SIZE_MAX, WIPE, PoolOptions
 from ._stats import PoolStats
+from ._storage import Storage
 from .errors import PoolMemoryError
-from .files import PoolFile
+from .pictures import Pictured
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from _typeshed import (
-        ReadableBuffer,
-        StrOrBytesPath,
-        SupportsRead,
-        SupportsWrite,
-        WriteableBuffer,
-    )
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 # Bound once: these calls are short enough to notice.
 _read_quick, _write_quick = quick.pool_read, quick.pool_write
 
 
-class MemoryPool(ByteSequence, Batches):
+class MemoryPool(ByteSequence, Batches, Storage, Pictured):
     """A byte space of `total_size` bytes that starts as zeros and looks contiguous.
 
     Memory is taken for what was written and for nothing else, so that a pool may have
@@ -367,26 +362,6 @@ class MemoryPool(ByteSequence, Batches):
         """
         return _adoption.adopt(self._owner, offset, buffer)
 
-    # ----------------------------------------------------------------- as a file
-
-    def open(
-        self,
-        mode: str = "r+b",
-        offset: SupportsIndex = 0,
-        size: SupportsIndex | None = None,
-    ) -> PoolFile:
-        """The bytes [offset, offset + size) as an unbuffered binary file.
-
-        mode: "rb" for reading, "r+b" for writing too.
-        size: None for all up to the end of the pool, wherever resize() puts that; only
-            such a file can be truncated.
-
-        The file is an io.RawIOBase with a position of its own, at its start; any number
-        may be open. It keeps the pool alive until it is closed. Raises PoolRangeError;
-        ValueError for another mode.
-        """
-        return PoolFile(self, mode, offset, size)
-
     # ----------------------------------------------------------------- snapshots
 
     def clone(self) -> MemoryPool:
@@ -422,78 +397,6 @@ class MemoryPool(ByteSequence, Batches):
         owner, source_owner = self._owner, _owner_of(source)
         parallel.pool_restore(owner.address, source_owner.address)
         owner.total_size = source_owner.total_size
-
-    # -------------------------------------------------------------------- images
-
-    def save(
-        self,
-        file: StrOrBytesPath | SupportsWrite[memoryview],
-        *,
-        progress: images.Progress | None = None,
-    ) -> None:
-        """Writes the contents of one moment to a file, byte for byte.
-
-        file: a path, or a binary file that is open for writing.
-        progress: called as progress(done, total), in bytes of the image, after each
-            piece of at most 1 MiB, or larger hole, and at the end.
-
-        A path gets a new file, in which holes take no room (on Windows they do). It is
-        written beside the path under a name of its own, `.pymempool-*.tmp`, brought to
-        the disk, and then takes the place of what was there, whose permissions it has.
-        If that fails, or `progress` raises, the old file stays as it was and nothing is
-        left behind; a process that is killed leaves that one file behind. Only regular
-        files are replaced; a symbolic link stays, its target is replaced.
-
-        An open file gets the image at its position, and nothing outside of that range is
-        changed. Bytes that were in the range become those of the pool, zeros for holes.
-        Holes past its end are sought over; a file that cannot seek from its end (a pipe,
-        a compressed file) or that appends gets zeros. Its position is then at the end of
-        the image. If that fails, a part of the image may have been written.
-
-        Raises OSError, what `file` and `progress` raise, TypeError.
-        """
-        images.save(self, file, progress)
-
-    @classmethod
-    def load(
-        cls,
-        file: StrOrBytesPath | SupportsRead[bytes],
-        max_block_size: SupportsIndex = 65536,
-        *,
-        memory_limit: SupportsIndex | None = None,
-        wipe: bool = False,
-        progress: images.Progress | None = None,
-    ) -> MemoryPool:
-        """A pool with the contents and the size of a file.
-
-        file: a path, or a binary file that is open for reading, from its position on.
-        max_block_size, memory_limit, wipe: as for a new pool.
-        progress: as for save(), after each run of data or piece; total is None if it is
-            not known.
-
-        The file of a path is mapped and adopted: nothing is read before it is asked for,
-        holes are left out where the system tells of them, and the pool never writes to
-        it. Nobody else may change it or make it shorter while this pool, a clone or a
-        view uses it (a process that reads what was cut off is killed by the system).
-        save() to the same path is fine: it makes a new file. The file stays open, and
-        Windows replaces no such file. With `wipe` it is read and copied instead.
-
-        An open file is read to its end and copied. Blocks of zeros stay holes; blocks
-        are of 1 MiB at most if there is more than that.
-
-        What is adopted does not count for the memory limit, but for a last block that
-        the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
-        PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise.
-        """
-
-        def make(total_size: int) -> MemoryPool:
-            pool = cls.__new__(cls)
-            MemoryPool.__init__(
-                pool, total_size, max_block_size, memory_limit=memory_limit, wipe=wipe
-            )
-            return pool
-
-        return images.load(make, file, wipe, progress)
 
     # ------------------------------------------------------- where there is what
 

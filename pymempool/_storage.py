@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Pools as files: opened as one, saved to one and loaded from one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, SupportsIndex, cast
+
+from . import images
+from .files import PoolFile
+
+if TYPE_CHECKING:
+    from _typeshed import StrOrBytesPath, SupportsRead, SupportsWrite
+
+    from .pool import MemoryPool
+
+
+class Storage:
+    """The methods of a pool that have to do with files."""
+
+    def open(
+        self,
+        mode: str = "r+b",
+        offset: SupportsIndex = 0,
+        size: SupportsIndex | None = None,
+    ) -> PoolFile:
+        """The bytes [offset, offset + size) as an unbuffered binary file.
+
+        mode: "rb" for reading, "r+b" for writing too.
+        size: None for all up to the end of the pool, wherever resize() puts that; only
+            such a file can be truncated.
+
+        The file is an io.RawIOBase with a position of its own, at its start; any number
+        may be open. It keeps the pool alive until it is closed. Raises PoolRangeError;
+        ValueError for another mode.
+        """
+        return PoolFile(cast("MemoryPool", self), mode, offset, size)
+
+    def save(
+        self,
+        file: StrOrBytesPath | SupportsWrite[memoryview],
+        *,
+        progress: images.Progress | None = None,
+    ) -> None:
+        """Writes the contents of one moment to a file, byte for byte.
+
+        file: a path, or a binary file that is open for writing.
+        progress: called as progress(done, total), in bytes of the image, after each
+            piece of at most 1 MiB, or larger hole, and at the end.
+
+        A path gets a new file, in which holes take no room (on Windows they do). It is
+        written beside the path under a name of its own, `.pymempool-*.tmp`, brought to
+        the disk, and then takes the place of what was there, whose permissions it has.
+        If that fails, or `progress` raises, the old file stays as it was and nothing is
+        left behind; a process that is killed leaves that one file behind. Only regular
+        files are replaced; a symbolic link stays, its target is replaced.
+
+        An open file gets the image at its position, and nothing outside of that range is
+        changed. Bytes that were in the range become those of the pool, zeros for holes.
+        Holes past its end are sought over; a file that cannot seek from its end (a pipe,
+        a compressed file) or that appends gets zeros. Its position is then at the end of
+        the image. If that fails, a part of the image may have been written.
+
+        Raises OSError, what `file` and `progress` raise, TypeError.
+        """
+        images.save(cast("MemoryPool", self), file, progress)
+
+    @classmethod
+    def load(
+        cls,
+        file: StrOrBytesPath | SupportsRead[bytes],
+        max_block_size: SupportsIndex = 65536,
+        *,
+        memory_limit: SupportsIndex | None = None,
+        wipe: bool = False,
+        progress: images.Progress | None = None,
+    ) -> MemoryPool:
+        """A pool with the contents and the size of a file.
+
+        file: a path, or a binary file that is open for reading, from its position on.
+        max_block_size, memory_limit, wipe: as for a new pool.
+        progress: as for save(), after each run of data or piece; total is None if it is
+            not known.
+
+        The file of a path is mapped and adopted: nothing is read before it is asked for,
+        holes are left out where the system tells of them, and the pool never writes to
+        it. Nobody else may change it or make it shorter while this pool, a clone or a
+        view uses it (a process that reads what was cut off is killed by the system).
+        save() to the same path is fine: it makes a new file. The file stays open, and
+        Windows replaces no such file. With `wipe` it is read and copied instead.
+
+        An open file is read to its end and copied. Blocks of zeros stay holes; blocks
+        are of 1 MiB at most if there is more than that.
+
+        What is adopted does not count for the memory limit, but for a last block that
+        the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
+        PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise.
+        """
+
+        from .pool import MemoryPool  # which imports this module
+
+        def make(total_size: int) -> MemoryPool:
+            pool = cast("MemoryPool", cls.__new__(cls))
+            MemoryPool.__init__(
+                pool, total_size, max_block_size, memory_limit=memory_limit, wipe=wipe
+            )
+            return pool
+
+        return images.load(make, file, wipe, progress)
