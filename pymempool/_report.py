@@ -12,7 +12,7 @@ from typing import TextIO
 
 def human(size: int) -> str:
     """A number of bytes in the largest unit that fits, to three digits."""
-    value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
+    value, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
     while value >= 1000 and len(units) > 1:
         value /= 1024
         units.pop(0)
