@@ -18,8 +18,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted(path.stem for path in (ROOT / "tests" / "c").glob("test_*.c"))
 # What CTest runs beside them, see tests/c/CMakeLists.txt.
-CHECKS = ["demo", "exports", "fuzz_replay", "install"]
-CHECKS += ["consumer_package", "consumer_subdirectory"]
+CHECKS = ["demo", "exports", "fuzz_replay", "header", "install"]
+CHECKS += ["consumer_package", "consumer_subdirectory", "consumer_fetch"]
 if os.name != "nt":
     CHECKS += ["demo_by_hand", "consumer_pkg_config"]
 

@@ -9,10 +9,14 @@
 #include <string>
 #include <thread>
 
-namespace {
+namespace
+{
 
 struct Destroy {
-    void operator()(MemoryPool *pool) const { pool_destroy(pool); }
+    void operator()(MemoryPool *pool) const
+    {
+        pool_destroy(pool);
+    }
 };
 using Pool = std::unique_ptr<MemoryPool, Destroy>;
 
@@ -44,7 +48,8 @@ int main()
 
     const std::string text = "across two blocks";
     std::thread writer{[&] {
-        require(pool_write(pool.get(), 1020, text.data(), text.size()) == text.size(), "write");
+        require(pool_write(pool.get(), 1020, text.data(), text.size()) == text.size(),
+                "write");
     }};
     writer.join();
 
@@ -60,6 +65,7 @@ int main()
         [](void *, std::size_t, void *context) { *static_cast<bool *>(context) = true; },
         &released);
     require(status == POOL_OK && !released, "adopt");
-    require(pool_discard(pool.get(), 0, adopted.size()) == POOL_OK && released, "release");
+    require(pool_discard(pool.get(), 0, adopted.size()) == POOL_OK && released,
+            "release");
     require(pool_fill(pool.get(), 4096, 0, 1) == POOL_RANGE, "a range that is none");
 }
