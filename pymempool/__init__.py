@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Byte spaces that look contiguous, hold only what was written, and clone at once."""
 
+from ._kinds import Kind
 from ._library import __version__
 from ._stats import PoolStats
 from .config import get_include, get_library
@@ -13,9 +14,12 @@ from .errors import (
     PoolUnrelatedError,
 )
 from .files import PoolFile
+from .formats import FormatError
 from .pool import MemoryPool, trim
 
 __all__ = [
+    "FormatError",
+    "Kind",
     "MemoryPool",
     "PoolClosedError",
     "PoolError",

@@ -39,11 +39,14 @@ class Storage:
         self,
         file: StrOrBytesPath | SupportsWrite[memoryview],
         *,
+        format: str = "raw",
         progress: images.Progress | None = None,
     ) -> None:
         """Writes the contents of one moment to a file, byte for byte.
 
-        file: a path, or a binary file that is open for writing.
+        file: a path, a URL, or a binary file that is open for writing.
+        format: "raw"; or "hex" or "srec" for Intel HEX or Motorola S-records, which hold
+            data below 4 GiB, and of that whole blocks (extra `images`).
         progress: called as progress(done, total), in bytes of the image, after each
             piece of at most 1 MiB, or larger hole, and at the end.
 
@@ -60,9 +63,16 @@ class Storage:
         a compressed file) or that appends gets zeros. Its position is then at the end of
         the image. If that fails, a part of the image may have been written.
 
-        Raises OSError, what `file` and `progress` raise, TypeError.
+        A URL is a str with "://" in it, for fsspec (extra `fsspec`); file:// is a path.
+        It is compressed if it ends in .gz, .bz2 or .xz. The new file is committed when
+        all of it is written, and discarded if that fails, by those file systems of
+        fsspec that can; where it is put together as it is written (memory://, members
+        of archives), a failed save() leaves no old file, or a half one.
+
+        Raises OSError, what `file` and `progress` raise, TypeError; ValueError for
+        another format, and what formats cannot hold; ImportError for a missing extra.
         """
-        images.save(cast("MemoryPool", self), file, progress)
+        images.save(cast("MemoryPool", self), file, format, progress)
 
     @classmethod
     def load(
@@ -70,13 +80,18 @@ class Storage:
         file: StrOrBytesPath | SupportsRead[bytes],
         max_block_size: SupportsIndex = 65536,
         *,
+        format: str = "raw",
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
         progress: images.Progress | None = None,
     ) -> MemoryPool:
         """A pool with the contents and the size of a file.
 
-        file: a path, or a binary file that is open for reading, from its position on.
+        file: a path, a URL as for save(), or a binary file that is open for reading, from
+            its position on.
+        format: "raw"; or "hex", "srec" or "elf" for Intel HEX, Motorola S-records and the
+            loaded parts of ELF programs, where addresses are offsets, gaps are holes, and
+            the last byte of data is the end of the pool (extra `images`).
         max_block_size, memory_limit, wipe: as for a new pool.
         progress: as for save(), after each run of data or piece; total is None if it is
             not known.
@@ -88,12 +103,13 @@ class Storage:
         save() to the same path is fine: it makes a new file. The file stays open, and
         Windows replaces no such file. With `wipe` it is read and copied instead.
 
-        An open file is read to its end and copied. Blocks of zeros stay holes; blocks
-        are of 1 MiB at most if there is more than that.
+        An open file, and what a URL names, is read to its end and copied. Blocks of zeros
+        stay holes; blocks are of 1 MiB at most if there is more than that.
 
         What is adopted does not count for the memory limit, but for a last block that
         the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
-        PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise.
+        PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
+        ValueError for another format or a damaged file; ImportError for a missing extra.
         """
 
         from .pool import MemoryPool  # which imports this module
@@ -105,4 +121,4 @@ class Storage:
             )
             return pool
 
-        return images.load(make, file, wipe, progress)
+        return images.load(make, file, format, wipe, progress)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Pools as raw images: the bytes as they are, holes kept where the file can keep them.
 
-    save:  pool ─► clone ─► temporary file beside the target ─► fsync ─► rename
+    save:  pool ─► clone ─► its runs of data ─► the file, and seeks over the holes
     load:  file ─► read-only mapping ─► its runs of data adopted, its holes left out
 
 An image is read and written in pieces of 1 MiB. Loading from a path maps the file and
@@ -11,15 +11,14 @@ copies nothing but a last block that the end cuts short.
 from __future__ import annotations
 
 import errno
-import io
 import mmap
 import os
-import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
+from . import _places, formats
 from .errors import PoolRangeError
 
 if TYPE_CHECKING:
@@ -29,10 +28,9 @@ if TYPE_CHECKING:
 #: they are not known.
 Progress = Callable[[int, Optional[int]], object]
 
-_PIECE = 1 << 20
 _PAGE = 4096
+_PIECE = _places.PIECE
 _ZEROS = bytes(_PIECE)
-_PATHS = (str, bytes, os.PathLike)
 
 
 def _callback(progress: Any) -> Progress:
@@ -44,72 +42,31 @@ def _callback(progress: Any) -> Progress:
     return called
 
 
-def _file_with(method: str, file: Any) -> Any:
-    """The file, if it is one of bytes that has the method."""
-    if isinstance(file, io.TextIOBase):
-        raise TypeError("a binary file is needed, not one of text")
-    if not callable(getattr(file, method, None)):
-        kind = type(file).__name__
-        raise TypeError(f"a path or a binary file with {method}() is needed, not {kind}")
-    return file
-
-
 # ------------------------------------------------------------------------- save
 
 
-def save(pool: MemoryPool, target: Any, progress: Any) -> None:
-    """Writes the contents of one moment to a path or to an open binary file."""
+def save(pool: MemoryPool, target: Any, format: Any, progress: Any) -> None:
+    """Writes the contents of one moment to a path, a URL or an open binary file."""
     report = _callback(progress)
-    with pool.clone() as moment:
+    _check_format(format)
+    with pool.clone() as moment, _places.writing(target) as file:
+        if format != "raw":
+            formats.save(moment, file, format, report)
+            return
         size = moment.total_size
-        if isinstance(target, _PATHS):
-            with _replacing(os.fsdecode(target), size) as file:
-                _Image(file, 0, 0, size, report).write(moment, sized=True)
-        else:
-            start, old_end = _place(_file_with("write", target), size)
-            _Image(target, start, old_end, size, report).write(moment)
-
-
-@contextmanager
-def _replacing(path: str, size: int) -> Iterator[io.FileIO]:
-    """A new file of zeros that takes the place of path if all goes well."""
-    path = os.path.realpath(path)  # a symbolic link stays one
-    mode = _mode_of(path)
-    name = os.path.join(os.path.dirname(path), f".pymempool-{secrets.token_hex(8)}.tmp")
-
-    def opener(name: str, flags: int) -> int:
-        # Nobody who may not read the old file can get hold of the new one.
-        return os.open(name, flags, 0o666 if mode is None else mode)
-
-    with io.FileIO(name, "x", opener=opener) as file:
-        try:
-            if mode is not None and os.name == "posix":
-                os.chmod(name, mode)  # what the umask took away
+        new = isinstance(file, _places.NewFile)
+        if new:
             _check_end(size)
             file.truncate(size)
-            yield file
-            os.fsync(file.fileno())
-            file.close()  # Windows moves no open file
-            os.replace(name, path)
-        except BaseException:
-            with suppress(OSError):
-                file.close()
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+        start, old_end = (0, 0) if new else _place(file, size)
+        _Image(file, start, old_end, size, report).write(moment, sized=new)
 
 
-def _mode_of(path: str) -> int | None:
-    """The permissions of a file that may be replaced; None if there is none."""
-    try:
-        found = os.stat(path).st_mode
-    except FileNotFoundError:
-        return None
-    if stat.S_ISDIR(found):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(found):  # above all, no device must become a file
-        raise OSError(errno.EINVAL, "not a regular file; open it and pass it open", path)
-    return found & 0o777
+def _check_format(format: Any) -> None:
+    if format not in formats.FORMATS:
+        raise ValueError(
+            f"format is {format!r}, possible are {', '.join(formats.FORMATS)}"
+        )
 
 
 def _check_end(end: int) -> None:
@@ -168,13 +125,13 @@ class _Image:
         if at < self.size:
             if not sized:
                 self._hole(at, self.size - 1)
-                self._put(memoryview(_ZEROS)[:1])  # makes the file long enough
+                _places.put(self.file, _ZEROS[:1])  # makes the file long enough
             self.report(self.size, self.size)
 
     def _hole(self, at: int, end: int) -> None:
         stop = min(end, self.dirty)
         for done in range(at, stop, _PIECE):
-            self._put(memoryview(_ZEROS)[: stop - done])
+            _places.put(self.file, memoryview(_ZEROS)[: stop - done])
             self.report(min(stop, done + _PIECE), self.size)
         if stop < end:
             self.file.seek(self.start + end)
@@ -184,40 +141,35 @@ class _Image:
         for done in range(at, end, _PIECE):
             part = piece[: end - done]
             moment.readinto(done, part)
-            self._put(part)
+            _places.put(self.file, part)
             self.report(done + len(part), self.size)
-
-    def _put(self, data: memoryview) -> None:
-        """All of the data, to a file that may take less at once."""
-        while data:
-            count = self.file.write(data)
-            if count is None and not isinstance(self.file, io.RawIOBase):
-                return  # not what files say, but what simple stand-ins for them do
-            if count is None:
-                raise BlockingIOError(errno.EAGAIN, "the file takes no more just now", 0)
-            if not 0 < count <= len(data):
-                raise OSError(f"write() of {len(data)} bytes returned {count}")
-            data = data[count:]
 
 
 # ------------------------------------------------------------------------- load
 
 
 def load(
-    make: Callable[[int], MemoryPool], source: Any, wipe: bool, progress: Any
+    make: Callable[[int], MemoryPool],
+    source: Any,
+    format: Any,
+    wipe: bool,
+    progress: Any,
 ) -> MemoryPool:
-    """The pool that a path or an open binary file holds the image of.
+    """The pool that a path, a URL or an open binary file holds the image of.
 
     make: gives the empty pool, once the size is known.
     """
     report = _callback(progress)
-    if not isinstance(source, _PATHS):
-        return _read(make, _file_with("read", source), report)
-    with open(source, "rb", buffering=0) as file:
-        facts = os.fstat(file.fileno())
-        if stat.S_ISREG(facts.st_mode) and facts.st_size:
-            return _map(make, file.fileno(), facts.st_size, wipe, report)
-        return _read(make, file, report)  # a pipe, a device, a file of the kernel
+    _check_format(format)
+    path = _places.path_of(source)
+    with _places.reading(source) as file:
+        if format != "raw":
+            return formats.load(make, file, format, report)
+        if path is not None:
+            facts = os.fstat(file.fileno())
+            if stat.S_ISREG(facts.st_mode) and facts.st_size:
+                return _map(make, file.fileno(), facts.st_size, wipe, report)
+        return _read(make, file, report)  # pipes, devices, files of the kernel, URLs
 
 
 def _map(
@@ -281,7 +233,7 @@ def _read(make: Callable[[int], MemoryPool], file: Any, report: Progress) -> Mem
     """The pool of what can be read from a file up to its end."""
     pool, size = None, 0
     try:
-        for piece in _pieces(file):
+        while piece := _places.get(file, _PIECE):
             start, size = size, size + len(piece)
             if pool is None:
                 pool = make(size)
@@ -296,23 +248,6 @@ def _read(make: Callable[[int], MemoryPool], file: Any, report: Progress) -> Mem
             pool.close()
         raise
     return pool
-
-
-def _pieces(file: Any) -> Iterator[bytearray]:
-    """What is left in a file, in pieces that are full but for the last one."""
-    more = True
-    while more:
-        piece = bytearray()
-        while more and len(piece) < _PIECE:
-            got = file.read(_PIECE - len(piece))
-            if got is None:
-                raise BlockingIOError(errno.EAGAIN, "the file has no more just now")
-            if not isinstance(got, (bytes, bytearray, memoryview)):
-                raise TypeError(f"read() must give bytes, not {type(got).__name__}")
-            more = len(got) > 0
-            piece += got
-        if piece:
-            yield piece
 
 
 def _write_data(pool: MemoryPool, offset: int, data: memoryview) -> None:

@@ -1,0 +1,623 @@
+# SPDX-License-Identifier: MIT
+"""Intel HEX, S-records and ELF: against bincopy and intelhex, and damaged ones."""
+
+from __future__ import annotations
+
+import errno
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pymempool import (
+    MemoryPool,
+    PoolClosedError,
+    PoolError,
+    PoolLimitError,
+    PoolRangeError,
+    formats,
+)
+from pymempool.formats import FormatError
+
+bincopy = pytest.importorskip("bincopy", reason="bincopy is not installed")
+
+GIB = 1 << 30
+HEX, SREC = "hex", "srec"
+BOTH = pytest.mark.parametrize("form", [HEX, SREC])
+
+
+def saved(pool: MemoryPool, form: str) -> bytes:
+    file = io.BytesIO()
+    formats.save(pool, file, form)
+    return file.getvalue()
+
+
+def loaded(data: bytes, form: str, block_size: int = 16, **options: Any) -> MemoryPool:
+    return formats.load(
+        lambda size: MemoryPool(size, block_size, **options), io.BytesIO(data), form
+    )
+
+
+def runs(pool: MemoryPool) -> dict[int, bytes]:
+    """The data of a pool by address, without zeros: what files must agree in."""
+    held = {}
+    for start, size in pool.extents():
+        for at, byte in enumerate(pool.read(start, size), start):
+            if byte:
+                held[at] = byte
+    return held
+
+
+def by_bincopy(data: bytes) -> dict[int, bytes]:
+    file = bincopy.BinFile()
+    file.add(data.decode())
+    return {
+        segment.address + at: byte
+        for segment in file.segments
+        for at, byte in enumerate(segment.data)
+        if byte
+    }
+
+
+# ------------------------------------------------------------------------ what is saved
+
+
+def test_the_text_of_a_hex_file() -> None:
+    with MemoryPool(GIB, 16) as pool:
+        pool.write(16, bytes(range(48)))
+        pool.write(0x2000A, b"x")
+        assert saved(pool, HEX).decode().split("\n") == [
+            ":10001000000102030405060708090A0B0C0D0E0F68",
+            ":20002000101112131415161718191A1B1C1D1E1F202122232425262728292A2B2C2D2E2FD0",
+            ":020000040002F8",
+            ":100000000000000000000000000078000000000078",
+            ":00000001FF",
+            "",
+        ]
+
+
+def test_the_text_of_an_srecord_file() -> None:
+    with MemoryPool(GIB, 16) as pool:
+        pool.write(0x2000A, b"x")
+        assert saved(pool, SREC).decode().split("\n") == [
+            "S00C000070796D656D706F6F6C11",
+            "S315000200000000000000000000000078000000000070",
+            "S5030001FB",
+            "S70500000000FA",
+            "",
+        ]
+
+
+@BOTH
+def test_holes_and_zeros(form: str) -> None:
+    """Zeros that stand in a block are written, holes are not."""
+    with MemoryPool(1 << 20, 64) as pool:
+        pool.write(128, bytes(64))
+        pool.write(1 << 19, b"x" * 100)
+        again = loaded(saved(pool, form), form, 64)
+        assert (
+            list(again.extents()) == [(128, 64), (1 << 19, 128)] == list(pool.extents())
+        )
+        assert again.total_size == (1 << 19) + 128
+        assert again[:] == pool[: again.total_size]
+
+
+@BOTH
+def test_a_run_across_a_new_count(form: str) -> None:
+    """The records of a HEX file count up to 64 KiB, wherever a run of data starts."""
+    with MemoryPool(1 << 20, 16) as pool:
+        pool.write(32, bytes(range(256)) * 600)
+        data = saved(pool, form)
+        assert by_bincopy(data) == runs(pool)
+        assert loaded(data, form)[:] == pool[: 32 + 256 * 600]
+
+
+@BOTH
+def test_the_last_address(form: str) -> None:
+    with MemoryPool(1 << 40, 64) as pool:
+        pool.write((1 << 32) - 3, b"end")
+        data = saved(pool, form)
+        again = loaded(data, form)
+        assert (again.total_size, again[-4:]) == (1 << 32, b"\0end")
+        assert list(again.extents()) == [((1 << 32) - 64, 64)]
+        assert by_bincopy(data) == runs(pool)
+
+
+@BOTH
+def test_past_the_last_address(form: str) -> None:
+    with MemoryPool(1 << 40, 64) as pool:
+        pool.write(0, b"x")
+        pool.write(1 << 32, b"x")
+        file = io.BytesIO()
+        with pytest.raises(FormatError, match="up to 4294967360, but the addresses"):
+            formats.save(pool, file, form)
+        assert file.getvalue() == b""
+
+
+@BOTH
+def test_nothing_but_a_hole(form: str) -> None:
+    with MemoryPool(GIB) as pool:
+        data = saved(pool, form)
+    with pytest.raises(FormatError, match="there is no data"):
+        loaded(data, form)
+
+
+def test_a_count_of_three_bytes_and_one_too_large() -> None:
+    pieces = [(at << 16, b"x" * 65536) for at in range(33)]
+    *_, (_, last) = formats._srec_records(bincopy, pieces)
+    assert [line[:2] for line in last] == ["S6", "S7"]
+    assert last[0] == bincopy.pack_srec("6", 33 * 2048, 0, None)
+
+    # 512 MiB of data: records are not made, but counted.
+    class Stub:
+        @staticmethod
+        def pack_srec(*parts: Any) -> str:
+            return str(parts[0])
+
+    *_, (_, last) = formats._srec_records(
+        Stub, ((0, b"x" * (1 << 20)) for _ in range(512))
+    )
+    assert last == ["7"]
+
+
+def test_formats_that_cannot_be_saved(pool: MemoryPool) -> None:
+    for form in ("elf", "raw", "", None, 1):
+        with pytest.raises(ValueError, match="possible are hex and srec"):
+            formats.save(pool, io.BytesIO(), form)  # type: ignore[arg-type]
+        if form != "elf":
+            with pytest.raises(ValueError, match="possible are hex, srec, elf"):
+                loaded(b"", form)  # type: ignore[arg-type]
+
+
+@BOTH
+def test_a_closed_pool(pool: MemoryPool, form: str) -> None:
+    pool.close()
+    with pytest.raises(PoolClosedError):
+        formats.save(pool, io.BytesIO(), form)
+
+
+class Slow(io.RawIOBase):
+    """Takes and gives a few bytes at once, and cannot seek."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.data, self.at = bytearray(data), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.data += bytes(data[:7])
+        return min(7, len(data))
+
+    def readinto(self, buffer: Any) -> int:
+        part = self.data[self.at : self.at + min(5, len(buffer))]
+        buffer[: len(part)] = part
+        self.at += len(part)
+        return len(part)
+
+
+@BOTH
+def test_files_that_take_and_give_little(pool: MemoryPool, form: str) -> None:
+    file = Slow()
+    formats.save(pool, file, form)
+    assert bytes(file.data) == saved(pool, form)
+    again = formats.load(lambda size: MemoryPool(size, 64), file, form)
+    assert again[:] == pool[:4032]  # where the last block of data ends
+
+
+def test_files_that_do_not_say_or_lie(pool: MemoryPool) -> None:
+    class Stub:
+        def __init__(self, answer: Any) -> None:
+            self.answer = answer
+
+        def write(self, data: Any) -> Any:
+            return self.answer
+
+        def read(self, size: int) -> Any:
+            return self.answer
+
+    formats.save(pool, Stub(None), HEX)
+    for count in (0, -1, 1 << 30):
+        with pytest.raises(OSError, match="returned"):
+            formats.save(pool, Stub(count), HEX)
+    with pytest.raises(BlockingIOError) as caught:
+        formats.load(MemoryPool, Stub(None), HEX)
+    assert caught.value.errno == errno.EAGAIN
+
+
+@BOTH
+def test_progress(form: str) -> None:
+    with MemoryPool(GIB, 4096) as pool:
+        pool.write(0, b"x" * 3_000_000)
+        pool.write(GIB // 2, b"x")
+        steps: list[tuple[int, int | None]] = []
+        file = io.BytesIO()
+        formats.save(pool, file, form, lambda *step: steps.append(step))
+        assert steps == sorted(steps)
+        assert steps[-1] == (GIB, GIB)
+        assert len(steps) > 40
+        assert all(total == GIB for _, total in steps)
+        steps.clear()
+        file.seek(0)
+        again = formats.load(
+            lambda size: MemoryPool(size, 4096),
+            file,
+            form,
+            lambda *step: steps.append(step),
+        )
+        held = sum(size for _, size in pool.extents())
+        assert [done for done, _ in steps] == [1 << 20, 2 << 20, held]
+        assert {total for _, total in steps} == {None}
+        assert again[:] == pool[: again.total_size]
+
+    def stop(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    made: list[MemoryPool] = []
+
+    def make(size: int) -> MemoryPool:
+        made.append(MemoryPool(size))
+        return made[0]
+
+    with pytest.raises(KeyboardInterrupt):
+        formats.load(make, io.BytesIO(file.getvalue()), form, stop)
+    assert made[0].closed
+
+
+@BOTH
+def test_blocks_are_those_of_a_pool_of_that_size(form: str) -> None:
+    with MemoryPool(100, 65536) as pool:
+        pool.write(0, b"x" * 100)
+        again = loaded(saved(pool, form), form, 65536, memory_limit=128)
+        assert (again.total_size, again.block_size) == (100, 128)
+        assert again.stats.memory_limit == 128
+        with pytest.raises(PoolLimitError):
+            loaded(saved(pool, form), form, 65536, memory_limit=64)
+
+
+@given(
+    form=st.sampled_from([HEX, SREC]),
+    block_size=st.sampled_from([1, 16, 64, 4096]),
+    writes=st.lists(
+        st.tuples(
+            st.integers(0, (1 << 32) - 300)
+            | st.integers(0, 300)
+            | st.integers(65536 - 300, 65536 + 300),
+            st.binary(min_size=1, max_size=299),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+)
+def test_the_same_as_others_read_and_write(
+    form: str, block_size: int, writes: list[tuple[int, bytes]]
+) -> None:
+    intelhex = pytest.importorskip("intelhex", reason="intelhex is not installed")
+    theirs, also = bincopy.BinFile(), intelhex.IntelHex()
+    with MemoryPool(1 << 32, block_size) as pool:
+        for at, data in writes:
+            pool.write(at, data)
+            theirs.add_binary(data, at, overwrite=True)
+            also.puts(at, data)
+        data, expected = saved(pool, form), runs(pool)
+        assert by_bincopy(data) == expected
+        again = loaded(data, form, block_size)
+        assert list(again.extents()) == list(pool.extents())
+        assert runs(again) == expected
+        if form == HEX:
+            read = intelhex.IntelHex(io.StringIO(data.decode()))
+            assert {at: read[at] for at in read.addresses() if read[at]} == expected
+            text = io.StringIO()
+            also.write_hex_file(text)
+            assert runs(loaded(text.getvalue().encode(), HEX, block_size)) == expected
+        text_of = theirs.as_ihex if form == HEX else theirs.as_srec
+        again = loaded(text_of().encode(), form, block_size)
+        assert runs(again) == expected
+        assert again.total_size == theirs.maximum_address
+
+
+# --------------------------------------------------------------------- what can be read
+
+
+def srec(kind: str, address: int, data: bytes = b"") -> str:
+    return str(bincopy.pack_srec(kind, address, len(data), data))
+
+
+def ihex(kind: int, address: int = 0, data: bytes = b"") -> str:
+    return str(bincopy.pack_ihex(kind, address, len(data), data))
+
+
+END = ":00000001FF"
+
+
+def test_addresses_of_other_widths() -> None:
+    lines = [
+        srec("1", 0x1234, b"a"),
+        srec("2", 0x123456, b"b"),
+        srec("3", 0x1234567, b"c"),
+    ]
+    pool = loaded("\r\n\r\n".join([*lines, srec("9", 0)]).encode(), SREC)
+    assert runs(pool) == {0x1234: 97, 0x123456: 98, 0x1234567: 99}
+    assert pool.total_size == 0x1234568
+    lines = [ihex(0, 5, b"a"), ihex(2, 0, b"\x12\x34"), ihex(0, 5, b"b")]
+    lines += [ihex(4, 0, b"\x00\x20"), ihex(0, 5, b"c"), ihex(3, 0, bytes(4))]
+    pool = loaded("\n".join([*lines, ihex(5, 0, bytes(4)), END, " "]).encode(), HEX)
+    assert runs(pool) == {5: 97, 0x12345: 98, 0x200005: 99}
+
+
+def test_lower_case_and_records_of_no_data() -> None:
+    text = "\n".join([ihex(0, 5), ihex(0, 0xABC, b"\xab"), END]).lower()
+    assert runs(loaded(text.encode(), HEX)) == {0xABC: 0xAB}
+
+
+def test_records_in_any_order() -> None:
+    places = [5000, 20, 64, 4096, 21, 0]
+    lines = [ihex(0, at, bytes([at % 255 + 1])) for at in places]
+    pool = loaded("\n".join([*lines, END]).encode(), HEX)
+    assert runs(pool) == {at: at % 255 + 1 for at in places}
+
+
+BAD_HEX = {
+    "line 1: no record: 'hello'": "hello",
+    "line 2: no record": f"{ihex(0, 0, b'x')}\nhello\n{END}",
+    "line 1: no record: ':é": ":é",
+    "line 1: expected crc": ihex(0, 0, b"x")[:-1] + "F",
+    "line 1: record ':00' too short": ":00",
+    "line 1: record '.*' has wrong size": ":020000006100",
+    "line 1: non-hexadecimal": ":000000000FF",
+    "line 1: no record: ':00 ": ":00 000001FF",
+    "line 3: data at 0x10001 for a second time": "\n".join(
+        [ihex(4, 0, b"\0\1"), ihex(0, 0, b"ab"), ihex(0, 1, b"b"), END]
+    ),
+    "line 2: data past the end": "\n".join(
+        [ihex(4, 0, b"\xff\xff"), ihex(0, 0xFFFF, b"ab"), END]
+    ),
+    "line 1: 1 bytes in a record of type 4": ihex(4, 0, b"x"),
+    "line 1: 3 bytes in a record of type 2": ihex(2, 0, b"xyz"),
+    "line 1: 1 bytes in a record of type 1": ihex(1, 0, b"x"),
+    "line 1: there are no records of type 6": ihex(6),
+    "line 3: a record behind the last": f"{ihex(0, 0, b'x')}\n{END}\n{ihex(0, 9, b'x')}",
+    "the last record is missing": ihex(0, 0, b"x"),
+    "there is no data in this, as an Intel HEX file": END,
+    "line 2: longer than": f"{ihex(0, 0, b'x')}\n:{'0' * 2000}\n{END}",
+    "line 1: longer than": ":" + "0" * 200_000,
+}
+BAD_SREC = {
+    "line 1: no record: ':": END,
+    "line 1: no record: 'S": "SX03",
+    "line 1: expected record type": bincopy.pack_srec("3", 0, 0, None).replace(
+        "S3", "S4"
+    ),
+    "line 1: the record is too short": "S30200FD",
+    "line 1: expected crc": "S1040000000A",
+    "line 2: data at 0x4 for a second time": srec("1", 5, b"x")
+    + "\n"
+    + srec("3", 4, b"ab"),
+    "line 1: data past the end": srec("3", 0xFFFFFFFF, b"ab"),
+    "line 2: 2 records of data, but there are 1": f"{srec('1', 0, b'x')}\n{srec('5', 2)}",
+    "line 3: a record behind the last": "\n".join(
+        [srec("1", 0, b"x"), srec("5", 1), srec("1", 9, b"x")]
+    ),
+    "line 3: a record behind": "\n".join(
+        [srec("1", 0, b"x"), srec("9", 0), srec("5", 1)]
+    ),
+    "the last record is missing": srec("1", 0, b"x"),
+    "there is no data in this, as an S-record file": srec("9", 0),
+}
+
+
+@pytest.mark.parametrize("text", BAD_HEX.values(), ids=BAD_HEX)
+def test_bad_hex(text: str) -> None:
+    message = next(message for message, bad in BAD_HEX.items() if bad is text)
+    with pytest.raises(FormatError, match=message.split("é")[0]) as caught:
+        loaded(text.encode(), HEX)
+    assert isinstance(caught.value, PoolError)
+    assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("text", BAD_SREC.values(), ids=BAD_SREC)
+def test_bad_srec(text: str) -> None:
+    message = next(message for message, bad in BAD_SREC.items() if bad is text)
+    with pytest.raises(FormatError, match=message):
+        loaded(text.encode(), SREC)
+
+
+@given(st.sampled_from([HEX, SREC]), st.data())
+def test_damaged(form: str, data: st.DataObject) -> None:
+    """One byte changed: a file that says the same, or an error, but no other data."""
+    with MemoryPool(1 << 20, 16) as pool:
+        pool.write(65530, bytes(range(40)))
+        text = bytearray(saved(pool, form))
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at] = data.draw(st.integers(0, 255))
+        try:
+            again = loaded(bytes(text), form)
+        except FormatError:
+            return
+        assert runs(again) == runs(pool)
+
+
+# ------------------------------------------------------------------------------- others
+
+
+def test_guess(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for start, form in {
+        b"\x7fELF\2\1\1": "elf",
+        b":020000040002F8\r\n": "hex",
+        b"\n :0200000a": "hex",
+        b"S0030000FC": "srec",
+        b"S31500": "srec",
+        b"SX0300": "raw",
+        b"S0": "raw",
+        b":hello": "raw",
+        b"\x7fEL": "raw",
+        b"": "raw",
+        b"\0" * 100: "raw",
+    }.items():
+        path.write_bytes(start)
+        assert formats.guess(path) == form
+        assert form in formats.FORMATS
+    with pytest.raises(FileNotFoundError):
+        formats.guess(tmp_path / "none")
+
+
+def test_without_the_package(pool: MemoryPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "bincopy", None)
+    with pytest.raises(ImportError, match=r"pip install 'pymempool\[images\]'"):
+        saved(pool, HEX)
+    with pytest.raises(ImportError, match="needs bincopy"):
+        loaded(b"", SREC)
+
+
+# ---------------------------------------------------------------------------------- ELF
+
+Segment = tuple[int, int, bytes, int]  # virtual and physical address, data, size of zeros
+
+
+def elf(
+    segments: list[Segment], *, sections: bool = True, bits: int = 64, big: bool = False
+) -> bytes:
+    """A program of these segments, each with one section of data and one of zeros."""
+    order, wide = ">" if big else "<", bits == 64
+    word = "Q" if wide else "I"
+    header_size, load_size, section_size = (64, 56, 64) if wide else (52, 32, 40)
+    data_at = header_size + load_size * len(segments)
+    loads, table, contents = b"", [(0, 0, 0, 0, 0)], b""
+    for virtual, physical, data, zeros in segments:
+        at = data_at + len(contents)
+        sizes = (len(data), len(data) + zeros)
+        fields = (at, virtual, physical, *sizes)
+        if wide:
+            loads += struct.pack(order + "II6Q", 1, 5, *fields, 1)
+        else:
+            loads += struct.pack(order + "8I", 1, *fields, 5, 1)
+        table.append((1, 2, virtual, at, len(data)))  # of data, allocated
+        table.append((8, 2, virtual + len(data), at + len(data), zeros))  # of zeros
+        contents += data
+    table.append((1, 0, 0, data_at, 1))  # not allocated
+    names_at = data_at + len(contents)
+    table.append((3, 0, 0, names_at, 1))  # the names of sections: all are empty
+    contents += b"\0"
+    held = b""
+    for kind, flags, address, at, size in table if sections else []:
+        held += struct.pack(
+            f"{order}II4{word}II2{word}", 0, kind, flags, address, at, size, 0, 0, 1, 0
+        )
+    header = b"\x7fELF" + bytes([2 if wide else 1, 2 if big else 1, 1]) + bytes(9)
+    header += struct.pack(
+        f"{order}HHI3{word}I6H", 2, 62 if wide else 3, 1, 0x1234, header_size,
+        names_at + 1 if sections else 0, 0, header_size, load_size, len(segments),
+        section_size if sections else 0, len(table) if sections else 0,
+        len(table) - 1 if sections else 0,
+    )  # fmt: skip
+    return header + loads + contents + held
+
+
+PROGRAM: list[Segment] = [
+    (0x8000000, 0x8000000, b"code" * 100, 0),
+    (0x20000000, 0x8000200, b"data", 100),
+]
+
+
+@pytest.mark.parametrize("sections", [True, False])
+@pytest.mark.parametrize("big", [True, False])
+@pytest.mark.parametrize("bits", [32, 64])
+def test_elf(bits: int, big: bool, sections: bool) -> None:
+    data = elf(PROGRAM, bits=bits, big=big, sections=sections)
+    pool = loaded(data, "elf")
+    assert list(pool.extents()) == [(0x8000000, 400), (0x8000200, 4)]
+    assert pool.read(0x8000000, 400) == b"code" * 100
+    assert (pool.total_size, pool[-4:]) == (0x8000204, b"data")
+    if sections:  # without them bincopy finds nothing
+        theirs = bincopy.BinFile()
+        theirs.add_elf(data)
+        assert [(part.address, bytes(part.data)) for part in theirs.segments] == [
+            (0x8000000, b"code" * 100),
+            (0x8000200, b"data"),
+        ]
+
+
+def test_elf_without_physical_addresses() -> None:
+    pool = loaded(elf([(0x1000, 0, b"code", 0), (0x3000, 0, b"data", 9)]), "elf")
+    assert runs(pool) == dict(enumerate(b"code", 0x1000)) | dict(
+        enumerate(b"data", 0x3000)
+    )
+
+
+def test_elf_far_up_and_large() -> None:
+    far = (1 << 63) + 5
+    code = bytes(range(256)) * 10000
+    pool = loaded(elf([(far, far, code, 0), (7, 7, b"low", 0)]), "elf", 4096)
+    assert pool.total_size == far + len(code)
+    assert (pool.read(far, len(code)), pool.read(6, 5)) == (code, b"\0low\0")
+
+
+def test_elf_in_a_part_of_a_file_and_in_a_stream() -> None:
+    data = elf(PROGRAM)
+    file = io.BytesIO(b"before" + data)
+    file.seek(6)
+    for source in (file, Slow(data)):
+        pool = formats.load(lambda size: MemoryPool(size, 16), source, "elf")
+        assert pool[-4:] == b"data"
+
+
+def test_bad_elf() -> None:
+    good = elf(PROGRAM)
+    for bad, message in {
+        b"": "no ELF file",
+        b"\x7fELF": "no ELF file",
+        b"text" * 100: "no ELF file",
+        good[:150]: "damaged",
+        elf(PROGRAM, sections=False)[:-5]: "cut off",
+        elf([(5, 5, b"code", 0), (8, 8, b"data", 0)]): "data at 0x8 for a second time",
+        elf([]): "there is no data in this, as an ELF file",
+        elf([(5, 5, b"", 100)]): "there is no data",
+    }.items():
+        with pytest.raises(FormatError, match=message):
+            loaded(bad, "elf")
+    top = (1 << 64) - 3
+    with pytest.raises(PoolRangeError, match="a pool ends at"):
+        loaded(elf([(top, top, b"code", 0)], sections=False), "elf")
+
+
+def test_elf_on_a_disk_that_fails() -> None:
+    class Failing(io.BytesIO):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            raise OSError(errno.EIO, "worn out")
+
+    with pytest.raises(OSError, match="worn out"):
+        formats.load(MemoryPool, Failing(elf(PROGRAM)), "elf")
+
+
+def test_elf_that_becomes_shorter() -> None:
+    class Shrinking(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return b"" if size == 400 else super().read(size)
+
+    with pytest.raises(FormatError, match="cut off"):
+        formats.load(MemoryPool, Shrinking(elf(PROGRAM)), "elf")
+
+
+@given(st.data())
+def test_damaged_elf(data: st.DataObject) -> None:
+    """Whatever stands there, it is an error of ours or a pool."""
+    bits = data.draw(st.sampled_from([32, 64]))
+    program = bytearray(elf(PROGRAM, bits=bits, sections=data.draw(st.booleans())))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(program) - 1))
+        program[at] = data.draw(st.integers(0, 255))
+    try:
+        pool = loaded(bytes(program), "elf", 64)
+    except (FormatError, PoolRangeError):
+        return
+    assert pool.stats.held_bytes <= len(program) + 512
