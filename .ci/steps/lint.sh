@@ -3,7 +3,8 @@
 
 lint() {
     ruff check .
-    ruff format --check benchmarks examples pymempool tests pytest_pymempool.py
+    ruff format --check benchmarks docs/conf.py docs/site examples pymempool tests \
+        pytest_pymempool.py
     mypy
     git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
     cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability \

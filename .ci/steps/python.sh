@@ -30,7 +30,8 @@ python_coverage() {
 python_sanitizers() {
     install_for_python
     local alone=() test
-    for test in bench config counts ctest demo examples model readme signatures testing; do
+    for test in bench config counts ctest demo docs examples model readme signatures testing
+    do
         alone+=(--ignore "tests/python/test_$test.py") # no threads, or a compiler
     done
     # A bytes object of 2^63 bytes is to fail and not to stop the program. CPython itself

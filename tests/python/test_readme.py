@@ -1,4 +1,4 @@
-"""README.md is true: its examples are run, and print what it says they print."""
+"""The commands of README.md; its code and its links are in test_docs.py."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from documents import COMPILER, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
 
 
 def examples(language: str) -> list[tuple[str, str]]:
@@ -32,18 +30,6 @@ def test_every_example_tells_its_output(language: str) -> None:
     assert TEXT.count(f"```{language}\n") == len(examples(language)) > 0
 
 
-@pytest.mark.parametrize(("source", "output"), examples("python"))
-def test_python(source: str, output: str, tmp_path: Path) -> None:
-    if "import numpy" in source:
-        pytest.importorskip("numpy", reason="numpy is not installed")
-    script = tmp_path / "example.py"
-    script.write_text(source, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert (done.stdout, done.stderr, done.returncode) == (output, "", 0)
-
-
 @pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 @pytest.mark.skipif(os.name == "nt", reason="the line to compile is for POSIX shells")
 @pytest.mark.parametrize(("source", "output"), examples("c"))
@@ -60,9 +46,3 @@ def test_c(source: str, output: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["demo", "test"])
 def test_a_command_is_one_line_that_makes_the_venv(name: str) -> None:
     assert re.fullmatch(r"python3 -m venv \.venv && .*[^\\]", command(name))
-
-
-def test_every_file_that_is_linked_is_there() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []

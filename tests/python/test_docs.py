@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""The documentation is true: its code is run, its links lead somewhere, and it leaves
+out nothing that is public."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+from documents import ROOT, RUN, Block, blocks, chains, missing, pages, run
+
+import pymempool
+import pymempool.testing
+
+DOCS = ROOT / "docs"
+HEADER = (ROOT / "c" / "memory_pool.h").read_text(encoding="utf-8")
+
+CHAINS = [chain for page in pages() for chain in chains(page)]
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=[chain[0].place for chain in CHAINS])
+def test_code(chain: list[Block], tmp_path: Path) -> None:
+    why = missing(chain)
+    if why:
+        pytest.skip(why)
+    run(chain, tmp_path)
+
+
+def test_code_is_run_or_says_why_not() -> None:
+    every = [block for page in pages() for block in blocks(page)]
+    shown = [
+        block
+        for block in every
+        if not block.language.startswith("{")  # a directive of the site
+        and (block.language not in RUN or {"not run", "command"} & set(block.notes))
+    ]
+    assert [
+        block.place
+        for block in shown
+        if block.language != "text" and not {"not run", "command"} & set(block.notes)
+    ] == []
+    assert len(shown) < len(every) / 8  # few are only shown
+
+
+# ---------------------------------------------------------------------------- links
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as code hosts and the site make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    headings = re.findall(r"^#+ +(.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def test_every_link_leads_somewhere() -> None:
+    broken = []
+    others = ["CHANGELOG.md", "CONTRIBUTING.md", "examples/README.md"]
+    for page in [*pages(), *(ROOT / other for other in others)]:
+        text = re.sub(
+            r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M
+        )
+        for link in re.findall(r"\]\(([^)\s:]+)\)", text):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path) if path else page
+            if not target.exists() or (anchor and anchor not in _anchors(target)):
+                broken.append(f"{page.relative_to(ROOT)}: {link}")
+    assert broken == []
+
+
+# ------------------------------------------------------------------------ reference
+
+
+def test_the_reference_of_c_has_every_name() -> None:
+    page = (DOCS / "reference" / "c.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^```\{doxygen\w+\} (\w+)", page, re.MULTILINE)
+    functions = re.findall(r"^POOL_API .*?(\w+)\(", HEADER, re.MULTILINE)
+    types = re.findall(
+        r"^(?:typedef (?:struct|enum) |\} )(\w+)[; ]", HEADER, re.MULTILINE
+    )
+    assert len(functions) > 20 and "PoolStats" in types
+    assert sorted(set(listed)) == sorted({*functions, *types})
+    assert len(listed) == len(set(listed))
+
+
+def test_the_reference_of_python_has_every_name() -> None:
+    page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\.\. auto\w+:: (?:pymempool\.)?([\w.]+)", page, re.MULTILINE)
+    wanted = set(pymempool.__all__)
+    wanted |= {
+        f"MemoryPool.{name}"
+        for name, _ in inspect.getmembers(pymempool.MemoryPool)
+        if not name.startswith("_")
+    }
+    assert sorted(wanted - set(listed)) == []
+    assert [name for name in listed if not _is_there(name)] == []
+
+
+def _is_there(name: str) -> bool:
+    thing: object = pymempool
+    for part in name.split("."):
+        if not hasattr(thing, part):
+            return False
+        thing = getattr(thing, part)
+    return True
