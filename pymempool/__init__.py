@@ -4,6 +4,7 @@
 from ._kinds import Kind
 from ._library import __version__
 from ._stats import PoolStats
+from .checkpoints import CheckpointError
 from .config import get_include, get_library
 from .errors import (
     PoolClosedError,
@@ -18,6 +19,7 @@ from .formats import FormatError
 from .pool import MemoryPool, trim
 
 __all__ = [
+    "CheckpointError",
     "FormatError",
     "Kind",
     "MemoryPool",

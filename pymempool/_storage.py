@@ -40,6 +40,7 @@ class Storage:
         file: StrOrBytesPath | SupportsWrite[memoryview],
         *,
         format: str = "raw",
+        since: MemoryPool | None = None,
         progress: images.Progress | None = None,
     ) -> None:
         """Writes the contents of one moment to a file, byte for byte.
@@ -47,6 +48,10 @@ class Storage:
         file: a path, a URL, or a binary file that is open for writing.
         format: "raw"; or "hex" or "srec" for Intel HEX or Motorola S-records, which hold
             data below 4 GiB, and of that whole blocks (extra `images`).
+        since: None, or a relative by cloning, unchanged since, from which on apply() can
+            go: then a checkpoint is written, of the size of what changed. It takes a
+            digest of all that `since` holds, at about 1 GiB a second, by which apply()
+            knows the pool that it may be applied to.
         progress: called as progress(done, total), in bytes of the image, after each
             piece of at most 1 MiB, or larger hole, and at the end.
 
@@ -72,7 +77,29 @@ class Storage:
         Raises OSError, what `file` and `progress` raise, TypeError; ValueError for
         another format, and what formats cannot hold; ImportError for a missing extra.
         """
-        images.save(cast("MemoryPool", self), file, format, progress)
+        images.save(cast("MemoryPool", self), file, format, since, progress)
+
+    def apply(
+        self,
+        file: StrOrBytesPath | SupportsRead[bytes],
+        *,
+        progress: images.Progress | None = None,
+    ) -> None:
+        """Brings this pool from the contents that a checkpoint began with to its own.
+
+        file: as for load(), with what save(since=) wrote; it is read to its end.
+        progress: called as progress(done, total); total is None until the file was read.
+
+        The contents and the size of this pool have to be those of `since` then, however
+        it came to them: load() of a full image, and each checkpoint after it, in their
+        order. All or nothing, for other threads too; what they write meanwhile is undone,
+        as by restore().
+
+        Raises CheckpointError for a file that is damaged, or was made for other contents;
+        PoolMemoryError, PoolLimitError, OSError, TypeError, ImportError, what `file` and
+        `progress` raise. Then nothing has changed.
+        """
+        images.apply(cast("MemoryPool", self), file, progress)
 
     @classmethod
     def load(

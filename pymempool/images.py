@@ -16,9 +16,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from . import _places, formats
+from . import _places, checkpoints, formats
 from .errors import PoolRangeError
 
 if TYPE_CHECKING:
@@ -45,10 +46,19 @@ def _callback(progress: Any) -> Progress:
 # ------------------------------------------------------------------------- save
 
 
-def save(pool: MemoryPool, target: Any, format: Any, progress: Any) -> None:
+def save(
+    pool: MemoryPool, target: Any, format: Any, since: MemoryPool | None, progress: Any
+) -> None:
     """Writes the contents of one moment to a path, a URL or an open binary file."""
     report = _callback(progress)
     _check_format(format)
+    if since is not None:
+        if format != "raw":
+            raise ValueError(f"format is {format!r}, but a checkpoint has its own")
+        pool.changes(since)  # says what is wrong with the two
+        with _places.writing(target) as file:
+            checkpoints.save(pool, since, partial(_places.put, file), report)
+        return
     with pool.clone() as moment, _places.writing(target) as file:
         if format != "raw":
             formats.save(moment, file, format, report)
@@ -146,6 +156,13 @@ class _Image:
 
 
 # ------------------------------------------------------------------------- load
+
+
+def apply(pool: MemoryPool, source: Any, progress: Any) -> None:
+    """Applies the checkpoint that a path, a URL or an open binary file holds."""
+    report = _callback(progress)
+    with _places.reading(source) as file:
+        checkpoints.apply(pool, lambda size: bytes(_places.get(file, size)), report)
 
 
 def load(

@@ -251,6 +251,7 @@ CLOSED_CALLS: dict[str, Call] = {
     "extents": lambda pool: pool.extents(),
     "kinds": lambda pool: pool.kinds(),
     "map": lambda pool: pool.map(),
+    "apply": lambda pool: pool.apply(io.BytesIO()),
     "map since it": lambda pool: MemoryPool(1).map(since=pool),
     "changes": lambda pool: pool.changes(MemoryPool(1)),
     "changes from": lambda pool: MemoryPool(1).changes(pool),
