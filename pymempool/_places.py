@@ -186,31 +186,38 @@ def _remote(system: Any, path: str) -> Iterator[Any]:
         if not theirs:
             _leave_transaction(system, file)
         yield file
+        file.close()
+        if not theirs and not getattr(file, "autocommit", True):
+            file.commit()
     except BaseException:
         _leave_transaction(system, file)
         _discard(system, path, file)
         raise
-    file.close()
-    if not theirs and not getattr(file, "autocommit", True):
-        file.commit()
 
 
 def _leave_transaction(system: Any, file: Any) -> None:
     """open() may have put the file among those of a transaction, begun or not."""
-    with suppress(AttributeError, ValueError):
-        system.transaction.files.remove(file)
+    while True:
+        with suppress(AttributeError, ValueError):
+            try:
+                system.transaction.files.remove(file)
+            except IndexError:  # another thread changed them meanwhile
+                continue
+        return
 
 
 def _discard(system: Any, path: str, file: Any) -> None:
     """Takes back what was written, as far as the file system can."""
-    with suppress(Exception):
-        file.discard()
-        file.closed = True  # or close(), and the collector, would commit what there is
+    if hasattr(file, "discard"):
+        with suppress(Exception):
+            file.discard()
+        with suppress(Exception):  # or close(), and the collector, would commit it
+            file.closed = True
     with suppress(Exception):
         file.close()
     if getattr(system, "store", {}).get(path) is file:  # in memory:// from the start
         with suppress(Exception):
-            system.rm(path)
+            system.rm_file(path)  # rm() takes a "*" for any files
 
 
 # ------------------------------------------------------------------ binary files

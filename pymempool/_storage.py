@@ -136,7 +136,9 @@ class Storage:
         What is adopted does not count for the memory limit, but for a last block that
         the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
-        ValueError for another format or a damaged file; ImportError for a missing extra.
+        ValueError for another format or a damaged file, or what tells of damage in a
+        compressed one (EOFError, OSError, an error of zlib or lzma); ImportError for a
+        missing extra.
         """
 
         from .pool import MemoryPool  # which imports this module

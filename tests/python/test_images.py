@@ -26,6 +26,7 @@ from pymempool import (
     PoolLimitError,
     PoolRangeError,
     _adoption,
+    images,
 )
 
 PIECE = 1 << 20
@@ -249,6 +250,47 @@ def test_systems_that_tell_no_holes(
     with MemoryPool.load(path, 4096, wipe=True) as twin:
         assert twin[:] == pool[:]
         assert twin.stats.held_blocks == 3
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([], []),
+        ([(0, 1)], [(0, 10)]),
+        ([(13, 14)], [(10, 20)]),
+        ([(10, 20)], [(10, 20)]),
+        ([(0, 9), (11, 12)], [(0, 20)]),  # side by side
+        ([(3, 4), (6, 7), (8, 15)], [(0, 20)]),  # in the same block
+        ([(3, 4), (21, 22), (40, 50)], [(0, 10), (20, 30), (40, 50)]),
+        ([(60, 63)], [(60, 63)]),  # the last block ends with the file
+        ([(3, 4), (59, 61)], [(0, 10), (50, 63)]),
+    ],
+)
+def test_runs_of_data_become_whole_blocks(
+    runs: list[tuple[int, int]], expected: list[tuple[int, int]]
+) -> None:
+    assert list(images._in_blocks(iter(runs), 10, 63)) == expected
+
+
+def test_runs_of_data_that_are_no_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Systems may tell of holes in units smaller than a block."""
+    path, size = tmp_path / "image", 6 * 4096 + 7
+    path.write_bytes(b"x" * size)
+    runs = [(100, 200), (4000, 5000), (4 * 4096 + 1, 4 * 4096 + 2), (size - 1, size)]
+
+    def lseek(file: int, at: int, what: int) -> int:
+        return next(run[what - 3] for run in runs if at < run[1])
+
+    monkeypatch.setattr(os, "SEEK_DATA", 3, raising=False)
+    monkeypatch.setattr(os, "SEEK_HOLE", 4, raising=False)
+    monkeypatch.setattr(os, "lseek", lseek)
+    calls, progress = collected()
+    with MemoryPool.load(path, 4096, progress=progress) as pool:
+        assert list(pool.extents()) == [(0, 8192), (16384, 4096), (24576, 7)]
+        assert pool.stats.adopted_blocks == 3
+    assert calls == [(8192, size), (20480, size), (size, size)]
 
 
 def test_file_that_grows_meanwhile(
@@ -601,6 +643,42 @@ def test_write_errors(answer: Any, kind: type[Exception], pool: MemoryPool) -> N
 def test_read_errors(answer: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         MemoryPool.load(Odd(answer))
+
+
+# ------------------------------------------------------------------------------ URLs
+
+
+@pytest.mark.parametrize("missing", ["fsspec", "fsspec.core"])
+def test_urls_without_fsspec(
+    missing: str, pool: MemoryPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "fsspec.core", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    for url in ("memory://image", "file:///image", "://"):
+        with pytest.raises(ImportError, match=r"pip install 'pymempool\[fsspec\]'"):
+            pool.save(url)
+        with pytest.raises(ImportError, match=r"pip install 'pymempool\[fsspec\]'"):
+            MemoryPool.load(url)
+
+
+@pytest.mark.parametrize("kind", [os.fsencode, Path])
+def test_urls_are_text(
+    kind: Any, pool: MemoryPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Not a URL, but a path in a folder "memory:", which there is not.
+    with pytest.raises(OSError):
+        pool.save(kind("memory://image"))
+    with pytest.raises(OSError):
+        MemoryPool.load(kind("memory://image"))
+
+
+def test_suffixes_of_paths_say_nothing(pool: MemoryPool, tmp_path: Path) -> None:
+    path = tmp_path / "image.gz"
+    pool.save(path)
+    assert path.read_bytes() == pool[:]
+    with MemoryPool.load(path) as twin:
+        assert twin[:] == pool[:]
 
 
 # --------------------------------------------------------------------- hostile inputs
