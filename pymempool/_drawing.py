@@ -114,7 +114,7 @@ def listing(picture: Picture, width: int) -> list[str]:
     rows = [("", "start", "end", "size", "")]
     for number, group in enumerate(picture.groups):
         start, end = hex(group.start), hex(group.end)
-        rows.append((key(number), start, end, human(group.size), _describe(group)))
+        rows.append((key(number), start, end, human(group.size), describe(group)))
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = []
     for letter, start, end, size, what in rows:
@@ -126,7 +126,7 @@ def listing(picture: Picture, width: int) -> list[str]:
     return lines
 
 
-def _describe(group: Group) -> str:
+def describe(group: Group) -> str:
     """What a group is made of."""
     parts = _parts(group)
     if group.runs > 1:

@@ -66,6 +66,20 @@ class Counts:
         """Bytes that may differ from the other pool."""
         return sum(self.whats[_CHANGED:])
 
+    def levels(self, least: float) -> list[tuple[float, float]]:
+        """For each state, from where to where it reaches in a stack of height 1.
+
+        least: of this height is what is there at all, however little of it.
+        """
+        sizes = [self.of(state) for state in range(len(STATES))]
+        spare = 1 - least * sum(map(bool, sizes))
+        low, levels = 0.0, []
+        for size in sizes:
+            high = low + (least + spare * size / self.size if size else 0)
+            levels.append((low, high))
+            low = high
+        return levels
+
 
 class Cell(Counts):
     """A part of the picture: `columns` columns, from `column` on."""

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Pictures of a pool: what is where in it, and what has changed.
 
-pool ─► picture (_scale) ─► text (_drawing)
+pool ─► picture (_scale) ─┬─► text (_drawing)
+                          ├─► SVG (_drawing_svg)
+                          └─► matplotlib (_drawing_plot)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, SupportsIndex, cast
+from html import escape
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
-from . import _drawing, _kinds
+from . import _drawing, _drawing_plot, _drawing_svg, _kinds
 from ._arguments import integer
 from ._kinds import Kind
 from ._owner import CLOSED, Owner
 from ._scale import Picture, Scale
+from .errors import PoolClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +60,44 @@ class Pictured:
         width = integer("width", width, 40, 1000)
         picture = Picture(self._pool, since, Scale(width, fold=3, least=3))
         return _drawing.draw_text(picture, width, bool(ascii))
+
+    def svg(self, *, since: MemoryPool | None = None, width: SupportsIndex = 760) -> str:
+        """The pool as a picture in SVG: what map() says, in colours and to scale.
+
+        since: a relative by cloning; what may differ from it is marked.
+        width: in pixels, 480 .. 4000.
+
+        Each column is filled as far as its bytes are held. The text can be put into HTML
+        as it is, any number of times, and takes the colour of the text around it; written
+        to a file (as UTF-8) it is a picture by itself. Costs and raises what map() does.
+        """
+        width = integer("width", width, 480, 4000)
+        columns = _drawing_svg.columns_of(width)
+        picture = Picture(self._pool, since, Scale(columns, fold=6, least=4))
+        return _drawing_svg.draw_svg(picture, width)
+
+    def plot(self, ax: Any = None, *, since: MemoryPool | None = None) -> Any:
+        """Draws the pool with matplotlib, and returns the Axes.
+
+        ax: the Axes to draw on; None makes a figure with pyplot, which keeps it until it
+            is closed.
+        since: a relative by cloning; what may differ from it is marked.
+
+        Shows what svg() does: one unit along x is a column, not a number of bytes. Needs
+        the extra `plot`, else raises ImportError. Costs and raises what map() does.
+        """
+        columns = _drawing_plot.COLUMNS
+        picture = Picture(self._pool, since, Scale(columns, fold=6, least=4))
+        ax = _drawing_plot.new_axes(picture) if ax is None else ax
+        _drawing_plot.draw_plot(picture, ax)
+        return ax
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the pool: svg(), and some of stats."""
+        try:
+            return _drawing_svg.draw_html(self.svg(), self._pool.stats)
+        except PoolClosedError:
+            return f"<code>{escape(repr(self))}</code>\n"
 
     @property
     def _pool(self) -> MemoryPool:

@@ -1,0 +1,7 @@
+# shellcheck shell=bash
+# The pictures of pools in a browser: whether all of their text can be read.
+
+pictures() {
+    install_for_python
+    PYTHON=$installed/bin/python tests/pictures/run "$scratch/pictures"
+}
