@@ -193,7 +193,8 @@ def test_round_trips(place: str, suffix: str, size: int) -> None:
             assert twin[:] == pool[:]
             mapped = place.startswith("file:") and not suffix
             assert (twin.stats.adopted_blocks > 0) == mapped
-            assert twin.stats.held_blocks <= 4  # holes are holes again
+            if os.name == "posix" or not mapped:  # Windows does not tell of holes
+                assert twin.stats.held_blocks <= 4  # holes are holes again
 
 
 @PLACES
