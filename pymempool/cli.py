@@ -9,8 +9,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
-from . import PoolMemoryError, __version__, config, demo
+from . import __version__, _compare, _convert, _inspect, config, demo
+from ._source import CommandError
+from .formats import FORMATS
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_GUESSED = "default: what the first bytes look like"
 
 _TOUR = """\
 Scatters files over a pool of 1 TiB and reads them back, clones the pool, edits the
@@ -23,6 +31,65 @@ exit status:
   0  every check holds
   1  a check failed
   2  wrong usage, a file that cannot be read, not enough memory
+"""
+
+_INSPECT = """\
+Tells what is in an image: its format, size, runs of data, holes, and the entropy of the
+data (8 bits a byte: random, compressed or encrypted), of a sample if there is much.
+IMAGE is a file, a URL that fsspec opens, or - for standard input. What a URL or a pipe
+gives is held in memory, but for its zeros.
+"""
+
+_INSPECT_MORE = """\
+examples:
+  pymempool inspect disk.img --map
+  pymempool inspect firmware.hex --json
+  zcat disk.img.gz | pymempool inspect - --html disk.html
+
+exit status:
+  0  all was told
+  2  wrong usage, an image that cannot be read, not enough memory
+"""
+
+_CONVERT = """\
+Writes an image in another format, holes kept: raw, Intel HEX or S-record; ELF programs
+can be read. Addresses are offsets. What OUT was before is replaced when all is written,
+and not before; a device or a pipe is written to. IN and OUT are files, URLs that fsspec
+opens, or - for standard input and output.
+
+HEX and S-record files end with their last byte of data: a hole at the end is lost.
+"""
+
+_CONVERT_MORE = """\
+suffixes of OUT:
+  .hex .ihex .ihx .h86               hex
+  .srec .s19 .s28 .s37 .mot .mhx     srec
+  any other                          raw
+
+examples:
+  pymempool convert firmware.elf firmware.hex
+  pymempool convert firmware.hex - --to raw | xxd | less
+
+exit status:
+  0  OUT is written
+  2  wrong usage, an image that cannot be read or written, not enough memory
+"""
+
+_DIFF = """\
+Tells in which bytes two images differ, whatever their formats: each range in which all
+bytes do, up to the end of the smaller image. Images of different sizes differ. A hole is
+the same as zeros. A and B are files, URLs that fsspec opens, or - for standard input.
+"""
+
+_DIFF_MORE = """\
+examples:
+  pymempool diff before.img after.img
+  pymempool diff --quiet firmware.hex dump.bin && echo the same
+
+exit status:
+  0  the images are the same
+  1  they differ
+  2  wrong usage, an image that cannot be read, not enough memory
 """
 
 
@@ -42,14 +109,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     options = _parser().parse_args(argv)
-    if options.command == "config":
-        return _config(options)
-    if options.command == "bench":
-        return _bench(options)
     try:
-        return demo.run(options.files, sys.stdout or io.StringIO())
-    except (demo.DemoError, PoolMemoryError) as error:
-        return _fail(f"error: {error}", 2)
+        status: int = options.run(options, sys.stdout or io.StringIO())
+        return status
+    except (CommandError, demo.DemoError, MemoryError) as error:
+        return _fail(f"error: {error}" if str(error) else "error: not enough memory", 2)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +138,10 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="what to put into the pool (default: pymempool's own files)",
     )
+    tour.set_defaults(run=_demo)
+    _add_inspect(commands)
+    _add_convert(commands)
+    _add_diff(commands)
     _add_config(commands)
     told = commands.add_parser(
         "bench",
@@ -82,10 +150,61 @@ def _parser() -> argparse.ArgumentParser:
         "beside bytearray and mmap. Takes some seconds and 300 MiB.",
     )
     told.add_argument("--json", action="store_true", help="numbers for programs")
+    told.set_defaults(run=_bench)
     return parser
 
 
-def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add(commands: Commands, name: str, text: str, about: str, more: str) -> Any:
+    return commands.add_parser(
+        name,
+        help=text,
+        description=about,
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_inspect(commands: Commands) -> None:
+    told = _add(commands, "inspect", "tell what is in an image", _INSPECT, _INSPECT_MORE)
+    told.add_argument("image", metavar="IMAGE")
+    told.add_argument("--format", choices=FORMATS, help=_GUESSED)
+    told.add_argument(
+        "--map", action="store_true", help="draw what is where; adopted: a file, mapped"
+    )
+    told.add_argument("--all", action="store_true", help="list every run of data")
+    told.add_argument("--sha256", action="store_true", help="hash all bytes, zeros too")
+    told.add_argument("--json", action="store_true", help="the facts for programs")
+    told.add_argument("--html", metavar="FILE", help="write a page with a picture too")
+    told.set_defaults(run=_inspect.run)
+
+
+def _add_convert(commands: Commands) -> None:
+    told = _add(
+        commands, "convert", "write an image in another format", _CONVERT, _CONVERT_MORE
+    )
+    told.add_argument("input", metavar="IN")
+    told.add_argument("output", metavar="OUT")
+    told.add_argument("--from", dest="from_", choices=FORMATS, help=_GUESSED)
+    to = tuple(format for format in FORMATS if format != "elf")
+    told.add_argument("--to", choices=to, help="the format of OUT (default: its suffix)")
+    told.set_defaults(run=_convert.run)
+
+
+def _add_diff(commands: Commands) -> None:
+    told = _add(commands, "diff", "tell where two images differ", _DIFF, _DIFF_MORE)
+    told.add_argument("one", metavar="A")
+    told.add_argument("other", metavar="B")
+    told.add_argument("--format-a", choices=FORMATS, help=_GUESSED)
+    told.add_argument("--format-b", choices=FORMATS, help=_GUESSED)
+    told.add_argument("--all", action="store_true", help="list every range")
+    told.add_argument("--json", action="store_true", help="the facts for programs")
+    told.add_argument(
+        "--quiet", action="store_true", help="tell by the exit status alone"
+    )
+    told.set_defaults(run=_compare.run)
+
+
+def _add_config(commands: Commands) -> None:
     told = commands.add_parser(
         "config",
         help="tell what a compiler needs to use the library",
@@ -99,10 +218,14 @@ def _add_config(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         ("library", "the path of the shared library"),
     ):
         told.add_argument(f"--{name}", action="store_true", help=text)
-    told.set_defaults(usage=told.error)
+    told.set_defaults(usage=told.error, run=_config)
 
 
-def _config(options: argparse.Namespace) -> int:
+def _demo(options: argparse.Namespace, out: TextIO) -> int:
+    return demo.run(options.files, out)
+
+
+def _config(options: argparse.Namespace, out: TextIO) -> int:
     flags = config.compiler_flags() if options.cflags else []
     flags += config.linker_flags() if options.libs else []
     lines = [config.quoted(flags)] if flags else []
@@ -110,15 +233,14 @@ def _config(options: argparse.Namespace) -> int:
     lines += [config.get_library()] if options.library else []
     if not lines:
         options.usage("say what to tell: --cflags, --libs, --include, --library")
-    if sys.stdout is not None:
-        print("\n".join(lines))
+    print("\n".join(lines), file=out)
     return 0
 
 
-def _bench(options: argparse.Namespace) -> int:
+def _bench(options: argparse.Namespace, out: TextIO) -> int:
     from . import bench  # what it needs nobody else does
 
-    return bench.run(sys.stdout or io.StringIO(), options.json)
+    return bench.run(out, options.json)
 
 
 def _fail(message: str, status: int) -> int:
@@ -128,11 +250,12 @@ def _fail(message: str, status: int) -> int:
 
 
 def _output_lost(error: OSError) -> int:
-    """Nobody can be told any more. Only _run's own output can fail with an OSError."""
+    """Nobody can be told any more. Only what _run puts out can fail with an OSError."""
     # What is still in the buffer must not fail once more when the interpreter ends.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    if sys.stdout is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
     if isinstance(error, BrokenPipeError):
         return 141  # as shells tell it: 128 + SIGPIPE; `pymempool demo | head` is fine
     return _fail(f"error: cannot write the output: {error.strerror}", 2)

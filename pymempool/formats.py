@@ -46,6 +46,9 @@ _PENDING = 1 << 20
 _ALLOCATED = 2  # a flag of sections of ELF
 _LINE_MAX = 1024  # records have 521 characters at most
 
+#: Bytes that tell the format of a file.
+GUESSED = 64
+
 _FIRST_BYTES = (
     ("elf", re.compile(rb"\x7fELF")),
     ("hex", re.compile(rb"\s*:[0-9A-Fa-f]{8}")),
@@ -63,7 +66,11 @@ def guess(path: Any) -> str:
     Raises OSError.
     """
     with open(path, "rb") as file:
-        start = file.read(64)
+        return guess_bytes(file.read(GUESSED))
+
+
+def guess_bytes(start: bytes) -> str:
+    """The same for what a file starts with, GUESSED bytes if it has as many."""
     return next((name for name, form in _FIRST_BYTES if form.match(start)), "raw")
 
 
