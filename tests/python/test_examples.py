@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+README = (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 OUTPUTS = {
     "simulator": """\
@@ -43,8 +45,7 @@ NEEDS = {"simulator": "numpy", "unicorn_rollback": "unicorn"}
 
 def test_none_is_forgotten() -> None:
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(OUTPUTS)
-    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    assert all(f"[`{name}.py`]({name}.py)" in listed for name in OUTPUTS)
+    assert all(f"[`{name}.py`]({name}.py)" in README for name in OUTPUTS)
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -60,3 +61,46 @@ def test_example(name: str, tmp_path: Path) -> None:
         timeout=300,
     )
     assert (done.stdout, done.stderr, done.returncode) == (OUTPUTS[name], "", 0)
+
+
+EXECUTE = """
+import sys
+
+import nbclient
+import nbformat
+
+notebook = nbformat.read(sys.argv[1], 4)
+nbclient.NotebookClient(notebook, timeout=300).execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+
+def shown(path: Path) -> list[object]:
+    """What the cells of a notebook show, but for plots, which are drawn as matplotlib's
+    version likes it."""
+    outputs = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if data.pop("image/png", None) is not None:
+                data["image/png"] = "a plot"
+            outputs.append((output["output_type"], output.get("text"), data))
+    return outputs
+
+
+def test_notebook(tmp_path: Path) -> None:
+    for need in ("nbclient", "ipykernel", "numpy", "matplotlib"):
+        if find_spec(need) is None:
+            pytest.skip(f"{need} is not installed; pymempool[test] brings it")
+    notebook, again = EXAMPLES / "tour.ipynb", tmp_path / "again.ipynb"
+    done = subprocess.run(
+        [sys.executable, "-c", EXECUTE, notebook, again],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(shown(notebook)) == 12
+    assert shown(again) == shown(notebook)
+    assert f"[`{notebook.name}`]({notebook.name})" in README
