@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h> /* tells which C library it is */
 
 /* Asked before every allocation. */
 #ifndef POOL_FAULT
@@ -17,9 +18,9 @@
 
 #if defined(_MSC_VER)
 #  define POOL_THREAD_LOCAL __declspec(thread)
-#elif defined(__ELF__) && defined(__GNUC__) && defined(__PIC__)
-/* Saves the call of __tls_get_addr in each function; eight bytes fit in what every
- * loader keeps free for libraries that are loaded late. */
+#elif defined(__GLIBC__) && defined(__GNUC__) && defined(__PIC__)
+/* Saves the call of __tls_get_addr in each function; eight bytes fit in what glibc keeps
+ * free for libraries that are loaded late. musl keeps nothing, and would not load it. */
 #  define POOL_THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
 #else
 #  define POOL_THREAD_LOCAL _Thread_local
