@@ -30,9 +30,10 @@ python_coverage() {
 python_sanitizers() {
     install_for_python
     local alone=() test
-    for test in bench config counts ctest demo docs examples model readme signatures testing
+    for test in bench checkpoints cli cli_trouble config counts ctest demo docs drawings \
+        examples filesystem formats model pictures readme remote signatures terminal testing
     do
-        alone+=(--ignore "tests/python/test_$test.py") # no threads, or a compiler
+        alone+=(--ignore "tests/python/test_$test.py") # little of C, or a compiler
     done
     # A bytes object of 2^63 bytes is to fail and not to stop the program. CPython itself
     # leaves much behind at its end.
