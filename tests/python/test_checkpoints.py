@@ -780,3 +780,11 @@ def test_from_where_the_file_is() -> None:
         file.seek(4)
         base.apply(file)
         assert (base[:], file.read()) == (pool[:], b"")
+
+
+def test_a_checkpoint_has_a_format_of_its_own(tmp_path: Path) -> None:
+    pool = MemoryPool(4096)
+    base = pool.clone()
+    with pytest.raises(ValueError, match="'hex', but a checkpoint has its own"):
+        pool.save(tmp_path / "file", format="hex", since=base)
+    assert list(tmp_path.iterdir()) == []
