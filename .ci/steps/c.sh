@@ -41,9 +41,7 @@ sanitizers() {
         -DPOOL_SANITIZE=thread
 }
 
-# The kernel's headers are the same, and the package that would say so drives out the
-# cross compilers.
+# Users' projects are built by `native`, for Windows and for musl.
 thirty_two_bits() {
-    build_and_test m32 -DCMAKE_C_COMPILER=gcc \
-        -DCMAKE_C_FLAGS='-m32 -idirafter /usr/include/x86_64-linux-gnu'
+    build_and_test m32 -DCMAKE_C_COMPILER=gcc -DCMAKE_C_FLAGS=-m32 -DPOOL_INSTALL=OFF
 }

@@ -22,7 +22,7 @@ windows() {
     build_and_test mingw -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake
     # What Microsoft's compiler has in place of C11's atomics.
     build_and_test mingw-intrinsics -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake \
-        -DCMAKE_C_FLAGS=-DPOOL_MSVC_ATOMICS
+        -DCMAKE_C_FLAGS=-DPOOL_MSVC_ATOMICS -DPOOL_INSTALL=OFF
 }
 
 # The wheel for Windows, installed beside a Windows Python, with the Python tests.
