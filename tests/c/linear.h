@@ -16,7 +16,9 @@
  * before any of them had ended may come first; try one, then go on with the rest, and take
  * it back if that leads nowhere. Where the search has been before (as many calls of each
  * thread done, and the same contents) it need not go again; it remembers a number of such
- * places, and one that is forgotten costs time and nothing else.
+ * places, and one that is forgotten costs time and nothing else. Where calls of all threads
+ * overlap for long, as on a busy machine, there may be more places than anybody can wait
+ * for: then the history is given up, and counted.
  *
  * Contents are CELLS of words, in two pools. A call reads or changes the cells
  * [from, to) of a pool; there are few effects, which many functions share.
@@ -30,7 +32,8 @@ enum {
     LINEAR_THREADS = 6,
     LINEAR_STEPS = 1024,
     LINEAR_CELLS = 7,
-    LINEAR_PLACES = 1 << 14
+    LINEAR_PLACES = 1 << 16,
+    LINEAR_TRIES = 3000000 /* a history takes some thousands, nearly always */
 };
 
 typedef enum Effect {
@@ -74,6 +77,7 @@ typedef struct History {
         Place place;
     } seen[LINEAR_PLACES];
     unsigned run;
+    size_t given_up; /* histories */
 } History;
 
 static inline void history_begin(History *h, size_t threads)
@@ -160,17 +164,21 @@ static inline size_t place_go_on(const History *h, Place *place, size_t thread)
     return thread;
 }
 
-/* Whether an order explains the history, from contents of zeros. */
+/* Whether an order explains the history, from contents of zeros; also if it is given up. */
 static inline int history_is_linear(History *h)
 {
     Place place = {0};
-    size_t depth = 0, total = 0, next = 0;
+    size_t depth = 0, total = 0, next = 0, tries = 0;
     for (size_t t = 0; t < h->threads; t++)
         total += h->counts[t];
     h->run++;
     h->deepest = 0;
     h->deepest_at = place;
     while (depth < total) {
+        if (++tries > LINEAR_TRIES) {
+            h->given_up++;
+            return 1;
+        }
         h->before[depth] = place.contents;
         size_t turn = place_go_on(h, &place, next);
         if (turn < h->threads) {
