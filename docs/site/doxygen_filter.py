@@ -4,9 +4,10 @@
     /* Text before a declaration. */     becomes    /** ... */
     size_t size;  /* text behind it */   becomes    /**< ... */
 
-The words stay as they are. Lines such as `max_block_size  1 .. SIZE_MAX` become
-parameters, lines that are further in become code, and the rows of POOL_STATUS_LIST become
-the values of their enumeration, each with its text.
+The words stay as they are, but that names of functions get the parentheses by which
+Doxygen knows them and makes links of them. Lines such as `max_block_size  1 .. SIZE_MAX`
+become parameters, lines that are further in become code, and the rows of POOL_STATUS_LIST
+become the values of their enumeration, each with its text.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def main() -> None:
     header = re.sub(r"\s*POOL_\w*MAX_ = 0x7fffffff( /\*.*?\*/)?", "", header)  # no values
     header = header.replace(" Each row: name, number, text of pool_status_text.", "")
     header = header.replace("    POOL_STATUS_LIST(POOL_STATUS_ENUM)\n", "".join(rows))
-    sys.stdout.write(_COMMENT.sub(_documented, header))
+    # Without a word on the file itself, Doxygen makes no links to what is in it.
+    sys.stdout.write("/** @file */\n" + _COMMENT.sub(_documented, header))
 
 
 def _documented(match: re.Match[str]) -> str:
@@ -45,6 +47,7 @@ def _documented(match: re.Match[str]) -> str:
 
 
 def _plain(text: str) -> str:
+    text = _linked(text)
     return " ".join(re.sub(r"^ *\* ?", "", line).strip() for line in text.split("\n"))
 
 
@@ -65,8 +68,13 @@ def _marked(lines: list[str]) -> str:
         elif line.startswith("    "):
             line = f"@code\n{line.strip()}\n@endcode"
         listed = bool(flag or (listed and line))
-        marked.append(line)
+        marked.append(line if line.startswith("@code") else _linked(line))
     return "\n".join(marked)
+
+
+def _linked(text: str) -> str:
+    """With the names of functions as Doxygen recognises them."""
+    return re.sub(r"\b(pool_\w+)\b(?!\()", r"\1()", text)
 
 
 main()

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from picture_pools import BLOCK, everything
+
 from pymempool import MemoryPool
 from pymempool._signatures import SIZE_MAX
-
-BLOCK = 64
 
 
 class Sort(NamedTuple):
@@ -28,18 +28,6 @@ def firmware() -> Sort:
     pool.fill(0x2000_4000, 2, 0x6000)
     registers = pool.pin(0x4000_0000, 4096)
     return Sort("firmware", pool, before, registers)
-
-
-def everything() -> Sort:
-    pool = MemoryPool(40 * BLOCK - 7, BLOCK)
-    pool.fill(0, 1, 10 * BLOCK)
-    before = pool.clone()
-    pool.write(3 * BLOCK, b"own")
-    pool.discard(5 * BLOCK, BLOCK)
-    pool.adopt(20 * BLOCK, bytes(4 * BLOCK))
-    pinned = pool.pin(30 * BLOCK, 1)
-    pool.write(39 * BLOCK, b"end")
-    return Sort("clone with changes, adopted, pinned", pool, before, pinned)
 
 
 def sorts() -> list[Sort]:
@@ -80,7 +68,7 @@ def sorts() -> list[Sort]:
     closed.close()
     return [
         firmware(),
-        everything(),
+        Sort("clone with changes, adopted, pinned", *everything()),
         Sort("three blocks in the largest space", wide),
         Sort("full", full),
         Sort("fragmented", fragmented),

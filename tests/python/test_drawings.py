@@ -16,28 +16,22 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from picture_pools import BLOCK, everything
 
 from pymempool import MemoryPool, PoolRangeError, PoolUnrelatedError
 from pymempool._drawing_svg import COLOURS, COLUMN, MARGIN, columns_of
 from pymempool._scale import STATES, Counts, Picture, Scale
 
-BLOCK = 64
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def scattered() -> tuple[MemoryPool, MemoryPool, list[Any]]:
-    """A pool with everything in it, what it was before, and what must be kept alive."""
-    pool = MemoryPool(4000 * BLOCK - 7, BLOCK)
-    pool.fill(0, 1, 10 * BLOCK)
-    base = pool.clone()
-    pool.write(3 * BLOCK, b"own")
-    pool.discard(5 * BLOCK, BLOCK)
-    pool.adopt(20 * BLOCK, bytes(4 * BLOCK))
-    pinned = pool.pin(30 * BLOCK, 1)
+def scattered() -> tuple[MemoryPool, MemoryPool, Any]:
+    """Everything, and many small runs in the midst of a hole."""
+    pool, base, held = everything(4000)
     for block in range(1000, 1500, 3):
         pool.write(block * BLOCK, b"part")
-    return pool, base, [pinned]
+    return pool, base, held
 
 
 def picture_of(

@@ -9,12 +9,11 @@ import threading
 from typing import Any
 
 import pytest
+from picture_pools import BLOCK, everything
 
 from pymempool import MemoryPool, PoolRangeError, PoolUnrelatedError
 from pymempool._scale import GROUPS, STATES, Picture, Scale, lanes
 from pymempool.pictures import Kind
-
-BLOCK = 64
 
 
 def picture_of(
@@ -28,24 +27,11 @@ def strip_of(text: str) -> str:
     return text.split("\n\n")[1].split("\n")[0]
 
 
-def scattered() -> tuple[MemoryPool, MemoryPool, list[Any]]:
-    """A pool with everything in it, what it was before, and what must be kept alive."""
-    pool = MemoryPool(40 * BLOCK - 7, BLOCK)
-    pool.fill(0, 1, 10 * BLOCK)
-    base = pool.clone()
-    pool.write(3 * BLOCK, b"own")
-    pool.discard(5 * BLOCK, BLOCK)
-    pool.adopt(20 * BLOCK, bytes(4 * BLOCK))
-    pinned = pool.pin(30 * BLOCK, 1)
-    pool.write(39 * BLOCK, b"end")
-    return pool, base, [pinned]
-
-
 # ------------------------------------------------------------------------ kinds
 
 
 def test_kinds_are_those_of_the_blocks() -> None:
-    pool, base, held = scattered()
+    pool, base, held = everything()
     assert [(start // BLOCK, size, kind) for start, size, kind in pool.kinds()] == [
         (0, 3 * BLOCK, Kind.SHARED),
         (3, BLOCK, Kind(0)),
@@ -142,7 +128,7 @@ def check_picture(pool: MemoryPool, base: MemoryPool | None, columns: int) -> No
 
 
 def test_everything_at_once() -> None:
-    pool, base, held = scattered()
+    pool, base, held = everything()
     for columns in (40, 80, 1000):
         check_picture(pool, base, columns)
         check_picture(pool, None, columns)
@@ -235,7 +221,7 @@ def test_three_runs_in_a_large_space() -> None:
 
 
 def test_the_same_as_ever() -> None:
-    pool, base, held = scattered()
+    pool, base, held = everything()
     assert (
         pool.map(since=base, ascii=True)
         == """\
@@ -294,7 +280,7 @@ def test_nothing_is_held() -> None:
 
 @pytest.mark.parametrize("width", [40, 41, 80, 1000])
 def test_no_line_is_too_long(width: int) -> None:
-    pool, base, held = scattered()
+    pool, base, held = everything()
     for text in (pool.map(width), pool.map(width, since=base, ascii=True)):
         lines = text.split("\n")
         assert max(map(len, lines)) == width
@@ -331,7 +317,7 @@ def test_arguments_of_wrong_kinds(pool: MemoryPool) -> None:
 
 
 def test_a_picture_changes_nothing() -> None:
-    pool, base, held = scattered()
+    pool, base, held = everything()
     before = pool.stats
     pool.map(since=base)
     assert pool.stats == before
@@ -339,7 +325,7 @@ def test_a_picture_changes_nothing() -> None:
 
 
 def test_pool_that_changes_meanwhile() -> None:
-    pool, base, held = scattered()
+    pool, base, held = everything()
     stop = threading.Event()
 
     def change() -> None:
