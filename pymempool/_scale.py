@@ -180,6 +180,8 @@ def _merge(
     marks = _clipped(changes, total)
     low, high = next(marks, (total, total))
     for begin, size, kind in runs:
+        if begin >= total:  # the pool has grown since
+            break
         start, end, state = begin, min(begin + size, total), states[kind]
         while low < start:  # what was emptied since
             stop = min(high, start)

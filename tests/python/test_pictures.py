@@ -6,13 +6,14 @@ from __future__ import annotations
 import random
 import re
 import threading
+from itertools import islice
 from typing import Any
 
 import pytest
 from picture_pools import BLOCK, everything
 
 from pymempool import MemoryPool, PoolRangeError, PoolUnrelatedError
-from pymempool._scale import GROUPS, STATES, Picture, Scale, lanes
+from pymempool._scale import GROUPS, STATES, Picture, Scale, _merge, lanes
 from pymempool.pictures import Kind
 
 
@@ -322,6 +323,13 @@ def test_a_picture_changes_nothing() -> None:
     pool.map(since=base)
     assert pool.stats == before
     del held
+
+
+def test_pool_that_has_grown_since() -> None:
+    """Its total_size was asked before its runs were: what lies beyond is left out."""
+    runs = [(0, BLOCK, Kind(0)), (BLOCK, BLOCK, Kind.SHARED)]
+    found = list(islice(_merge(runs, [(0, BLOCK)], BLOCK // 2), 9))
+    assert [segment[:2] for segment in found] == [(0, BLOCK // 2)]
 
 
 def test_pool_that_changes_meanwhile() -> None:
