@@ -19,7 +19,9 @@ build() {
     local apt=(-o Dir::Etc::SourceList="$scratch/sources.list" -o Dir::Etc::SourceParts=/dev/null
         -o Dir::State::Lists="$scratch/lists" -o APT::Sandbox::User=root)
     mkdir -p "$scratch/lists/partial" "$scratch/source"
-    echo 'deb-src http://deb.debian.org/debian trixie main' >"$scratch/sources.list"
+    # shellcheck disable=SC2016 # that is for apt-get
+    echo "deb-src $(apt-get indextargets --format '$(REPO_URI)' |
+        grep -m 1 '/debian/*$') trixie main" >"$scratch/sources.list"
     apt-get "${apt[@]}" update -qq
     (cd "$scratch/source" && apt-get "${apt[@]}" source -qq --download-only python3.13)
     tar -xJf "$scratch"/source/python3.13_*.orig.tar.xz -C "$scratch/source" \

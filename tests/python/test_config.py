@@ -97,7 +97,7 @@ def test_a_program_is_compiled_with_the_flags_and_runs(
     if compiler is None:
         pytest.skip("no C compiler (CC, cc, gcc, clang)")
     # In a folder whose name the shell would take apart.
-    folder = tmp_path / "it's a $HOME; here"
+    folder = tmp_path / "it's a `folder`; here"
     (folder / "include").mkdir(parents=True)
     shutil.copy(Path(pymempool.get_include(), "memory_pool.h"), folder / "include")
     library = shutil.copy(pymempool.get_library(), folder)
