@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * commands.c - what can be said to the control socket
+ *
+ * A command either changes something and can fail, or tells something and cannot. A DISK
+ * is the name of an export, or `-` for the disk itself, whose name is empty. Names need
+ * no escapes in JSON: see disks.c.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "commands.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "disks.h"
+#include "traffic.h"
+
+enum { WORDS_MAX = 4 };
+
+static const char *name_of(const char *word)
+{
+    return word == NULL || strcmp(word, "-") == 0 ? "" : word;
+}
+
+/* ---------------------------------------------- changes: NULL, or why there was none */
+
+static const char *change_snapshot(char **words)
+{
+    return disks_clone(name_of(words[1]), words[0], false);
+}
+
+static const char *change_clone(char **words)
+{
+    return disks_clone(name_of(words[0]), words[1], true);
+}
+
+static const char *change_restore(char **words)
+{
+    return disks_restore(name_of(words[1]), name_of(words[0]));
+}
+
+static const char *change_drop(char **words)
+{
+    return disks_drop(name_of(words[0]));
+}
+
+/* ------------------------------------------------------------------ answers in JSON */
+
+static PoolStats stats_of(MemoryPool *pool)
+{
+    PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
+    pool_stats(pool, &stats);
+    return stats;
+}
+
+static int list_disk(const Disk *disk, void *context)
+{
+    FILE *answer = context;
+    if (disk->name[0] == '\0') {
+        fputs("[{\"export\": \"\", \"origin\": null", answer);
+    } else {
+        fprintf(answer, ", {\"export\": \"%s\", \"origin\": \"%s\"", disk->name,
+                disk->origin);
+    }
+    fprintf(answer, ", \"writable\": %s, \"held_bytes\": %zu}",
+            disk->writable ? "true" : "false", stats_of(disk->pool).held_bytes);
+    return 0;
+}
+
+static void tell_list(FILE *answer)
+{
+    disks_visit(list_disk, answer);
+    fputc(']', answer);
+}
+
+typedef struct Tally {
+    PoolStats stats; /* of the disk itself */
+    size_t disks;
+} Tally;
+
+static int tally_disk(const Disk *disk, void *context)
+{
+    Tally *tally = context;
+    if (tally->disks++ == 0) {
+        tally->stats = stats_of(disk->pool);
+    }
+    return 0;
+}
+
+static void tell_stats(FILE *answer)
+{
+    Tally tally = {.disks = 0};
+    disks_visit(tally_disk, &tally);
+    fprintf(answer,
+            "{\"total_size\": %zu, \"block_size\": %zu, \"held_bytes\": %zu, "
+            "\"family_bytes\": %zu, \"family_peak_bytes\": %zu, \"memory_limit\": %zu, "
+            "\"metadata_bytes\": %zu, \"adopted_blocks\": %zu, \"disks\": %zu, "
+            "\"connections\": %zu, ",
+            tally.stats.total_size, tally.stats.block_size, tally.stats.held_bytes,
+            tally.stats.family_bytes, tally.stats.family_peak_bytes,
+            tally.stats.memory_limit, tally.stats.metadata_bytes,
+            tally.stats.adopted_blocks, tally.disks, disks_connections());
+    traffic_tell(answer);
+    fputc('}', answer);
+}
+
+static void tell_help(FILE *answer);
+
+/* ---------------------------------------------------------------------- the table */
+
+static const struct Command {
+    const char *name;
+    const char *words;
+    size_t least, most;                  /* of the words */
+    const char *(*change)(char **words); /* the words, NULL behind the last; or else */
+    void (*tell)(FILE *answer);
+} commands[] = {
+    {"snapshot", "NAME [DISK]", 1, 2, change_snapshot, NULL}, /* a read-only export */
+    {"clone", "DISK NAME", 2, 2, change_clone, NULL},         /* a writable export */
+    {"restore", "FROM [DISK]", 1, 2, change_restore, NULL},   /* DISK becomes like FROM */
+    {"drop", "NAME", 1, 1, change_drop, NULL},
+    {"list", "", 0, 0, NULL, tell_list},
+    {"stats", "", 0, 0, NULL, tell_stats},
+    {"help", "", 0, 0, NULL, tell_help},
+};
+
+static const size_t command_count = sizeof commands / sizeof *commands;
+
+static void tell_help(FILE *answer)
+{
+    for (size_t at = 0; at < command_count; at++) {
+        fprintf(answer, "%s\"%s%s%s\"", at == 0 ? "[" : ", ", commands[at].name,
+                commands[at].most == 0 ? "" : " ", commands[at].words);
+    }
+    fputc(']', answer);
+}
+
+static const struct Command *command_named(const char *name)
+{
+    for (size_t at = 0; name != NULL && at < command_count; at++) {
+        if (strcmp(commands[at].name, name) == 0) {
+            return &commands[at];
+        }
+    }
+    return NULL;
+}
+
+static void carry_out(const struct Command *command, char **words, FILE *answer)
+{
+    const char *error = command->change != NULL ? command->change(words) : NULL;
+    if (error != NULL) {
+        fprintf(answer, "error %s\n", error);
+        return;
+    }
+    fputs(command->tell != NULL ? "ok " : "ok", answer);
+    if (command->tell != NULL) {
+        command->tell(answer);
+    }
+    fputc('\n', answer);
+}
+
+void commands_run(char *line, FILE *answer)
+{
+    char *words[WORDS_MAX + 1] = {NULL}, *rest = NULL;
+    size_t count = 0;
+    for (char *word = strtok_r(line, " ", &rest); word != NULL && count < WORDS_MAX;
+         word = strtok_r(NULL, " ", &rest)) {
+        words[count++] = word;
+    }
+    const struct Command *command = command_named(words[0]);
+    if (command == NULL) {
+        fputs("error there is no such command; try help\n", answer);
+    } else if (count - 1 < command->least || count - 1 > command->most) {
+        fprintf(answer, "error usage: %s %s\n", command->name, command->words);
+    } else {
+        carry_out(command, words + 1, answer);
+    }
+}

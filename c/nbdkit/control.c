@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control.c - see control.h
+ *
+ * One thread serves the listener and all clients with poll(). What belongs to a client
+ * is used by that thread alone, so that nothing here needs a lock; commands are carried
+ * out one after the other. A client that does not read its answers keeps only itself
+ * waiting: its next command is not looked at before the last answer is on its way.
+ */
+#define _GNU_SOURCE /* accept4, pipe2 */
+#include "control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "commands.h"
+
+enum {
+    CLIENTS_MAX = 32,
+    LINE_SIZE = 500,
+    PAUSE_MS = 100, /* before accepting again where no descriptor was free */
+    STOP = 0,       /* places of what is polled: the pipe that ends the thread, */
+    LISTENER = 1,   /* the listener, */
+    CLIENTS = 2,    /* and the clients */
+};
+
+typedef struct Client {
+    int socket;           /* -1: a free place */
+    size_t used;          /* bytes in line */
+    char line[LINE_SIZE]; /* what came and is not yet carried out */
+    char *answer;         /* NULL: none is on its way */
+    size_t size, sent;    /* of the answer */
+    bool last;            /* close when the answer is sent */
+} Client;
+
+static struct {
+    struct sockaddr_un address;
+    bool listening; /* the socket exists and is ours to remove */
+    bool running;   /* there is a thread */
+    int listener;
+    int stop[2]; /* a pipe */
+    pthread_t thread;
+    Client clients[CLIENTS_MAX];
+} control;
+
+/* -------------------------------------------------------------------- one client */
+
+static void client_close(Client *client)
+{
+    close(client->socket);
+    free(client->answer);
+    *client = (Client){.socket = -1};
+}
+
+static bool line_is_printable(const char *line, size_t size)
+{
+    for (size_t at = 0; at < size; at++) {
+        if (line[at] < ' ' || line[at] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Sets the answer to the first `size` bytes of what came, or to an error for them; closes
+ * the connection if there is no memory for it. */
+static void client_answer(Client *client, size_t size, const char *error)
+{
+    FILE *answer = open_memstream(&client->answer, &client->size);
+    if (answer == NULL) {
+        client->answer = NULL;
+        client_close(client);
+        return;
+    }
+    if (error == NULL && !line_is_printable(client->line, size)) {
+        error = "a command is printable ASCII";
+    }
+    if (error != NULL) {
+        fprintf(answer, "error %s\n", error);
+    } else {
+        char line[LINE_SIZE + 1];
+        memcpy(line, client->line, size);
+        line[size] = '\0';
+        commands_run(line, answer);
+    }
+    if (fclose(answer) != 0) {
+        client_close(client);
+    }
+}
+
+/* Carries out the next command, if one came whole and no answer is on its way. */
+static void client_next(Client *client)
+{
+    char *end = memchr(client->line, '\n', client->used);
+    if (client->answer != NULL || client->last) {
+        return;
+    }
+    if (end != NULL) {
+        size_t size = (size_t)(end - client->line);
+        client_answer(client, size, NULL);
+        if (client->socket >= 0) {
+            client->used -= size + 1;
+            memmove(client->line, end + 1, client->used);
+        }
+    } else if (client->used == LINE_SIZE) {
+        client->last = true;
+        client_answer(client, 0, "the line is too long");
+    }
+}
+
+/* Sends what the socket takes now. */
+static void client_send(Client *client)
+{
+    ssize_t count = send(client->socket, client->answer + client->sent,
+                         client->size - client->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count < 0) {
+        if (errno != EAGAIN && errno != EINTR) {
+            client_close(client);
+        }
+        return;
+    }
+    client->sent += (size_t)count;
+    if (client->sent == client->size) {
+        free(client->answer);
+        client->answer = NULL;
+        client->size = client->sent = 0;
+        if (client->last) {
+            client_close(client);
+        }
+    }
+}
+
+/* Takes what came. */
+static void client_receive(Client *client)
+{
+    ssize_t count = recv(client->socket, client->line + client->used,
+                         LINE_SIZE - client->used, MSG_DONTWAIT);
+    if (count > 0) {
+        client->used += (size_t)count;
+    } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
+        client_close(client);
+    }
+}
+
+/* Goes as far as the socket allows without waiting. */
+static void client_go_on(Client *client)
+{
+    if (client->answer == NULL) {
+        client_receive(client);
+    }
+    while (client->socket >= 0) {
+        client_next(client);
+        if (client->socket < 0 || client->answer == NULL) {
+            return; /* gone, or waiting for a command */
+        }
+        client_send(client);
+        if (client->answer != NULL) {
+            return; /* waiting for room */
+        }
+    }
+}
+
+/* -------------------------------------------------------------------- the thread */
+
+static Client *free_place(void)
+{
+    for (size_t at = 0; at < CLIENTS_MAX; at++) {
+        if (control.clients[at].socket < 0) {
+            return &control.clients[at];
+        }
+    }
+    return NULL;
+}
+
+/* Returns false where it makes no sense to try again at once. */
+static bool accept_client(void)
+{
+    static const char full[] = "error there are too many clients\n";
+    int made = accept4(control.listener, NULL, NULL, SOCK_CLOEXEC);
+    Client *client = free_place();
+    if (made < 0) {
+        return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+    }
+    if (client == NULL) {
+        (void)!send(made, full, sizeof full - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        close(made);
+        return true;
+    }
+    *client = (Client){.socket = made};
+    return true;
+}
+
+static void *serve(void *unused)
+{
+    struct pollfd polled[CLIENTS + CLIENTS_MAX];
+    bool paused = false;
+    for (;;) {
+        polled[STOP] = (struct pollfd){.fd = control.stop[0], .events = POLLIN};
+        polled[LISTENER] =
+            (struct pollfd){.fd = paused ? -1 : control.listener, .events = POLLIN};
+        for (size_t at = 0; at < CLIENTS_MAX; at++) {
+            const Client *client = &control.clients[at];
+            short events = client->answer == NULL ? POLLIN : POLLOUT;
+            polled[CLIENTS + at] =
+                (struct pollfd){.fd = client->socket, .events = events};
+        }
+        if (poll(polled, CLIENTS + CLIENTS_MAX, paused ? PAUSE_MS : -1) < 0) {
+            continue; /* EINTR, or no memory just now */
+        }
+        if (polled[STOP].revents != 0) {
+            return unused;
+        }
+        for (size_t at = 0; at < CLIENTS_MAX; at++) {
+            if (polled[CLIENTS + at].revents != 0) {
+                client_go_on(&control.clients[at]);
+            }
+        }
+        paused = polled[LISTENER].revents != 0 && !accept_client();
+    }
+}
+
+/* --------------------------------------------------------------- start and end */
+
+/* Whether a socket lies at the address that nobody listens to. */
+static bool is_left_over(void)
+{
+    struct stat facts;
+    bool refused = false;
+    if (lstat(control.address.sun_path, &facts) == 0 && S_ISSOCK(facts.st_mode)) {
+        int tried = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        refused = tried >= 0 &&
+                  connect(tried, (struct sockaddr *)&control.address,
+                          sizeof control.address) != 0 &&
+                  errno == ECONNREFUSED;
+        if (tried >= 0) {
+            close(tried);
+        }
+    }
+    return refused;
+}
+
+/* Binds so that only the owner can connect. Not while other threads make files. */
+static int bind_for_owner(void)
+{
+    mode_t mask = umask(0177);
+    int result = bind(control.listener, (struct sockaddr *)&control.address,
+                      sizeof control.address);
+    int error = errno;
+    umask(mask);
+    errno = error;
+    return result;
+}
+
+int control_listen(const char *path)
+{
+    if (strlen(path) >= sizeof control.address.sun_path) {
+        nbdkit_error("control: %s: the path of a socket has at most %zu characters", path,
+                     sizeof control.address.sun_path - 1);
+        return -1;
+    }
+    control.address.sun_family = AF_UNIX;
+    strcpy(control.address.sun_path, path);
+    control.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (control.listener >= 0) {
+        int result = bind_for_owner();
+        if (result != 0 && errno == EADDRINUSE && is_left_over()) {
+            unlink(path);
+            result = bind_for_owner();
+        }
+        control.listening = result == 0;
+        if (result == 0 && listen(control.listener, SOMAXCONN) == 0) {
+            return 0;
+        }
+    }
+    nbdkit_error("control: %s: %m", path);
+    return -1;
+}
+
+int control_start(void)
+{
+    sigset_t all, before;
+    int error = pipe2(control.stop, O_CLOEXEC) == 0 ? 0 : errno;
+    for (size_t at = 0; at < CLIENTS_MAX; at++) {
+        control.clients[at].socket = -1;
+    }
+    if (error == 0) { /* signals are for nbdkit's own threads */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        error = pthread_create(&control.thread, NULL, serve, NULL);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    if (error != 0) {
+        errno = error;
+        nbdkit_error("control: %m");
+        return -1;
+    }
+    control.running = true;
+    return 0;
+}
+
+void control_stop(void)
+{
+    if (control.running) {
+        (void)!write(control.stop[1], "", 1); /* a pipe that is empty takes it */
+        pthread_join(control.thread, NULL);
+        for (size_t at = 0; at < CLIENTS_MAX; at++) {
+            if (control.clients[at].socket >= 0) {
+                client_close(&control.clients[at]);
+            }
+        }
+        close(control.stop[0]);
+        close(control.stop[1]);
+        control.running = false;
+    }
+    if (control.listening) {
+        close(control.listener);
+        unlink(control.address.sun_path);
+        control.listening = false;
+    }
+}

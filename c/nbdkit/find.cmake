@@ -1,0 +1,20 @@
+# Sets `nbdkit` to whether the plugin is built when nobody says: where it would be installed
+# and where nbdkit's header is, for the compiler that is used. Not in a cross build, nor in
+# one for 32 bits by `gcc -m32`, which finds that header as well.
+set(nbdkit OFF)
+if(POOL_INSTALL AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT CMAKE_CROSSCOMPILING
+   AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+    find_package(PkgConfig QUIET)
+    if(PKG_CONFIG_FOUND)
+        pkg_check_modules(NBDKIT QUIET nbdkit>=1.32)
+    endif()
+    if(NBDKIT_FOUND)
+        include(CheckIncludeFile)
+        set(CMAKE_REQUIRED_INCLUDES ${NBDKIT_INCLUDE_DIRS})
+        check_include_file(nbdkit-plugin.h POOL_HAS_NBDKIT_HEADER)
+        unset(CMAKE_REQUIRED_INCLUDES)
+        if(POOL_HAS_NBDKIT_HEADER)
+            set(nbdkit ON)
+        endif()
+    endif()
+endif()

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* image.c - see image.h */
+#define _GNU_SOURCE /* SEEK_DATA, SEEK_HOLE */
+#include "image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+static struct {
+    int file;
+    unsigned char *data;
+    size_t size;
+} image;
+
+/* ------------------------------------------------------------------------- load */
+
+static int failed(const char *path)
+{
+    nbdkit_error("image: %s: %m", path);
+    return -1;
+}
+
+/* Opens what can be mapped: a file or a block device. */
+static int open_mappable(const char *path)
+{
+    struct stat facts;
+    int file;
+    if (stat(path, &facts) != 0) {
+        return failed(path);
+    }
+    if (!S_ISREG(facts.st_mode) && !S_ISBLK(facts.st_mode)) {
+        nbdkit_error("image: %s: neither a file nor a block device", path);
+        return -1;
+    }
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    return file < 0 ? failed(path) : file;
+}
+
+int64_t image_open(const char *path)
+{
+    void *data;
+    int file = open_mappable(path);
+    off_t size = file < 0 ? -1 : lseek(file, 0, SEEK_END);
+    if (file < 0) {
+        return -1;
+    }
+    if (size == 0) {
+        nbdkit_error("image: %s: the image is empty", path);
+        close(file);
+        return -1;
+    }
+    data = size < 0 || (uint64_t)size > SIZE_MAX
+               ? MAP_FAILED
+               : mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, file, 0);
+    if (data == MAP_FAILED) {
+        failed(path);
+        close(file);
+        return -1;
+    }
+    image.file = file;
+    image.data = data;
+    image.size = (size_t)size;
+    return size;
+}
+
+/* Finds the next run of data of the image from *start on; false if there is none. */
+static bool next_run(size_t *start, size_t *end)
+{
+    off_t data = lseek(image.file, (off_t)*start, SEEK_DATA);
+    if (data < 0) { /* ENXIO: a hole up to the end; else nobody can tell */
+        *end = image.size;
+        return errno != ENXIO && *start < image.size;
+    }
+    off_t hole = lseek(image.file, data, SEEK_HOLE);
+    *start = (size_t)data;
+    *end = hole < 0 ? image.size : (size_t)hole;
+    return *start < *end && *end <= image.size;
+}
+
+int image_adopt(MemoryPool *pool)
+{
+    PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
+    size_t start = 0, end;
+    pool_stats(pool, &stats);
+    /* Runs are widened to whole blocks: a block of which the pool had only a part would
+     * have to be copied. */
+    while (start < image.size && next_run(&start, &end)) {
+        size_t mask = stats.block_size - 1;
+        start &= ~mask;
+        end = image.size - end > mask ? (end + mask) & ~mask : image.size;
+        PoolStatus status =
+            pool_adopt(pool, start, image.data + start, end - start, NULL, NULL);
+        if (status != POOL_OK) {
+            nbdkit_error("image: %s", pool_status_text(status));
+            return -1;
+        }
+        start = end;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------------- save */
+
+static int save_failed(const char *path)
+{
+    nbdkit_error("save: %s: %m", path);
+    return -1;
+}
+
+/* Makes a temporary file beside path, whose name is to be freed. -1 and no name if it
+ * fails; sets errno. */
+static int make_beside(const char *path, char **name)
+{
+    char *copy = strdup(path);
+    int file = -1;
+    *name = NULL;
+    if (copy != NULL && asprintf(name, "%s/.nbdkit-mempool-XXXXXX", dirname(copy)) < 0) {
+        *name = NULL;
+    }
+    if (*name != NULL && (file = mkostemp(*name, O_CLOEXEC)) < 0) {
+        int error = errno;
+        free(*name);
+        *name = NULL;
+        errno = error;
+    }
+    free(copy);
+    return file;
+}
+
+/* Where a file of that path is really: a symbolic link stays one. To be freed. */
+static char *real_target(const char *path)
+{
+    char *target = realpath(path, NULL);
+    return target != NULL || errno != ENOENT ? target : strdup(path);
+}
+
+int image_check_target(const char *path, int64_t size)
+{
+    struct stat facts;
+    char *target = real_target(path), *made = NULL;
+    int file = -1, result = -1;
+    if (target != NULL && stat(target, &facts) == 0 && !S_ISREG(facts.st_mode)) {
+        nbdkit_error("save: %s: not a regular file", path);
+    } else if (target == NULL || (file = make_beside(target, &made)) < 0) {
+        save_failed(path);
+    } else {
+        result = ftruncate(file, size) == 0 ? 0 : save_failed(path);
+        close(file);
+        unlink(made);
+    }
+    free(made);
+    free(target);
+    return result;
+}
+
+/* Writes all of size bytes, however little the file takes at once. */
+static int write_all(int file, const unsigned char *data, size_t size, size_t offset)
+{
+    while (size > 0) {
+        ssize_t count = pwrite(file, data, size, (off_t)offset);
+        if (count < 0 && errno != EINTR) {
+            return -1;
+        }
+        size_t done = count < 0 ? 0 : (size_t)count;
+        data += done;
+        size -= done;
+        offset += done;
+    }
+    return 0;
+}
+
+/* Writes one run of data, block by block, without a copy of it. Sets errno. */
+static int write_run(MemoryPool *pool, int file, size_t start, size_t size)
+{
+    while (size > 0) {
+        PoolView view = {.struct_size = sizeof view};
+        if (pool_view(pool, start, size, &view) != POOL_OK) {
+            errno = ENOMEM;
+            return -1;
+        }
+        int result = write_all(file, view.data, view.size, start);
+        start += view.size;
+        size -= view.size;
+        pool_view_release(&view);
+        if (result != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Gives the file its size, contents and permissions, and has them on disk. Sets errno. */
+static int write_image(MemoryPool *pool, int file, mode_t mode)
+{
+    PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
+    size_t at = 0, start, size;
+    pool_stats(pool, &stats);
+    if (fchmod(file, mode) != 0 || ftruncate(file, (off_t)stats.total_size) != 0) {
+        return -1;
+    }
+    for (; pool_next_extent(pool, at, &start, &size) == 1; at = start + size) {
+        if (write_run(pool, file, start, size) != 0) {
+            return -1;
+        }
+    }
+    return fsync(file);
+}
+
+/* The permissions of the file that will be replaced, or those of a new one. */
+static mode_t mode_for(const char *path)
+{
+    struct stat facts;
+    mode_t mask;
+    if (stat(path, &facts) == 0) {
+        return facts.st_mode & 0777;
+    }
+    mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+/* Writes a pool that nobody changes. */
+static int save_still(MemoryPool *pool, const char *path)
+{
+    char *target = real_target(path), *made = NULL;
+    int file = target == NULL ? -1 : make_beside(target, &made);
+    int result = file < 0 ? -1 : write_image(pool, file, mode_for(target));
+    if (result == 0) {
+        result = rename(made, target);
+    }
+    if (result != 0) {
+        save_failed(path);
+        if (made != NULL) {
+            unlink(made);
+        }
+    }
+    if (file >= 0) {
+        close(file); /* after fsync, so that there is nothing left to fail */
+    }
+    free(made);
+    free(target);
+    return result;
+}
+
+int image_save(MemoryPool *pool, const char *path)
+{
+    MemoryPool *still = pool_clone(pool);
+    int result;
+    if (still == NULL) {
+        errno = ENOMEM;
+        return save_failed(path);
+    }
+    result = save_still(still, path);
+    pool_destroy(still);
+    return result;
+}

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plugin.c - nbdkit-mempool-plugin: a memory pool as a network block device
+ *
+ *     NBD clients ──► nbdkit ──► plugin.c ──► pool of the connection's disk
+ *                                   │
+ *                                disks.c   the disk itself, snapshots, clones
+ *                                   ▲
+ *     control socket ──► control.c ──► commands.c
+ *     files ◄──► image.c
+ *
+ * A request is one call of the library, which does the locking: requests run side by
+ * side, each is one atomic step, and one that finds no memory changes nothing. Nothing
+ * in this file takes a lock but open, close and the list of exports: see disks.h.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "control.h"
+#include "disks.h"
+#include "image.h"
+#include "memory_pool.h"
+#include "traffic.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+#define TEXT(number) TEXT_OF(number)
+#define TEXT_OF(number) #number
+#define VERSION                                                                          \
+    TEXT(POOL_VERSION_MAJOR) "." TEXT(POOL_VERSION_MINOR) "." TEXT(POOL_VERSION_PATCH)
+
+enum { BLOCK_SIZE_DEFAULT = 65536 };
+
+/* What was asked for on the command line; changed before the first connection only. */
+static struct {
+    int64_t size;  /* bytes; -1: as the image */
+    int64_t block; /* bytes */
+    int64_t limit; /* bytes; 0: none */
+    char *image;   /* absolute paths; NULL: none */
+    char *save;
+    char *control;
+} asked = {.size = -1, .block = BLOCK_SIZE_DEFAULT};
+
+static bool lost; /* saving failed */
+
+/* A client's connection to one disk, which stays as long as the client does. */
+typedef struct Connection {
+    Disk disk;
+    int64_t size;
+    size_t block_size;
+    atomic_bool told; /* that a request failed; a full disk fails thousands */
+} Connection;
+
+/* ------------------------------------------------------------------- parameters */
+
+static int config_size(const char *key, const char *value, int64_t least, int64_t *size)
+{
+    int64_t parsed = nbdkit_parse_size(value);
+    if (parsed == -1) {
+        return -1;
+    }
+    if (parsed < least || (uint64_t)parsed > SIZE_MAX) {
+        nbdkit_error("%s=%s: out of range", key, value);
+        return -1;
+    }
+    *size = parsed;
+    return 0;
+}
+
+static int config_path(char *absolute, char **path)
+{
+    free(*path); /* the last one counts */
+    *path = absolute;
+    return absolute == NULL ? -1 : 0;
+}
+
+static int mempool_config(const char *key, const char *value)
+{
+    if (strcmp(key, "size") == 0) {
+        return config_size(key, value, 1, &asked.size);
+    }
+    if (strcmp(key, "block-size") == 0) {
+        return config_size(key, value, 1, &asked.block);
+    }
+    if (strcmp(key, "limit") == 0) {
+        return config_size(key, value, 0, &asked.limit);
+    }
+    if (strcmp(key, "image") == 0) {
+        return config_path(nbdkit_realpath(value), &asked.image);
+    }
+    if (strcmp(key, "save") == 0) {
+        return config_path(nbdkit_absolute_path(value), &asked.save);
+    }
+    if (strcmp(key, "control") == 0) {
+        return config_path(nbdkit_absolute_path(value), &asked.control);
+    }
+    nbdkit_error("unknown parameter: %s", key);
+    return -1;
+}
+
+static int mempool_config_complete(void)
+{
+    if (asked.size == -1 && asked.image == NULL) {
+        nbdkit_error("size=SIZE or image=FILE must be given");
+        return -1;
+    }
+    return 0;
+}
+
+#define mempool_config_help                                                              \
+    "size=SIZE        (required without image) Size of the disk.\n"                      \
+    "block-size=SIZE  Memory comes in blocks of at most this size (default 64K).\n"      \
+    "limit=SIZE       Most memory that the disk, its snapshots and clones may take;\n"   \
+    "                 a request that would pass it fails (default none).\n"              \
+    "image=FILE       Start with the contents of a raw image, which is not changed.\n"   \
+    "save=FILE        Write the disk to a raw image at the end.\n"                       \
+    "control=SOCKET   UNIX socket for: snapshot, clone, restore, drop, list, stats."
+
+static void mempool_dump_plugin(void)
+{
+    unsigned version = pool_version();
+    printf("memory_pool_version=%u.%u.%u\n", version >> 16, version >> 8 & 255,
+           version & 255);
+    printf("block_size_default=%d\n", BLOCK_SIZE_DEFAULT);
+}
+
+/* ---------------------------------------------------------------- start and end */
+
+/* The disk as it starts; NULL after nbdkit_error. */
+static MemoryPool *make_pool(void)
+{
+    PoolOptions options = {
+        .struct_size = sizeof options,
+        .total_size = (size_t)asked.size,
+        .max_block_size = (size_t)asked.block,
+        .memory_limit = (size_t)asked.limit,
+    };
+    PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
+    MemoryPool *pool = pool_create_with(&options);
+    if (pool == NULL) {
+        nbdkit_error("%s", pool_status_text(pool_last_status()));
+        return NULL;
+    }
+    pool_stats(pool, &stats);
+    if (asked.limit != 0 && (size_t)asked.limit < stats.block_size) {
+        nbdkit_error("limit: less than one block, of %zu bytes", stats.block_size);
+        pool_destroy(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+/* Takes the disk's size from the image if none was given. */
+static int open_image(void)
+{
+    int64_t size = image_open(asked.image);
+    if (size == -1) {
+        return -1;
+    }
+    if (asked.size == -1) {
+        asked.size = size;
+    } else if (asked.size < size) {
+        nbdkit_error("image: %s: the image has %" PRIi64 " bytes, the disk only %" PRIi64,
+                     asked.image, size, asked.size);
+        return -1;
+    }
+    return 0;
+}
+
+/* All that can fail fails here, before nbdkit goes into the background. */
+static int mempool_get_ready(void)
+{
+    MemoryPool *pool;
+    const char *error;
+    if (asked.image != NULL && open_image() != 0) {
+        return -1;
+    }
+    pool = make_pool();
+    if (pool == NULL) {
+        return -1;
+    }
+    error = disks_start(pool);
+    if (error != NULL) {
+        nbdkit_error("%s", error);
+        pool_destroy(pool);
+        return -1;
+    }
+    if ((asked.image != NULL && image_adopt(pool) != 0) ||
+        (asked.save != NULL && image_check_target(asked.save, asked.size) != 0)) {
+        return -1;
+    }
+    return asked.control == NULL ? 0 : control_listen(asked.control);
+}
+
+static int mempool_after_fork(void)
+{
+    return asked.control == NULL ? 0 : control_start();
+}
+
+/* When nbdkit no longer waits for connections. It has waited for them to end, but not for
+ * ever, and it has not closed those that ended meanwhile. */
+static void mempool_cleanup(void)
+{
+    Disk disk;
+    control_stop();
+    if (asked.save != NULL && disks_open("", &disk)) {
+        lost = image_save(disk.pool, asked.save) != 0;
+        disks_close(&disk);
+    }
+}
+
+static void mempool_unload(void)
+{
+    control_stop();
+    disks_end();
+    free(asked.image);
+    free(asked.save);
+    free(asked.control);
+    if (lost) { /* there is no other way to tell who started nbdkit */
+        exit(EXIT_FAILURE);
+    }
+}
+
+/* ---------------------------------------------------------------------- exports */
+
+/* What a client is told of a disk; nbdkit keeps it until the connection ends. */
+static const char *description_of(const Disk *disk)
+{
+    if (disk->name[0] == '\0') {
+        return "the disk";
+    }
+    return nbdkit_printf_intern(
+        "%s of %s", disk->writable ? "a writable clone" : "a read-only snapshot",
+        disk->origin[0] == '\0' ? "the disk" : disk->origin);
+}
+
+static int add_export(const Disk *disk, void *exports)
+{
+    return nbdkit_add_export(exports, disk->name, description_of(disk));
+}
+
+/* Locks: the table of disks. */
+static int mempool_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
+{
+    (void)readonly;
+    (void)is_tls;
+    return disks_visit(add_export, exports);
+}
+
+/* Locks: the table of disks. */
+static void *mempool_open(int readonly)
+{
+    const char *name = nbdkit_export_name();
+    (void)readonly; /* nbdkit sees to that itself */
+    PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
+    Connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL) {
+        nbdkit_error("calloc: %m");
+        return NULL;
+    }
+    if (name == NULL || !disks_open(name, &connection->disk)) {
+        nbdkit_error("there is no export of the name '%s'", name == NULL ? "" : name);
+        free(connection);
+        return NULL;
+    }
+    pool_stats(connection->disk.pool, &stats);
+    connection->size = (int64_t)stats.total_size;
+    connection->block_size = stats.block_size;
+    return connection;
+}
+
+static void mempool_close(void *handle)
+{
+    Connection *connection = handle;
+    disks_close(&connection->disk);
+    free(connection);
+}
+
+static const char *mempool_export_description(void *handle)
+{
+    return description_of(&((Connection *)handle)->disk);
+}
+
+static int64_t mempool_get_size(void *handle)
+{
+    return ((Connection *)handle)->size;
+}
+
+/* What is preferred is a power of two from 512 bytes to 32 MiB, says the protocol. */
+static int mempool_block_size(void *handle, uint32_t *minimum, uint32_t *preferred,
+                              uint32_t *maximum)
+{
+    size_t block_size = ((Connection *)handle)->block_size;
+    *minimum = 1;
+    *preferred = block_size < 4096        ? 4096
+                 : block_size > 32u << 20 ? 32u << 20
+                                          : (uint32_t)block_size;
+    *maximum = UINT32_MAX;
+    return 0;
+}
+
+static int mempool_can_write(void *handle)
+{
+    return ((Connection *)handle)->disk.writable;
+}
+
+/* All connections to a disk use one pool, so that what one has written the others read. */
+static int yes(void *handle)
+{
+    (void)handle;
+    return 1;
+}
+
+static int no(void *handle)
+{
+    (void)handle;
+    return 0;
+}
+
+static int mempool_can_fua(void *handle)
+{
+    (void)handle;
+    return NBDKIT_FUA_NATIVE;
+}
+
+/* Reading brings in what lies in the image only. */
+static int mempool_can_cache(void *handle)
+{
+    (void)handle;
+    return asked.image == NULL ? NBDKIT_CACHE_NATIVE : NBDKIT_CACHE_EMULATE;
+}
+
+/* --------------------------------------------------------------------- requests */
+
+/* Fails a request, and that alone, for the reason that the library gave. */
+static int failed(Connection *connection, const char *request)
+{
+    PoolStatus status = pool_last_status();
+    traffic_count_failure();
+    if (!atomic_exchange(&connection->told, true)) {
+        nbdkit_error("export '%s': %s: %s; further failures of this connection are told "
+                     "by their error numbers alone",
+                     connection->disk.name, request, pool_status_text(status));
+    }
+    nbdkit_set_error(status == POOL_LIMIT       ? ENOSPC
+                     : status == POOL_NO_MEMORY ? ENOMEM
+                                                : EIO);
+    return -1;
+}
+
+static int mempool_pread(void *handle, void *buffer, uint32_t count, uint64_t offset,
+                         uint32_t flags)
+{
+    Connection *connection = handle;
+    (void)flags;
+    if (pool_read(connection->disk.pool, buffer, (size_t)offset, count) != count) {
+        return failed(connection, "read");
+    }
+    traffic_count(TRAFFIC_READ, count);
+    return 0;
+}
+
+/* FUA asks for what memory always is: there for the next reader. */
+static int mempool_pwrite(void *handle, const void *buffer, uint32_t count,
+                          uint64_t offset, uint32_t flags)
+{
+    Connection *connection = handle;
+    (void)flags;
+    if (pool_write(connection->disk.pool, (size_t)offset, buffer, count) != count) {
+        return failed(connection, "write");
+    }
+    traffic_count(TRAFFIC_WRITE, count);
+    return 0;
+}
+
+static int mempool_flush(void *handle, uint32_t flags)
+{
+    (void)handle;
+    (void)flags;
+    return 0;
+}
+
+/* A hint, so that it does not fail: where there is no memory to copy the shared blocks at
+ * its ends, the whole blocks between them go. */
+static int mempool_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    Connection *connection = handle;
+    MemoryPool *pool = connection->disk.pool;
+    (void)flags;
+    if (pool_discard(pool, (size_t)offset, count) != POOL_OK) {
+        uint64_t mask = connection->block_size - 1;
+        uint64_t start = (offset + mask) & ~mask, end = (offset + count) & ~mask;
+        if (start < end) {
+            pool_discard(pool, (size_t)start, (size_t)(end - start));
+        }
+    }
+    traffic_count(TRAFFIC_TRIM, count);
+    return 0;
+}
+
+/* Where no hole may be left, memory is asked for, and that is what writing does: nbdkit
+ * writes zeros when it is told that there is no better way. */
+static int mempool_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    Connection *connection = handle;
+    if ((flags & NBDKIT_FLAG_MAY_TRIM) == 0) {
+        nbdkit_set_error(EOPNOTSUPP);
+        return -1;
+    }
+    if (pool_discard(connection->disk.pool, (size_t)offset, count) != POOL_OK) {
+        return failed(connection, "zero");
+    }
+    traffic_count(TRAFFIC_TRIM, count);
+    return 0;
+}
+
+static int mempool_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+                           struct nbdkit_extents *extents)
+{
+    MemoryPool *pool = ((Connection *)handle)->disk.pool;
+    const uint32_t hole = NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO;
+    uint64_t at = offset, end = offset + count;
+    size_t start, size;
+    while (at < end) {
+        if (pool_next_extent(pool, (size_t)at, &start, &size) != 1) {
+            return nbdkit_add_extent(extents, at, end - at, hole);
+        }
+        bool in_hole = start > at;
+        uint64_t next = in_hole ? start : at + size;
+        if (nbdkit_add_extent(extents, at, next - at, in_hole ? hole : 0) != 0) {
+            return -1;
+        }
+        if (flags & NBDKIT_FLAG_REQ_ONE) {
+            return 0;
+        }
+        at = next;
+    }
+    return 0;
+}
+
+static int mempool_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    (void)handle;
+    (void)count;
+    (void)offset;
+    (void)flags;
+    return 0;
+}
+
+static struct nbdkit_plugin plugin = {
+    .name = "mempool",
+    .longname = "memory_pool RAM disk",
+    .version = VERSION,
+    .description = "A RAM disk that holds only what was written to it, with a limit,\n"
+                   "snapshots and clones while it is served.",
+    .config = mempool_config,
+    .config_complete = mempool_config_complete,
+    .config_help = mempool_config_help,
+    .magic_config_key = "size",
+    .dump_plugin = mempool_dump_plugin,
+    .get_ready = mempool_get_ready,
+    .after_fork = mempool_after_fork,
+    .cleanup = mempool_cleanup,
+    .unload = mempool_unload,
+    .list_exports = mempool_list_exports,
+    .open = mempool_open,
+    .close = mempool_close,
+    .export_description = mempool_export_description,
+    .get_size = mempool_get_size,
+    .block_size = mempool_block_size,
+    .can_write = mempool_can_write,
+    .can_multi_conn = yes,
+    .can_fast_zero = yes,
+    .can_fua = mempool_can_fua,
+    .can_cache = mempool_can_cache,
+    .is_rotational = no,
+    .pread = mempool_pread,
+    .pwrite = mempool_pwrite,
+    .flush = mempool_flush,
+    .trim = mempool_trim,
+    .zero = mempool_zero,
+    .extents = mempool_extents,
+    .cache = mempool_cache,
+};
+
+NBDKIT_REGISTER_PLUGIN(plugin)
