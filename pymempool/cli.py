@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from . import __version__, _compare, _convert, _inspect, config, demo
+from . import (
+    __version__,
+    _compare,
+    _control,
+    _convert,
+    _inspect,
+    _serve,
+    config,
+    demo,
+)
 from ._source import CommandError
 from .formats import FORMATS
 
@@ -92,6 +101,45 @@ exit status:
   2  wrong usage, an image that cannot be read, not enough memory
 """
 
+_SERVE = """\
+Serves a pool as a disk to programs that speak NBD: a RAM disk that holds only what was
+written to it, in snapshots and clones as well, until Ctrl-C or SIGTERM. Needs nbdkit and
+its plugin mempool. Sizes are bytes, or such as 64K, 512M, 1G, 1T.
+"""
+
+_SERVE_MORE = """\
+Without --socket and --port the disk is at a socket in a new folder that is its owner's
+alone. A port has no password: whoever reaches it reads and writes the disk.
+
+examples:
+  pymempool serve 1G
+  pymempool serve 1T --limit 4G --socket /tmp/disk
+  pymempool serve --image disk.img --save changed.img
+  pymempool serve 1G --port 10809 --address 0.0.0.0
+
+exit status:
+  0  it was ended, and what was to be saved is saved
+  2  wrong usage, no nbdkit, no plugin, or nbdkit failed
+"""
+
+_CONTROL = """\
+Gives a command to a disk that `pymempool serve` or `nbdkit mempool control=SOCKET`
+serves. A DISK is the name of a snapshot or clone, - the disk itself.
+"""
+
+_CONTROL_MORE = """\
+commands:
+  snapshot NAME [DISK]   make a read-only disk NAME of what DISK (-) holds now
+  clone DISK NAME        make a writable disk NAME of the same
+  restore FROM [DISK]    give DISK (-) the contents of FROM; unmount it first
+  drop NAME              take a snapshot or clone away
+  list, stats, help      tell what there is
+
+exit status:
+  0  it is done
+  2  wrong usage, nobody there, or it cannot be done
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns the exit status."""
@@ -142,6 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(commands)
     _add_convert(commands)
     _add_diff(commands)
+    _add_serve(commands)
+    _add_control(commands)
     _add_config(commands)
     told = commands.add_parser(
         "bench",
@@ -202,6 +252,42 @@ def _add_diff(commands: Commands) -> None:
         "--quiet", action="store_true", help="tell by the exit status alone"
     )
     told.set_defaults(run=_compare.run)
+
+
+def _add_serve(commands: Commands) -> None:
+    told = _add(commands, "serve", "serve a disk by NBD", _SERVE, _SERVE_MORE)
+    told.add_argument(
+        "size", metavar="SIZE", nargs="?", help="of the disk (default: as the image)"
+    )
+    told.add_argument(
+        "--image", metavar="FILE", help="begin with a raw image, which is not changed"
+    )
+    told.add_argument("--limit", metavar="N", help="most bytes of memory to hold")
+    told.add_argument("--block-size", metavar="N", help="most bytes a block (64K)")
+    where = told.add_mutually_exclusive_group()
+    where.add_argument("--socket", metavar="PATH", help="serve at this UNIX socket")
+    where.add_argument("--port", metavar="N", type=_port, help="serve by TCP")
+    told.add_argument("--address", metavar="A", help="of the port (127.0.0.1)")
+    told.add_argument("--save", metavar="FILE", help="write a raw image at the end")
+    told.add_argument("--control", metavar="PATH", help="socket for pymempool control")
+    told.add_argument("--plugin", metavar="FILE", help="nbdkit-mempool-plugin.so")
+    told.set_defaults(run=_serve.run)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError("a port is 1 to 65535")
+    return int(text)
+
+
+def _add_control(commands: Commands) -> None:
+    told = _add(
+        commands, "control", "command a disk that is served", _CONTROL, _CONTROL_MORE
+    )
+    told.add_argument("--json", action="store_true", help="the answer for programs")
+    told.add_argument("socket", metavar="SOCKET", help="as serve tells it")
+    told.add_argument("words", metavar="COMMAND", nargs="+", help="and its words")
+    told.set_defaults(run=_control.run)
 
 
 def _add_config(commands: Commands) -> None:

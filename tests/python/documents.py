@@ -125,9 +125,17 @@ def missing(chain: list[Block]) -> str:
         elif block.language == "c" and COMPILER is None:
             return "no C compiler"
         for need in sorted(needs):
-            if find_spec(need) is None and shutil.which(need) is None:
+            if not _is_here(need):
                 return f"{need} is not here"
     return ""
+
+
+def _is_here(need: str) -> bool:
+    """Whether there is a module, a program or, as NAME.pc, a library of that name."""
+    if need.endswith(".pc"):
+        tool = shutil.which("pkg-config")
+        return tool is not None and subprocess.call([tool, "--exists", need[:-3]]) == 0
+    return find_spec(need) is not None or shutil.which(need) is not None
 
 
 def _imports(source: str) -> set[str]:
