@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Clusters for the tests of pymempool.distributed, and ways to break them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+dask = pytest.importorskip("dask", reason="dask is not installed")
+distributed = pytest.importorskip("distributed", reason="distributed is not installed")
+pytest.importorskip("numpy", reason="numpy is not installed")
+
+from pymempool.distributed import ShardedPool  # noqa: E402
+from pymempool.distributed._messages import (  # noqa: E402
+    Line,
+    UnreachableError,
+    WorkerLine,
+)
+
+# Workers that are forked from a process that has imported all start ten times as fast.
+_METHODS = multiprocessing.get_all_start_methods()
+_METHOD = "forkserver" if "forkserver" in _METHODS else "spawn"
+
+
+@contextmanager
+def cluster(workers: int = 3, *, direct: bool = True, **options: Any) -> Iterator[Any]:
+    """A client of a new cluster, with no port that others may want."""
+    options = {"threads_per_worker": 2, "dashboard_address": ":0", **options}
+    with (
+        dask.config.set({"distributed.worker.multiprocessing-method": _METHOD}),
+        distributed.LocalCluster(n_workers=workers, **options) as made,
+        distributed.Client(made, direct_to_workers=direct) as client,
+    ):
+        yield client
+
+
+def leader(pool: ShardedPool, part: int = 0) -> Any:
+    """The address and the shard of whoever leads a part, as far as the pool knows."""
+    return pool._placement.leaders[part]
+
+
+def both(pool: ShardedPool) -> tuple[Any, Any]:
+    """The leader of the first part, and who follows it."""
+    first, second = pool._placement.shards[:2]
+    return (first, second) if leader(pool) == first else (second, first)
+
+
+def held_by(client: Any, holder: Any) -> Any:
+    """The part as a worker has it."""
+    address, key = holder
+    workers = {worker.address: worker for worker in client.cluster.workers.values()}
+    return workers[address].state.actors[key].parts[0]
+
+
+def contents(client: Any, holder: Any) -> list[bytes]:
+    held = held_by(client, holder)
+    return [pool.read(0, 20) for pool in held.pools.values()]
+
+
+def kill(client: Any, address: str) -> None:
+    """Ends a worker's process at once."""
+    pid = client.run(os.getpid, workers=[address])[address]
+    os.kill(pid, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+
+
+class Trouble:
+    """What can happen to the workers of a cluster in this process."""
+
+    def __init__(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gone: set[str] = set()  # shards and workers that were given up
+        self.cut: set[tuple[str, str]] = set()  # ways (from, to) that lose messages
+        self.deaf: set[tuple[str, str]] = set()  # ways that lose the next answer
+        handlers = client.cluster.scheduler.handlers
+        who_has, ask = handlers["who_has"], Line.ask
+
+        def known(keys: Any) -> Any:
+            found = who_has(keys=keys)
+            return {
+                key: [it for it in found[key] if not {key, it} & self.gone]
+                for key in keys
+            }
+
+        async def troubled(line: Line, holder: Any, function: str, *args: Any) -> Any:
+            here = line.node.address if isinstance(line, WorkerLine) else "client"
+            way = (here, holder[0])
+            if way in self.cut:
+                raise UnreachableError(holder[0])
+            answer = await ask(line, holder, function, *args)
+            if way in self.deaf:
+                self.deaf.discard(way)
+                raise UnreachableError(holder[0])
+            return answer
+
+        monkeypatch.setitem(handlers, "who_has", known)
+        monkeypatch.setattr(Line, "ask", troubled)
+
+    def lose(self, holder: Any) -> None:
+        """A worker is given up and is silent; it may still run."""
+        self.gone.add(holder[1])
+        self.cut.add(("client", holder[0]))
+
+
+def run_python(code: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Another interpreter, which finds the package that this one has."""
+    code = f"import sys; sys.path[:] = {sys.path!r}\n{code}"
+    return subprocess.run([sys.executable, "-c", code], input=data, capture_output=True)

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""How second replicas are made, at first and anew, and workers that cannot have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from distributed_clusters import Trouble, both, cluster, held_by, leader
+
+from pymempool import PoolError, PoolLimitError
+from pymempool.distributed import ShardedPool, ShardLostError, _placement
+from pymempool.distributed._messages import Line
+from pymempool.distributed._part import CHANGES
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with cluster(processes=False) as made:
+        yield made
+
+
+@pytest.fixture
+def trouble(client: Any, monkeypatch: pytest.MonkeyPatch) -> Trouble:
+    return Trouble(client, monkeypatch)
+
+
+@pytest.fixture
+def pool(client: Any) -> Iterator[ShardedPool]:
+    """One part on two workers."""
+    with ShardedPool(client, 1000, 1000, replicas=2, max_block_size=16) as made:
+        made.write(0, b"old")
+        yield made
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """The changes that shards make: their names and arguments."""
+    seen: list[tuple[str, Any]] = []
+    for name, change in list(CHANGES.items()):
+
+        def counted(
+            held: Any, *args: Any, name: str = name, change: Any = change
+        ) -> None:
+            seen.append((name, args))
+            change(held, *args)
+
+        monkeypatch.setitem(CHANGES, name, counted)
+    return seen
+
+
+def test_a_new_follower_that_is_not_recorded(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows whether the message has arrived: either way it must not lead."""
+    first, second = both(pool)
+    trouble.gone.add(second[1])
+    pool.write(0, b"new")
+    record, failures = Line.record, iter([OSError("no scheduler")])
+
+    async def fail(line: Line, holder: Any, part: int, follower: Any) -> None:
+        await record(line, holder, part, follower)
+        if follower is not None:
+            for error in failures:
+                raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "record", fail)
+        patch.setattr(_placement, "_PATIENCE", 0.0)
+        with pytest.raises(PoolError, match="not reached"):
+            pool.repair()
+    pool.write(3, b"er")
+    trouble.lose(first)
+    with pytest.raises(ShardLostError):
+        pool.read(0, 5)
+
+
+def test_repair(client: Any, pool: ShardedPool, trouble: Trouble, made: Any) -> None:
+    pool.write(100, b"x" * 100)
+    clone = pool.clone()
+    pool.discard(100, 60)
+    pool.write(500, b"only here")
+    second_clone = pool.clone()
+    first, second = both(pool)
+    wanted = pool.read(0, 1000), clone.read(0, 1000), second_clone.read(0, 1000)
+    assert pool.repair() == 0
+    trouble.lose(first)
+    pool.write(900, b"")
+    assert pool.stats.replicas == 1
+    del made[:]
+    assert pool.repair() == 1
+    assert pool.repair() == 0
+    assert pool.stats.replicas == 2
+    assert [name for name, _ in made].count("create") == 1
+    assert [name for name, _ in made].count("clone") == 2
+    assert not [args for name, args in made if name == "write" and args[0] == "later"]
+    third = held_by(client, second).follower
+    assert third[0] not in (first[0], second[0])
+    family = [held_by(client, it).pools for it in (second, third)]
+    stats = [next(iter(pools.values())).stats for pools in family]
+    assert stats[0].family_bytes == stats[1].family_bytes  # shared there as here
+    pool.write(900, b"more")
+    trouble.lose(second)
+    pool.write(904, b"x")
+    found = pool.read(0, 900), clone.read(0, 900), second_clone.read(0, 900)
+    assert found == tuple(data[:900] for data in wanted)
+    assert pool.read(900, 5) == b"morex"
+    assert leader(pool) == third
+    clone.close()
+    second_clone.close()
+
+
+def test_repair_knows_what_was_made(
+    client: Any, pool: ShardedPool, trouble: Trouble, made: Any
+) -> None:
+    """A change whose answer is lost, a repair, another change, and a death."""
+    first, second = both(pool)
+    trouble.gone.add(second[1])
+    pool.write(0, b"A")
+    number = ("somebody", 0, 0)
+    asked = pool._placement.ask
+
+    async def change(data: bytes, index: int) -> None:
+        args = pool._name, 0, memoryview(data)
+        await asked(0, "change", ("somebody", index, 0), "write", *args)
+
+    client.sync(change, b"B", 0)  # made, and say that its answer was lost
+    assert pool.repair() == 1
+    client.sync(change, b"C", 1)
+    trouble.lose(first)
+    client.sync(change, b"B", 0)  # so it comes again, to another one
+    assert pool.read(0, 1) == b"C"
+    assert number[0] in held_by(client, leader(pool)).made
+
+
+def test_repair_where_another_worker_fails(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    trouble.gone.add(second[1])
+    pool.write(0, b"new")
+    others = {worker.address for worker in client.cluster.workers.values()}
+    third = next(iter(others - {first[0], second[0]}))
+    trouble.cut.add((first[0], third))
+    assert pool.repair() == 0
+    assert pool.stats.replicas == 1
+    trouble.cut.clear()
+    assert pool.repair() == 1
+
+
+def test_repair_over_the_limit(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, second = both(pool)
+    trouble.gone.add(second[1])
+    pool.write(0, b"new")
+
+    def fail(held: Any, name: str) -> None:
+        raise PoolLimitError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(CHANGES, "create", fail)
+        with pytest.raises(PoolLimitError):
+            pool.repair()
+    assert pool.stats.replicas == 1
+    assert pool.read(0, 3) == b"new"
+    assert pool.repair() == 1
+
+
+def test_no_second_worker_at_first(client: Any, trouble: Trouble) -> None:
+    addresses = sorted(client.nthreads())
+    trouble.cut |= {(one, other) for one in addresses for other in addresses}
+    with pytest.raises(PoolError, match=r"cannot hold a part$"):
+        ShardedPool(client, 100, 100, replicas=2)
+
+
+def test_a_worker_that_dies_while_a_pool_is_made(client: Any, trouble: Trouble) -> None:
+    address = sorted(client.nthreads())[1]
+    trouble.gone.add(address)
+    trouble.cut.add(("client", address))
+    with pytest.raises(ShardLostError, match=r"^bytes 10 \.\. 19, "):
+        ShardedPool(client, 100, 10)
+    while any("shard" in key for key in client.cluster.scheduler.tasks):
+        client.sync(client.scheduler.identity)  # nothing of it is left
+
+
+def test_a_worker_that_cannot_make_a_shard(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any, key: str) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(_placement.Shard, "__init__", fail)
+    with pytest.raises(PoolError, match="cannot hold a part: error") as caught:
+        ShardedPool(client, 100, 10)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_worker_that_leaves_before_it_makes_a_shard(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = client.nthreads()
+    answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
+    monkeypatch.setattr(_placement, "WATCH", 0.01)
+    monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
+    with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 cannot hold a part: pending"):
+        ShardedPool(client, 100, 10)

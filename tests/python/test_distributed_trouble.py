@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: MIT
+"""Messages that get lost between workers of a cluster, and workers given up in error.
+
+All is in this process, so that what happens happens in one order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from distributed_clusters import Trouble, both, cluster, contents, held_by, leader
+
+from pymempool import PoolClosedError, PoolError, PoolLimitError
+from pymempool.distributed import ShardedPool, ShardLostError, _messages, _placement
+from pymempool.distributed._messages import Line
+from pymempool.distributed._part import CHANGES
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with cluster(processes=False) as made:
+        yield made
+
+
+@pytest.fixture
+def trouble(client: Any, monkeypatch: pytest.MonkeyPatch) -> Trouble:
+    return Trouble(client, monkeypatch)
+
+
+@pytest.fixture
+def pool(client: Any) -> Iterator[ShardedPool]:
+    """One part on two workers."""
+    with ShardedPool(client, 1000, 1000, replicas=2, max_block_size=16) as made:
+        made.write(0, b"old")
+        yield made
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """The changes that shards make: their names and arguments."""
+    seen: list[tuple[str, Any]] = []
+    for name, change in list(CHANGES.items()):
+
+        def counted(
+            held: Any, *args: Any, name: str = name, change: Any = change
+        ) -> None:
+            seen.append((name, args))
+            change(held, *args)
+
+        monkeypatch.setitem(CHANGES, name, counted)
+    return seen
+
+
+# ------------------------------------------------------------- one holder dies
+
+
+def test_the_follower_takes_the_lead(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    face = pickle.loads(pickle.dumps(pool))
+    trouble.lose(first)
+    assert pool.read(0, 3) == b"old"
+    assert leader(pool) == second
+    pool.write(0, b"new")
+    assert pool.stats.replicas == 1
+    assert face.read(0, 3) == b"new"
+    trouble.lose(second)
+    with pytest.raises(
+        ShardLostError, match=f"^bytes 0 .. 999 are lost with {second[0]}"
+    ):
+        pool.read(0, 1)
+    fresh = pickle.loads(pickle.dumps(face))
+    fresh._placement.leaders[0] = first
+    with pytest.raises(ShardLostError, match=f"with {first[0]} and {second[0]}$"):
+        fresh.write(0, b"x")
+
+
+def test_a_leader_goes_on_alone(client: Any, pool: ShardedPool, trouble: Trouble) -> None:
+    first, second = both(pool)
+    trouble.gone.add(second[1])
+    trouble.cut.add((first[0], second[0]))
+    pool.write(0, b"new")
+    assert pool.stats.replicas == 1
+    assert contents(client, second) == [b"old" + bytes(17)]
+
+
+def test_a_stale_follower_does_not_lead(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    trouble.cut.add((first[0], second[0]))
+    pool.write(0, b"new")
+    trouble.cut.clear()
+    pool.write(3, b"er")  # of which the follower hears no more
+    assert contents(client, second) == [b"old" + bytes(17)]
+    trouble.lose(first)
+    with pytest.raises(ShardLostError):
+        pool.read(0, 3)
+    with pytest.raises(ShardLostError):
+        pool.write(0, b"x")
+
+
+def test_a_stale_follower_is_asked(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = both(pool)
+    trouble.cut.add((first[0], second[0]))
+    pool.write(0, b"new")
+    face = pickle.loads(pickle.dumps(pool))
+    face._placement.leaders[0] = second
+    trouble.lose(first)
+    monkeypatch.setattr(_placement, "_PATIENCE", 0.0)
+    with pytest.raises(PoolError, match="not reached"):
+        face.read(0, 3)
+
+
+def test_a_follower_with_another_outcome_is_left(
+    client: Any, pool: ShardedPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = both(pool)
+    poor, fill = held_by(client, second), CHANGES["fill"]
+
+    def fail(held: Any, *args: Any) -> None:
+        if held is poor:
+            raise PoolLimitError("no room")
+        fill(held, *args)
+
+    monkeypatch.setitem(CHANGES, "fill", fail)
+    pool.fill(0, 1, 10)
+    assert pool.read(0, 10) == b"\1" * 10
+    assert pool.stats.replicas == 1
+    poor = held_by(client, first)
+    with pytest.raises(PoolLimitError, match="no room"):
+        pool.fill(0, 2, 10)
+    assert pool.read(0, 10) == b"\1" * 10
+
+
+def test_a_short_interruption_costs_no_replica(
+    client: Any, pool: ShardedPool, trouble: Trouble, made: Any
+) -> None:
+    first, second = both(pool)
+    for way in (("client", first[0]), (first[0], second[0])):
+        trouble.deaf.add(way)
+        del made[:]
+        pool.write(0, b"new")
+        assert [name for name, _ in made] == ["write", "write"]  # each holder once
+    assert pool.stats.replicas == 2
+    assert contents(client, second) == contents(client, first)
+
+
+def test_the_answer_of_a_dying_leader_is_lost(
+    client: Any, pool: ShardedPool, trouble: Trouble, made: Any
+) -> None:
+    first, second = both(pool)
+    clone = pool.clone()
+    trouble.deaf.add(("client", first[0]))
+    trouble.gone.add(first[1])
+    pool.write(0, b"new")
+    assert [name for name, _ in made] == ["clone", "clone", "write", "write"]
+    assert leader(pool) == second
+    assert pool.read(0, 3) == b"new"
+    assert clone.read(0, 3) == b"old"
+    clone.close()
+
+
+def test_an_error_is_remembered(client: Any, trouble: Trouble, made: Any) -> None:
+    with ShardedPool(
+        client, 1000, 1000, replicas=2, max_block_size=16, memory_limit=16
+    ) as pool:
+        trouble.deaf.add(("client", leader(pool)[0]))
+        del made[:]
+        with pytest.raises(PoolLimitError):
+            pool.write(0, b"x" * 17)
+        assert len(made) == 2
+        trouble.deaf.add(("client", leader(pool)[0]))
+        pool.write(0, b"x")
+        assert len(made) == 4
+        assert len(held_by(client, leader(pool)).made) == 1
+        [numbers] = held_by(client, leader(pool)).made.values()
+        assert len(numbers.outcomes) == 1  # the others are settled
+
+
+# --------------------------------------------------- given up, but still running
+
+
+def test_a_leader_that_was_given_up_acknowledges_nothing(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    face = pickle.loads(pickle.dumps(pool))
+    trouble.lose(first)
+    pool.write(0, b"new")  # by the second one
+    trouble.cut.clear()
+    face.write(3, b"er")  # asks the first one first, which can still be reached
+    assert leader(face) == second
+    assert pool.read(0, 5) == face.read(0, 5) == b"newer"
+    again = pickle.loads(pickle.dumps(pool))
+    again._placement.leaders[0] = first
+    assert again.read(0, 5) == b"newer"  # the first one has learnt that it leads no more
+
+
+def test_a_leader_that_was_given_up_goes_not_alone(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    face = pickle.loads(pickle.dumps(pool))
+    trouble.lose(first)
+    assert pool.read(0, 3) == b"old"  # by the second one, which leads now
+    trouble.cut = {(first[0], second[0])}
+    face.write(0, b"new")
+    assert leader(face) == second
+    assert pool.read(0, 3) == b"new"
+
+
+def test_a_leader_that_is_given_up_while_it_goes_alone(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is acknowledged by it, so that the follower has all and can lead."""
+    first, second = both(pool)
+    record = Line.record
+
+    async def late(line: Line, *args: Any) -> None:
+        await record(line, *args)
+        trouble.gone.add(first[1])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "record", late)
+        trouble.cut.add((first[0], second[0]))
+        pool.write(0, b"new")
+    assert contents(client, first) == [b"new" + bytes(17)]
+    assert leader(pool) == second
+    assert pool.read(0, 3) == b"new"
+    pool.write(0, b"mew")
+    assert contents(client, first) == [b"new" + bytes(17)]
+
+
+def test_a_follower_that_was_given_up_does_not_lead(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    trouble.lose(first)
+    trouble.gone.add(second[1])
+    with pytest.raises(ShardLostError):
+        pool.read(0, 1)
+    assert not held_by(client, second).leads
+
+
+def test_a_follower_that_is_asked_too_early(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    face = pickle.loads(pickle.dumps(pool))
+    face._placement.leaders[0] = second
+    with pytest.raises(_messages.ElsewhereError):
+        client.sync(pool._placement.line.ask, second, "holders", 0)
+    results: list[bytes] = []
+    waiting = threading.Thread(target=lambda: results.append(face.read(0, 3)))
+    waiting.start()
+    trouble.lose(first)
+    waiting.join()
+    assert results == [b"old"] == [pool.read(0, 3)]
+
+
+# ------------------------------------------------- the scheduler does not answer
+
+
+def test_a_record_that_could_not_be_made(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = both(pool)
+    trouble.cut.add((first[0], second[0]))
+    record, failures = Line.record, iter([OSError("no scheduler")] * 2)
+
+    async def fail(line: Line, *args: Any) -> None:
+        for error in failures:
+            raise error
+        await record(line, *args)
+
+    monkeypatch.setattr(Line, "record", fail)
+    pool.write(0, b"new")
+    assert next(failures, None) is None
+    assert pool.stats.replicas == 1
+    trouble.lose(first)
+    with pytest.raises(ShardLostError):
+        pool.read(0, 1)
+
+
+def test_no_forward_between_two_tries_to_record(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The follower has missed a change: it must get none after that."""
+    first, second = both(pool)
+    record, failed = Line.record, threading.Event()
+
+    async def fail(line: Line, *args: Any) -> None:
+        if not failed.is_set():
+            failed.set()
+            trouble.cut.clear()  # now it could be reached
+            raise OSError("no scheduler")
+        await record(line, *args)
+
+    monkeypatch.setattr(Line, "record", fail)
+    trouble.cut.add((first[0], second[0]))
+    pool.write(0, b"new")
+    assert contents(client, second) == [b"old" + bytes(17)]
+    assert pool.stats.replicas == 1
+
+
+def test_an_unreachable_cluster(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(line: Line, *holders: Any) -> bool:
+        raise OSError("nobody there")
+
+    first, _ = both(pool)
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "alive", fail)
+        trouble.cut.add(("client", first[0]))
+        with pytest.raises(PoolClosedError, match="does not answer"):
+            pool.read(0, 1)
+        with pytest.raises(PoolClosedError, match="does not answer"):
+            pool.write(0, b"x")
+        trouble.cut.clear()
+    assert pool.read(0, 3) == b"old"
+
+
+def test_a_worker_that_is_there_and_silent(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = both(pool)
+    trouble.cut.add(("client", first[0]))
+    monkeypatch.setattr(_placement, "_PATIENCE", 0.1)
+    with pytest.raises(PoolError, match=f"worker {first[0]} is not reached") as caught:
+        pool.read(0, 1)
+    assert type(caught.value) is PoolError
+
+
+def test_a_worker_that_hangs(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler's word ends the wait for an answer that does not come."""
+    first, second = both(pool)
+    held, asked = held_by(client, first), threading.Event()
+
+    async def hang(question: str, *args: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(held, "ask", hang)
+    monkeypatch.setattr(_messages, "WATCH", 0.01)
+    results: list[bytes] = []
+    waiting = threading.Thread(target=lambda: results.append(pool.read(0, 3)))
+    waiting.start()
+    asked.wait()
+    trouble.gone.add(first[1])
+    waiting.join()
+    assert results == [b"old"]
+    assert leader(pool) == second
