@@ -40,7 +40,8 @@ nitpick_ignore_regex = [
         "py:class",
         r"_typeshed\.\w+|collections\.abc\.Iterator|ReadableBuffer|WriteableBuffer|StrOrBytesPath|Supports\w+",
     ),
-    ("py:class", r"_Buffer|.*\.Progress|Progress|FailAllocation"),
+    ("py:class", r"_Buffer|.*\.Progress|Progress|FailAllocation|.*\.Layout"),
+    ("py:class", r"distributed\.client\.Client"),
     ("c:identifier", r"size_t|u?int\w*_t"),
 ]
 
@@ -67,7 +68,9 @@ PAGES = {
     "CONTRIBUTING.md": "project/contributing.md",
     "README.md": "index.md",
     "benchmarks/README.md": "project/benchmarks.md",
+    "benchmarks/nbd/README.md": "project/benchmarks-nbd.md",
     "benchmarks/python/README.md": "project/benchmarks-python.md",
+    "c/nbdkit/README.md": "project/nbdkit.md",
     "examples/README.md": "howto/examples.md",
     "tests/models/README.md": "project/models.md",
 }

@@ -31,10 +31,11 @@ python_coverage() {
 python_sanitizers() {
     install_for_python
     local alone=() test
-    for test in bench checkpoints cli cli_trouble config counts ctest demo docs drawings \
-        examples filesystem formats model pictures readme remote signatures terminal testing
+    for test in bench checkpoints cli cli_trouble config control counts ctest demo \
+        'distributed*' docs drawings examples filesystem formats model pictures readme \
+        remote serve signatures terminal testing
     do
-        alone+=(--ignore "tests/python/test_$test.py") # little of C, or a compiler
+        alone+=(--ignore-glob "*/test_$test.py") # little of C, or a compiler
     done
     # A bytes object of 2^63 bytes is to fail and not to stop the program. CPython itself
     # leaves much behind at its end.
