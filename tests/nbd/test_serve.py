@@ -44,6 +44,8 @@ class Service:
             encoding="utf-8",
             cwd=folder,
             env={**ENVIRONMENT, "TMPDIR": str(folder)},
+            # Whoever starts the tests may have had it ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.told: dict[str, str] = {}
         assert self.process.stdout is not None

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,20 @@ POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such thing")
 
 
 def command(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
+    run = partial(
+        subprocess.run,
         [sys.executable, "-m", "pymempool", *map(str, arguments)],
         timeout=300,
         cwd=Path(__file__).parent,  # not the root: there `-m` would find the sources
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )
+    try:
+        return run()
+    except OSError as error:
+        # Now and then Wine starts no process, for no reason that it tells.
+        if getattr(error, "winerror", None) != 1359:
+            raise
+        return run()
 
 
 class Terminal(io.StringIO):

@@ -47,6 +47,23 @@ class Fake:
         return [json.loads(line) for line in lines]
 
 
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """As they are in a terminal: whoever starts the tests may have had them ignored."""
+    if os.name != "posix":
+        yield
+        return
+    usual = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, what) for number, what in usual.items()}
+    yield
+    for number, what in before.items():
+        signal.signal(number, what)
+
+
 @pytest.fixture
 def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where private folders are made, and nothing may be left behind."""
@@ -501,7 +518,7 @@ def test_a_terminal_with_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line.split() for line in drawn.splitlines()]
     assert lines[0] == ["held", "3", "MiB", "of", "4", "MiB"]
     assert lines[1] == ["snapshots", "2"]
-    assert lines[2][0] == "limit" and len(lines[2]) == 2
+    assert lines[2][0] == "limit" and len(lines[2]) >= 2  # of ASCII it is two parts
     screen.show(FIGURES._replace(share=0.25))
     assert not terminal.getvalue().endswith(full[-100:])  # another part is coloured
     screen.say("[b]no markup[/b] " + "x" * 100)
