@@ -24,6 +24,7 @@ from pymempool.distributed._messages import (  # noqa: E402
     UnreachableError,
     WorkerLine,
 )
+from pymempool.distributed._part import CHANGES  # noqa: E402
 
 # Workers that are forked from a process that has imported all start ten times as fast.
 _METHODS = multiprocessing.get_all_start_methods()
@@ -40,6 +41,48 @@ def cluster(workers: int = 3, *, direct: bool = True, **options: Any) -> Iterato
         distributed.Client(made, direct_to_workers=direct) as client,
     ):
         yield client
+
+
+# ------------------------------------- what test modules make fixtures of
+
+
+def in_process() -> Iterator[Any]:
+    """A client of a cluster in this process."""
+    with cluster(processes=False) as made:
+        yield made
+
+
+def on_two_workers(client: Any) -> Iterator[ShardedPool]:
+    """A pool of one part on two workers."""
+    with ShardedPool(client, 1000, 1000, replicas=2, max_block_size=16) as made:
+        made.write(0, b"old")
+        yield made
+
+
+def in_stripes(client: Any) -> Iterator[ShardedPool]:
+    """4096 bytes in stripes of 100, as the fixture of single pools is filled."""
+    with ShardedPool(client, 4096, 100, replicas=2, max_block_size=16) as made:
+        made.write(100, bytes(range(1, 201)))
+        made.write(4000, b"end")
+        yield made
+
+
+def changes_made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """The changes that shards make: their names and arguments."""
+    seen: list[tuple[str, Any]] = []
+    for name, change in list(CHANGES.items()):
+
+        def counted(
+            held: Any, *args: Any, name: str = name, change: Any = change
+        ) -> None:
+            seen.append((name, args))
+            change(held, *args)
+
+        monkeypatch.setitem(CHANGES, name, counted)
+    return seen
+
+
+# ------------------------------------------------------------- looking and breaking
 
 
 def leader(pool: ShardedPool, part: int = 0) -> Any:
@@ -106,6 +149,11 @@ class Trouble:
         """A worker is given up and is silent; it may still run."""
         self.gone.add(holder[1])
         self.cut.add(("client", holder[0]))
+
+
+def troubled(client: Any, monkeypatch: pytest.MonkeyPatch) -> Trouble:
+    """Trouble, for a fixture."""
+    return Trouble(client, monkeypatch)
 
 
 def run_python(code: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:

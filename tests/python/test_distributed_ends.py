@@ -8,30 +8,26 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from distributed_clusters import both, cluster, contents, distributed, run_python
+from distributed_clusters import (
+    both,
+    cluster,
+    contents,
+    distributed,
+    in_process,
+    on_two_workers,
+    run_python,
+)
 
 from pymempool import MemoryPool, PoolClosedError, PoolError
 from pymempool.distributed import ShardedPool, _messages
 from pymempool.distributed._messages import Line, Numbers, WorkerLine
 from pymempool.distributed._part import CHANGES, Made, Part, Sizes
 
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with cluster(processes=False) as made:
-        yield made
-
-
-@pytest.fixture
-def pool(client: Any) -> Iterator[ShardedPool]:
-    """One part on two workers."""
-    with ShardedPool(client, 1000, 1000, replicas=2, max_block_size=16) as made:
-        made.write(0, b"old")
-        yield made
+client = pytest.fixture(in_process, scope="module")
+pool = pytest.fixture(on_two_workers)
 
 
 # ---------------------------------------------------------------------- numbers

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from distributed_clusters import cluster, distributed, run_python
+from distributed_clusters import distributed, in_process, in_stripes, run_python
 
 from pymempool import PoolError, PoolRangeError
 from pymempool.distributed import ShardedPool
@@ -16,19 +15,8 @@ from pymempool.distributed import ShardedPool
 numpy: Any = pytest.importorskip("numpy", reason="numpy is not installed")
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with cluster(processes=False) as made:
-        yield made
-
-
-@pytest.fixture
-def pool(client: Any) -> Iterator[ShardedPool]:
-    """4096 bytes in stripes of 100, as the fixture of single pools is filled."""
-    with ShardedPool(client, 4096, 100, replicas=2, max_block_size=16) as made:
-        made.write(100, bytes(range(1, 201)))
-        made.write(4000, b"end")
-        yield made
+client = pytest.fixture(in_process, scope="module")
+pool = pytest.fixture(in_stripes)
 
 
 def test_faces(client: Any, pool: ShardedPool) -> None:

@@ -9,51 +9,30 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from distributed_clusters import Trouble, both, cluster, contents, held_by, leader
+from distributed_clusters import (
+    Trouble,
+    both,
+    changes_made,
+    contents,
+    held_by,
+    in_process,
+    leader,
+    on_two_workers,
+    troubled,
+)
 
 from pymempool import PoolClosedError, PoolError, PoolLimitError
 from pymempool.distributed import ShardedPool, ShardLostError, _messages, _placement
 from pymempool.distributed._messages import Line
 from pymempool.distributed._part import CHANGES
 
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with cluster(processes=False) as made:
-        yield made
-
-
-@pytest.fixture
-def trouble(client: Any, monkeypatch: pytest.MonkeyPatch) -> Trouble:
-    return Trouble(client, monkeypatch)
-
-
-@pytest.fixture
-def pool(client: Any) -> Iterator[ShardedPool]:
-    """One part on two workers."""
-    with ShardedPool(client, 1000, 1000, replicas=2, max_block_size=16) as made:
-        made.write(0, b"old")
-        yield made
-
-
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
-    """The changes that shards make: their names and arguments."""
-    seen: list[tuple[str, Any]] = []
-    for name, change in list(CHANGES.items()):
-
-        def counted(
-            held: Any, *args: Any, name: str = name, change: Any = change
-        ) -> None:
-            seen.append((name, args))
-            change(held, *args)
-
-        monkeypatch.setitem(CHANGES, name, counted)
-    return seen
+client = pytest.fixture(in_process, scope="module")
+trouble = pytest.fixture(troubled)
+pool = pytest.fixture(on_two_workers)
+made = pytest.fixture(changes_made)
 
 
 # ------------------------------------------------------------- one holder dies
