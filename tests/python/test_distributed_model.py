@@ -8,6 +8,7 @@ import pickle
 from typing import Any, Callable
 
 from distributed_clusters import cluster
+from flat_memory import without
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -190,23 +191,12 @@ class Pools(RuleBasedStateMachine):
 
     @rule(pair=pairs, base=pairs)
     def changes(self, pair: Pair, base: Pair) -> None:
-        rest = self.without(pair, pair.pool.changes(base.pool))
-        assert rest == self.without(base, pair.pool.changes(base.pool))
+        rest = without(pair.flat, pair.pool.changes(base.pool))
+        assert rest == without(base.flat, pair.pool.changes(base.pool))
 
     @rule(pair=pairs)
     def extents(self, pair: Pair) -> None:
-        assert not any(self.without(pair, pair.pool.extents()))
-
-    @staticmethod
-    def without(pair: Pair, runs: Any) -> bytearray:
-        """The flat memory with zeros in the runs, which must be in order and apart."""
-        rest = bytearray(pair.flat)
-        end = -1
-        for start, size in runs:
-            assert end < start < start + size <= len(rest), "out of order, or touching"
-            end = start + size
-            rest[start:end] = bytes(size)
-        return rest
+        assert not any(without(pair.flat, pair.pool.extents()))
 
     @invariant()
     def contents_are_equal(self) -> None:

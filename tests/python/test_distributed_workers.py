@@ -7,9 +7,10 @@ import pickle
 import random
 import threading
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any
 
 import pytest
+from at_once import run_all
 from distributed_clusters import cluster, distributed, kill, leader
 
 from pymempool import PoolLimitError
@@ -32,25 +33,6 @@ def client(request: Any) -> Iterator[Any]:
     """
     with cluster(getattr(request, "param", 3)) as made:
         yield made
-
-
-def in_threads(*work: Callable[[], Any]) -> None:
-    """Runs all at once; raises the first error."""
-    errors: list[BaseException] = []
-
-    def run(it: Callable[[], Any]) -> None:
-        try:
-            it()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(it,)) for it in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 @pytest.mark.parametrize("client", [4], indirect=True)
@@ -124,7 +106,7 @@ def test_killed_while_threads_write(client: Any) -> None:
             begun.wait()
             kill(client, leader(pool, 0)[0])
 
-        in_threads(end_one, *(lambda name=name: work(name) for name in names))
+        run_all(end_one, *(lambda name=name: work(name) for name in names))
         assert pool.read(0, 3000) == bytes([rounds]) * 3000
         assert pool.stats.replicas == 1
         assert pool.repair() >= 1
@@ -142,7 +124,7 @@ def test_writers_at_once_leave_equal_replicas(client: Any) -> None:
             for _ in range(30):
                 face.write(0, byte * 4096)
 
-        in_threads(*(lambda it=it: work(*it) for it in zip(faces, [b"a", b"b", b"c"])))
+        run_all(*(lambda it=it: work(*it) for it in zip(faces, [b"a", b"b", b"c"])))
         was = pool.read(0, 4096)
         assert len(set(was)) == 1
         kill(client, leader(pool)[0])

@@ -15,10 +15,12 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any, Callable
 
 import pytest
+from at_once import run_all
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -620,22 +622,7 @@ def eager() -> Iterator[None]:
 
 def in_threads(work: Callable[[int], None]) -> None:
     """Calls work(0) .. work(3) at once."""
-    errors: list[BaseException] = []
-    together = threading.Barrier(4, timeout=60)
-
-    def run(number: int) -> None:
-        try:
-            together.wait()
-            work(number)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+    run_all(*(partial(work, number) for number in range(4)))
 
 
 def test_appending_in_threads(name: str, eager: None) -> None:

@@ -13,6 +13,7 @@ import sys
 import weakref
 from typing import Any, Callable
 
+from flat_memory import without
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -378,25 +379,14 @@ class Pools(RuleBasedStateMachine):
     def changes(self, pair: Pair, base: Pair) -> None:
         if pair.group is not base.group or len(pair.flat) != len(base.flat):
             return
-        rest = self.without(pair, pair.pool.changes(base.pool))
-        assert rest == self.without(base, pair.pool.changes(base.pool))
+        rest = without(pair.flat, pair.pool.changes(base.pool))
+        assert rest == without(base.flat, pair.pool.changes(base.pool))
 
     @rule(pair=pairs)
     def extents(self, pair: Pair) -> None:
         runs = list(pair.pool.extents())
-        assert not any(self.without(pair, runs))
+        assert not any(without(pair.flat, runs))
         assert sum(size for _, size in runs) <= pair.pool.stats.held_bytes
-
-    @staticmethod
-    def without(pair: Pair, runs: Any) -> bytearray:
-        """The flat memory with zeros in the runs, which must be in order and apart."""
-        rest = bytearray(pair.flat)
-        end = -1
-        for start, size in runs:
-            assert end < start < start + size <= len(rest), "out of order, or touching"
-            end = start + size
-            rest[start:end] = bytes(size)
-        return rest
 
     @invariant()
     def contents_are_equal(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Callable
 
 import pytest
+from at_once import run_all
 
 from pymempool import MemoryPool, _library
 from pymempool import pool as pool_module
@@ -32,25 +33,6 @@ def sizes(
     write_size, read_size, quick_bytes = PATHS[request.param]
     monkeypatch.setattr(pool_module, "QUICK_BYTES", quick_bytes)
     yield write_size, read_size
-
-
-def run_all(*jobs: Callable[[], None]) -> None:
-    """Runs jobs in threads, and raises what one of them raised."""
-    errors: list[BaseException] = []
-
-    def guarded(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
 
 
 def is_whole(data: bytes | bytearray) -> bool:
