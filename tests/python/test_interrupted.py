@@ -10,13 +10,11 @@ allocations.
 
 from __future__ import annotations
 
-import _thread
 import dis
 import itertools
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from types import CodeType, FrameType
@@ -216,30 +214,32 @@ LONG_CALLS: dict[str, Call] = {
 
 @pytest.fixture
 def handler() -> Iterator[None]:
-    """SIGINT raises Interrupted, but not where Python would only report it."""
+    """SIGALRM raises Interrupted, but not where Python would only report it.
+
+    It comes from the system's timer: a thread would send it where this one lets go of the
+    interpreter's lock, and so at the same few places again and again.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:
         at = frame
         while at is not None:
             if _is_apart(at.f_code):
-                threading.Timer(0.001, _thread.interrupt_main).start()  # later
+                signal.setitimer(signal.ITIMER_REAL, 0.001)  # later
                 return
             at = at.f_back
         raise Interrupted
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = signal.signal(signal.SIGALRM, handle)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGALRM, before)
 
 
 def repeat(call: Callable[[], Any], delay: float) -> None:
     """Makes the call until a signal comes."""
-    timer = threading.Timer(delay, _thread.interrupt_main)
     with suppress(Interrupted):
-        timer.start()
+        signal.setitimer(signal.ITIMER_REAL, delay)
         while True:
             call()
-    timer.join()
 
 
 @pytest.mark.skipif(
