@@ -4,7 +4,7 @@
 tools() {
     local packages=(
         gcc g++ libc6-dev git pkg-config python3 python3-venv
-        clang libclang-rt-14-dev clang-tools-14 cppcheck # clang-tools-14: clang-cl
+        clang libclang-rt-14-dev clang-tools-14 cppcheck shellcheck # clang-tools-14: clang-cl
         gcc-12-multilib g++-12-multilib # gcc-multilib would remove the cross compiler
         gcc-mingw-w64-x86-64-posix wine wine64
         spin valgrind abigail-tools doxygen chromium fonts-dejavu-core
