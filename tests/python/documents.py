@@ -38,7 +38,7 @@ COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
 
 RUN = {"python", "c", "sh"}
 #: What a page may use and who runs the tests may not have.
-OPTIONAL = {"bincopy", "fsspec", "matplotlib", "numpy", "rich", "unicorn"}
+OPTIONAL = {"bincopy", "fsspec", "h5py", "matplotlib", "numpy", "rich", "unicorn"}
 
 _SECONDS = 300  # after which a block is stuck
 _END = "\x1e"  # printed behind the output of each block

@@ -96,13 +96,26 @@ def test_the_reference_of_python_has_every_name() -> None:
         if not name.startswith("_")
     }
     assert sorted(wanted - set(listed)) == []
-    extra = [name for name in listed if name.startswith("distributed.")]
-    if find_spec("distributed") is None:  # the module of ours needs that one
-        listed = [name for name in listed if name not in extra]
-    else:
-        module = importlib.import_module("pymempool.distributed")
-        assert [name.partition(".")[2] for name in sorted(extra)] == module.__all__
+    testing = [name for name in listed if name.startswith("testing.")]
+    assert {name.partition(".")[2] for name in testing} == set(pymempool.testing.__all__)
+    for module, needed in (("distributed", "distributed"), ("filesystem", "fsspec")):
+        names = [name for name in listed if name.startswith(f"{module}.")]
+        assert names
+        if find_spec(needed) is None:  # which the module of ours imports
+            listed = [name for name in listed if name not in names]
+        else:
+            importlib.import_module(f"pymempool.{module}")
+    if find_spec("distributed") is not None:
+        sharded = [name for name in listed if name.startswith("distributed.")]
+        public = pymempool.distributed.__all__
+        assert [name.partition(".")[2] for name in sorted(sharded)] == public
     assert [name for name in listed if not _is_there(name)] == []
+
+
+def test_files_that_grow_are_taught_with_large_blocks() -> None:
+    """MemoryPool(1) has blocks of 1 byte for ever: a zip of 50 MiB on it took 2.8 GB."""
+    code = [block for page in pages() for block in blocks(page)]
+    assert [block.place for block in code if "MemoryPool(1)" in block.source] == []
 
 
 def _is_there(name: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_c(source: str, output: str, tmp_path: Path) -> None:
     subprocess.run([str(COMPILER), *arguments], cwd=tmp_path, check=True)
     done = subprocess.run([tmp_path / "example"], capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == (output, "", 0)
+
+
+def test_the_table_of_extras_has_every_extra() -> None:
+    table = re.search(r"^\| extra \|.*?\n\n", TEXT, re.DOTALL | re.MULTILINE)
+    assert table is not None
+    told = re.findall(r"`(\w+)`", re.sub(r"\| [^|]*\|$", "", table[0], flags=re.M))
+    extras = metadata("pymempool").get_all("Provides-Extra")
+    assert sorted(told) == sorted(extras or [])
 
 
 @pytest.mark.parametrize("name", ["demo", "test"])
