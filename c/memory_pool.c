@@ -31,8 +31,8 @@
 #endif
 #include "src/status.c"
 #include "src/stripes.c"
-#include "src/slab.c"
 #include "src/store.c"
+#include "src/slab.c"
 #include "src/arena.c"
 #include "src/stock.c"
 #include "src/tree.c"

@@ -164,7 +164,8 @@ typedef struct PoolStats {
     size_t references;        /* owners of this pool: see pool_retain                  */
     size_t held_blocks;       /* blocks this pool holds: its own, shared, adopted ones;
                                * one that stands in two places counts twice            */
-    size_t held_bytes;        /* the same in bytes: held_blocks * block_size           */
+    size_t held_bytes;        /* the same in bytes: held_blocks * block_size; SIZE_MAX
+                               * if that is more                                       */
     size_t pinned_blocks;     /* of held_blocks, those that are pinned                 */
     size_t copied_blocks;     /* shared blocks that this pool replaced by its own, ever */
     size_t family_bytes;      /* bytes of blocks the family holds, each counted once;
@@ -239,10 +240,10 @@ POOL_API size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t si
 
 /* Copies size bytes of src to dst, which may be one pool, with overlap as memmove has it.
  * Holes become holes. Between relatives, blocks that the range covers wholly are shared
- * and not copied if dst_offset - src_offset is a multiple of the block size (a last block
- * that the end of a pool cuts short is copied). Does not clip: POOL_RANGE if either range
- * passes its pool's end. POOL_INVALID, POOL_NO_MEMORY, POOL_LIMIT (dst's). One atomic
- * step for both pools. */
+ * and not copied if dst_offset - src_offset is a multiple of the block size (pinned ones,
+ * and a last block that the end of a pool cuts short, are copied). Does not clip:
+ * POOL_RANGE if either range passes its pool's end. POOL_INVALID, POOL_NO_MEMORY,
+ * POOL_LIMIT (dst's). One atomic step for both pools. */
 POOL_API PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
                               size_t src_offset, size_t size);
 
@@ -316,7 +317,8 @@ POOL_API int pool_next_extent(MemoryPool *pool, size_t offset, size_t *start,
  * may differ. What lies outside these runs is the same in both. The answer is by whole
  * blocks: a block that either of them wrote to, freed or got since they had it in
  * common, even if the bytes in it came out equal. What both share is skipped unseen, so
- * that the cost grows with what differs and not with what is held.
+ * that the cost grows with what differs and not with what is held. Beyond its end the
+ * smaller of the two counts as a hole, and a run may reach to the end of the larger.
  *
  * Returns and errors as pool_next_extent; -1 also for POOL_UNRELATED. */
 POOL_API int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset,
@@ -351,7 +353,8 @@ POOL_API PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size,
  * is allocated if there is none. What the caller writes through view->data is seen by
  * later reads, and writes of others are seen through it. The calls of this library keep
  * their promises; that bytes are not written through a pin while somebody else reads or
- * writes the same bytes is the caller's to see to.
+ * writes the same bytes is the caller's to see to. A call may be given pinned memory as
+ * its buffer, if that does not overlap the bytes that it reads or writes in the pool.
  *
  * A pinned block stays where it is: discard, restore, copy and adopt write their bytes
  * into it, and a clone or view gets a copy of it. A block may be pinned several times. It

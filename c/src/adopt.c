@@ -80,7 +80,7 @@ static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block, Stock 
         stock_put_block(stock, block);
         return 0;
     }
-    u32_store_relaxed(&block->refs, 1);
+    size_store_relaxed(&block->refs, 1);
     ptr_store_release(&block->as.pin, NULL);
     ptr_store_release(slot, block);
     if (old != NULL) {
@@ -135,7 +135,7 @@ PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
     if (status != POOL_OK) {
         return status_set(status);
     }
-    adoption = (Adoption *)platform_alloc(sizeof *adoption);
+    adoption = (Adoption *)store_alloc(sizeof *adoption);
     if (adoption == NULL) {
         return status_set(POOL_NO_MEMORY);
     }

@@ -16,7 +16,8 @@
  * is kept as it is if the store allows it; if not, its pages go back to the system. In
  * either case it stays mapped, and the descriptions of its blocks stay what they are, as
  * long as the family lives: readers without a lock rely on it (stripes.c). When the
- * family ends, what is kept moves to the store and the rest is unmapped.
+ * family ends, what is kept moves to the store and the rest is unmapped. So it goes with
+ * the chunks that a call added before it failed, too: no reader can know of them.
  *
  * The arena also has the nodes of the family's trees (slab.c) and keeps the accounts:
  * bytes held, their peak and limit. The functions that a pool calls take the arena's
@@ -38,9 +39,11 @@ typedef struct Adoption {
     void *context;
 } Adoption;
 
+/* What a block says beside its chunk, in bits that are 0 in an address. */
 enum {
-    BLOCK_DIRTY = 1,  /* its data may hold something; for who takes it from a stock */
-    BLOCK_ADOPTED = 2 /* its data is not ours; never changes                        */
+    BLOCK_DIRTY = 1, /* its data may hold something; for who takes it from a stock */
+    BLOCK_OWN = 2,   /* it has a chunk, and is not of adopted memory: never changes */
+    BLOCK_BITS = BLOCK_DIRTY | BLOCK_OWN
 };
 
 /* A block: the count of those who hold it (slots of nodes, views, a pin) and its data. */
@@ -49,19 +52,16 @@ typedef struct Block {
         AtomicPtr pin;      /* while it is in a slot: its Pin, or NULL; see pins.c */
         struct Block *next; /* while it is not                                     */
     } as;
-    AtomicU32 refs;
-    uint32_t flags;
+    AtomicSize refs;
     unsigned char *data;
-    union {
-        Chunk *chunk;
-        Adoption *adoption;
-    } from;
+    uintptr_t from; /* its Chunk and BLOCK_BITS, or the Adoption that it is a part of */
 } Block;
 
 struct Chunk {
     Chunk *previous, *next; /* on the ring; both NULL when not on it */
     unsigned char *base;
     size_t size;      /* bytes at base                                      */
+    size_t before;    /* bytes of the chunks that the arena had before      */
     size_t dirty_end; /* bytes at base that may hold something              */
     size_t count;     /* blocks in all                                      */
     size_t fresh;     /* blocks from here on were not given out yet         */
@@ -84,6 +84,16 @@ typedef struct Arena {
     void *zeros;          /* pages to view holes in, once asked for */
     Slab nodes, adoptees; /* nodes, and blocks of adopted memory */
 } Arena;
+
+static inline bool block_is_adopted(const Block *block)
+{
+    return (block->from & BLOCK_OWN) == 0;
+}
+
+static inline bool block_is_dirty(const Block *block)
+{
+    return (block->from & BLOCK_DIRTY) != 0;
+}
 
 static void arena_init(Arena *arena, size_t block_size, size_t node_size, size_t limit)
 {
@@ -124,7 +134,7 @@ static bool arena_grow(Arena *arena)
     size_t count;
     size = (size_t)1 << checked_log2_floor(checked_max(size, arena->item_size));
     count = size / arena->item_size;
-    chunk = (Chunk *)platform_alloc(chunk_header_size(count));
+    chunk = (Chunk *)store_alloc(chunk_header_size(count));
     if (chunk == NULL) {
         return false;
     }
@@ -139,6 +149,7 @@ static bool arena_grow(Arena *arena)
         return false;
     }
     chunk->size = size;
+    chunk->before = arena->mapped;
     chunk->count = count;
     chunk->fresh = chunk->used = 0;
     chunk->free = NULL;
@@ -177,8 +188,7 @@ static Block *chunk_take(Chunk *chunk, size_t item_size)
         chunk_populate(chunk, at, item_size);
         block = &chunk->block[chunk->fresh++];
         block->data = chunk->base + at;
-        block->from.chunk = chunk;
-        block->flags = at < chunk->dirty_end ? BLOCK_DIRTY : 0;
+        block->from = (uintptr_t)chunk | (at < chunk->dirty_end ? BLOCK_BITS : BLOCK_OWN);
     }
     chunk->used++;
     if (chunk->free == NULL && chunk->fresh == chunk->count) {
@@ -217,7 +227,7 @@ static void arena_emptied(Arena *arena, Chunk *chunk)
 
 static void arena_give_own(Arena *arena, Block *block)
 {
-    Chunk *chunk = block->from.chunk;
+    Chunk *chunk = (Chunk *)(block->from & ~(uintptr_t)BLOCK_BITS);
     block->as.next = chunk->free;
     chunk->free = block;
     chunk->used--;
@@ -241,7 +251,7 @@ static void adoption_drop(Adoption *adoption, Adoption **released)
 
 static void arena_give_adopted(Arena *arena, Block *block, Adoption **released)
 {
-    Adoption *adoption = block->from.adoption;
+    Adoption *adoption = (Adoption *)block->from;
     slab_give(&arena->adoptees, block);
     arena->adopted--;
     adoption_drop(adoption, released);
@@ -253,7 +263,7 @@ static void arena_give(Arena *arena, Block *blocks, Adoption **released)
 {
     while (blocks != NULL) {
         Block *next = blocks->as.next;
-        if ((blocks->flags & BLOCK_ADOPTED) != 0) {
+        if (block_is_adopted(blocks)) {
             arena_give_adopted(arena, blocks, released);
         } else {
             arena_give_own(arena, blocks);
@@ -295,8 +305,7 @@ static Block *arena_take_adoptee(Arena *arena, Adoption *adoption)
 {
     Block *block = (Block *)slab_take(&arena->adoptees);
     if (block != NULL) {
-        block->flags = BLOCK_ADOPTED;
-        block->from.adoption = adoption;
+        block->from = (uintptr_t)adoption;
         adoption->blocks++;
         arena->adopted++;
     }
@@ -336,18 +345,40 @@ static size_t arena_trim(Arena *arena)
     return given;
 }
 
+/* Parts with an empty chunk of which no reader can know. */
+static void arena_shrink(Arena *arena, Chunk *chunk)
+{
+    ring_remove(chunk);
+    arena->mapped -= chunk->size;
+    arena->headers -= chunk_header_size(chunk->count);
+    if (chunk->kept) {
+        store_put(chunk->base, chunk->size, chunk_dirty_end(chunk, arena->item_size));
+    } else {
+        platform_unmap(chunk->base, chunk->size);
+    }
+    platform_free(chunk);
+}
+
+/* After a failure, when all that was taken came back: parts with the chunks that were added
+ * since the arena had so many bytes. None of their blocks was ever in a tree. Else what one
+ * family could not use would be missing to all others as long as it lives. The caller has
+ * the lock. */
+static void arena_undo(Arena *arena, size_t mapped)
+{
+    Chunk *chunk, *next;
+    for (chunk = arena->ring.next; chunk != &arena->ring; chunk = next) {
+        next = chunk->next;
+        if (chunk->before >= mapped) {
+            arena_shrink(arena, chunk);
+        }
+    }
+}
+
 /* Ends an arena of which every block was given back and that nobody else can reach. */
 static void arena_close(Arena *arena)
 {
     while (arena->ring.next != &arena->ring) {
-        Chunk *chunk = arena->ring.next;
-        ring_remove(chunk);
-        if (chunk->kept) {
-            store_put(chunk->base, chunk->size, chunk_dirty_end(chunk, arena->item_size));
-        } else {
-            platform_unmap(chunk->base, chunk->size);
-        }
-        platform_free(chunk);
+        arena_shrink(arena, arena->ring.next);
     }
     if (arena->zeros != NULL) {
         platform_unmap(arena->zeros, checked_max(CHUNK_MIN, arena->block_size));

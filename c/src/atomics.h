@@ -5,7 +5,8 @@
  * (define POOL_MSVC_ATOMICS to try those with another compiler). Only what is used is
  * here. Reference counts go up relaxed, because whoever adds one holds one already, and
  * down acquire-release, because whoever takes the last one away must see all that the
- * others did before they let go.
+ * others did before they let go. They are as large as an address, so that they cannot
+ * overflow: 2^32 slots that hold one block take no more than 36 GB.
  */
 #ifndef POOL_ATOMICS_H
 #define POOL_ATOMICS_H
@@ -21,30 +22,8 @@
 
 #  include <stdatomic.h>
 
-typedef _Atomic(uint32_t) AtomicU32;
 typedef _Atomic(size_t) AtomicSize;
 typedef _Atomic(void *) AtomicPtr;
-
-static inline uint32_t u32_load_acquire(AtomicU32 *at)
-{
-    return atomic_load_explicit(at, memory_order_acquire);
-}
-
-static inline void u32_store_relaxed(AtomicU32 *at, uint32_t value)
-{
-    atomic_store_explicit(at, value, memory_order_relaxed);
-}
-
-static inline void u32_add_relaxed(AtomicU32 *at, uint32_t value)
-{
-    atomic_fetch_add_explicit(at, value, memory_order_relaxed);
-}
-
-/* Returns the value before. */
-static inline uint32_t u32_sub_acq_rel(AtomicU32 *at, uint32_t value)
-{
-    return atomic_fetch_sub_explicit(at, value, memory_order_acq_rel);
-}
 
 static inline size_t size_load_relaxed(AtomicSize *at)
 {
@@ -79,6 +58,12 @@ static inline void size_add_relaxed(AtomicSize *at, size_t value)
 static inline void size_sub_relaxed(AtomicSize *at, size_t value)
 {
     atomic_fetch_sub_explicit(at, value, memory_order_relaxed);
+}
+
+/* Returns the value before. */
+static inline size_t size_sub_acq_rel(AtomicSize *at, size_t value)
+{
+    return atomic_fetch_sub_explicit(at, value, memory_order_acq_rel);
 }
 
 /* Puts value in place of expected; 1 if it did. */
@@ -117,7 +102,6 @@ static inline void fence_release(void)
 #    include <windows.h> /* brings the same intrinsics */
 #  endif
 
-typedef volatile long AtomicU32;
 typedef void *volatile AtomicPtr;
 
 #  if defined(_M_ARM64) || defined(_M_ARM)
@@ -137,28 +121,6 @@ typedef long AtomicSigned;
 #    define ATOMIC_ADD_SIZE _InterlockedExchangeAdd
 #    define ATOMIC_SWAP_SIZE _InterlockedCompareExchange
 #  endif
-
-static inline uint32_t u32_load_acquire(AtomicU32 *at)
-{
-    uint32_t value = (uint32_t)*at;
-    ATOMIC_FENCE();
-    return value;
-}
-
-static inline void u32_store_relaxed(AtomicU32 *at, uint32_t value)
-{
-    *at = (long)value;
-}
-
-static inline void u32_add_relaxed(AtomicU32 *at, uint32_t value)
-{
-    _InterlockedExchangeAdd(at, (long)value);
-}
-
-static inline uint32_t u32_sub_acq_rel(AtomicU32 *at, uint32_t value)
-{
-    return (uint32_t)_InterlockedExchangeAdd(at, -(long)value);
-}
 
 static inline size_t size_load_relaxed(AtomicSize *at)
 {
@@ -200,6 +162,11 @@ static inline void size_add_relaxed(AtomicSize *at, size_t value)
 static inline void size_sub_relaxed(AtomicSize *at, size_t value)
 {
     ATOMIC_ADD_SIZE(at, -(AtomicSigned)value);
+}
+
+static inline size_t size_sub_acq_rel(AtomicSize *at, size_t value)
+{
+    return (size_t)ATOMIC_ADD_SIZE(at, -(AtomicSigned)value);
 }
 
 static inline int size_swap_seq_cst(AtomicSize *at, size_t expected, size_t value)

@@ -64,7 +64,7 @@ static inline void item_find_block(const Watch *gate, Item *item)
 static inline void item_find_data(Item *item)
 {
     if (item->found && item->block != NULL) {
-        item->found = (item->block->flags & BLOCK_ADOPTED) == 0;
+        item->found = !block_is_adopted(item->block);
         cpu_prefetch(item->block->data + item->piece.start);
     }
 }
@@ -150,10 +150,8 @@ static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t 
                           size_t item_size, size_t *blocks)
 {
     Need need = {0, 0};
-    size_t i;
-    for (i = 0; i < count; i++) {
-        blocks[i] = offsets[i];
-    }
+    size_t i, done = SIZE_MAX;
+    memcpy(blocks, offsets, count * sizeof *blocks);
     qsort(blocks, count, sizeof *blocks, batch_compare);
     for (i = 0; i < count;) { /* runs of blocks that touch */
         Need run;
@@ -162,15 +160,16 @@ static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t 
         for (i++; i < count && pool_index(pool, blocks[i]) <= last + 1; i++) {
             last = checked_max(last, pool_index(pool, blocks[i] + (item_size - 1)));
         }
-        run = tree_measure(&pool->tree, first, last);
+        run = tree_measure_next(&pool->tree, first, last, &done);
         need.blocks += run.blocks;
         need.nodes += run.nodes;
     }
     return need;
 }
 
-/* Writes items of which some need blocks or nodes. Locks: the whole pool, in it the
- * arena. */
+/* Writes items of which some need blocks or nodes. What is measured and what is written
+ * are the same copy of the offsets: the caller's may lie in a pinned block that an item is
+ * written to. Locks: the whole pool, in it the arena. */
 static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
                             const unsigned char *src, size_t count, size_t item_size)
 {
@@ -178,23 +177,24 @@ static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
     PoolStatus status;
     Hold hold;
     size_t i;
-    size_t *blocks = count > SIZE_MAX / sizeof *blocks
-                         ? NULL
-                         : (size_t *)platform_alloc(count * sizeof *blocks);
-    if (blocks == NULL) {
+    size_t *copy = count > SIZE_MAX / (2 * sizeof *copy)
+                       ? NULL
+                       : (size_t *)store_alloc(2 * count * sizeof *copy);
+    if (copy == NULL) {
         return POOL_NO_MEMORY;
     }
+    memcpy(copy, offsets, count * sizeof *copy);
     hold = stripes_hold_whole(&pool->stripes);
-    status = batch_check(pool, src, offsets, count, item_size);
+    status = batch_check(pool, src, copy, count, item_size);
     if (status == POOL_OK) {
         status = stock_fill(&stock, &pool->family->arena,
-                            batch_measure(pool, offsets, count, item_size, blocks));
+                            batch_measure(pool, copy, count, item_size, copy + count));
     }
     for (i = 0; status == POOL_OK && i < count; i++) {
-        bytes_put(pool, offsets[i], src + i * item_size, 0, item_size, &stock);
+        bytes_put(pool, copy[i], src + i * item_size, 0, item_size, &stock);
     }
     write_end(pool, hold, &stock);
-    platform_free(blocks);
+    platform_free(copy);
     return status;
 }
 

@@ -125,7 +125,7 @@ static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece
     if (watch != NULL && !watch_shape(watch)) {
         return false;
     }
-    if (watch != NULL && block != NULL && (block->flags & BLOCK_ADOPTED) != 0) {
+    if (watch != NULL && block != NULL && block_is_adopted(block)) {
         return false; /* it is not ours to keep mapped: look at it under a lock only */
     }
     block_get(dest, block, piece, small);
@@ -246,16 +246,16 @@ static void block_surround(const MemoryPool *pool, Block *block, const Block *ol
     size_t end = piece.start + piece.size;
     size_t rest = ((size_t)1 << pool->block_shift) - end;
     if (old != NULL) {
-        if ((block->flags & BLOCK_DIRTY) == 0 && end + rest >= POPULATE_MIN) {
+        if (!block_is_dirty(block) && end + rest >= POPULATE_MIN) {
             platform_populate(block->data, end + rest);
         }
         memcpy(block->data, old->data, piece.start);
         memcpy(block->data + end, old->data + end, rest);
-    } else if ((block->flags & BLOCK_DIRTY) != 0) {
+    } else if (block_is_dirty(block)) {
         memset(block->data, 0, piece.start);
         memset(block->data + end, 0, rest);
     }
-    block->flags |= BLOCK_DIRTY;
+    block->from |= BLOCK_DIRTY;
 }
 
 /* Puts a piece into a slot of a private leaf; returns 1 if there was a hole. */

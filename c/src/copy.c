@@ -30,7 +30,7 @@ static bool copy_add_run(Copy *copy, size_t start, size_t size)
 {
     if (copy->count == copy->room) {
         size_t room = copy->room == 0 ? 16 : copy->room * 2;
-        Run *runs = (Run *)platform_alloc(room * sizeof *runs);
+        Run *runs = (Run *)store_alloc(room * sizeof *runs);
         if (runs == NULL) {
             return false;
         }
@@ -84,7 +84,8 @@ static bool copy_covers(const Copy *copy, size_t src_offset)
 }
 
 /* Whether writing to a block of the target takes a new one: because there is none, or it
- * is shared, or it will be, as a source of this very copy. */
+ * is shared, or it will be, as a source of this very copy (if it is pinned, then when the
+ * pin goes meanwhile). */
 static bool copy_takes_block(const Copy *copy, size_t index)
 {
     return (copy->shares && copy->dst == copy->src &&
@@ -126,29 +127,36 @@ static size_t copy_pinned_blocks(const Copy *copy)
     return blocks;
 }
 
-/* Adds what the discard of a hole takes; the blocks that the runs before and after it
- * touch are counted with those. */
-static void copy_measure_hole(const Copy *copy, size_t number, Need *need)
+/* Adds what the discard of a hole takes: blocks for its ends, where those are shared and
+ * must stay, and the nodes on the way to both ends, where that is shared; what is between
+ * them is let go of as a whole. The blocks that the runs before and after it touch are
+ * counted with those. For last_done see tree_measure_next. */
+static void copy_measure_hole(const Copy *copy, size_t number, Need *need,
+                              size_t *last_done)
 {
     const MemoryPool *dst = copy->dst;
     Run hole = copy_hole(copy, number);
     size_t offset = copy_target(copy, hole.start);
+    size_t ends[2];
     Discard discard;
     unsigned i;
     if (hole.size == 0) {
         return;
     }
+    ends[0] = pool_index(dst, offset);
+    ends[1] = pool_index(dst, offset + (hole.size - 1));
+    for (i = 0; i < 2; i++) {
+        if (tree_path_is_shared(&dst->tree, ends[i])) {
+            need->nodes +=
+                tree_measure_next(&dst->tree, ends[i], ends[i], last_done).nodes;
+        }
+    }
     discard = discard_plan(dst, offset, hole.size);
     for (i = 0; i < discard.count; i++) {
         size_t index = discard.pieces[i].index;
-        Need piece = tree_measure(&dst->tree, index, index);
         bool before = number > 0 && index == pool_index(dst, offset - 1);
         bool after = number < copy->count && index == pool_index(dst, offset + hole.size);
-        need->nodes += piece.nodes;
         need->blocks += !before && !after && copy_takes_block(copy, index);
-    }
-    if (discard.first < discard.end) {
-        need->nodes += tree_measure_clear(&dst->tree, discard.first, discard.end - 1);
     }
 }
 
@@ -157,21 +165,20 @@ static Need copy_measure(const Copy *copy)
 {
     const MemoryPool *dst = copy->dst;
     Need need = {0, 0};
-    size_t i, next = 0;
+    size_t i, next = 0, done = SIZE_MAX;
     for (i = 0; i < copy->count; i++) {
         const Run *run = &copy->runs[i];
         size_t first = pool_index(dst, copy_target(copy, run->start));
         size_t last = pool_index(dst, copy_target(copy, run->start + (run->size - 1)));
+        copy_measure_hole(copy, i, &need, &done);
         first = checked_max(first, next); /* the run before may end in the same block */
         if (first <= last) {
-            need.nodes += tree_measure(&dst->tree, first, last).nodes;
+            need.nodes += tree_measure_next(&dst->tree, first, last, &done).nodes;
             need.blocks += copy_run_blocks(copy, run, first, last);
             next = last + 1;
         }
     }
-    for (i = 0; i <= copy->count; i++) {
-        copy_measure_hole(copy, i, &need);
-    }
+    copy_measure_hole(copy, copy->count, &need, &done);
     if (copy->shares) {
         need.blocks += copy_pinned_blocks(copy);
     }
@@ -195,7 +202,7 @@ static void copy_piece(const Copy *copy, size_t src_offset, size_t size, Stock *
         !block_is_pinned(block) && (old == NULL || !block_is_pinned(old))) {
         added = old == NULL;
         if (old != block) {
-            u32_add_relaxed(&block->refs, 1);
+            size_add_relaxed(&block->refs, 1);
             ptr_store_release(slot, block);
             if (old != NULL) {
                 block_drop(old, stock);

@@ -53,12 +53,43 @@ static Need tree_measure(const Tree *tree, size_t first, size_t last)
     return need;
 }
 
+/* Of the nodes that tree_measure counts on the way to a block, those that are on the way
+ * to an earlier one as well. */
+static size_t tree_measured_twice(const Tree *tree, size_t earlier, size_t index)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree_top(tree) + 1;
+    bool counts = false;
+    size_t nodes = 0;
+    while (level > 0 && checked_shift_right(earlier ^ index, level * TREE_BITS) == 0) {
+        counts = counts || node == NULL || node_is_shared(node);
+        nodes += counts;
+        level--;
+        node = node == NULL || level == 0 ? NULL : node_child(node, level, index);
+    }
+    return nodes;
+}
+
+/* tree_measure for one of several ranges, which are measured in ascending order: nodes on
+ * the way to those before, of which *last_done is the last block (SIZE_MAX: there was
+ * none), are not counted again. They would be most of all nodes where ranges are short. */
+static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
+                              size_t *last_done)
+{
+    Need need = tree_measure(tree, first, last);
+    if (*last_done != SIZE_MAX) {
+        need.nodes -= tree_measured_twice(tree, *last_done, first);
+    }
+    *last_done = last;
+    return need;
+}
+
 /* -------------------------------------------------------------------- editing */
 
 /* Gives back the reference of a slot to a block. */
 static void block_drop(Block *block, Stock *stock)
 {
-    if (u32_sub_acq_rel(&block->refs, 1) == 1) {
+    if (size_sub_acq_rel(&block->refs, 1) == 1) {
         stock_put_block(stock, block);
     }
 }
@@ -67,7 +98,7 @@ static void block_drop(Block *block, Stock *stock)
 static void node_drop(Node *node, unsigned level, Stock *stock)
 {
     unsigned i;
-    if (u32_sub_acq_rel(&node->refs, 1) != 1) {
+    if (size_sub_acq_rel(&node->refs, 1) != 1) {
         return;
     }
     for (i = 0; i < TREE_SLOTS; i++) {
@@ -92,8 +123,8 @@ static Node *node_copy(Node *node, unsigned level, Stock *stock)
     for (i = 0; i < TREE_SLOTS; i++) {
         void *child = ptr_load_acquire(&node->slot[i]);
         if (child != NULL) {
-            u32_add_relaxed(level > 0 ? &((Node *)child)->refs : &((Block *)child)->refs,
-                            1);
+            size_add_relaxed(level > 0 ? &((Node *)child)->refs : &((Block *)child)->refs,
+                             1);
             ptr_store_release(&copy->slot[i], child);
         }
     }
@@ -220,7 +251,7 @@ static void tree_replace(Tree *tree, Node *root, unsigned height, Stock *stock)
     Node *old = tree_root(tree);
     unsigned top = tree_top(tree);
     ptr_store_release(&tree->root, root);
-    u32_store_relaxed(&tree->height, height);
+    size_store_relaxed(&tree->height, height);
     if (old != NULL) {
         node_drop(old, top, stock);
     }
@@ -229,7 +260,7 @@ static void tree_replace(Tree *tree, Node *root, unsigned height, Stock *stock)
 /* Puts nodes on top until the tree has that height. The stock has one for each level. */
 static void tree_raise(Tree *tree, unsigned height, Stock *stock)
 {
-    for (; tree_top(tree) + 1 < height; u32_add_relaxed(&tree->height, 1)) {
+    for (; tree_top(tree) + 1 < height; size_add_relaxed(&tree->height, 1)) {
         Node *root = tree_root(tree);
         if (root != NULL) {
             Node *above = stock_node(stock);
@@ -245,7 +276,7 @@ static Node *tree_retain_root(const Tree *tree)
 {
     Node *root = tree_root(tree);
     if (root != NULL) {
-        u32_add_relaxed(&root->refs, 1);
+        size_add_relaxed(&root->refs, 1);
     }
     return root;
 }

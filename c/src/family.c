@@ -18,7 +18,7 @@
  */
 typedef struct Family {
     struct Family *previous, *next;
-    AtomicU32 refs;           /* pools, views and pins            */
+    AtomicSize refs;          /* pools, views and pins            */
     AtomicSize views;         /* and pins                         */
     AtomicSize pools;         /* changed under the register's lock */
     char padding[CACHE_LINE]; /* a view need not disturb who wants the arena */
@@ -43,9 +43,9 @@ struct MemoryPool {
     };
     union {
         struct {
-            AtomicU32 refs;
+            AtomicSize refs;
             MemoryPool *older, *younger;
-            size_t age;        /* larger for younger pools                          */
+            uint64_t age;      /* larger for younger pools; never comes round       */
             AtomicSize copied; /* copies made on write                              */
             void *memory;      /* what to free: the pool begins on a cache line     */
         };
@@ -57,7 +57,7 @@ struct MemoryPool {
 static struct Register {
     Lock lock;
     bool forks_seen_to;
-    size_t ages;
+    uint64_t ages;
     Family families; /* a ring; only its links are used  */
     MemoryPool *oldest, *youngest;
 } registry;
@@ -136,7 +136,7 @@ static PoolStatus registry_add(MemoryPool *pool)
         ring->previous->next = family;
         ring->previous = family;
     }
-    u32_add_relaxed(&family->refs, 1);
+    size_add_relaxed(&family->refs, 1);
     size_add_relaxed(&family->pools, 1);
     pool->age = ++registry.ages;
     pool->younger = NULL;
@@ -151,7 +151,7 @@ static PoolStatus registry_add(MemoryPool *pool)
  * neither a pool nor a view of it left. Locks: register. */
 static void family_release(Family *family)
 {
-    if (u32_sub_acq_rel(&family->refs, 1) == 1) {
+    if (size_sub_acq_rel(&family->refs, 1) == 1) {
         lock_acquire(&registry.lock);
         family->previous->next = family->next;
         family->next->previous = family->previous;

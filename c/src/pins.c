@@ -51,7 +51,7 @@ static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare)
         pool->pins = pin;
         size_add_relaxed(&pool->pinned, 1);
         ptr_store_release(&block->as.pin, pin);
-        u32_add_relaxed(&block->refs, 1);
+        size_add_relaxed(&block->refs, 1);
     }
     pin->count++;
     lock_release(&pool->family->arena.lock);
@@ -112,12 +112,19 @@ static void pins_clear(MemoryPool *pool, size_t first, size_t last)
     lock_release(&pool->family->arena.lock);
 }
 
-/* What it takes to unshare, or to put back, the pinned blocks of a pool in a tree. */
-static Need pins_measure(MemoryPool *pool, unsigned height)
+/* An upper bound of what it takes to unshare, or to put back, the pinned blocks of a pool
+ * in a tree of that height. There are no more nodes on the ways to them than the family
+ * has, but for those that make the tree higher. Locks: the arena. */
+static inline Need pins_measure(MemoryPool *pool, unsigned height)
 {
-    Need need;
-    need.blocks = size_load_relaxed(&pool->pinned);
-    need.nodes = need.blocks * height;
+    Arena *arena = &pool->family->arena;
+    Need need = {size_load_relaxed(&pool->pinned), 0};
+    if (need.blocks > 0) {
+        lock_acquire(&arena->lock);
+        need.nodes =
+            checked_min(need.blocks * height, slab_items(&arena->nodes) + height);
+        lock_release(&arena->lock);
+    }
     return need;
 }
 
@@ -130,7 +137,7 @@ static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Stock *stock)
         Node *leaf = tree_own_leaf(tree, pin->index, stock);
         Block *copy = stock_block(stock);
         memcpy(copy->data, pin->block->data, (size_t)1 << pool->block_shift);
-        copy->flags |= BLOCK_DIRTY;
+        copy->from |= BLOCK_DIRTY;
         ptr_store_release(node_slot(leaf, 0, pin->index), copy);
         block_drop(pin->block, stock);
     }
@@ -151,6 +158,6 @@ static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Stock *stock)
         memset(pin->block->data, 0, size);
         tree_count(&pool->tree, pin->index, 1);
     }
-    u32_add_relaxed(&pin->block->refs, 1);
+    size_add_relaxed(&pin->block->refs, 1);
     ptr_store_release(slot, pin->block);
 }

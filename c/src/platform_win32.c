@@ -10,7 +10,7 @@
 
 static void *platform_alloc(size_t size)
 {
-    return POOL_FAULT() ? NULL : malloc(size);
+    return malloc(size);
 }
 
 static void platform_free(void *memory)

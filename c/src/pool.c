@@ -7,7 +7,7 @@
 /* Makes a pool without contents in a family, or NULL. It is not registered yet. */
 static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned block_shift)
 {
-    void *memory = platform_alloc(sizeof(MemoryPool) + CACHE_LINE);
+    void *memory = store_alloc(sizeof(MemoryPool) + CACHE_LINE);
     uintptr_t line = ((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1);
     MemoryPool *pool = (MemoryPool *)line;
     if (memory == NULL) {
@@ -15,11 +15,11 @@ static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned blo
     }
     memset(pool, 0, offsetof(MemoryPool, stripes));
     pool->memory = memory;
-    u32_store_relaxed(&pool->refs, 1);
+    size_store_relaxed(&pool->refs, 1);
     pool->block_shift = block_shift;
     size_store_relaxed(&pool->total_size, total_size);
-    u32_store_relaxed(&pool->tree.height,
-                      tree_height(((total_size - 1) >> block_shift) + 1));
+    size_store_relaxed(&pool->tree.height,
+                       tree_height(((total_size - 1) >> block_shift) + 1));
     pool->family = family;
     stripes_init(&pool->stripes);
     return pool;
@@ -67,7 +67,7 @@ MemoryPool *pool_create_with(const PoolOptions *from)
     }
     shift = (unsigned)checked_min(checked_log2_floor(options.max_block_size),
                                   checked_log2_ceil(options.total_size));
-    family = (Family *)platform_alloc(sizeof *family);
+    family = (Family *)store_alloc(sizeof *family);
     if (family != NULL) {
         memset(family, 0, sizeof *family);
         arena_init(&family->arena, (size_t)1 << shift, sizeof(Node),
@@ -96,7 +96,7 @@ MemoryPool *pool_create(size_t total_size, size_t max_block_size)
 MemoryPool *pool_retain(MemoryPool *pool)
 {
     if (pool != NULL) {
-        u32_add_relaxed(&pool->refs, 1);
+        size_add_relaxed(&pool->refs, 1);
     }
     (void)status_set(pool == NULL ? POOL_INVALID : POOL_OK);
     return pool;
@@ -107,7 +107,7 @@ MemoryPool *pool_retain(MemoryPool *pool)
 void pool_destroy(MemoryPool *pool)
 {
     (void)status_set(POOL_OK);
-    if (pool != NULL && u32_sub_acq_rel(&pool->refs, 1) == 1) {
+    if (pool != NULL && size_sub_acq_rel(&pool->refs, 1) == 1) {
         Family *family = pool->family;
         Stock stock = {0};
         Hold hold = stripes_hold_whole(&pool->stripes);
@@ -277,9 +277,12 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
     hold = stripes_hold_whole(&pool->stripes);
     all.total_size = pool_total(pool);
     all.block_size = (size_t)1 << pool->block_shift;
-    all.references = u32_load_acquire(&pool->refs);
+    all.references = size_load_acquire(&pool->refs);
     all.held_blocks = tree_blocks(&pool->tree);
-    all.held_bytes = all.held_blocks << pool->block_shift;
+    all.held_bytes =
+        all.held_blocks > SIZE_MAX >> pool->block_shift
+            ? SIZE_MAX /* the last block, which the end cuts short, is one too many */
+            : all.held_blocks << pool->block_shift;
     if (stats->struct_size > offsetof(PoolStats, shared_blocks)) {
         all.shared_blocks = all.held_blocks - tree_private_blocks(&pool->tree);
     }

@@ -25,7 +25,7 @@ static bool slab_grow(Slab *slab)
     SlabPiece *piece;
     unsigned char *item;
     size = sizeof *piece + count * slab->item_size;
-    piece = (SlabPiece *)platform_alloc(size);
+    piece = (SlabPiece *)store_alloc(size);
     if (piece == NULL) {
         return false;
     }
@@ -56,6 +56,12 @@ static void slab_give(Slab *slab, void *item)
 {
     *(void **)item = slab->free;
     slab->free = item;
+}
+
+/* No fewer than there are, given back or not. */
+static size_t slab_items(const Slab *slab)
+{
+    return slab->bytes / slab->item_size;
 }
 
 /* Frees everything, whether it was given back or not. */

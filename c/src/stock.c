@@ -10,7 +10,7 @@ enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
 
 /* A node of the tree, see tree.c. */
 typedef struct Node {
-    AtomicU32 refs;
+    AtomicSize refs;
     AtomicSize blocks;          /* blocks below this node                            */
     AtomicPtr slot[TREE_SLOTS]; /* Node, or Block at the lowest level; NULL: a hole  */
 } Node;
@@ -44,7 +44,7 @@ static Block *stock_block(Stock *stock)
     Block *block = stock->blocks;
     stock->blocks = block->as.next;
     ptr_store_release(&block->as.pin, NULL);
-    u32_store_relaxed(&block->refs, 1);
+    size_store_relaxed(&block->refs, 1);
     return block;
 }
 
@@ -54,7 +54,7 @@ static Node *stock_node(Stock *stock)
     Node *node = stock->nodes;
     stock->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
     memset(node, 0, sizeof *node);
-    u32_store_relaxed(&node->refs, 1);
+    size_store_relaxed(&node->refs, 1);
     return node;
 }
 
@@ -66,22 +66,17 @@ static void stock_wipe(const Stock *stock, const Arena *arena)
     Block *block;
     for (block = arena->wipes ? stock->dropped : NULL; block != NULL;
          block = block->as.next) {
-        if ((block->flags & BLOCK_ADOPTED) == 0) {
+        if (!block_is_adopted(block)) {
             memset(block->data, 0, arena->block_size);
-            block->flags &= ~(uint32_t)BLOCK_DIRTY;
+            block->from &= ~(uintptr_t)BLOCK_DIRTY;
         }
     }
 }
 
-/* Gives everything in the stock back, but for adoptions to be released. Locks: the
- * arena. */
-static void stock_empty(Stock *stock, Arena *arena)
+/* Gives everything in the stock back, but for adoptions to be released. The caller has the
+ * arena's lock. */
+static void stock_give(Stock *stock, Arena *arena)
 {
-    if (stock->nodes == NULL && stock->blocks == NULL && stock->dropped == NULL) {
-        return;
-    }
-    stock_wipe(stock, arena);
-    lock_acquire(&arena->lock);
     while (stock->nodes != NULL) {
         Node *node = stock->nodes;
         stock->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
@@ -90,6 +85,17 @@ static void stock_empty(Stock *stock, Arena *arena)
     arena_give(arena, stock->blocks, &stock->released);
     arena_give(arena, stock->dropped, &stock->released);
     stock->blocks = stock->dropped = NULL;
+}
+
+/* The same, wiped if that is wanted. Locks: the arena. */
+static void stock_empty(Stock *stock, Arena *arena)
+{
+    if (stock->nodes == NULL && stock->blocks == NULL && stock->dropped == NULL) {
+        return;
+    }
+    stock_wipe(stock, arena);
+    lock_acquire(&arena->lock);
+    stock_give(stock, arena);
     lock_release(&arena->lock);
 }
 
@@ -98,12 +104,13 @@ static void stock_empty(Stock *stock, Arena *arena)
 static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
 {
     PoolStatus status;
-    size_t peak;
+    size_t peak, mapped;
     if (need.blocks == 0 && need.nodes == 0) {
         return POOL_OK;
     }
     lock_acquire(&arena->lock);
     peak = arena->peak;
+    mapped = arena->mapped;
     status = arena_take(arena, need.blocks, &stock->blocks);
     for (; status == POOL_OK && need.nodes > 0; need.nodes--) {
         Node *node = (Node *)slab_take(&arena->nodes);
@@ -114,12 +121,11 @@ static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
         }
     }
     if (status != POOL_OK) {
+        stock_give(stock, arena);
+        arena_undo(arena, mapped);
         arena->peak = peak; /* nobody ever had the blocks */
     }
     lock_release(&arena->lock);
-    if (status != POOL_OK) {
-        stock_empty(stock, arena);
-    }
     return status;
 }
 
@@ -137,8 +143,8 @@ static void stock_populate(const Stock *stock, size_t block_size, bool edges)
     while (block != NULL) {
         unsigned char *start = block->data;
         size_t size = 0;
-        while (block != NULL && block->data == start + size &&
-               (block->flags & BLOCK_DIRTY) == 0 && (edges || block->as.next != NULL)) {
+        while (block != NULL && block->data == start + size && !block_is_dirty(block) &&
+               (edges || block->as.next != NULL)) {
             size += block_size;
             block = block->as.next;
         }

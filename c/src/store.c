@@ -95,7 +95,21 @@ static size_t store_trim(void)
     return given;
 }
 
-/* Fresh pages; if the system has none, what is kept here goes back to it first. */
+/* Fresh memory from the system, for bookkeeping and in pages. If it has none, what is kept
+ * here goes back to it first. */
+static void *store_alloc(size_t size)
+{
+    void *memory;
+    if (POOL_FAULT()) {
+        return NULL;
+    }
+    memory = platform_alloc(size);
+    if (memory == NULL && store_trim() > 0) {
+        memory = platform_alloc(size);
+    }
+    return memory;
+}
+
 static void *store_map(size_t size, PlatformUse use)
 {
     void *pages;

@@ -27,8 +27,8 @@
  * them either, and so is never changed, and the reference held from here keeps it alive.
  */
 typedef struct Tree {
-    AtomicPtr root;   /* Node; NULL: all is a hole  */
-    AtomicU32 height; /* levels of nodes, 1 or more */
+    AtomicPtr root;    /* Node; NULL: all is a hole  */
+    AtomicSize height; /* levels of nodes, 1 or more */
 } Tree;
 
 /* The levels needed for so many blocks. */
@@ -43,7 +43,7 @@ static unsigned tree_height(size_t blocks)
 
 static inline unsigned tree_top(const Tree *tree)
 {
-    return u32_load_acquire((AtomicU32 *)&tree->height) - 1;
+    return (unsigned)size_load_acquire((AtomicSize *)&tree->height) - 1;
 }
 
 static inline Node *tree_root(const Tree *tree)
@@ -64,7 +64,7 @@ static inline Node *node_child(Node *node, unsigned level, size_t index)
 
 static inline bool node_is_shared(Node *node)
 {
-    return u32_load_acquire(&node->refs) > 1;
+    return size_load_acquire(&node->refs) > 1;
 }
 
 static inline Block *leaf_block(Node *leaf, size_t index)
@@ -81,14 +81,14 @@ static inline bool block_is_pinned(Block *block)
  * at first: a pin that goes meanwhile takes its reference away before its mark. */
 static inline bool block_has_others(Block *block)
 {
-    uint32_t own = block_is_pinned(block) ? 2 : 1;
-    return u32_load_acquire(&block->refs) > own;
+    size_t own = block_is_pinned(block) ? 2 : 1;
+    return size_load_acquire(&block->refs) > own;
 }
 
 /* Whether it must be copied before it is written to. */
 static inline bool block_is_shared(Block *block)
 {
-    return (block->flags & BLOCK_ADOPTED) != 0 || block_has_others(block);
+    return block_is_adopted(block) || block_has_others(block);
 }
 
 /* The last index that lies below the same slot of a node at this level as index does. */
@@ -267,7 +267,7 @@ static bool tree_differs(const Tree *tree, const Tree *other, size_t index)
 static size_t tree_kind(const Tree *tree, size_t index)
 {
     Block *block = tree_block(tree, index);
-    size_t kind = (block->flags & BLOCK_ADOPTED) != 0 ? POOL_KIND_ADOPTED : 0;
+    size_t kind = block_is_adopted(block) ? POOL_KIND_ADOPTED : 0;
     if (block_is_pinned(block)) {
         kind |= POOL_KIND_PINNED;
     } else if (tree_path_is_shared(tree, index) || block_has_others(block)) {

@@ -20,7 +20,7 @@ static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
 static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, Piece piece,
                      Block *block, Pin *pin)
 {
-    u32_add_relaxed(&pool->family->refs, 1);
+    size_add_relaxed(&pool->family->refs, 1);
     size_add_relaxed(&pool->family->views, 1);
     view->data = data + piece.start;
     view->size = piece.size;
@@ -42,9 +42,9 @@ static PoolStatus view_block(MemoryPool *pool, size_t index, Block **block, Stoc
         }
         *block = stock_block(stock);
         memcpy((*block)->data, pinned->data, (size_t)1 << pool->block_shift);
-        (*block)->flags |= BLOCK_DIRTY;
+        (*block)->from |= BLOCK_DIRTY;
     } else if (*block != NULL) {
-        u32_add_relaxed(&(*block)->refs, 1);
+        size_add_relaxed(&(*block)->refs, 1);
     }
     return POOL_OK;
 }
@@ -92,7 +92,7 @@ PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view
     if (status != POOL_OK) {
         return status_set(status);
     }
-    pin = (Pin *)platform_alloc(sizeof *pin);
+    pin = (Pin *)store_alloc(sizeof *pin);
     if (pin == NULL) {
         return status_set(POOL_NO_MEMORY);
     }

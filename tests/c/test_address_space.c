@@ -212,11 +212,59 @@ TEST(what_is_kept_gives_way)
     limited(keep_and_make_another);
 }
 
+/* Nor does it where the system has none left for descriptions, of which small blocks need
+ * more than for themselves. */
+static void keep_and_describe_another(void)
+{
+    MemoryPool *pool = pool_create(SIZE_MAX, 65536);
+    size_t blocks = 0;
+    CHECK(pool != NULL);
+    while (pool_fill(pool, blocks * 65536, 1, 65536) == POOL_OK)
+        blocks++;
+    CHECK_LE_SIZE(ROOM / 2, blocks * 65536);
+    pool_destroy(pool);
+    pool = pool_create(SIZE_MAX, 16);
+    CHECK(pool != NULL);
+    CHECK_RETURNS(pool_fill(pool, 0, 1, ROOM / 8), POOL_OK);
+    check_all(pool, 0, 1, 1000 * RECORD);
+    pool_destroy(pool);
+}
+
+TEST(what_is_kept_gives_way_to_descriptions)
+{
+    limited(keep_and_describe_another);
+}
+
+/* What a call took before it failed is there for other families, as long as its own
+ * lives. */
+static void fail_and_fill_another(void)
+{
+    MemoryPool *pool = pool_create(SIZE_MAX, 65536);
+    MemoryPool *other = pool_create(SIZE_MAX, 65536);
+    CHECK(pool != NULL && other != NULL);
+    CHECK_RETURNS(pool_fill(pool, 0, 1, RECORD), POOL_OK);
+    size_t before = quick_stats_of(pool).metadata_bytes;
+    CHECK_RETURNS(pool_fill(pool, 0, 2, 2 * (size_t)ROOM), POOL_NO_MEMORY);
+    CHECK_EQ_SIZE(quick_stats_of(pool).metadata_bytes, before);
+    CHECK_RETURNS(pool_fill(other, 0, 3, ROOM / 3 * 2), POOL_OK);
+    check_all(pool, 0, 1, RECORD);
+    check_all(other, 0, 3, 1000 * RECORD);
+    pool_destroy(pool);
+    pool_destroy(other);
+}
+
+TEST(failed_call_takes_nothing_from_other_families)
+{
+    limited(fail_and_fill_another);
+}
+
 static const TestCase cases[] = {
     TEST_CASE(small_blocks),
     TEST_CASE(large_blocks),
     TEST_CASE(calls_that_need_too_much),
     TEST_CASE(what_is_kept_gives_way),
+    TEST_CASE(what_is_kept_gives_way_to_descriptions),
+    TEST_CASE(failed_call_takes_nothing_from_other_families),
 };
 #endif
 TEST_MAIN(cases)

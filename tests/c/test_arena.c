@@ -42,10 +42,10 @@ static size_t list_length(const Block *blocks)
 /* What whoever takes a block does: clears it if it is dirty, then uses it. */
 static void use_block(Block *block, size_t size, int byte)
 {
-    if ((block->flags & BLOCK_DIRTY) == 0)
+    if (!block_is_dirty(block))
         CHECK_BYTES(block->data, 0, size);
     memset(block->data, byte, size);
-    block->flags |= BLOCK_DIRTY;
+    block->from |= BLOCK_DIRTY;
 }
 
 TEST(blocks_do_not_overlap)
@@ -133,14 +133,14 @@ TEST(freed_blocks_come_back_dirty)
     CHECK_EQ_INT((int)take(COUNT, &blocks), POOL_OK);
     size_t mapped = arena.mapped;
     for (Block *block = blocks; block != NULL; block = block->as.next) {
-        CHECK_EQ_INT((int)(block->flags & BLOCK_DIRTY), 0);
+        CHECK(!block_is_dirty(block));
         use_block(block, SIZE, 0xdd);
     }
     give(blocks);
     CHECK_EQ_INT((int)take(COUNT, &again), POOL_OK);
     CHECK_EQ_SIZE(arena.mapped, mapped);
     for (Block *block = again; block != NULL; block = block->as.next)
-        CHECK_EQ_INT((int)(block->flags & BLOCK_DIRTY), 1);
+        CHECK(block_is_dirty(block));
     give(again);
     close_arena();
 }
@@ -169,7 +169,7 @@ TEST(store_knows_what_is_dirty)
         CHECK_EQ_SIZE(asked, before + 1); /* a description, and no pages */
         CHECK_EQ_SIZE(store_kept(), 0);
         for (Block *block = blocks; block != NULL; block = block->as.next) {
-            clean += (block->flags & BLOCK_DIRTY) == 0;
+            clean += !block_is_dirty(block);
             use_block(block, SIZE, 0xee);
         }
         CHECK_EQ_SIZE(clean, IN_CHUNK - used);
@@ -188,7 +188,7 @@ static void check_reset(size_t count)
     CHECK_EQ_SIZE(asked, before); /* the addresses are those that there were */
     for (Block *block = blocks; block != NULL; block = block->as.next) {
 #if !defined(_WIN32)
-        CHECK_EQ_INT((int)(block->flags & BLOCK_DIRTY), 0);
+        CHECK(!block_is_dirty(block));
 #endif
         use_block(block, 65536, 0xdd);
     }

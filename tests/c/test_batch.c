@@ -77,6 +77,57 @@ TEST(batches_refuse)
     pool_destroy(pool);
 }
 
+/* A node on the way to many items is taken once. Taken once for each item, as it was, it
+ * made tens of megabytes of what are some hundred KiB, for as long as the family lives. */
+TEST(scatter_takes_the_nodes_of_single_writes)
+{
+    enum { ITEMS = 5000, BLOCK = 64 };
+    static size_t offsets[ITEMS];
+    static unsigned char items[ITEMS * 8];
+    MemoryPool *pools[2][2]; /* way, and whether it shares what it writes to */
+    memset(items, 1, sizeof items);
+    for (size_t i = 0; i < ITEMS; i++) /* side by side, every second, every 500th */
+        offsets[i] = (i < 500 ? i : i < 4000 ? i * 2 : i * 500) * BLOCK;
+    for (size_t way = 0; way < 2; way++) {
+        pools[way][0] = make(SIZE_MAX, BLOCK, 0);
+        for (size_t shares = 0; shares < 2; shares++) {
+            MemoryPool *pool = pools[way][shares];
+            for (size_t i = 0; way == 0 && i < ITEMS; i++)
+                CHECK_EQ_SIZE(pool_write(pool, offsets[i], items, 8), 8);
+            if (way == 1)
+                CHECK_RETURNS(pool_scatter(pool, offsets, items, ITEMS, 8), POOL_OK);
+            if (shares == 0)
+                pools[way][1] = pool_clone(pool);
+        }
+    }
+    CHECK_EQ_SIZE(stats_of(pools[1][0]).metadata_bytes,
+                  stats_of(pools[0][0]).metadata_bytes);
+    for (size_t i = 0; i < 4; i++)
+        pool_destroy(pools[i / 2][i % 2]);
+}
+
+/* Offsets that change while items are written, because another thread writes to them or,
+ * as here, the scatter itself does through a pin: those that were checked are used. */
+TEST(scatter_over_its_own_offsets)
+{
+    const size_t wrong[] = {SIZE_MAX - 100, SIZE_MAX - 100, SIZE_MAX - 100, 3};
+    MemoryPool *pool = make(SIZE_MAX / 2, 4096, 0);
+    PoolView pin = {.struct_size = sizeof pin};
+    CHECK_RETURNS(pool_pin(pool, 0, 4096, &pin), POOL_OK);
+    size_t *offsets = pin.data;
+    for (size_t i = 0; i < 3; i++)
+        offsets[i] = (i + 1) * sizeof *offsets; /* of the next one */
+    offsets[3] = 1 << 20; /* a hole, for which a block has to be made */
+    CHECK_RETURNS(pool_scatter(pool, offsets, wrong, 4, sizeof *wrong), POOL_OK);
+    CHECK_MEM(offsets + 1, wrong, 3 * sizeof *wrong);
+    size_t last = 0;
+    CHECK_EQ_SIZE(pool_read(pool, &last, 1 << 20, sizeof last), sizeof last);
+    CHECK_EQ_SIZE(last, 3);
+    check_blocks(pool, 2, 0, 2);
+    pool_view_release(&pin);
+    pool_destroy(pool);
+}
+
 /* ------------------------------------------------------------------- integers */
 
 static uint64_t wrapped(uint64_t value, size_t size)
@@ -124,6 +175,11 @@ TEST(integers)
                       POOL_OK);
         CHECK_EQ_U64(old, 2);
         CHECK_EQ_U64(integer_at(pool, at, size), most);
+        for (size_t bit = 0; bit < 8 * size; bit++) { /* all of it is compared */
+            uint64_t wrong = most ^ (uint64_t)1 << bit;
+            CHECK_RETURNS(pool_compare_exchange(pool, at, size, wrong, 5, &old), POOL_OK);
+            CHECK_EQ_U64(integer_at(pool, at, size), most);
+        }
         check_filled(pool, 0, 0, at); /* the neighbours */
         check_filled(pool, at + size, 0, 1000 - at - size);
         pool_destroy(pool);
@@ -174,7 +230,12 @@ TEST(integers_refuse)
 }
 
 static const TestCase cases[] = {
-    TEST_CASE(batches_at_random),   TEST_CASE(batches_refuse),  TEST_CASE(integers),
-    TEST_CASE(exchange_that_fails), TEST_CASE(integers_refuse),
+    TEST_CASE(batches_at_random),
+    TEST_CASE(batches_refuse),
+    TEST_CASE(scatter_takes_the_nodes_of_single_writes),
+    TEST_CASE(scatter_over_its_own_offsets),
+    TEST_CASE(integers),
+    TEST_CASE(exchange_that_fails),
+    TEST_CASE(integers_refuse),
 };
 TEST_MAIN(cases)

@@ -177,6 +177,28 @@ TEST(copy_and_the_limit)
     pool_destroy(other);
 }
 
+/* A node on the way to many runs of data, or to the holes between them, is taken once. */
+TEST(copy_of_many_runs_takes_each_node_once)
+{
+    enum { RUNS = 5000, BLOCK = 64 };
+    MemoryPool *src = make(SIZE_MAX, BLOCK, 0), *dst = make(SIZE_MAX, BLOCK, 0);
+    for (size_t i = 0; i < RUNS; i++)
+        CHECK_RETURNS(pool_fill(src, i * 2 * BLOCK, 1, BLOCK), POOL_OK);
+    const size_t size = (size_t)RUNS * 2 * BLOCK;
+    const size_t once = stats_of(src).metadata_bytes;
+    CHECK_RETURNS(pool_copy(dst, 0, src, 0, size), POOL_OK);
+    CHECK_LE_SIZE(stats_of(dst).metadata_bytes, once);
+    /* Into shared nodes, with blocks where the source has holes. */
+    CHECK_RETURNS(pool_copy(dst, BLOCK, src, 0, size), POOL_OK);
+    MemoryPool *clone = pool_clone(dst);
+    CHECK_RETURNS(pool_copy(clone, 0, src, 0, size), POOL_OK);
+    check_filled(clone, 0, 1, BLOCK);
+    CHECK_LE_SIZE(stats_of(clone).metadata_bytes, 3 * once);
+    pool_destroy(clone);
+    pool_destroy(dst);
+    pool_destroy(src);
+}
+
 TEST(copy_refuses)
 {
     MemoryPool *pool = make(1000, 64, 0), *other = make(500, 64, 0);
@@ -353,6 +375,7 @@ static const TestCase cases[] = {
     TEST_CASE(copy_repeats_a_block),
     TEST_CASE(copy_of_pinned_blocks),
     TEST_CASE(copy_and_the_limit),
+    TEST_CASE(copy_of_many_runs_takes_each_node_once),
     TEST_CASE(copy_refuses),
     TEST_CASE(copy_of_a_hole_before_data),
     TEST_CASE(resize_at_its_edges),

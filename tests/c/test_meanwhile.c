@@ -201,6 +201,37 @@ TEST(gather_stops_at_the_new_end)
     end_pools(pool);
 }
 
+static void let_go_and_raise(void)
+{
+    lock_release(&shared_with_others->stripes.gate.lock);
+    CHECK_RETURNS(pool_resize(shared_with_others, 50 * TOTAL), POOL_OK);
+    CHECK_RETURNS(pool_fill(shared_with_others, 50 * TOTAL - 1, 3, 1), POOL_OK);
+}
+
+/* A clone is of the size that the pool has when it gets in, smaller or larger. */
+TEST(clone_has_the_new_end)
+{
+    unsigned char bytes[2 * BLOCK];
+    MemoryPool *pool = filled_pool();
+    cut_before_it_gets_in(pool);
+    made = pool_clone(pool);
+    CHECK_STATUS(POOL_OK);
+    CHECK_EQ_SIZE(pool_read(made, bytes, LESS - 8, sizeof bytes), 8);
+    check_cut(made, 1);
+    end_pools(pool);
+
+    pool = filled_pool();
+    (void)stripes_hold_whole(&pool->stripes);
+    at_wait = let_go_and_raise;
+    made = pool_clone(pool);
+    CHECK_STATUS(POOL_OK);
+    CHECK_EQ_SIZE(stats_of(made).total_size, 50 * TOTAL);
+    check_filled(made, 0, 1, TOTAL);
+    check_filled(made, TOTAL, 0, 49 * TOTAL - 1);
+    check_filled(made, 50 * TOTAL - 1, 3, 1);
+    end_pools(pool);
+}
+
 /* ---------------------------------------------- a stripe that had to be waited for */
 
 /* The stripe of block 1 is let go of, and then somebody shares that block, or takes it
@@ -300,6 +331,44 @@ TEST(scatter_stops_at_what_is_not_ready)
     end_pools(pool);
 }
 
+/* ------------------------------------------------------------------- the register */
+
+static void let_go_of_register(void)
+{
+    lock_release(&registry.lock);
+}
+
+static void hold_register(void)
+{
+    lock_acquire(&registry.lock);
+    at_wait = let_go_of_register;
+}
+
+/* Whatever changes or walks the register waits for who has it. */
+TEST(pools_come_and_go_by_the_register)
+{
+    PoolView view = {.struct_size = sizeof view};
+    hold_register();
+    MemoryPool *pool = filled_pool(), *clone;
+    CHECK(at_wait == NULL);
+    hold_register();
+    clone = pool_clone(pool);
+    CHECK(clone != NULL && at_wait == NULL);
+    hold_register();
+    pool_destroy(clone);
+    CHECK(at_wait == NULL);
+    hold_register();
+    (void)pool_trim();
+    CHECK(at_wait == NULL);
+    CHECK_RETURNS(pool_view(pool, 0, 1, &view), POOL_OK);
+    hold_register();
+    pool_destroy(pool);
+    CHECK(at_wait == NULL);
+    hold_register();
+    pool_view_release(&view); /* with it the family goes */
+    end_pools(NULL);
+}
+
 /* ----------------------------------------------------- readers without a lock */
 
 #if defined(TEST_TSAN)
@@ -384,15 +453,53 @@ TEST(readers_see_the_new_end)
 }
 #endif
 
+/* ----------------------------------------------------------------- adopted memory */
+
+/* Whoever owns it may unmap it as soon as it was given back, so that, unlike the library's
+ * own, it must not be looked at without a lock. */
+static void check_held(void)
+{
+    Stripes *stripes = &shared_with_others->stripes;
+    CHECK(lock_is_held(stripes_lock(stripes, 1)) || lock_is_held(&stripes->gate.lock));
+}
+
+TEST(adopted_memory_is_read_under_a_lock)
+{
+    static const size_t sizes[] = {5, 8, 16, 40, 2 * BLOCK};
+    static unsigned char data[3 * BLOCK];
+    unsigned char bytes[2 * BLOCK];
+    size_t offsets[] = {BLOCK + 5};
+    MemoryPool *pool = filled_pool();
+    given_back = 0;
+    memset(data, 7, sizeof data);
+    CHECK_RETURNS(pool_adopt(pool, BLOCK, data, sizeof data, give_back, NULL), POOL_OK);
+    for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+        at_copy = check_held;
+        CHECK_EQ_SIZE(pool_read(pool, bytes, BLOCK + 5, sizes[i]), sizes[i]);
+        CHECK_BYTES(bytes, 7, sizes[i]);
+        CHECK(at_copy == NULL);
+        at_copy = check_held;
+        CHECK_RETURNS(pool_gather(pool, bytes, offsets, 1, sizes[i]), POOL_OK);
+        CHECK_BYTES(bytes, 7, sizes[i]);
+        CHECK(at_copy == NULL);
+    }
+    CHECK_EQ_INT((int)given_back, 0);
+    end_pools(pool);
+    CHECK_EQ_INT((int)given_back, 1);
+}
+
 static const TestCase cases[] = {
     TEST_CASE(clipping_calls_see_the_new_end),
     TEST_CASE(late_calls_fail_and_change_nothing),
     TEST_CASE(gather_stops_at_the_new_end),
+    TEST_CASE(clone_has_the_new_end),
     TEST_CASE(writers_look_again_after_waiting),
     TEST_CASE(scatter_stops_at_what_is_not_ready),
+    TEST_CASE(pools_come_and_go_by_the_register),
     TEST_CASE(readers_start_over),
 #if !defined(TEST_TSAN)
     TEST_CASE(readers_see_the_new_end),
 #endif
+    TEST_CASE(adopted_memory_is_read_under_a_lock),
 };
 TEST_MAIN(cases)

@@ -23,7 +23,7 @@ static void open_trees(size_t blocks, size_t first)
     memset(trees, 0, sizeof trees);
     arena_init(&arena, 16, sizeof(Node), SIZE_MAX);
     for (size_t i = 0; i < TREES; i++)
-        u32_store_relaxed(&trees[i].tree.height, tree_height(blocks));
+        size_store_relaxed(&trees[i].tree.height, tree_height(blocks));
     base = first;
 }
 
@@ -39,14 +39,23 @@ static void close_trees(void)
     check_nothing_live();
 }
 
-/* Makes the blocks first to last of a tree exist and be private, as a write does, with
- * exactly the stock that was measured. */
-static void put(Listed *t, size_t first, size_t last)
+/* Makes some of the blocks first to last of a tree exist and be private, as writes do, with
+ * exactly the stock that was measured: a run of them at every step. */
+static void put_some(Listed *t, size_t first, size_t last, size_t run, size_t step)
 {
     Stock stock = {0};
-    Need need = tree_measure(&t->tree, base + first, base + last);
+    Need need = {0, 0};
+    size_t done = SIZE_MAX;
+    for (size_t i = first; i <= last; i += step) {
+        size_t end = checked_min(i + run - 1, last);
+        Need more = tree_measure_next(&t->tree, base + i, base + end, &done);
+        need.blocks += more.blocks;
+        need.nodes += more.nodes;
+    }
     CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
     for (size_t i = first; i <= last; i++) {
+        if ((i - first) % step >= run)
+            continue;
         Node *leaf = tree_own_leaf(&t->tree, base + i, &stock);
         CHECK(leaf == tree_private_leaf(&t->tree, base + i));
         Block *old = leaf_block(leaf, base + i);
@@ -63,6 +72,11 @@ static void put(Listed *t, size_t first, size_t last)
     CHECK(stock.blocks == NULL); /* no block more than needed was asked for */
     CHECK(stock.nodes == NULL);
     stock_empty(&stock, &arena);
+}
+
+static void put(Listed *t, size_t first, size_t last)
+{
+    put_some(t, first, last, SPAN, SPAN);
 }
 
 static void clear(Listed *t, size_t first, size_t last)
@@ -235,12 +249,13 @@ static void run_random(size_t blocks, size_t first, uint64_t seed)
         Listed *t = &trees[test_below(&random, TREES)];
         Listed *other = &trees[test_below(&random, TREES)];
         size_t from = test_below(&random, SPAN), to = from + test_below(&random, 50);
+        size_t run = 1 + test_below(&random, 9), step = run + test_below(&random, 40);
         if (test_below(&random, 6) == 0)
             to = test_below(&random, 2) == 0 ? SPAN - 1 : from;
         to = to < SPAN ? to : SPAN - 1;
         switch (test_below(&random, 5)) {
-        case 0:
-        case 1: put(t, from, to); break;
+        case 0: put(t, from, to); break;
+        case 1: put_some(t, from, to, run, step); break;
         case 2:
         case 3: clear(t, from, to); break;
         default: restore(t, other); break;
@@ -265,6 +280,65 @@ TEST(random_edits)
     }
 }
 
+/* As if 2^32 others held what this one does: slots that hold the same block, and so its
+ * references, can be that many. */
+TEST(references_pass_2_to_the_32)
+{
+    const size_t many = UINT32_MAX;
+    if (SIZE_BITS == 32) {
+        test_skip("2^32 slots do not fit an address space of 32 bits");
+        return;
+    }
+    MemoryPool *pool = pool_create(1 << 20, 4096);
+    CHECK_EQ_SIZE(pool_write(pool, 0, "a", 1), 1);
+    Block *block = tree_block(&pool->tree, 0);
+    Node *root = tree_root(&pool->tree);
+    size_add_relaxed(&block->refs, many);
+    CHECK_EQ_SIZE(pool_write(pool, 0, "b", 1), 1);
+    CHECK(tree_block(&pool->tree, 0) != block);
+    CHECK_EQ_INT(block->data[0], 'a');
+    CHECK_EQ_SIZE(size_load_acquire(&block->refs), many);
+    size_add_relaxed(&root->refs, many);
+    CHECK_EQ_SIZE(pool_write(pool, 0, "c", 1), 1);
+    CHECK(tree_root(&pool->tree) != root);
+    size_add_relaxed(&pool->refs, many);
+    size_add_relaxed(&pool->family->refs, many);
+    pool_destroy(pool);
+    PoolStats stats = {.struct_size = sizeof stats};
+    pool_stats(pool, &stats);
+    CHECK_EQ_SIZE(stats.references, many);
+
+    Stock stock = {0};
+    size_store_relaxed(&block->refs, 1);
+    size_store_relaxed(&root->refs, 1);
+    size_store_relaxed(&pool->refs, 1);
+    size_store_relaxed(&pool->family->refs, 1);
+    block_drop(block, &stock);
+    node_drop(root, tree_top(&pool->tree), &stock);
+    stock_empty(&stock, &pool->family->arena);
+    pool_destroy(pool);
+    check_nothing_live();
+}
+
+/* The last block of a pool of SIZE_MAX bytes ends one byte past what a size can say. */
+TEST(held_bytes_do_not_wrap)
+{
+    PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
+    MemoryPool *pool = pool_create(SIZE_MAX, 4096);
+    CHECK_EQ_SIZE(pool_write(pool, SIZE_MAX - 1, "a", 1), 1);
+    Node *root = tree_root(&pool->tree);
+    for (size_t missing = 0; missing < 2; missing++) {
+        size_t blocks = SIZE_MAX / 4096 + 1 - missing;
+        size_store_relaxed(&root->blocks, blocks); /* as if it held the others as well */
+        pool_stats(pool, &stats);
+        CHECK_EQ_SIZE(stats.held_blocks, blocks);
+        CHECK_EQ_SIZE(stats.held_bytes, missing == 0 ? SIZE_MAX : blocks * 4096);
+    }
+    size_store_relaxed(&root->blocks, 1);
+    pool_destroy(pool);
+    check_nothing_live();
+}
+
 static const TestCase cases[] = {
     TEST_CASE(heights),
     TEST_CASE(checked_arithmetic),
@@ -272,5 +346,7 @@ static const TestCase cases[] = {
     TEST_CASE(a_path_is_copied_once),
     TEST_CASE(what_is_shared_is_not_visited),
     TEST_CASE(random_edits),
+    TEST_CASE(references_pass_2_to_the_32),
+    TEST_CASE(held_bytes_do_not_wrap),
 };
 TEST_MAIN(cases)

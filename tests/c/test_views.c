@@ -321,6 +321,26 @@ TEST(clone_and_view_of_a_pinned_block_are_copies)
     pool_destroy(pool);
 }
 
+/* The ways to many pinned blocks have most nodes in common, and a clone takes them once. */
+TEST(clone_of_many_pinned_blocks_takes_each_node_once)
+{
+    enum { PINS = 3000 };
+    static PoolView pins[PINS];
+    MemoryPool *pool = make(SIZE_MAX, 64, 0);
+    for (size_t i = 0; i < PINS; i++)
+        pins[i] = pin_of(pool, i * 64, 64);
+    size_t once = stats_of(pool).metadata_bytes;
+    MemoryPool *clone = pool_clone(pool);
+    check_blocks(clone, PINS, 0, 2 * PINS);
+    CHECK_LE_SIZE(stats_of(pool).metadata_bytes, 3 * once);
+    CHECK_RETURNS(pool_restore(pool, clone), POOL_OK);
+    CHECK_LE_SIZE(stats_of(pool).metadata_bytes, 5 * once);
+    for (size_t i = 0; i < PINS; i++)
+        let_go(&pins[i]);
+    pool_destroy(clone);
+    pool_destroy(pool);
+}
+
 /* In a clone nothing may be written through to the origin. */
 TEST(pin_of_a_shared_block)
 {
@@ -510,6 +530,7 @@ static const TestCase cases[] = {
     TEST_CASE(pin_shows_no_old_bytes),
     TEST_CASE(pinned_block_stays),
     TEST_CASE(clone_and_view_of_a_pinned_block_are_copies),
+    TEST_CASE(clone_of_many_pinned_blocks_takes_each_node_once),
     TEST_CASE(pin_of_a_shared_block),
     TEST_CASE(several_pins_of_one_block),
     TEST_CASE(pin_outlives_pool),

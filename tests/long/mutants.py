@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Shows that the tests of threads find broken locks: breaks them, one by one, in a copy.
+"""Shows that the tests find what is broken: breaks the library, one by one, in a copy.
 
-    python tests/long/mutants.py SCRATCH [part of a mutant's name]
+    python tests/long/mutants.py SCRATCH [part of a test's or of a mutant's name]
 
-Each test must pass on the library as it is, and fail on each of its mutants, with one of
-a few seeds. Needs a C compiler; takes some minutes.
+First come its locks, for the tests of threads; then the rest, for the fuzzer's corpus and
+for what that cannot meet. Each test must pass on the library as it is and fail on each of
+its mutants, those of threads with one of a few seeds. Needs a C compiler; takes some
+minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = 20
+SEEDS = 20  # of tests of threads; of others each run is like the first
 COMPILE = ["cc", "-std=c11", "-O2", "-g"]
 
 # Name, file in c/src, and pairs: what stands there, what comes in its place.
@@ -173,21 +175,166 @@ MUTANTS["test_crowd"] = [
     (
         "references are taken in two steps",
         "pool.c",
-        "u32_add_relaxed(&pool->refs, 1);",
-        "u32_store_relaxed(&pool->refs, u32_load_acquire(&pool->refs) + 1);",
+        "size_add_relaxed(&pool->refs, 1);",
+        "size_store_relaxed(&pool->refs, size_load_acquire(&pool->refs) + 1);",
     ),
     (
         "the first reference given back ends the pool",
         "pool.c",
-        "u32_sub_acq_rel(&pool->refs, 1) == 1",
-        "u32_sub_acq_rel(&pool->refs, 1) >= 1",
+        "size_sub_acq_rel(&pool->refs, 1) == 1",
+        "size_sub_acq_rel(&pool->refs, 1) >= 1",
     ),
     (
         "a view does not hold its family",
         "view.c",
-        "    u32_add_relaxed(&pool->family->refs, 1);",
+        "    size_add_relaxed(&pool->family->refs, 1);",
         "",
     ),
+]
+
+# The corpus of the fuzzer.
+MUTANTS["fuzz_replay"] = [
+    (
+        "a view takes no reference to its block",
+        "view.c",
+        "        size_add_relaxed(&(*block)->refs, 1);\n",
+        "",
+    ),
+    (
+        "the limit is a block too high",
+        "arena.c",
+        "(arena->limit - arena->held) / arena->block_size)",
+        "(arena->limit - arena->held) / arena->block_size + 1)",
+    ),
+    (
+        "a failed call raises the peak",
+        "stock.c",
+        "        arena->peak = peak;",
+        "        (void)peak;",
+    ),
+    (
+        "adopted memory is written to",
+        "tree.c",
+        "return block_is_adopted(block) || block_has_others(block);",
+        "return block_has_others(block);",
+    ),
+    (
+        "adopted memory over a pin is not given back",
+        "adopt.c",
+        "        stock_put_block(stock, block);\n        return 0;",
+        "        return 0;",
+    ),
+    (
+        "a failed adoption keeps its blocks",
+        "adopt.c",
+        "        arena_give(arena, *adoptees, &stock->released);",
+        "        (void)adoptees;",
+    ),
+    (
+        "an extent ends with a block, not with the pool",
+        "walk.c",
+        "    end = index < last ? (index + 1) << pool->block_shift : total;",
+        "    end = (index + 1) << pool->block_shift;",
+    ),
+    (
+        "changes end with the pool, even if its base goes on",
+        "walk.c",
+        "checked_max(pool_total(pool), pool_total(base)),",
+        "pool_total(pool),",
+    ),
+    (
+        "a block below a shared node counts as the pool's own",
+        "tree.c",
+        "} else if (tree_path_is_shared(tree, index) || block_has_others(block)) {",
+        "} else if (block_has_others(block)) {",
+    ),
+    (
+        "a wipe leaves a byte",
+        "stock.c",
+        "memset(block->data, 0, arena->block_size);",
+        "memset(block->data, 0, arena->block_size - 1);",
+    ),
+    (
+        "a pool made smaller keeps the rest of its last block",
+        "resize.c",
+        "if (block != NULL && !data_is_zero(",
+        "if (block != NULL && index_is_pinned(pool, last) && !data_is_zero(",
+        "static Discard cut_plan(",
+        "static bool index_is_pinned(MemoryPool *pool, size_t index)\n"
+        "{ return block_is_pinned(tree_block(&pool->tree, index)); }\n"
+        "static Discard cut_plan(",
+    ),
+    (
+        "pins beyond the new end stay with the pool",
+        "resize.c",
+        "        pins_detach(pool, pool_index(pool, total_size - 1) + 1);\n",
+        "",
+    ),
+    (
+        "a discard leaves the last pinned block",
+        "pins.c",
+        "pin->index >= first && pin->index <= last",
+        "pin->index >= first && pin->index < last",
+    ),
+    (
+        "a copied node has no count of blocks",
+        "edit.c",
+        "size_store_relaxed(&copy->blocks, size_load_relaxed(&node->blocks));",
+        "size_store_relaxed(&copy->blocks, 0);",
+    ),
+    (
+        "a block that is used again counts as fresh",
+        "bytes.c",
+        "    block->from |= BLOCK_DIRTY;\n}",
+        "}",
+    ),
+    (
+        "a chunk that was kept counts as untouched",
+        "arena.c",
+        "chunk_dirty_end(chunk, arena->item_size));",
+        "chunk->dirty_end);",
+    ),
+    (
+        "a copy on write loses the last byte",
+        "bytes.c",
+        "memcpy(block->data + end, old->data + end, rest);",
+        "memcpy(block->data + end, old->data + end, rest - (rest > 0));",
+    ),
+    (
+        "a copy shares what is pinned in the source",
+        "copy.c",
+        "        !block_is_pinned(block) && (old",
+        "        (old",
+    ),
+    (
+        "a copy shares without a reference",
+        "copy.c",
+        "            size_add_relaxed(&block->refs, 1);\n",
+        "",
+    ),
+    (
+        "a restored pool keeps its size",
+        "pool.c",
+        "    size_store_release(&pool->total_size, pool_total(from));\n"
+        "    tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top",
+        "    tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top",
+    ),
+    (
+        "a pin keeps its bytes where a restored pool has a hole",
+        "pins.c",
+        "        memset(pin->block->data, 0, size);\n        tree_count",
+        "        tree_count",
+    ),
+    (
+        "a new block that is pinned is not counted",
+        "view.c",
+        "            tree_count(&pool->tree, piece.index, 1);",
+        "",
+    ),
+]
+
+# What the corpus cannot meet: other threads, a system that refuses, callbacks.
+MUTANTS["test_meanwhile"] = [
     (
         "a pool leaves the register without its lock",
         "family.c",
@@ -196,7 +343,88 @@ MUTANTS["test_crowd"] = [
         "family->pools, 1);\n    lock_release(&registry.lock);",
         "family->pools, 1);",
     ),
+    (
+        "a clone has the size that the pool had before it waited",
+        "pool.c",
+        "        size_store_release(&pool->total_size, pool_total(from));\n        tree",
+        "        tree",
+    ),
+    (
+        "adopted memory is read without a lock",
+        "bytes.c",
+        "watch != NULL && block != NULL && block_is_adopted(block)",
+        "watch != NULL && !watch_shape(watch)",
+    ),
+    (
+        "adopted memory is gathered without a lock",
+        "batch.c",
+        "item->found = !block_is_adopted(item->block);",
+        "item->found = true;",
+    ),
 ]
+MUTANTS["test_adopt"] = [
+    (
+        "adopted memory is given back while the pool is held",
+        "bytes.c",
+        "    stripes_let_go(&pool->stripes, hold);\n    stock_release(stock);",
+        "    stock_release(stock);\n    stripes_let_go(&pool->stripes, hold);",
+    ),
+]
+MUTANTS["test_batch"] = [
+    (
+        "an exchange compares half of a large integer",
+        "batch.c",
+        "*old == *expected",
+        "(uint32_t)*old == (uint32_t)*expected",
+    ),
+]
+MUTANTS["test_system"] = [
+    (
+        "pages that the system did not take back count as zeros",
+        "arena.c",
+        "    chunk->dirty_end = chunk_dirty_end(chunk, item_size);\n    if",
+        "    if",
+    ),
+]
+MUTANTS["test_arena"] = [
+    (
+        "what is kept has no bound",
+        "store.c",
+        "size <= store.bound && store.kept <= store.bound - size;",
+        "size <= store.bound;",
+    ),
+    (
+        "what is trimmed still counts as kept",
+        "arena.c",
+        "            store_unreserve(chunk->size);\n            chunk_reset",
+        "            chunk_reset",
+    ),
+]
+MUTANTS["test_faults"] = [
+    (
+        "views of holes show less than a large block",
+        "arena.c",
+        "store_map(checked_max(CHUNK_MIN, arena->block_size), PLATFORM_ZEROS);",
+        "store_map(CHUNK_MIN, PLATFORM_ZEROS);",
+    ),
+]
+MUTANTS["test_tree"] = [
+    (
+        "a node that nobody holds is lost",
+        "edit.c",
+        "    stock_put_node(stock, node);\n}",
+        "}",
+    ),
+]
+THREADED = {"test_linear", "test_fork", "test_crowd"}
+
+
+def source_of(name: str) -> Path:
+    """The program of a test; that of the fuzzer replays the corpus."""
+    tests = ROOT / "tests"
+    if name == "fuzz_replay":
+        return tests / "fuzz" / "fuzz_pools.c"
+    return tests / "c" / f"{name}.c"
 
 
 def build(folder: Path, name: str, edits: list[tuple[str, ...]]) -> Path:
@@ -209,25 +437,20 @@ def build(folder: Path, name: str, edits: list[tuple[str, ...]]) -> Path:
         if old not in text:
             raise SystemExit(f"{path.name} has no longer:\n{old}")
         path.write_text(text.replace(old, new))
-    program = folder / name
-    tests = ROOT / "tests" / "c"
-    command: list[str | Path] = [
-        *COMPILE,
-        "-I",
-        folder / "c",
-        "-I",
-        tests,
-        tests / f"{name}.c",
-    ]
-    command += [folder / "c" / "memory_pool.c", "-o", program, "-lpthread"]
-    subprocess.run(command, check=True)
+    program, source = folder / name, source_of(name)
+    command: list[str | Path] = [*COMPILE, "-I", folder / "c", "-I", ROOT / "tests" / "c"]
+    command.append(source)
+    if '"internal.h"' not in source.read_text():  # else it includes the library
+        command.append(folder / "c" / "memory_pool.c")
+    subprocess.run([*command, "-o", program, "-lpthread"], check=True)
     return program
 
 
 def run(program: Path, seed: int) -> str:
     """What the test says that is wrong, or nothing."""
+    corpus = ROOT / "tests" / "fuzz" / "corpus"
     with subprocess.Popen(
-        [program, f"--seed={seed}"],
+        [program, corpus if program.name == "fuzz_replay" else f"--seed={seed}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -247,7 +470,7 @@ def run(program: Path, seed: int) -> str:
 def first_fault(program: Path) -> str:
     """The first seed that shows something wrong, and what; or nothing."""
     begin = time.monotonic()
-    for seed in range(1, SEEDS + 1):
+    for seed in range(1, SEEDS + 1 if program.name in THREADED else 2):
         fault = run(program, seed)
         if fault:
             return f"seed {seed}, {time.monotonic() - begin:.1f} s: {fault}"
@@ -259,7 +482,7 @@ def main() -> int:
     part = sys.argv[2] if len(sys.argv) > 2 else ""
     missed = 0
     for test, mutants in MUTANTS.items():
-        chosen = [mutant for mutant in mutants if part in mutant[0]]
+        chosen = [mutant for mutant in mutants if part in mutant[0] or part in test]
         fault = chosen and first_fault(build(scratch, test, []))
         if fault:
             print(f"{test} fails with the library as it is: {fault}")
