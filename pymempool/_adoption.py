@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from ctypes import addressof
+from ctypes import ArgumentError, addressof, c_int
 from typing import Any
 
 from ._buffers import Buffer, readable
-from ._library import library_for
+from ._library import fail, parallel
 from ._owner import Owner
 from ._signatures import RELEASE_FUNCTION
-from .errors import PoolError
+from .errors import Status
 
 _held: dict[int, Buffer] = {}
 
@@ -24,15 +24,18 @@ def adopt(owner: Owner, offset: Any, exporter: Any) -> int:
         buffer.release()
         raise
     key = addressof(buffer)
-    call = library_for(size).pool_adopt
+    arguments = (owner.address, offset, buffer.address, size, _let_go, key)
     _held[key] = buffer  # last: no handler of a signal must come between
     try:
-        call(owner.address, offset, buffer.address, size, _let_go, key)
-    except PoolError:
-        # Refused by C, which then does not call back. Nothing else may let go of it: a
-        # signal's handler can raise anything after C has taken it.
+        status = _adopt(*arguments)
+    except ArgumentError:  # there was no memory to convert them, and C was not called
         _held.pop(key).release()
         raise
+    # Only if C says so it was refused, and does not call back. A signal's handler can
+    # raise anything, a PoolError too, after C has taken it.
+    if status != Status.POOL_OK:
+        _held.pop(key).release()
+        fail("pool_adopt", arguments, status)
     return size
 
 
@@ -46,3 +49,7 @@ def _release(data: int, size: int, key: int) -> None:
 
 
 _let_go = RELEASE_FUNCTION(_release)
+
+# With its bare status, without the check that raises.
+_adopt = parallel["pool_adopt"]
+_adopt.argtypes, _adopt.restype = parallel.pool_adopt.argtypes, c_int

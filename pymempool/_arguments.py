@@ -16,9 +16,11 @@ def integer(name: str, value: SupportsIndex, lowest: int, highest: int) -> int:
     """The value as a plain int, if it is an integer in lowest .. highest."""
     try:
         number = int(operator.index(value))
-    except TypeError:
+    except TypeError as error:
         kind = type(value).__name__
-        raise TypeError(f"{name} must be an integer, not {kind}") from None
+        # Of an __index__ that has raised this itself it is told.
+        cause = error if hasattr(type(value), "__index__") else None
+        raise TypeError(f"{name} must be an integer, not {kind}") from cause
     if not lowest <= number <= highest:
         allowed = f"{lowest} .. {highest}" if lowest < highest else str(lowest)
         # Python refuses to write out numbers of thousands of digits.

@@ -73,7 +73,7 @@ class Batches:
         """Adds `n` to the unsigned integer at `offset`; returns what it was.
 
         size: 1, 2, 4 or 8 bytes, in the machine's order, aligned or not.
-        n: any integer, negative ones too; the sum is modulo 2 ** (8 * size).
+        n: -(2 ** 128) .. 2 ** 128; the sum is modulo 2 ** (8 * size).
 
         One atomic step for threads of both languages. Raises PoolRangeError,
         PoolMemoryError, PoolLimitError; then nothing was changed.
@@ -207,7 +207,7 @@ def _convert(offsets: Any) -> _Offsets:
         items = iter(offsets)
     except TypeError:
         kind = type(offsets).__name__
-        raise TypeError(f"offsets must be integers, not {kind}") from None
+        raise TypeError(f"offsets must be a series of integers, not {kind}") from None
     numbers = list(map(operator.index, items))
     lowest, highest = min(numbers, default=0), max(numbers, default=0)
     raw = array(_CODE, numbers) if 0 <= lowest <= highest <= SIZE_MAX else None

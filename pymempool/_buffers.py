@@ -63,6 +63,8 @@ class Buffer(Structure):
         ("internal", c_void_p),
     ]
 
+    whole = False  # ctypes calls __del__ even where it had no memory for the fields
+
     def __enter__(self) -> Buffer:
         return self
 
@@ -71,7 +73,7 @@ class Buffer(Structure):
 
     def __del__(self, over: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the interpreter's end C may still use the memory of what is in _adoption.
-        if self.exporter and not over():
+        if self.whole and self.exporter and not over():
             self.release()
 
     def release(self) -> None:
@@ -80,6 +82,7 @@ class Buffer(Structure):
 
 def _hold(exporter: Any, flags: int, kind: str) -> Buffer:
     buffer = Buffer()
+    buffer.whole = True
     try:
         _get(exporter, byref(buffer), flags)
     except (TypeError, BufferError, ValueError) as error:

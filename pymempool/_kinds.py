@@ -26,12 +26,17 @@ class Kind(enum.IntFlag):
 def kinds(pool: MemoryPool) -> Iterator[tuple[int, int, Kind]]:
     """The runs of data whose blocks are of one kind. Raises now if the pool is closed."""
     start, size, kind = c_size_t(), c_size_t(), c_size_t()
-    find = parallel.pool_next_kind
-    find(pool._owner.address, SIZE_MAX, start, size, kind)  # finds nothing
+
+    def find(offset: int) -> int:
+        owner = pool._owner  # holds the pool while the call runs
+        found: int = parallel.pool_next_kind(owner.address, offset, start, size, kind)
+        return found
+
+    find(SIZE_MAX)  # finds nothing
 
     def walk() -> Iterator[tuple[int, int, Kind]]:
         offset = 0
-        while find(pool._owner.address, offset, start, size, kind):
+        while find(offset):
             begin, length = start.value, size.value
             offset = begin + length
             yield begin, length, Kind(kind.value)

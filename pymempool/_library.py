@@ -101,6 +101,15 @@ def fail(
     raise_status(status, f"{call}: {text}{more}")
 
 
+def last_status(likely: Status) -> int:
+    """Why the call that this thread just made failed; `likely` if that cannot be told.
+
+    The collector, or the handler of a signal, may end other pools in this thread as soon
+    as C is back in Python.
+    """
+    return int(quick.pool_last_status() or likely)
+
+
 def _check_status(status: int, function: Any, arguments: tuple[Any, ...]) -> None:
     if status != Status.POOL_OK:
         fail(function.__name__, arguments, status)
@@ -108,13 +117,13 @@ def _check_status(status: int, function: Any, arguments: tuple[Any, ...]) -> Non
 
 def _check_pointer(address: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
     if not address:
-        fail(function.__name__, arguments, quick.pool_last_status())
+        fail(function.__name__, arguments, last_status(Status.POOL_NO_MEMORY))
     return address
 
 
 def _check_found(found: int, function: Any, arguments: tuple[Any, ...]) -> int:
     if found < 0:
-        fail(function.__name__, arguments, quick.pool_last_status())
+        fail(function.__name__, arguments, last_status(Status.POOL_UNRELATED))
     return found
 
 

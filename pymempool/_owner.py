@@ -14,7 +14,7 @@ from typing import Any, NoReturn, cast
 
 from . import _signatures
 from ._arguments import byte_range
-from ._library import fail, quick, read_stats
+from ._library import fail, last_status, quick, read_stats
 from ._references import PoolReference, hide
 from .errors import PoolClosedError, PoolRangeError, Status
 
@@ -87,15 +87,11 @@ def fail_short(
 
     arguments: offset and size in their places, None for the others.
     """
-    status = quick.pool_last_status()
+    status = last_status(Status.POOL_NO_MEMORY)
     offset, size = (value for value in arguments if value is not None)
     fits = owner.ask() >= offset + size
     if done or not fits:
         # The range was in the pool when it was checked: somebody made the pool smaller.
         status = Status.POOL_RANGE
-    elif status == Status.POOL_OK:
-        # The collector may end other pools in this thread between the two calls. Of what
-        # can go wrong only memory is left.
-        status = Status.POOL_NO_MEMORY
     more = f", so that {done} bytes were moved" if done else ""
     fail(function, (owner.address, *arguments), status, more)

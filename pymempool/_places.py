@@ -19,6 +19,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 PIECE = 1 << 20  #: the most that is read or written at once
@@ -132,41 +133,52 @@ def _compressed(codec: str, raw: Any, mode: str) -> Any:
 @contextmanager
 def _replacing(path: str) -> Iterator[NewFile]:
     """A new file that takes the place of path if all goes well."""
+    if not os.path.basename(path):  # of "folder/" realpath() would make a file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     path = os.path.realpath(path)  # a symbolic link stays one
-    mode = _mode_of(path)
+    old = _replaceable(path)
     name = os.path.join(os.path.dirname(path), f".pymempool-{secrets.token_hex(8)}.tmp")
-
-    def opener(name: str, flags: int) -> int:
-        # Nobody who may not read the old file can get hold of the new one.
-        return os.open(name, flags, 0o666 if mode is None else mode)
-
-    with NewFile(name, "x", opener=opener) as file:
-        try:
-            if mode is not None and os.name == "posix":
-                os.chmod(name, mode)  # what the umask took away
+    # Nobody who may not read the old file can get hold of the new one. C calls C here: no
+    # handler of a signal can come between the file and who closes it.
+    opener = partial(os.open, mode=0o666 if old is None else old.st_mode & 0o700)
+    try:
+        with NewFile(name, "x", opener=opener) as file:
+            if old is not None and os.name == "posix":
+                _let_in(file.fileno(), old)
             yield file
             os.fsync(file.fileno())
             file.close()  # Windows moves no open file
             os.replace(name, path)
-        except BaseException:
-            with suppress(OSError):
-                file.close()
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
 
 
-def _mode_of(path: str) -> int | None:
-    """The permissions of a file that may be replaced; None if there is none."""
+def _replaceable(path: str) -> os.stat_result | None:
+    """The facts of a file that may be replaced; None if there is none."""
     try:
-        found = os.stat(path).st_mode
+        found = os.stat(path)
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(found):
+    if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if not stat.S_ISREG(found):  # above all, no device must become a file
+    if not stat.S_ISREG(found.st_mode):  # above all, no device must become a file
         raise OSError(errno.EINVAL, "not a regular file; open it and pass it open", path)
-    return found & 0o777
+    return found
+
+
+def _let_in(file: int, old: os.stat_result) -> None:
+    """Gives a file the owner, group and permissions of another, as far as we may."""
+    mode = old.st_mode & 0o777
+    try:
+        os.fchown(file, old.st_uid, old.st_gid)
+    except OSError:
+        with suppress(OSError):
+            os.fchown(file, -1, old.st_gid)
+        if os.fstat(file).st_gid != old.st_gid:  # another group gets what all others have
+            mode &= 0o707 | (mode & 0o007) << 3
+    os.chmod(file, mode)  # whatever the umask took away
 
 
 # ------------------------------------------------------ all or nothing, elsewhere

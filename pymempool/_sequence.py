@@ -115,5 +115,5 @@ class ByteSequence:
         plain = type(start) is int is type(stop)
         if plain and 0 <= start <= stop <= owner.total_size:
             return start, stop - start
-        start, stop, _ = key.indices(owner.ask())
+        start, stop, _ = slice(start, stop).indices(owner.ask())
         return start, max(0, stop - start)

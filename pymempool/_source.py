@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
-from . import formats
+from . import _places, formats
 from ._terminal import Progress, progress, shown
 from .errors import PoolError
 from .pool import MemoryPool
@@ -86,11 +86,19 @@ def refuse_same(source: str, target: str) -> None:
     if STANDARD in (source, target):
         return
     try:
-        same = os.path.samefile(source, target)
+        same = os.path.samefile(_path(source), _path(target))
     except (OSError, ValueError):  # there are no two files of these names
         same = source == target  # above all, URLs
     if same:
         raise CommandError(f"{shown(source)} and {shown(target)} are the same file")
+
+
+def _path(name: str) -> str:
+    """The name itself, but for the URL of a file of this machine its path."""
+    try:
+        return _places.path_of(name) or name
+    except Exception:  # it is no URL, or leads nowhere; who opens it says why
+        return name
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from .files import PoolFile
 
 if TYPE_CHECKING:
     from _typeshed import StrOrBytesPath, SupportsRead, SupportsWrite
+    from typing_extensions import Self
 
     from .pool import MemoryPool
 
@@ -57,10 +58,11 @@ class Storage:
 
         A path gets a new file, in which holes take no room (on Windows they do). It is
         written beside the path under a name of its own, `.pymempool-*.tmp`, brought to
-        the disk, and then takes the place of what was there, whose permissions it has.
-        If that fails, or `progress` raises, the old file stays as it was and nothing is
-        left behind; a process that is killed leaves that one file behind. Only regular
-        files are replaced; a symbolic link stays, its target is replaced.
+        the disk, and then takes the place of what was there, whose permissions it has,
+        and owner and group where that is allowed; another group gets no more than all
+        others have. If that fails, or `progress` raises, the old file stays as it was and
+        nothing is left behind; a process that is killed leaves that one file behind. Only
+        regular files are replaced; a symbolic link stays, its target is replaced.
 
         An open file gets the image at its position, and nothing outside of that range is
         changed. Bytes that were in the range become those of the pool, zeros for holes.
@@ -74,8 +76,8 @@ class Storage:
         fsspec that can; where it is put together as it is written (memory://, members
         of archives), a failed save() leaves no old file, or a half one.
 
-        Raises OSError, what `file` and `progress` raise, TypeError; ValueError for
-        another format, and what formats cannot hold; ImportError for a missing extra.
+        Raises OSError, TypeError, what `file`, `progress` and clone() raise; ValueError
+        for another format, and what formats cannot hold; ImportError for a missing extra.
         """
         images.save(cast("MemoryPool", self), file, format, since, progress)
 
@@ -111,7 +113,7 @@ class Storage:
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
         progress: images.Progress | None = None,
-    ) -> MemoryPool:
+    ) -> Self:
         """A pool with the contents and the size of a file.
 
         file: a path, a URL as for save(), or a binary file that is open for reading, from
@@ -150,4 +152,4 @@ class Storage:
             )
             return pool
 
-        return images.load(make, file, format, wipe, progress)
+        return cast("Self", images.load(make, file, format, wipe, progress))

@@ -5,7 +5,7 @@
 
 Files of one store are relatives, so that they share its memory limit, and a copy costs
 nothing before one of the two is written to. A store's lock guards its tree; a file's lock
-guards its length and what writes to it, and whoever has it takes no other.
+guards its length and its bytes together, and whoever has it takes no other.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import weakref
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NoReturn, Union
 
-from ._buffers import readable
+from ._buffers import readable, writable
+from ._library import library_for
 from ._signatures import SIZE_MAX
 from .errors import PoolLimitError
 from .pool import MemoryPool
@@ -24,7 +26,7 @@ from .pool import MemoryPool
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
-    from _typeshed import ReadableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 END = SIZE_MAX >> 1  # the largest file: positions have a sign elsewhere
 
@@ -37,11 +39,21 @@ def fail(code: int, path: str = "") -> NoReturn:
     raise OSError(code, os.strerror(code), path or None)
 
 
+_locked: weakref.WeakSet[File | Store] = weakref.WeakSet()
+
+
+def _new_lock(owner: File | Store) -> threading.RLock:
+    """The lock of a file or a store. It lets the same thread in again: a signal's handler
+    may write to the same file."""
+    _locked.add(owner)
+    return threading.RLock()
+
+
 class File:
     """The bytes of a file; its paths, if it has one, and open handles keep it."""
 
     def __init__(self, pool: MemoryPool, length: int = 0) -> None:
-        self.lock = threading.RLock()  # a signal's handler may write to the same file
+        self.lock = _new_lock(self)
         self.pool = pool
         self.length = length  # what is in the pool beyond it are zeros
         self.created = self.modified = now()
@@ -53,6 +65,20 @@ class File:
     def count(self, at: int, size: int) -> int:
         """How many of `size` bytes there are at a place."""
         return max(0, min(size, self.length - at))
+
+    def read(self, at: int, size: int) -> bytes:
+        """Up to `size` bytes, fewer at the end."""
+        with self.lock:
+            count = self.count(at, size)
+            return self.pool.read(at, count) if count else b""
+
+    def readinto(self, at: int, buffer: WriteableBuffer) -> int:
+        """Fills the buffer, as far as there are bytes; returns how many."""
+        with writable(buffer) as target, self.lock:
+            count = self.count(at, target.size)
+            call = library_for(count).pool_read
+            done: int = call(self.pool.handle, target.address, at, count)
+            return done
 
     def write(self, at: int | None, data: ReadableBuffer) -> tuple[int, int]:
         """Writes all of the data, at the end if `at` is None; (its size, where it ends).
@@ -102,7 +128,7 @@ class Store:
     def __init__(self, limit: SupportsIndex | None, block_size: SupportsIndex) -> None:
         self.root = MemoryPool(END, block_size, memory_limit=limit)
         self.limit = self.root.stats.memory_limit
-        self.lock = threading.RLock()
+        self.lock = _new_lock(self)
         self.top = Folder()
 
     def new_file(self) -> File:
@@ -184,7 +210,20 @@ def joined(names: list[str]) -> str:
 
 
 stores: dict[str, Store] = {}
-stores_lock = threading.RLock()  # guards stores
+stores_lock: threading.RLock  # guards stores
+
+
+def _renew_locks() -> None:
+    """Makes them anew in a forked child, where whoever had them may be missing."""
+    global stores_lock
+    stores_lock = threading.RLock()
+    for owner in list(_locked):
+        owner.lock = threading.RLock()
+
+
+_renew_locks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def named_store(

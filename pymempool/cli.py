@@ -331,17 +331,24 @@ def _bench(options: argparse.Namespace, out: TextIO) -> int:
 
 def _fail(message: str, status: int) -> int:
     if sys.stderr is not None:
-        print(f"pymempool: {message}", file=sys.stderr)
+        try:
+            print(f"pymempool: {message}", file=sys.stderr)
+        except OSError:  # then the exit status alone tells
+            _drop(sys.stderr)
     return status
 
 
 def _output_lost(error: OSError) -> int:
     """Nobody can be told any more. Only what _run puts out can fail with an OSError."""
-    # What is still in the buffer must not fail once more when the interpreter ends.
     if sys.stdout is not None:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        _drop(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return 141  # as shells tell it: 128 + SIGPIPE; `pymempool demo | head` is fine
     return _fail(f"error: cannot write the output: {error.strerror}", 2)
+
+
+def _drop(stream: TextIO) -> None:
+    """What is still in the buffer must not fail once more when the interpreter ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -132,17 +132,11 @@ class MempoolFile(io.RawIOBase):
         return self._peek(max(size, 8192))
 
     def _peek(self, size: int) -> bytes:
-        file = self._readable_file()
-        count = file.count(self._at, END if size < 0 else size)
-        return file.pool.read(self._at, count) if count else b""
+        return self._readable_file().read(self._at, END if size < 0 else size)
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fills `buffer`, as far as there are bytes; returns how many, 0 at the end."""
-        file = self._readable_file()
-        with memoryview(buffer) as view, view.cast("B") as target:
-            count = file.count(self._at, len(target))
-            if count:
-                file.pool.readinto(self._at, target[:count])
+        count = self._readable_file().readinto(self._at, buffer)
         self._at += count
         return count
 
@@ -427,8 +421,9 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
     ) -> bytes:
         """The bytes [start, end) of a file, which count as in a slice."""
         file = self._file(path)
-        at, stop, _ = slice(start, end).indices(file.length)
-        return file.pool.read(at, stop - at) if at < stop else b""
+        with file.lock:
+            at, stop, _ = slice(start, end).indices(file.length)
+            return file.read(at, stop - at)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copies a file in constant time, or makes a folder of the name of another."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from _typeshed import ReadableBuffer, WriteableBuffer
+    from typing_extensions import Self
 
 # Bound once: these calls are short enough to notice.
 _read_quick, _write_quick = quick.pool_read, quick.pool_write
@@ -92,7 +93,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         self._own(Owner(_references.create(byref(options)), options.total_size))
 
     @classmethod
-    def from_handle(cls, address: SupportsIndex, *, retain: bool = True) -> MemoryPool:
+    def from_handle(cls, address: SupportsIndex, *, retain: bool = True) -> Self:
         """The pool at an address that C code has.
 
         retain: True makes this object one more owner, and the caller keeps its own
@@ -106,9 +107,9 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         take_over = _references.retain if retain else PoolReference
         return cls.__new__(cls)._own(Owner(take_over(handle)))
 
-    def _own(self, owner: Owner) -> MemoryPool:
-        self._owner = owner
-        _live.add(self)
+    def _own(self, owner: Owner) -> Self:
+        _live[id(self)] = self
+        self._owner = owner  # last: what fails leaves the pool that was there
         return self
 
     # ------------------------------------------------------------------ lifetime
@@ -126,7 +127,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         """Whether close() was called."""
         return self._owner is CLOSED
 
-    def __enter__(self) -> MemoryPool:
+    def __enter__(self) -> Self:
         _ = self._owner.address  # a closed pool says so here
         return self
 
@@ -290,7 +291,8 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         owner, source_owner = self._owner, _owner_of(source)
         if size is None:
             rest = source_owner.ask()
-            size = rest - integer("source_offset", source_offset, 0, rest)
+            source_offset = integer("source_offset", source_offset, 0, rest)
+            size = rest - source_offset
         source_offset, size = source_owner.range(source_offset, size)
         offset, size = owner.range(source_offset if offset is None else offset, size)
         library_for(size).pool_copy(
@@ -331,6 +333,8 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         """The same for any range: a list, in order, one for each block.
 
         All are of one moment. For socket.sendmsg, os.pwritev, b"".join and the like.
+        Raises PoolRangeError, PoolMemoryError; PoolLimitError for pinned blocks, which
+        are copied, wherever in the pool they are.
         """
         return views.views(self._owner, offset, size)
 
@@ -364,35 +368,39 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
 
     # ----------------------------------------------------------------- snapshots
 
-    def clone(self) -> MemoryPool:
+    def clone(self) -> Self:
         """A pool of its own with the same contents, made in constant time.
 
         The two share memory until one of them writes, and share the memory limit.
-        Raises PoolMemoryError.
+        Raises PoolMemoryError; PoolLimitError for pinned blocks, which are copied.
         """
         owner = self._owner
         reference = _references.clone(owner.address)
         return type(self).__new__(type(self))._own(Owner(reference, owner.total_size))
 
-    def __copy__(self) -> MemoryPool:
+    def __copy__(self) -> Self:
         return self.clone()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> MemoryPool:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self.clone()
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """For pickle: the contents of one moment, a buffer for each run of data.
 
-        With protocol 5 out of band, if asked. The copy is no relative of this pool. As
-        with clone(), what a subclass adds to its instances is its own to carry over.
+        With protocol 5 out of band, if asked. The copy is no relative of this pool.
+        Raises what clone() and read() raise. As with clone(), what a subclass adds to its
+        instances is its own to carry over; it may have a __reduce__ of its own.
         """
+        if type(self).__reduce__ is not object.__reduce__:
+            return self.__reduce__()  # of a subclass, which expects to be asked
         return _pickling.reduce(self, operator.index(protocol))
 
     def restore(self, source: MemoryPool) -> None:
         """Makes the contents and size of this pool those of `source`, its relative.
 
         In constant time, plus the freeing of what only this pool held. Raises
-        PoolUnrelatedError.
+        PoolUnrelatedError, PoolMemoryError; PoolLimitError for pinned blocks, which are
+        copied. Then nothing was changed.
         """
         owner, source_owner = self._owner, _owner_of(source)
         parallel.pool_restore(owner.address, source_owner.address)
@@ -507,13 +515,14 @@ def _runs(find: Callable[[int, c_size_t, c_size_t], int]) -> Iterator[tuple[int,
 
 # ------------------------------------------------------------------------ exit
 
-_live: weakref.WeakSet[MemoryPool] = weakref.WeakSet()
+# By id: a subclass may define __eq__, and __hash__ or none.
+_live: weakref.WeakValueDictionary[int, MemoryPool] = weakref.WeakValueDictionary()
 
 
 def _close_all() -> None:
     with suppress(KeyError):
         while True:
-            _live.pop().close()
+            _live.popitem()[1].close()
 
 
 # At exit pools are closed, not destroyed: a daemon thread may be inside a call, which

@@ -63,10 +63,10 @@ def lend_pool(total_size: int = min(1 << 40, SIZE_MAX), **options: Any) -> Itera
 
     options: as for MemoryPool.
     """
-    views.track(True)
     loan = Loan(MemoryPool(total_size, **options))
     kept = MemoryPool.from_handle(loan.pool.handle)  # to ask when the other is closed
     family = _family(kept)
+    views.track(True)
     try:
         yield loan
         loan.pool.close()

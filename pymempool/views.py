@@ -100,16 +100,21 @@ _FUNCTIONS = {"view": quick.pool_view, "pin": quick.pool_pin}
 
 # ------------------------------------------------------------- who holds what
 
-_tracking = False
+_tracking = 0  # how many want to know
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def track(on: bool) -> None:
-    """From now on live() tells of the views and pins made, or of none; for tests."""
+    """From now on live() tells of the views and pins made; for tests.
+
+    Who called it with True calls it with False at the end; with the last of these live()
+    tells of none.
+    """
     global _tracking
-    _tracking = on
-    for held in list(held_views.values()):
-        held.label = None
+    _tracking += 1 if on else -1
+    if not _tracking:
+        for held in list(held_views.values()):
+            held.label = None
 
 
 def live() -> list[LiveView]:

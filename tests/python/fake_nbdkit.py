@@ -36,6 +36,9 @@ STATS = {
     "failures": 0,
 }
 
+#: What is shown of STATS.
+SHOWN = "held 3 MiB, snapshots 2, connections 2, read 5 MiB, written 6 MiB, peak 4 MiB"
+
 PLAN: dict[str, Any] = {
     "dump": [0, "path=x\nname=mempool\n", ""],
     "says": "",

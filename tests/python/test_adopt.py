@@ -10,7 +10,7 @@ import sys
 import threading
 import tracemalloc
 import weakref
-from ctypes import addressof, create_string_buffer
+from ctypes import ArgumentError, addressof, create_string_buffer
 from pathlib import Path
 from typing import Any, Callable
 
@@ -163,6 +163,19 @@ def test_failing_allocations_let_go(pool: MemoryPool) -> None:
     assert pool.read(1000, 400) == memory
     assert not is_free(memory)
     pool.close()
+
+
+def test_let_go_if_ctypes_has_no_memory_for_the_call(
+    pool: MemoryPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(*arguments: Any) -> int:
+        raise ArgumentError("argument 1: MemoryError: ")
+
+    monkeypatch.setattr(_adoption, "_adopt", call)
+    memory = Memory(b"m" * 400)
+    with pytest.raises(ArgumentError):
+        pool.adopt(1000, memory)
+    assert is_free(memory)
 
 
 def test_kinds_of_memory(pool: MemoryPool) -> None:

@@ -79,7 +79,8 @@ def test_offenders_are_named(wrong: int, pool: MemoryPool) -> None:
 
 @pytest.mark.parametrize("wrong", [[1.0], ["1"], [None], "12", 5, None, [b"1"], [[1]]])
 def test_offsets_that_are_none(wrong: Any, pool: MemoryPool) -> None:
-    with pytest.raises(TypeError):
+    told = "a series of integers, not" if wrong in (5, None) else "integer"
+    with pytest.raises(TypeError, match=told):
         pool.gather(wrong, 1)
     with pytest.raises(TypeError):
         pool.scatter(wrong, b"x")

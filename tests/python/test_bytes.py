@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Callable
+
 import pytest
 
 from pymempool import MemoryPool, PoolLimitError, PoolStats, _library, trim
@@ -73,6 +75,69 @@ def test_numbers_may_be_anything_with_an_index(pool: MemoryPool) -> None:
     assert pool.read(Number(), Number()) == bytes(range(1, 101))
     assert pool.read(True, True) == b"\0"
     assert pool[Number()] == 1
+
+
+class Once:
+    """A number that tells what it is no more than once."""
+
+    def __init__(self, number: int) -> None:
+        self.left: list[int] = [number]
+
+    def __index__(self) -> int:
+        return self.left.pop()
+
+
+ASKING: dict[str, Callable[[MemoryPool], Any]] = {
+    "MemoryPool": lambda pool: MemoryPool(Once(9), Once(8), memory_limit=Once(7)),
+    "from_handle": lambda pool: MemoryPool.from_handle(Once(pool.handle)),
+    "read": lambda pool: pool.read(Once(5), Once(9)),
+    "readinto": lambda pool: pool.readinto(Once(5), bytearray(9)),
+    "write": lambda pool: pool.write(Once(5), b"data"),
+    "write, a buffer": lambda pool: pool.write(Once(5), bytearray(9)),
+    "fill": lambda pool: pool.fill(Once(5), Once(6), Once(9)),
+    "discard": lambda pool: pool.discard(Once(5), Once(9)),
+    "take": lambda pool: pool.take(Once(5), Once(9)),
+    "copy_from": lambda pool: pool.copy_from(pool, Once(5), Once(9), Once(100)),
+    "copy_from, the rest": lambda pool: pool.copy_from(pool, Once(4000)),
+    "copy_from, to": lambda pool: pool.copy_from(pool, Once(4000), offset=Once(5)),
+    "resize": lambda pool: pool.resize(Once(99)),
+    "view": lambda pool: pool.view(Once(5), Once(9)),
+    "views": lambda pool: pool.views(Once(5), Once(900)),
+    "pin": lambda pool: pool.pin(Once(5), Once(9)),
+    "adopt": lambda pool: pool.adopt(Once(5), bytes(900)),
+    "item": lambda pool: pool[Once(5)],
+    "set item": lambda pool: pool.__setitem__(Once(5), Once(6)),
+    "slice": lambda pool: pool[Once(5) : Once(9) : Once(1)],
+    "set slice": lambda pool: pool.__setitem__(slice(Once(5), Once(9), Once(1)), b"data"),
+    "gather": lambda pool: pool.gather([Once(5), Once(6)], Once(3)),
+    "scatter": lambda pool: pool.scatter([Once(5), Once(6)], b"data"),
+    "fetch_add": lambda pool: pool.fetch_add(Once(5), Once(6), Once(4)),
+    "compare_exchange": lambda pool: pool.compare_exchange(
+        Once(5), Once(6), Once(7), Once(4)
+    ),
+    "open": lambda pool: pool.open("rb", Once(5), Once(9)),
+    "map": lambda pool: pool.map(Once(60)),
+    "svg": lambda pool: pool.svg(width=Once(600)),
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_numbers_are_asked_for_once(name: str, pool: MemoryPool) -> None:
+    # Or what was checked might be another number than what is used.
+    ASKING[name](pool)
+
+
+def test_errors_of_an_index_are_told(pool: MemoryPool) -> None:
+    class Wrong:
+        def __index__(self) -> int:
+            raise TypeError("of its own")
+
+    with pytest.raises(TypeError, match="offset must be an integer, not Wrong") as caught:
+        pool.read(Wrong(), 1)
+    assert repr(caught.value.__cause__) == "TypeError('of its own')"
+    with pytest.raises(TypeError, match="offset must be an integer, not float") as caught:
+        pool.read(1.5, 1)  # type: ignore[arg-type]
+    assert caught.value.__cause__ is None
 
 
 def test_block_size_is_rounded_down() -> None:

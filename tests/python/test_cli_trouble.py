@@ -225,6 +225,18 @@ def test_urls(folder: Path, tell: Any) -> None:
     assert told.err.startswith("pymempool: error: cannot read memory://cli/missing: File")
 
 
+@pytest.mark.parametrize("arguments", ["inspect {} --html a", "convert {} a"])
+def test_the_url_of_the_same_file(folder: Path, tell: Any, arguments: str) -> None:
+    pytest.importorskip("fsspec")
+    before = Path("a").read_bytes()
+    told = tell(*arguments.format((folder / "a").as_uri()).split())
+    assert (told.status, told.out) == (2, "")
+    assert told.err.endswith("a and a are the same file\n")
+    assert Path("a").read_bytes() == before
+    told = tell("convert", "nonsense://a", "a")
+    assert told.err.startswith("pymempool: error: cannot read nonsense://a: ")
+
+
 @pytest.mark.usefixtures("folder", "bincopy")
 def test_urls_of_a_format(tell: Any) -> None:
     pytest.importorskip("fsspec")
@@ -341,6 +353,21 @@ def test_output_that_cannot_be_written(folder: Path, arguments: str) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(b"pymempool: error: cannot write ")
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or not os.path.exists("/dev/full"), reason="there is no /dev/full"
+)
+@pytest.mark.parametrize("arguments", ["inspect missing", "diff a missing"])
+def test_errors_that_cannot_be_written(folder: Path, arguments: str) -> None:
+    """The exit status is that of the error, not the 1 of images that differ."""
+    name, *files = arguments.split()
+    with open("/dev/full", "w") as full:
+        done = command(name, *(folder / file for file in files), stderr=full)
+    assert (done.returncode, done.stdout) == (2, b"")
+    with open("/dev/full", "w") as full:
+        done = command("diff", folder / "a", folder / "b", stdout=full, stderr=full)
+    assert done.returncode == 2
 
 
 def test_no_output_at_all(

@@ -8,9 +8,12 @@ import gc
 import gzip
 import importlib
 import io
+import os
 import pickle
+import signal
 import sys
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -269,9 +272,13 @@ def test_odd_buffers(fs: Any) -> None:
         target = numpy.zeros((2, 2), "<u2")
         assert file.readinto(target) == 8
         assert target.tolist() == [[0, 1], [2, 3]]
+        assert file.readinto(numpy.zeros((2, 0))) == 0
         for wrong in ("text", None, 5):
             with pytest.raises(TypeError):
                 file.write(wrong)
+        for wrong in (b"read-only", "text", None):  # at the end too
+            with pytest.raises(TypeError):
+                file.readinto(wrong)
         assert (file.size, file.tell()) == (8, 8)
 
 
@@ -676,6 +683,87 @@ def test_the_tree_in_threads(fs: Any, eager: None) -> None:
         f"/got/{turn}" for turn in range(100)
     )
     assert fs.ls("/shared") == []
+
+
+READS: dict[str, Callable[[Any], bytes]] = {
+    "read": lambda fs: bytes(fs.open("/a").read()),
+    "readinto": lambda fs: io.BufferedReader(fs.open("/a"), 1 << 20).read(),
+    "cat_file": lambda fs: bytes(fs.cat_file("/a", None, None)),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("change", ["truncate", "write"])
+def test_reads_are_one_step(
+    fs: Any, name: str, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody sees bytes that are cut off as zeros, nor half of a write past the end."""
+    fs.pipe("/a", b"0123456789")
+    method = {"truncate": "discard", "write": "_write"}[change]
+    call, seen, read = getattr(MemoryPool, method), [], threading.Event()
+
+    def look() -> None:
+        seen.append(READS[name](fs))
+        read.set()
+
+    def halfway(pool: MemoryPool, *arguments: Any) -> None:
+        call(pool, *arguments)
+        reader.start()
+        read.wait(0.3)  # time enough to see it, for who does not wait
+
+    reader = threading.Thread(target=look)
+    with fs.open("/a", "r+b") as file, monkeypatch.context() as patch:
+        patch.setattr(MemoryPool, method, halfway)
+        if change == "truncate":
+            file.truncate(4)
+        else:
+            file.seek(8)
+            file.write(b"abcd")
+    reader.join()
+    assert seen == [b"0123" if change == "truncate" else b"01234567abcd"]
+
+
+def test_locks_are_made_anew(fs: Any) -> None:
+    """What a forked child does, whose other threads are gone."""
+    fs.pipe("/a", b"1")
+    store = importlib.import_module("pymempool._store")
+
+    def locks() -> set[int]:
+        return {id(store.stores_lock), id(fs._store.lock), id(fs._file("/a").lock)}
+
+    before = store.stores_lock, fs._store.lock, fs._file("/a").lock
+    store._renew_locks()
+    assert locks().isdisjoint(map(id, before))
+    assert fs.cat("/a") == b"1"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() on this system")
+def test_in_a_child_of_a_thread_that_had_the_locks(fs: Any, name: str) -> None:
+    fs.pipe("/a", b"1")
+    held, leave = threading.Event(), threading.Event()
+    store = importlib.import_module("pymempool._store")
+
+    def hold() -> None:
+        with store.stores_lock, fs._store.lock, fs._file("/a").lock:
+            held.set()
+            leave.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork among threads
+        child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # ends the child if a lock is held for ever
+        with fs.open("/a", "ab") as file:
+            file.write(b"2")
+        MempoolFileSystem(name)
+        os._exit(int(fs.cat("/a")))
+    leave.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 12 << 8
+    assert fs.cat("/a") == b"1"
 
 
 # ---------------------------------------------------------- against fsspec's memory files

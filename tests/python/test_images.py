@@ -8,6 +8,7 @@ import errno
 import gc
 import gzip
 import io
+import itertools
 import os
 import random
 import signal
@@ -15,10 +16,13 @@ import stat
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from at_once import run_all
+from test_interrupted import interrupted_at
 
 from pymempool import (
     MemoryPool,
@@ -380,6 +384,75 @@ def test_secrets_are_never_open_to_all(
 
 
 @POSIX
+@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root can")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o664, 0o660])
+def test_a_group_that_could_not_read_the_old_file(
+    mode: int, pool: MemoryPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither while it is written nor later, even if we must not give it away."""
+    path, chown = tmp_path / "image", os.fchown
+    owner, group = 12345, 23456
+    refused: set[int] = set()
+    seen = []
+
+    def look(done: int, total: int | None) -> None:
+        seen.extend(it.stat() for it in tmp_path.glob(".*"))
+
+    def fchown(file: int, owner: int, group: int) -> None:
+        assert os.fstat(file).st_mode & 0o077 == 0  # nobody else is let in before
+        if owner in refused:
+            raise PermissionError(errno.EPERM, "not yours")
+        chown(file, owner, group)
+
+    monkeypatch.setattr(os, "fchown", fchown)
+    for refused, expected, facts in (  # noqa: B007
+        (set(), mode, (owner, group)),
+        ({owner}, mode, (0, group)),
+        ({owner, -1}, mode & 0o707 | (mode & 7) << 3 & mode, (0, os.getegid())),
+    ):
+        path.write_bytes(b"old")
+        path.chmod(mode)
+        os.chown(path, owner, group)
+        pool.save(path, progress=look)
+        for found in (path.stat(), seen.pop()):
+            assert stat.S_IMODE(found.st_mode) == expected
+            assert (found.st_uid, found.st_gid) == facts
+        path.unlink()
+
+
+@POSIX
+def test_a_link_in_place_of_the_temporary_file(
+    pool: MemoryPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who can rename files of the folder gets at the permissions of no other file."""
+    path, other, chown = tmp_path / "image", tmp_path / "other", os.fchown
+    path.write_bytes(b"old")
+    path.chmod(0o666)
+    other.write_bytes(b"other")
+    other.chmod(0o600)
+
+    def swap(*arguments: int) -> None:
+        chown(*arguments)
+        (temporary,) = tmp_path.glob(".pymempool-*.tmp")
+        temporary.unlink()
+        temporary.symlink_to(other)
+
+    monkeypatch.setattr(os, "fchown", swap)
+    pool.save(path)
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
+    assert other.read_bytes() == b"other"
+
+
+@POSIX
+def test_other_names_of_the_old_file_keep_it(pool: MemoryPool, tmp_path: Path) -> None:
+    path, other = tmp_path / "image", tmp_path / "other"
+    path.write_bytes(b"old")
+    os.link(path, other)
+    pool.save(path)
+    assert (path.read_bytes(), other.read_bytes()) == (pool[:], b"old")
+
+
+@POSIX
 def test_symbolic_links_stay(pool: MemoryPool, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     target, link = tmp_path / "folder" / "image", tmp_path / "link"
@@ -438,6 +511,65 @@ def test_failing_leaves_nothing(at: int, exists: bool, tmp_path: Path) -> None:
     if exists:
         assert path.read_bytes() == b"old"
     assert pool.stats.family_pools == 1
+
+
+def open_descriptors() -> int | None:
+    """How many there are, where the system tells it."""
+    folder = "/proc/self/fd"
+    return len(os.listdir(folder)) if os.path.isdir(folder) else None
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 11),
+    reason="a trace function, unlike a signal, ends generators without their handlers",
+)
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.parametrize("exists", [False, True])
+def test_interrupted_at_every_place_of_saving(exists: bool, tmp_path: Path) -> None:
+    """An exception of a signal's handler, wherever it can come."""
+    path = tmp_path / "image"
+    for number in itertools.count(1):
+        path.unlink(missing_ok=True)
+        if exists:
+            path.write_bytes(b"old")
+        descriptors = open_descriptors()
+        with MemoryPool(1 << 16, 64) as pool:
+            pool.write(100, b"data")
+            done = not interrupted_at(number, lambda: pool.save(path))
+            assert pool.stats.family_pools == 1
+            assert open_descriptors() == descriptors, number
+            names = os.listdir(tmp_path)
+            assert names in (["image"], ["image"] if exists else []), number
+            if names:
+                assert path.read_bytes() in (pool[:], b"old"), number
+        if done:
+            break
+    assert number > 50
+    assert path.read_bytes()[100:104] == b"data"
+
+
+def test_saving_to_one_path_at_once(tmp_path: Path) -> None:
+    """Whoever loads it finds one of the images, whole."""
+    path, size = tmp_path / "image", 2 * PIECE
+    MemoryPool(size).save(path)
+
+    def save(byte: int) -> None:
+        with MemoryPool(size) as pool:
+            pool.fill(0, byte, size)
+            for _ in range(20):
+                pool.save(path)
+
+    def load() -> None:
+        for _ in range(40):
+            with MemoryPool.load(path, wipe=True) as pool:
+                assert pool[:] == pool[:1] * size
+
+    if os.name == "nt":
+        run_all(partial(save, 1))  # Windows replaces no file that somebody has open
+    else:
+        run_all(*(partial(save, byte) for byte in (1, 2, 3)), load)
+    assert set(path.read_bytes()) < {1, 2, 3}
+    assert os.listdir(tmp_path) == ["image"]
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
@@ -697,6 +829,17 @@ def test_folders(pool: MemoryPool, tmp_path: Path) -> None:
         pool.save(tmp_path)
     with pytest.raises(PermissionError if os.name == "nt" else IsADirectoryError):
         MemoryPool.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["missing", "image"])
+def test_the_name_of_a_folder_makes_no_file(
+    name: str, pool: MemoryPool, tmp_path: Path
+) -> None:
+    (tmp_path / "image").write_bytes(b"old")
+    for kind in (str, os.fsencode):
+        with pytest.raises(IsADirectoryError):
+            pool.save(kind(f"{tmp_path}/{name}/"))
+    assert [it.read_bytes() for it in tmp_path.iterdir()] == [b"old"]
 
 
 def test_missing(pool: MemoryPool, tmp_path: Path) -> None:

@@ -19,24 +19,24 @@ from collections.abc import Iterator
 from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any, Callable
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 import pytest
 
 import pymempool
-from pymempool import MemoryPool, _adoption
+from pymempool import MemoryPool, PoolLimitError, _adoption
 from pymempool._buffers import readable
 
 _PACKAGE = os.path.dirname(os.path.abspath(pymempool.__file__)) + os.sep
 
 # Python itself reports what is raised in there, and goes on. One more is entered by C.
 _APART = {"__del__", "_release"}
-_WEAK_SET = WeakSet.__init__.__code__.co_filename
+_WEAK = WeakValueDictionary.__init__.__code__.co_filename
 
 
 def _is_apart(code: CodeType) -> bool:
-    if code.co_filename == _WEAK_SET:
-        return code.co_name == "_remove"  # for a pool that has gone
+    if code.co_filename == _WEAK:
+        return code.co_name == "remove"  # for a pool that has gone
     return code.co_name in _APART and code.co_filename.startswith(_PACKAGE)
 
 
@@ -47,8 +47,8 @@ class Interrupted(KeyboardInterrupt):
 class _Injector:
     """A trace function that raises at the number-th place."""
 
-    def __init__(self, number: int) -> None:
-        self.left = number
+    def __init__(self, number: int, kind: type[BaseException]) -> None:
+        self.left, self._kind = number, kind
         self._called: dict[int, bool] = {}  # by the frame's id
 
     def begin(self, frame: FrameType, event: str, argument: Any) -> Any:
@@ -73,16 +73,18 @@ class _Injector:
     def _pass_place(self) -> None:
         self.left -= 1
         if self.left == 0:
-            raise Interrupted
+            raise self._kind
 
 
-def interrupted_at(number: int, call: Callable[[], Any]) -> bool:
+def interrupted_at(
+    number: int, call: Callable[[], Any], kind: type[BaseException] = Interrupted
+) -> bool:
     """Makes the call; whether it has so many places that it was interrupted."""
-    injector, other = _Injector(number), sys.gettrace()
+    injector, other = _Injector(number, kind), sys.gettrace()
     sys.settrace(injector.begin)
     try:
         call()
-    except Interrupted:
+    except kind:
         return True
     finally:
         sys.settrace(other)
@@ -173,6 +175,16 @@ def test_every_place(name: str) -> None:
         pool.close()
         assert is_free(memory), number
         assert _adoption._held == {}, number
+        if done:
+            break
+    assert number > 1
+
+
+def test_no_error_of_a_handler_is_taken_for_a_refusal() -> None:
+    for number in itertools.count(1):
+        pool, memory = made(), bytearray(b"m" * 1000)
+        done = not interrupted_at(number, lambda: pool.adopt(64, memory), PoolLimitError)  # noqa: B023
+        assert is_free(memory) == (pool.stats.adopted_blocks == 0), number
         if done:
             break
     assert number > 1

@@ -11,12 +11,25 @@ import sys
 import textwrap
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from every_call import CALLS, Scene, require
 
 import pymempool
-from pymempool import MemoryPool, PoolClosedError
+from pymempool import (
+    MemoryPool,
+    PoolClosedError,
+    _adoption,
+    _library,
+    _references,
+    views,
+)
+from pymempool import pool as pool_module
+from pymempool._signatures import SIGNATURES
 
 
 def run_python(script: str) -> subprocess.CompletedProcess[str]:
@@ -222,6 +235,7 @@ CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
     "resize": lambda pool, buffer: pool.resize(len(buffer)),
     "extents": lambda pool, buffer: list(pool.extents()),
     "changes": lambda pool, buffer: list(pool.changes(pool.clone())),
+    "kinds": lambda pool, buffer: list(pool.kinds()),
     "views": lambda pool, buffer: b"".join(pool.views(0, 9000)),
     "pin": lambda pool, buffer: bytes(pool.pin(1024, 9)),
     "adopt": lambda pool, buffer: pool.adopt(0, bytes(5000)),
@@ -263,6 +277,121 @@ def test_closed_while_other_threads_call(name: str) -> None:
     stats = made.stats
     assert (stats.references, stats.family_pools, stats.family_views) == (1, 1, 0)
     assert made.read(0, size) == b"\7" * size
+
+
+class Closer:
+    """Closes the pool of a scene as soon as C is called with it."""
+
+    def __init__(self) -> None:
+        self.scene: Scene | None = None
+        self.pools: list[int] = []  # those of the family before and after it was closed
+
+    def wrap(self, function: Any) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            scene = self.scene
+            if scene and scene.pool.handle in [getattr(a, "value", a) for a in arguments]:
+                self.scene = None
+                self.pools.append(scene.since.stats.family_pools)
+                scene.pool.close()
+                self.pools.append(scene.since.stats.family_pools)
+                assert self.pools[0] == self.pools[1], "the call would meet freed memory"
+            return function(*arguments)
+
+        return call
+
+
+@pytest.fixture
+def closer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Closer]:
+    made = Closer()
+    for library in (_library.quick, _library.parallel):
+        for name in SIGNATURES:
+            monkeypatch.setattr(library, name, made.wrap(getattr(library, name)))
+    for module, name in (
+        *((pool_module, "_read_quick"), (pool_module, "_write_quick")),
+        *((views, "clone"), (_references, "clone"), (_adoption, "_adopt")),
+    ):
+        monkeypatch.setattr(module, name, made.wrap(getattr(module, name)))
+    for name, function in views._FUNCTIONS.items():
+        monkeypatch.setitem(views._FUNCTIONS, name, made.wrap(function))
+    yield made
+
+
+# These make no pool, or call C with another one, or with none.
+CALL_NOTHING = {"__init__", "__init__, again", "closed", "__enter__", "handle", "apply"}
+CALL_NOTHING |= {"_as_parameter_", "block_size", "__bool__", "_repr_html_"}
+CALL_NOTHING |= {"load, a path", "__reduce_ex__, loaded"}
+
+
+# Who passes a bare address sees to it that there is a pool.
+@pytest.mark.parametrize("name", sorted(CALLS.keys() - {"from_handle"}))
+def test_each_call_holds_its_pool(name: str, closer: Closer, tmp_path: Path) -> None:
+    require(name)
+    scene = Scene(tmp_path)
+    (tmp_path / "there").write_bytes(b"there")
+    closer.scene = scene
+    with suppress(PoolClosedError, FileNotFoundError):
+        CALLS[name](scene)
+    closer.scene = None
+    assert bool(closer.pools) == (name not in CALL_NOTHING)
+
+
+def test_python_itself_has_no_memory() -> None:
+    """What it takes before C is called, or after, is given back."""
+    pytest.importorskip("_testcapi", reason="this Python has no _testcapi")
+    done = run_python(
+        """
+        import sys
+        sys.settrace(None)  # what measures coverage needs memory too
+        import _testcapi
+        from ctypes import ArgumentError
+        from pymempool import MemoryPool
+        from pymempool._adoption import _held
+        from pymempool._references import held_views
+
+        class Memory(bytearray):
+            pass
+
+        pool = MemoryPool(4096, 64)
+        plain, memory, offsets = bytearray(400), Memory(400), list(range(0, 2000, 100))
+        calls = [
+            lambda: pool.write(5, memory),
+            lambda: pool.readinto(5, memory),
+            lambda: pool.readinto(5, plain),
+            lambda: pool.adopt(5, memory),
+            lambda: pool.view(5, 9),
+            lambda: pool.pin(5, 9),
+            lambda: pool.gather(offsets, 20, memory),
+            lambda: pool.scatter(offsets, memory),
+        ]
+        for call in calls:
+            call()  # in which CPython compiles a regular expression
+            for number in range(80):
+                _testcapi.set_nomemory(number, number + 1)
+                try:
+                    call()
+                except (MemoryError, ArgumentError):  # ctypes makes the one the other
+                    pass
+                _testcapi.remove_mem_hooks()
+                pool.discard(0, 4096)  # what was adopted all the same is let go
+                for each in (plain, memory):
+                    each.append(0)
+                    del each[-1]
+                assert _held == held_views == {}, (calls.index(call), number)
+        kept = pool.handle
+        for number in range(40):
+            _testcapi.set_nomemory(number, number + 1)
+            try:
+                pool.__init__(100)
+            except (MemoryError, ArgumentError):
+                _testcapi.remove_mem_hooks()
+                assert pool.handle == kept, number
+            else:
+                _testcapi.remove_mem_hooks()
+                kept = pool.handle
+        print("all tried")
+        """
+    )
+    assert (done.stdout, done.returncode) == ("all tried\n", 0), done.stderr
 
 
 def test_exit_with_live_pools() -> None:
@@ -320,6 +449,30 @@ def test_exit_gives_pools_back() -> None:
     lines = done.stdout.splitlines()
     assert lines == ["alive: 2", "alive: 1 True True"], done.stderr
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_exit_gives_pools_back_that_compare_as_they_like() -> None:
+    done = run_python(
+        """
+        import atexit
+        atexit.register(lambda: print([pool.closed for pool in pools]))  # runs last
+        from pymempool import MemoryPool
+
+        class Unhashable(MemoryPool):
+            def __eq__(self, other):
+                return self[:] == other[:]
+
+        class Alike(Unhashable):
+            def __hash__(self):
+                return 5
+
+        pools = [kind(10) for kind in (Unhashable, Alike, Alike)]
+        pools += [pool.clone() for pool in pools]
+        print(pools[0] == pools[1] == pools[5])
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["True", str([True] * 6)]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() on this system")

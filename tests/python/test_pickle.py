@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import importlib
 import io
@@ -32,6 +33,21 @@ PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 class Mine(MemoryPool):
     """A class of a user's own."""
+
+
+class Named(MemoryPool):
+    """One that says by itself what it is made of."""
+
+    name = ""
+
+    def __reduce__(self) -> Any:
+        return named, (self.name, self[:])
+
+
+def named(name: str, data: bytes) -> Named:
+    made = Named(len(data))
+    made.name, made[:] = name, data
+    return made
 
 
 def same(one: MemoryPool, other: MemoryPool) -> bool:
@@ -115,6 +131,13 @@ def test_out_of_band(pool: MemoryPool) -> None:
     twin.close()
     gc.collect()
     assert all(it() is None for it in alive)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_subclass_that_reduces_itself(protocol: int) -> None:
+    twin = pickle.loads(pickle.dumps(named("it", b"its bytes"), protocol))
+    assert (type(twin), twin.name, twin[:]) == (Named, "it", b"its bytes")
+    assert type(copy.copy(twin)) is Named
 
 
 def test_closed(pool: MemoryPool) -> None:

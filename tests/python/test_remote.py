@@ -11,6 +11,7 @@ import io
 import lzma
 import os
 import threading
+import tracemalloc
 import zipfile
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from typing import Any, Callable, ClassVar
 import pytest
 
 from pymempool import MemoryPool, PoolLimitError, PoolRangeError, _adoption
+from pymempool.checkpoints import CheckpointError
+from pymempool.formats import FormatError
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 
@@ -631,6 +634,28 @@ def test_cut_off(place: str, suffix: str) -> None:
         Watched.load(url)
     assert Watched.made
     assert all(pool.closed for pool in Watched.made)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_much_that_was_compressed_to_little(suffix: str) -> None:
+    """The limit of the pool is kept, and nothing is unpacked beside it."""
+    pytest.importorskip("bincopy", reason="bincopy is not installed")
+    compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix]
+    Shelf.objects[f"image{suffix}"] = compress(b"x" * (64 << 20))
+    url, limit = f"shelf://image{suffix}", 2 * PIECE
+    with MemoryPool(64 << 20, memory_limit=limit) as pool:
+        tracemalloc.start()
+        with pytest.raises(PoolLimitError):
+            MemoryPool.load(url, memory_limit=limit)
+        with pytest.raises(CheckpointError):
+            pool.apply(url)
+        for form in ("hex", "srec", "elf"):
+            with pytest.raises(FormatError):
+                MemoryPool.load(url, format=form)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert pool.stats.held_bytes == 0
+    assert peak < 16 << 20
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """No byte of another owner ever shows: memory that is used again, blocks that the end of
-a pool cuts short, pickles, errors. Memory is filled with a secret and given back; then
-everything that shows bytes is searched for it."""
+a pool cuts short, pickles, saved files, errors. Memory is filled with a secret and given
+back; then everything that shows bytes is searched for it."""
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Callable
 
@@ -174,6 +176,91 @@ def test_the_search_finds_it() -> None:
     assert found[:5] == [True] * 5
     assert found[5:].count(True) == 1 + 1 + 2  # a buffer, a pin, before and in take()
     assert not found[-1]
+
+
+def saved(pool: MemoryPool, folder: Path) -> Iterator[bytes]:
+    """What files are made of."""
+    stream = io.BytesIO()
+    pool.save(stream)
+    yield stream.getvalue()
+    pool.save(folder / "image")
+    yield (folder / "image").read_bytes()
+    old = io.BytesIO(b"o" * 3000)
+    pool.save(old)
+    yield old.getvalue()
+    with pool.open("rb") as file:
+        yield file.read()
+    with pool.clone() as other:
+        other.discard(0, pool.total_size)
+        other.write(5, b"other")
+        for new, since in ((pool, other), (other, pool)):
+            new.save(folder / "checkpoint", since=since)
+            data = (folder / "checkpoint").read_bytes()
+            yield data[64:-32]  # without the digests, which may have any bytes
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_of_others_is_saved(way: str, tmp_path: Path) -> None:
+    with MemoryPool(SIZE, BLOCK) as pool:
+        WAYS[way](pool)
+        for data in saved(pool, tmp_path):
+            assert not holds_secret(data)
+
+
+def test_the_search_finds_it_in_files(tmp_path: Path) -> None:
+    with MemoryPool(SIZE, BLOCK) as pool:
+        pool.write(5000, SECRET[:2])
+        found = [holds_secret(data) for data in saved(pool, tmp_path)]
+    assert found == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize("form", ["hex", "srec"])
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_of_others_is_in_records(way: str, form: str) -> None:
+    pytest.importorskip("bincopy", reason="bincopy is not installed")
+
+    def records() -> bytes:
+        file = io.BytesIO()
+        pool.save(file, format=form)
+        lines = file.getvalue().decode().split()
+        start, kinds = (9, (":",)) if form == "hex" else (12, ("S3",))
+        data = [line for line in lines if line.startswith(kinds)]
+        if form == "hex":
+            data = [line for line in data if line[7:9] == "00"]
+        return b"".join(bytes.fromhex(line[start:-2]) for line in data)
+
+    with MemoryPool(SIZE, BLOCK) as pool:
+        WAYS[way](pool)
+        assert not holds_secret(records())
+        pool.write(5, SECRET)
+        assert SECRET in records()
+
+
+def test_nothing_of_others_is_in_files_in_memory() -> None:
+    pytest.importorskip("fsspec", reason="mempool:// is for fsspec")
+    from pymempool.filesystem import MempoolFileSystem
+
+    fs = MempoolFileSystem(block_size=BLOCK)
+    with fs.open("/a", "w+b") as file:
+        for place in offsets():
+            file.seek(place)
+            file.write(b"abc")
+        for length in (5000, 4097, SIZE, 3, SIZE):  # which cuts blocks short
+            file.truncate(length)
+            fs.cp_file("/a", "/copy")
+            file.seek(max(0, length - 2))
+            file.write(b"xyz")
+            for path in ("/a", "/copy"):
+                data = fs.cat_file(path)
+                assert not holds_secret(data)
+                assert len(data.strip(b"\0")) > 0
+        file.seek(0)
+        file.write(SECRET * 500)
+        fs.cp_file("/a", "/copy")
+        for length in (3500, 9, SIZE):
+            file.truncate(length)
+        assert not holds_secret(fs.cat_file("/a")[9:])
+        assert holds_secret(fs.cat_file("/copy")[3500:])
 
 
 def frames(traceback: TracebackType | None) -> Iterator[dict[str, Any]]:

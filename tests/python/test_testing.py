@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 import pymempool
-from pymempool import MemoryPool, PoolLimitError, PoolMemoryError, testing
+from pymempool import (
+    MemoryPool,
+    PoolLimitError,
+    PoolMemoryError,
+    PoolRangeError,
+    testing,
+    views,
+)
 from pymempool.testing import CompileError, assert_same
 
 pytest_plugins = ["pytester"]
@@ -165,6 +172,25 @@ def test_of_another_pool_nothing_is_told(run) -> None:
     assert "view of 3 bytes at offset 0" in text
     assert "offset 77" not in text
     assert "of 100 bytes" not in text
+
+
+def test_one_loan_within_another() -> None:
+    with testing.lend_pool(4096) as outer:
+        held = [outer.pool.view(1, 2)]
+        with testing.lend_pool(4096) as inner:
+            held.append(inner.pool.view(3, 4))
+        held.append(outer.pool.pin(5, 6))
+    assert "view of 4 bytes at offset 3, made at " in inner.report
+    assert "view of 2 bytes at offset 1, made at " in outer.report
+    assert "pin of 6 bytes at offset 5, made at " in outer.report
+    assert "held by C code" not in inner.report + outer.report
+
+
+def test_a_loan_that_cannot_be_made_leaves_nothing_on() -> None:
+    with pytest.raises(PoolRangeError), testing.lend_pool(0):
+        pass
+    with MemoryPool(4096) as pool, pool.view(0, 1):
+        assert views.live() == []
 
 
 def test_a_failure_stays_the_only_one(run) -> None:

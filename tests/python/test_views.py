@@ -239,6 +239,23 @@ def test_pinned_blocks_count_for_the_limit() -> None:
     assert pool.view(64, 5) == pin == bytes(5)
 
 
+def test_limit_for_copies_of_pinned_blocks() -> None:
+    pool = MemoryPool(4096, 64, memory_limit=128)
+    relative = pool.clone()
+    pool.write(64, b"x")
+    with pool.pin(0, 5):
+        for call in (
+            pool.clone,
+            lambda: pool.views(500, 200),
+            lambda: relative.restore(pool),
+            lambda: pool.__reduce_ex__(5),
+        ):
+            with pytest.raises(PoolLimitError, match="128 of 128 bytes"):
+                call()
+            assert count(pool) == 1
+    assert len(pool.views(500, 200)) == 4
+
+
 # ------------------------------------------------------------------ who holds what
 
 

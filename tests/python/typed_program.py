@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""A user's program for type checkers: mypy reads it with the package, nothing runs it."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+from array import array
+from collections.abc import Iterator
+
+from typing_extensions import assert_type
+
+from pymempool import Kind, MemoryPool, PoolFile, PoolStats
+from pymempool.testing import assert_same, lend_pool
+
+
+class Mine(MemoryPool):
+    """What comes of a subclass is of the subclass."""
+
+
+def subclasses(mine: Mine) -> None:
+    assert_type(mine.clone(), Mine)
+    assert_type(Mine.from_handle(mine.handle), Mine)
+    assert_type(Mine.load("image"), Mine)
+    with mine as again:
+        assert_type(again, Mine)
+
+
+def as_a_sequence(pool: MemoryPool) -> None:
+    assert_type(pool[0], int)
+    assert_type(pool[0:5], bytes)
+    pool[0] = 5
+    pool[0:5] = b"hello"
+    pool[0:5] = array("B", range(5))
+    pool[:] = pool.clone()
+    for _ in pool:  # type: ignore[misc]
+        break
+
+
+def memory(pool: MemoryPool) -> None:
+    pool.write(0, memoryview(bytearray(5)))
+    pool.readinto(0, array("d", [0.5]))
+    pool.readinto(0, 5)  # type: ignore[arg-type]
+    pool.adopt(0, ctypes.create_string_buffer(5))
+    assert_type(pool.gather([1, 2], 4, bytearray(8)), bytearray)
+    assert_type(pool.view(0, 5), memoryview)
+    ctypes.CDLL("library").function(pool)
+
+
+def facts(pool: MemoryPool) -> None:
+    assert_type(pool.stats, PoolStats)
+    assert_type(pool.extents(), Iterator[tuple[int, int]])
+    assert_type(pool.kinds(), Iterator[tuple[int, int, Kind]])
+    assert_type(pool.map(since=pool), str)
+
+
+def files(pool: MemoryPool) -> None:
+    with pool.open() as file:
+        assert_type(file, PoolFile)
+        io.BufferedReader(file)
+    pool.save(io.BytesIO(), progress=lambda done, total: None)
+
+
+def tests() -> None:
+    with lend_pool(4096, memory_limit=64) as loan:
+        assert_same(loan.pool, b"x")
