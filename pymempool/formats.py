@@ -5,8 +5,8 @@
     load:  file ─► lines ─► records ─► pool;  file ─► loaded sections of an ELF ─► pool
 
 The addresses of a file are the offsets of the pool. bincopy packs and unpacks records,
-and its reader of ELF files finds the sections (extra `images`). Records are made and read
-one by one, so that a file of any length needs little memory beside the pool.
+pyelftools the tables of ELF files (extra `images`). Records are made and read one by one,
+so that a file of any length needs little memory beside the pool.
 
 A HEX or S-record file holds what extents() tells, zeros in those blocks too: to leave
 zeros out would leave there what a device held before. So holes are kept by whole blocks.
@@ -43,6 +43,7 @@ _END = 1 << 32  # where the addresses of HEX and S-record files end
 _RECORD = 32  # bytes in a record that is written
 _PIECE = 1 << 16  # a HEX file starts a new count after as many bytes
 _PENDING = 1 << 20
+_PENDING_RUNS = 1 << 16  # each of which takes more memory than a few bytes do
 _ALLOCATED = 2  # a flag of sections of ELF
 _LINE_MAX = 1024  # records have 521 characters at most
 
@@ -120,7 +121,7 @@ def load(
     execution starts, and titles, are left out. ELF: the contents of the sections that
     are loaded (whole segments, if there are no sections), at their physical addresses
     as for programming a device (virtual ones if no physical one is given); what is zeros
-    and not in the file, as .bss, is left out.
+    and not in the file, as .bss, is left out. No more is loaded than the file has bytes.
 
     The pool ends with the last byte of data. Raises FormatError for a file that is not
     as it should be, with the number of the line, or has no data; PoolMemoryError,
@@ -209,8 +210,8 @@ class _Parts:
     """A pool that is put together from parts.
 
     Its size, on which its blocks depend, is known at the end only. So the first MiB
-    waits; if there is more, the pool starts with all addresses of 32 bits, or as many as
-    are needed, and is cut off at the end.
+    waits, or less if it is in small pieces; if there is more, the pool starts with all
+    addresses of 32 bits, or as many as are needed, and is cut off at the end.
     """
 
     def __init__(self, make: Callable[[int], MemoryPool], progress: Progress) -> None:
@@ -230,7 +231,7 @@ class _Parts:
         self.waiting[-1][1].extend(data)
         self.next, self.end = end, max(self.end, end)
         self.size += len(data)
-        if self.size >= _PENDING:
+        if self.size >= _PENDING or len(self.waiting) >= _PENDING_RUNS:
             self.write(max(self.end, min(_END, SIZE_MAX)))
 
     def write(self, total_size: int) -> None:
@@ -362,7 +363,7 @@ def _read_srec(file: Any) -> Iterator[Run]:
 
 
 def _read_elf(file: Any) -> Iterator[Run]:
-    if not file.seekable() or file.tell():
+    if not hasattr(file, "seekable") or not file.seekable() or file.tell():
         file = io.BytesIO(file.read())
     for address, offset, size in _elf_parts(file):
         file.seek(offset)
@@ -374,45 +375,94 @@ def _read_elf(file: Any) -> Iterator[Run]:
             address, size = address + len(data), size - len(data)
 
 
-def _elf_parts(file: Any) -> list[tuple[int, int, int]]:
-    """What of an ELF file is loaded: each as address, offset in the file, size."""
-    elffile = _module("elftools.elf.elffile")  # bincopy brings it
-    try:
-        elf = elffile.ELFFile(file)
-        loads = [load for load in elf.iter_segments() if load["p_type"] == "PT_LOAD"]
-        sections = None
-        if elf.num_sections():
-            sections = sorted(
-                (section["sh_offset"], section["sh_size"])
-                for section in elf.iter_sections()
-                if section["sh_flags"] & _ALLOCATED and section["sh_type"] != "SHT_NOBITS"
-            )
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # of any kind: the reader trusts what it reads
-        raise FormatError(f"no ELF file, or a damaged one: {error!r}") from error
-    # Some linkers give virtual addresses alone.
-    kind = "p_paddr" if any(load["p_paddr"] for load in loads) else "p_vaddr"
-    parts = []
-    for load in loads:
-        offset, end = load["p_offset"], load["p_offset"] + load["p_filesz"]
-        held = [(offset, end - offset)] if sections is None else sections
-        for start, size in held[bisect.bisect_left(held, (offset, 0)) :]:
+def _elf_parts(file: Any) -> Iterator[tuple[int, int, int]]:
+    """What of an ELF file is loaded: each as address, offset in the file, size.
+
+    Found one by one, in the order of the addresses: a small file can say so often where
+    the same bytes go that there is no room for a list.
+    """
+    length = file.seek(0, os.SEEK_END)
+    loads, sections = _elf_tables(file, length)
+    last = total = 0
+    for address, offset, count in loads:
+        end = offset + count
+        held = [(offset, count)] if sections is None else sections
+        for at in range(bisect.bisect_left(held, (offset, 0)), len(held)):
+            start, size = held[at]
             if start >= end:
                 break
-            parts.append((load[kind] + start - offset, start, min(size, end - start)))
-    return _checked(sorted(part for part in parts if part[2]), file.seek(0, os.SEEK_END))
+            place, size = address + start - offset, min(size, end - start)
+            total += size
+            if start + size > length:
+                raise FormatError("an ELF file that was cut off")
+            if place < last:
+                raise FormatError(
+                    f"an ELF file with data at {place:#x} for a second time"
+                )
+            if total > length:
+                raise FormatError("an ELF file that loads more bytes than it has")
+            last = place + size
+            yield place, start, size
 
 
-def _checked(
-    parts: list[tuple[int, int, int]], length: int
-) -> list[tuple[int, int, int]]:
-    """The same parts, if the file has them and no address is in two of them."""
-    last = 0
-    for address, offset, size in parts:
-        if offset + size > length:
-            raise FormatError("an ELF file that was cut off")
-        if address < last:
-            raise FormatError(f"an ELF file with data at {address:#x} for a second time")
-        last = address + size
-    return parts
+def _elf_tables(
+    file: Any, length: int
+) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]] | None]:
+    """The segments that are loaded, by address: each as address, offset, size. And what
+    of the file the sections have that are in memory, None if there are no sections.
+
+    pyelftools says what the numbers are. Its ELFFile would look up the names of all
+    sections as well, which in a hostile file can be the rest of the file each.
+    """
+
+    def row(form: Any, at: int) -> Any:
+        size, data = form.sizeof(), bytearray()
+        if at + size <= length:
+            file.seek(at)
+            data = _places.get(file, size)
+        if len(data) < size:
+            raise FormatError("no ELF file, or a damaged one: it ends too early")
+        return form.parse(bytes(data))
+
+    def table(form: Any, at: int, step: int, count: int) -> Iterator[Any]:
+        if count and step < form.sizeof():
+            raise FormatError("no ELF file, or a damaged one: its tables are too narrow")
+        return (row(form, at + step * number) for number in range(count))
+
+    structs = _elf_structs(file)
+    head = row(structs.Elf_Ehdr, 0)
+    structs.create_advanced_structs()
+    load_count, section_count = head.e_phnum, head.e_shnum
+    if head.e_shoff and (load_count == 0xFFFF or not section_count):
+        first = row(structs.Elf_Shdr, head.e_shoff)  # has numbers that were too large
+        load_count = first.sh_info if load_count == 0xFFFF else load_count
+        section_count = section_count or first.sh_size
+    loads = [
+        load
+        for load in table(structs.Elf_Phdr, head.e_phoff, head.e_phentsize, load_count)
+        if load.p_type == "PT_LOAD" and load.p_filesz
+    ]
+    sections = None
+    if head.e_shoff and section_count:
+        found = table(structs.Elf_Shdr, head.e_shoff, head.e_shentsize, section_count)
+        sections = sorted(
+            (section.sh_offset, section.sh_size)
+            for section in found
+            if section.sh_flags & _ALLOCATED and section.sh_type != "SHT_NOBITS"
+            if section.sh_size
+        )
+    # Some linkers give virtual addresses alone.
+    kind = "p_paddr" if any(load.p_paddr for load in loads) else "p_vaddr"
+    return sorted((load[kind], load.p_offset, load.p_filesz) for load in loads), sections
+
+
+def _elf_structs(file: Any) -> Any:
+    """How a file of this kind of ELF has its numbers."""
+    file.seek(0)
+    start = bytes(_places.get(file, 6))
+    if re.match(rb"\x7fELF[\1\2][\1\2]", start) is None:
+        raise FormatError("no ELF file, or a damaged one: it does not begin as one")
+    module = _module("elftools.elf.structs")  # bincopy brings it
+    structs = module.ELFStructs(little_endian=start[5] == 1, elfclass=32 * start[4])
+    structs.create_basic_structs()
+    return structs

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import io
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -444,6 +445,98 @@ def test_damaged(form: str, data: st.DataObject) -> None:
         assert runs(again) == runs(pool)
 
 
+ADDRESSES = st.integers(0, 40) | st.integers(0xFFF0, 0xFFFF)
+PARTS = st.binary(max_size=6)
+BASES = st.sampled_from([b"\0\0", b"\0\1", b"\x12\x34", b"\xff\xff"])
+HEX_RECORDS = st.one_of(
+    st.tuples(st.just(0), ADDRESSES, PARTS),
+    st.tuples(st.sampled_from([2, 4]), st.just(0), BASES),
+    st.tuples(st.sampled_from([3, 5]), st.just(0), st.just(bytes(4))),
+)
+HEX_FAULTS = st.tuples(st.integers(1, 6), ADDRESSES, PARTS)
+SRECORDS = st.tuples(st.sampled_from("01233"), ADDRESSES, PARTS)
+SRECORD_ENDS = st.tuples(st.sampled_from("56789"), st.integers(0, 4), st.just(b""))
+SRECORD_FAULTS = st.tuples(st.sampled_from("4567"), ADDRESSES, PARTS)
+
+
+@given(
+    st.lists(HEX_RECORDS, max_size=8),
+    st.sampled_from([[(1, 0, b"")], [(1, 0, b"")], []])
+    | st.lists(HEX_FAULTS | HEX_RECORDS, max_size=3),
+)
+def test_any_records_of_hex(
+    records: list[tuple[int, int, bytes]], last: list[tuple[int, int, bytes]]
+) -> None:
+    """Just what they say, by a reader of this test, or an error."""
+    records = records + last
+    base, held, good, ended = 0, {}, True, False
+    for kind, address, data in records:
+        sizes = {0: len(data), 1: 0, 2: 2, 3: 4, 4: 2, 5: 4}
+        places = range(base + address, base + address + len(data))
+        good &= not ended and sizes.get(kind) == len(data)
+        ended |= kind == 1
+        if kind == 0:
+            good &= held.keys().isdisjoint(places) and places.stop <= 1 << 32
+            held.update(zip(places, data))
+        elif kind in (2, 4):
+            base = int.from_bytes(data, "big") << (4 if kind == 2 else 16)
+    text = "\n".join(ihex(*record) for record in records)
+    if not (good and ended and held):
+        with pytest.raises(FormatError):
+            loaded(text.encode(), HEX)
+        return
+    with loaded(text.encode(), HEX, 1) as pool:
+        assert pool.total_size == max(held) + 1
+        assert all(pool[at] == byte for at, byte in held.items())
+        assert sum(size for _, size in pool.extents()) == len(held)
+
+
+@given(
+    st.lists(SRECORDS, max_size=5),
+    st.lists(SRECORD_ENDS, min_size=1, max_size=2)
+    | st.lists(SRECORD_FAULTS | SRECORD_ENDS | SRECORDS, max_size=3),
+)
+def test_any_srecords(
+    records: list[tuple[str, int, bytes]], last: list[tuple[str, int, bytes]]
+) -> None:
+    """The same for S-records."""
+    records = records + last
+    held: dict[int, int] = {}
+    good, counted, ended, count = True, False, False, 0
+    for kind, address, data in records:
+        good &= not ended and not (counted and kind in "123") and kind != "4"
+        if kind in "123":
+            count += 1
+            places = range(address, address + len(data))
+            good &= held.keys().isdisjoint(places)
+            held.update(zip(places, data))
+        elif kind in "56":
+            counted = True
+            good &= address == count
+        ended |= kind in "789"
+    texts = [srec(kind.replace("4", "3"), at, data) for kind, at, data in records]
+    texts = [f"S{kind}{text[2:]}" for text, (kind, _, _) in zip(texts, records)]
+    file = "\n".join(texts).encode()
+    if not (good and (counted or ended) and held):
+        with pytest.raises(FormatError):
+            loaded(file, SREC)
+        return
+    with loaded(file, SREC, 1) as pool:
+        assert pool.total_size == max(held) + 1
+        assert all(pool[at] == byte for at, byte in held.items())
+        assert sum(size for _, size in pool.extents()) == len(held)
+
+
+def test_small_pieces_far_apart_do_not_wait_for_long() -> None:
+    """Each takes some 200 bytes while it waits, which a file of a few MiB can ask for."""
+    parts, count = formats._Parts(lambda size: MemoryPool(size, 64), None), 200_000
+    for at in range(count):
+        parts.add(2 * at, b"x")
+        assert len(parts.waiting) < 1 << 16
+    with parts.finish("one") as pool:
+        assert pool[:] == (b"x\0" * count)[:-1]
+
+
 # ------------------------------------------------------------------------------- others
 
 
@@ -608,14 +701,131 @@ def test_elf_that_becomes_shorter() -> None:
         formats.load(MemoryPool, Shrinking(elf(PROGRAM)), "elf")
 
 
+def header_at(bits: int) -> dict[str, tuple[int, str]]:
+    """Where the numbers stand in the header of an ELF file, and how struct has them."""
+    wide = bits == 64
+    word, start = ("Q", 24) if wide else ("I", 24)
+    size = struct.calcsize(word)
+    rest = start + 3 * size + 4
+    names = ["size", "load_step", "load_count", "section_step", "section_count"]
+    return {
+        "loads": (start + size, word),
+        "sections": (start + 2 * size, word),
+        **{name: (rest + 2 * at, "H") for at, name in enumerate(names)},
+    }
+
+
+def patched(program: bytes, bits: int, big: bool = False, **numbers: int) -> bytes:
+    """The program with other numbers in its header."""
+    data = bytearray(program)
+    for name, number in numbers.items():
+        at, word = header_at(bits)[name]
+        struct.pack_into((">" if big else "<") + word, data, at, number)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_elf_with_more_of_them_than_the_header_can_count(bits: int) -> None:
+    """Then the first section says how many there are, of segments and of sections."""
+    program = bytearray(elf(PROGRAM, bits=bits))
+    at, word = header_at(bits)["sections"]
+    (first,) = struct.unpack_from("<" + word, program, at)
+    row = "<II4QI" if bits == 64 else "<7I"
+    fields = list(struct.unpack_from(row, program, first))
+    linked = first + struct.calcsize(row)
+    struct.pack_into(row, program, first, *fields[:5], 7, 0)
+    struct.pack_into("<I", program, linked, len(PROGRAM))
+    many = patched(bytes(program), bits, load_count=0xFFFF, section_count=0)
+    assert runs(loaded(many, "elf")) == runs(loaded(elf(PROGRAM), "elf"))
+    struct.pack_into("<I", program, linked, 0xFFFFFFFF)
+    with pytest.raises(FormatError, match="ends too early"):
+        loaded(patched(bytes(program), bits, load_count=0xFFFF), "elf")
+    struct.pack_into(row, program, first, *fields[:5], (1 << bits) - 1, 0)
+    with pytest.raises(FormatError, match="ends too early"):
+        loaded(patched(bytes(program), bits, section_count=0), "elf")
+
+
+@pytest.mark.parametrize("big", [True, False])
+@pytest.mark.parametrize("bits", [32, 64])
+def test_elf_with_hostile_tables(bits: int, big: bool, tmp_path: Path) -> None:
+    """The same of a file of the system, which can be asked for places it cannot have."""
+    top, path = (1 << bits) - 1, tmp_path / "program"
+    program = elf(PROGRAM, bits=bits, big=big)
+    for numbers in (
+        {"loads": top},
+        {"loads": top // 2 - 7},
+        {"sections": top},
+        {"sections": top // 2 - 7},
+        {"sections": top, "section_count": 0},
+        {"load_step": 0},
+        {"load_step": 31},
+        {"load_step": 0xFFFF},
+        {"load_count": 0xFFFE},
+        {"load_count": 0xFFFF, "section_count": 0xFFFF},
+        {"section_step": 0, "section_count": 0xFFFF},
+        {"section_step": 39},
+        {"section_step": 0xFFFF},
+        {"section_count": 0xFFFF},
+    ):
+        path.write_bytes(patched(program, bits, big, **numbers))
+        with pytest.raises(FormatError, match="no ELF file, or a damaged one"):
+            MemoryPool.load(path, format="elf")
+
+
+@pytest.mark.parametrize("sections", [True, False])
+@pytest.mark.parametrize("overlap", [True, False])
+def test_elf_that_loads_the_same_bytes_again_and_again(
+    sections: bool, overlap: bool
+) -> None:
+    """Some 50 KB could say where to put 300 times 300 pieces."""
+    count = 300
+    data = bytearray(elf([(at, at, b"x", 0) for at in range(count)], sections=sections))
+    start, step = 64 + 56 * count, 0 if overlap else 2 * count
+    for at in range(count):
+        load = start, at * step, at * step, count, count
+        struct.pack_into("<5Q", data, 64 + 56 * at + 8, *load)
+    tracemalloc.start()
+    with pytest.raises(FormatError, match="second time" if overlap else "more bytes"):
+        loaded(bytes(data), "elf")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 << 20
+
+
+def test_elf_in_which_two_segments_load_the_same_bytes() -> None:
+    """As a ROM that is seen in two places."""
+    data = bytearray(elf([(0, 0, b"code", 0), (0x100, 0x100, b"data", 0)]))
+    at = 64 + 56 + 8
+    struct.pack_into("<Q", data, at, 64 + 2 * 56)  # where the first one lies
+    pool = loaded(bytes(data), "elf")
+    assert pool[:] == b"code".ljust(0x100, b"\0") + b"code"
+
+
+def test_elf_without_a_way_to_seek() -> None:
+    class Only:
+        def __init__(self, data: bytes) -> None:
+            self.read = io.BytesIO(data).read
+
+    pool = formats.load(lambda size: MemoryPool(size, 16), Only(elf(PROGRAM)), "elf")
+    assert pool[-4:] == b"data"
+
+
+NUMBERS = st.sampled_from([0, 1, 7, 63, 64, 0xFF, 0xFFFF, (1 << 31) - 1, (1 << 64) - 1])
+
+
 @given(st.data())
 def test_damaged_elf(data: st.DataObject) -> None:
     """Whatever stands there, it is an error of ours or a pool."""
-    bits = data.draw(st.sampled_from([32, 64]))
-    program = bytearray(elf(PROGRAM, bits=bits, sections=data.draw(st.booleans())))
+    bits, big = data.draw(st.sampled_from([32, 64])), data.draw(st.booleans())
+    sections = data.draw(st.booleans())
+    program = bytearray(elf(PROGRAM, bits=bits, big=big, sections=sections))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(program) - 1))
         program[at] = data.draw(st.integers(0, 255))
+    for _ in range(data.draw(st.integers(0, 2))):  # and whole numbers
+        at = data.draw(st.integers(4, 70).map(lambda word: 4 * word))
+        number = data.draw(NUMBERS).to_bytes(8, "big" if big else "little")
+        program[at : at + 4] = number[4:] if big else number[:4]
     try:
         pool = loaded(bytes(program), "elf", 64)
     except (FormatError, PoolRangeError):
