@@ -248,9 +248,10 @@ POOL_API PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *sr
                               size_t src_offset, size_t size);
 
 /* Makes the pool larger (with a hole) or smaller (discarding what is beyond) in place.
- * The block size stays what it is. Views and pins of what is cut off stay valid; such a
- * pin is no longer a window on the pool, where one of a block that is cut in its midst
- * stays one on what is left. POOL_INVALID if total_size is 0, POOL_NO_MEMORY,
+ * The block size stays what it is, so that a pool that is to grow is best made as large as
+ * a block, or larger, and then made small. Views and pins of what is cut off stay valid;
+ * such a pin is no longer a window on the pool, where one of a block that is cut in its
+ * midst stays one on what is left. POOL_INVALID if total_size is 0, POOL_NO_MEMORY,
  * POOL_LIMIT. */
 POOL_API PoolStatus pool_resize(MemoryPool *pool, size_t total_size);
 

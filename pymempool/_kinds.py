@@ -9,7 +9,6 @@ from ctypes import c_size_t
 from typing import TYPE_CHECKING
 
 from ._library import parallel
-from ._signatures import SIZE_MAX
 
 if TYPE_CHECKING:
     from .pool import MemoryPool
@@ -32,7 +31,7 @@ def kinds(pool: MemoryPool) -> Iterator[tuple[int, int, Kind]]:
         found: int = parallel.pool_next_kind(owner.address, offset, start, size, kind)
         return found
 
-    find(SIZE_MAX)  # finds nothing
+    find(0)  # raises now and not at first use
 
     def walk() -> Iterator[tuple[int, int, Kind]]:
         offset = 0

@@ -97,7 +97,8 @@ def fail(
     call = f"{function}({', '.join(asked)})"
     if status == Status.POOL_LIMIT:
         stats = read_stats(arguments[0], PoolStats.shared_blocks.offset, quick)
-        text += f": {stats.family_bytes} of {stats.memory_limit} bytes are in use"
+        used = f"{stats.family_bytes} of {stats.memory_limit} bytes are in use"
+        text += f": {used}, in blocks of {stats.block_size}"
     raise_status(status, f"{call}: {text}{more}")
 
 

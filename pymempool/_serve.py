@@ -14,6 +14,7 @@ be killed, nbdkit is told by the system, and ends.
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import re
 import shlex
@@ -26,7 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TextIO, Union
@@ -48,6 +49,8 @@ _PATIENCE = 5.0  # seconds that statistics may take
 # A connection. Requests do not wait for anything but a processor: with nbdkit's 16, four
 # connections to two processors wrote 1.4 times slower.
 _THREADS = "4"
+
+_PREFIX, _PIDFILE = "pymempool-serve-", "pid"  # of private folders, and in each
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # each ends the service
 
@@ -79,12 +82,12 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
     """Serves until a signal comes or nbdkit ends; returns 0. Raises CommandError."""
     nbdkit = _find_nbdkit()
     plugin = _find_plugin(nbdkit, options.plugin)
-    with tempfile.TemporaryDirectory(prefix="pymempool-") as private:
+    with _private_folder() as private:
         place = _place(options, private)
         control = os.path.join(private, "control")
         if options.control is not None:
             control = os.path.abspath(options.control)
-        ready = Path(private, "pid")
+        ready = Path(private, _PIDFILE)
         command = [nbdkit, "--foreground", "--exit-with-parent", "--pidfile", str(ready)]
         command += ["--threads", _THREADS]
         command += [*place.options, plugin, *_parameters(options), f"control={control}"]
@@ -299,6 +302,39 @@ def _parameters(options: argparse.Namespace) -> list[str]:
 
 
 @contextmanager
+def _private_folder() -> Iterator[str]:
+    """A folder for as long as this process lives, which it has locked.
+
+    What processes that were killed have left, which nobody has locked, is removed.
+    """
+    parent = glob.escape(tempfile.gettempdir())
+    for left in glob.glob(os.path.join(parent, f"{_PREFIX}*")):
+        # nbdkit writes its number when whoever made the folder has long locked it.
+        if os.path.exists(os.path.join(left, _PIDFILE)):
+            with _locked(left) as is_free:
+                if is_free:
+                    shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as private, _locked(private):
+        yield private
+
+
+@contextmanager
+def _locked(folder: str) -> Iterator[bool]:
+    """Locks a folder; whether that could be done."""
+    import fcntl  # not on Windows, where there is no nbdkit
+
+    with ExitStack() as stack:
+        try:
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            stack.callback(os.close, opened)
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
 def _signals(events: SimpleQueue[Event]) -> Iterator[None]:
     """Turns signals into events, each once: the second of a kind does what it always did.
 
@@ -340,6 +376,7 @@ def _remove_left_over(path: str | None) -> None:
     with suppress(OSError, ValueError):
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             with socket.socket(socket.AF_UNIX) as tried:
+                tried.setblocking(False)  # where many wait to be accepted
                 try:
                     tried.connect(path)
                 except ConnectionRefusedError:

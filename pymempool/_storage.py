@@ -28,7 +28,7 @@ class Storage:
 
         mode: "rb" for reading, "r+b" for writing too.
         size: None for all up to the end of the pool, wherever resize() puts that; only
-            such a file can be truncated.
+            such a file can be truncated, or grow. The block size stays: see resize().
 
         The file is an io.RawIOBase with a position of its own, at its start; any number
         may be open. It keeps the pool alive until it is closed. Raises PoolRangeError;

@@ -72,7 +72,9 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         """Makes a pool of `total_size` bytes, all of them zero.
 
         total_size: 1 or more.
-        max_block_size: 1 or more; blocks have the largest power of two not above it.
+        max_block_size: 1 or more; blocks have the largest power of two not above it, nor
+            above the smallest one that covers total_size. It stays so: resize() makes
+            no larger blocks of the small ones of a small pool.
         memory_limit: the most bytes of blocks that this pool and its clones may hold
             together, 1 or more; None for no limit.
         wipe: whether blocks of this pool and its clones are overwritten with zeros as
@@ -303,8 +305,9 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
     def resize(self, total_size: SupportsIndex) -> None:
         """Makes the pool larger, by a hole, or smaller, discarding what is beyond.
 
-        total_size: 1 or more. The block size stays. Views and pins of what is cut off
-            stay valid; such a pin is no window on the pool any more.
+        total_size: 1 or more. The block size stays, so that a pool that is to grow is
+            best made as large as a block, or larger, and then made small. Views and pins
+            of what is cut off stay valid; such a pin is no window on the pool any more.
 
         Raises PoolRangeError, PoolMemoryError, PoolLimitError; then nothing was changed.
         """
@@ -501,7 +504,7 @@ def _owner_of(pool: MemoryPool) -> Owner:
 
 def _runs(find: Callable[[int, c_size_t, c_size_t], int]) -> Iterator[tuple[int, int]]:
     start, size = c_size_t(), c_size_t()
-    find(SIZE_MAX, start, size)  # finds nothing, but raises now and not at first use
+    find(0, start, size)  # raises now and not at first use
 
     def walk() -> Iterator[tuple[int, int]]:
         offset = 0

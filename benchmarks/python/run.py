@@ -13,6 +13,7 @@ from typing import Any
 
 import stores
 import sweeps
+import tables
 from rows import GIB, MIB, ROWS, Bench, Row
 
 from pymempool import __version__
@@ -107,7 +108,7 @@ def show(lines: list[list[str]]) -> None:
         from rich.console import Console
         from rich.table import Table
     except ImportError:
-        return show_plain(lines)
+        return tables.show(HEAD, lines)
     table = Table()
     for name in HEAD:
         table.add_column(name, justify="right" if name in ("median", "ratio") else "left")
@@ -119,13 +120,6 @@ def show(lines: list[list[str]]) -> None:
     console.width = max(console.width, 140)
     console.print(table)
     return None
-
-
-def show_plain(lines: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(HEAD, *lines)]
-    for line in [HEAD, *lines]:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths))
-        print("  ".join(cells).rstrip())
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import numpy
+import tables
 from distributed import Client, LocalCluster
 
 from pymempool import __version__
@@ -43,7 +44,7 @@ def main() -> int:
             print(f"{workers} workers", file=sys.stderr)
             for name, times in measure(pool, client, options).items():
                 timings.setdefault(name, {})[workers] = times
-    show(table(timings, sizes(options)))
+    tables.show(HEAD, table(timings, sizes(options)))
     print(f"{os.cpu_count()} processors, Python {platform.python_version()}")
     if options.json:
         result = {"pymempool": __version__, "processors": os.cpu_count()}
@@ -159,13 +160,6 @@ def table(
             told = [human_time(median), spread, rate, human_ratio(median / first)]
             lines.append([name, str(workers), *told, human_time(work)])
     return lines
-
-
-def show(lines: list[list[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(HEAD, *lines)]
-    for line in [HEAD, *lines]:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths))
-        print("  ".join(cells).rstrip())
 
 
 if __name__ == "__main__":

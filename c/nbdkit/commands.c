@@ -55,22 +55,22 @@ static PoolStats stats_of(MemoryPool *pool)
 
 static int list_disk(const Disk *disk, void *context)
 {
-    FILE *answer = context;
+    Text *answer = context;
     if (disk->name[0] == '\0') {
-        fputs("[{\"export\": \"\", \"origin\": null", answer);
+        text_add(answer, "[{\"export\": \"\", \"origin\": null");
     } else {
-        fprintf(answer, ", {\"export\": \"%s\", \"origin\": \"%s\"", disk->name,
-                disk->origin);
+        text_add(answer, ", {\"export\": \"%s\", \"origin\": \"%s\"", disk->name,
+                 disk->origin);
     }
-    fprintf(answer, ", \"writable\": %s, \"held_bytes\": %zu}",
-            disk->writable ? "true" : "false", stats_of(disk->pool).held_bytes);
+    text_add(answer, ", \"writable\": %s, \"held_bytes\": %zu}",
+             disk->writable ? "true" : "false", stats_of(disk->pool).held_bytes);
     return 0;
 }
 
-static void tell_list(FILE *answer)
+static void tell_list(Text *answer)
 {
     disks_visit(list_disk, answer);
-    fputc(']', answer);
+    text_add(answer, "]");
 }
 
 typedef struct Tally {
@@ -87,24 +87,24 @@ static int tally_disk(const Disk *disk, void *context)
     return 0;
 }
 
-static void tell_stats(FILE *answer)
+static void tell_stats(Text *answer)
 {
     Tally tally = {.disks = 0};
     disks_visit(tally_disk, &tally);
-    fprintf(answer,
-            "{\"total_size\": %zu, \"block_size\": %zu, \"held_bytes\": %zu, "
-            "\"family_bytes\": %zu, \"family_peak_bytes\": %zu, \"memory_limit\": %zu, "
-            "\"metadata_bytes\": %zu, \"adopted_blocks\": %zu, \"disks\": %zu, "
-            "\"connections\": %zu, ",
-            tally.stats.total_size, tally.stats.block_size, tally.stats.held_bytes,
-            tally.stats.family_bytes, tally.stats.family_peak_bytes,
-            tally.stats.memory_limit, tally.stats.metadata_bytes,
-            tally.stats.adopted_blocks, tally.disks, disks_connections());
+    text_add(answer,
+             "{\"total_size\": %zu, \"block_size\": %zu, \"held_bytes\": %zu, "
+             "\"family_bytes\": %zu, \"family_peak_bytes\": %zu, \"memory_limit\": %zu, "
+             "\"metadata_bytes\": %zu, \"adopted_blocks\": %zu, \"disks\": %zu, "
+             "\"connections\": %zu, ",
+             tally.stats.total_size, tally.stats.block_size, tally.stats.held_bytes,
+             tally.stats.family_bytes, tally.stats.family_peak_bytes,
+             tally.stats.memory_limit, tally.stats.metadata_bytes,
+             tally.stats.adopted_blocks, tally.disks, disks_connections());
     traffic_tell(answer);
-    fputc('}', answer);
+    text_add(answer, "}");
 }
 
-static void tell_help(FILE *answer);
+static void tell_help(Text *answer);
 
 /* ---------------------------------------------------------------------- the table */
 
@@ -113,7 +113,7 @@ static const struct Command {
     const char *words;
     size_t least, most;                  /* of the words */
     const char *(*change)(char **words); /* the words, NULL behind the last; or else */
-    void (*tell)(FILE *answer);
+    void (*tell)(Text *answer);
 } commands[] = {
     {"snapshot", "NAME [DISK]", 1, 2, change_snapshot, NULL}, /* a read-only export */
     {"clone", "DISK NAME", 2, 2, change_clone, NULL},         /* a writable export */
@@ -126,13 +126,13 @@ static const struct Command {
 
 static const size_t command_count = sizeof commands / sizeof *commands;
 
-static void tell_help(FILE *answer)
+static void tell_help(Text *answer)
 {
     for (size_t at = 0; at < command_count; at++) {
-        fprintf(answer, "%s\"%s%s%s\"", at == 0 ? "[" : ", ", commands[at].name,
-                commands[at].most == 0 ? "" : " ", commands[at].words);
+        text_add(answer, "%s\"%s%s%s\"", at == 0 ? "[" : ", ", commands[at].name,
+                 commands[at].most == 0 ? "" : " ", commands[at].words);
     }
-    fputc(']', answer);
+    text_add(answer, "]");
 }
 
 static const struct Command *command_named(const char *name)
@@ -145,21 +145,21 @@ static const struct Command *command_named(const char *name)
     return NULL;
 }
 
-static void carry_out(const struct Command *command, char **words, FILE *answer)
+static void carry_out(const struct Command *command, char **words, Text *answer)
 {
     const char *error = command->change != NULL ? command->change(words) : NULL;
     if (error != NULL) {
-        fprintf(answer, "error %s\n", error);
+        text_add(answer, "error %s\n", error);
         return;
     }
-    fputs(command->tell != NULL ? "ok " : "ok", answer);
+    text_add(answer, "%s", command->tell != NULL ? "ok " : "ok");
     if (command->tell != NULL) {
         command->tell(answer);
     }
-    fputc('\n', answer);
+    text_add(answer, "\n");
 }
 
-void commands_run(char *line, FILE *answer)
+void commands_run(char *line, Text *answer)
 {
     char *words[WORDS_MAX + 1] = {NULL}, *rest = NULL;
     size_t count = 0;
@@ -169,9 +169,9 @@ void commands_run(char *line, FILE *answer)
     }
     const struct Command *command = command_named(words[0]);
     if (command == NULL) {
-        fputs("error there is no such command; try help\n", answer);
+        text_add(answer, "error there is no such command; try help\n");
     } else if (count - 1 < command->least || count - 1 > command->most) {
-        fprintf(answer, "error usage: %s %s\n", command->name, command->words);
+        text_add(answer, "error usage: %s %s\n", command->name, command->words);
     } else {
         carry_out(command, words + 1, answer);
     }

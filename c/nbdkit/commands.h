@@ -3,10 +3,10 @@
 #ifndef MEMPOOL_COMMANDS_H
 #define MEMPOOL_COMMANDS_H
 
-#include <stdio.h>
+#include "text.h"
 
-/* Carries out a command, which is changed, and writes the line that answers it, with its
+/* Carries out a command, which is changed, and adds the line that answers it, with its
  * newline. line: printable ASCII. Locks: the table of disks; see disks.h. */
-void commands_run(char *line, FILE *answer);
+void commands_run(char *line, Text *answer);
 
 #endif

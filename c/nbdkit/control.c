@@ -16,7 +16,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +27,7 @@
 #include <nbdkit-plugin.h>
 
 #include "commands.h"
+#include "text.h"
 
 enum {
     CLIENTS_MAX = 32,
@@ -42,8 +42,8 @@ typedef struct Client {
     int socket;           /* -1: a free place */
     size_t used;          /* bytes in line */
     char line[LINE_SIZE]; /* what came and is not yet carried out */
-    char *answer;         /* NULL: none is on its way */
-    size_t size, sent;    /* of the answer */
+    Text answer;          /* without bytes: none is on its way */
+    size_t sent;          /* bytes of the answer */
     bool last;            /* close when the answer is sent */
 } Client;
 
@@ -62,7 +62,7 @@ static struct {
 static void client_close(Client *client)
 {
     close(client->socket);
-    free(client->answer);
+    free(client->answer.bytes);
     *client = (Client){.socket = -1};
 }
 
@@ -80,24 +80,18 @@ static bool line_is_printable(const char *line, size_t size)
  * the connection if there is no memory for it. */
 static void client_answer(Client *client, size_t size, const char *error)
 {
-    FILE *answer = open_memstream(&client->answer, &client->size);
-    if (answer == NULL) {
-        client->answer = NULL;
-        client_close(client);
-        return;
-    }
     if (error == NULL && !line_is_printable(client->line, size)) {
         error = "a command is printable ASCII";
     }
     if (error != NULL) {
-        fprintf(answer, "error %s\n", error);
+        text_add(&client->answer, "error %s\n", error);
     } else {
         char line[LINE_SIZE + 1];
         memcpy(line, client->line, size);
         line[size] = '\0';
-        commands_run(line, answer);
+        commands_run(line, &client->answer);
     }
-    if (fclose(answer) != 0) {
+    if (client->answer.failed) {
         client_close(client);
     }
 }
@@ -106,7 +100,7 @@ static void client_answer(Client *client, size_t size, const char *error)
 static void client_next(Client *client)
 {
     char *end = memchr(client->line, '\n', client->used);
-    if (client->answer != NULL || client->last) {
+    if (client->answer.bytes != NULL || client->last) {
         return;
     }
     if (end != NULL) {
@@ -125,8 +119,8 @@ static void client_next(Client *client)
 /* Sends what the socket takes now. */
 static void client_send(Client *client)
 {
-    ssize_t count = send(client->socket, client->answer + client->sent,
-                         client->size - client->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t count = send(client->socket, client->answer.bytes + client->sent,
+                         client->answer.size - client->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (count < 0) {
         if (errno != EAGAIN && errno != EINTR) {
             client_close(client);
@@ -134,10 +128,10 @@ static void client_send(Client *client)
         return;
     }
     client->sent += (size_t)count;
-    if (client->sent == client->size) {
-        free(client->answer);
-        client->answer = NULL;
-        client->size = client->sent = 0;
+    if (client->sent == client->answer.size) {
+        free(client->answer.bytes);
+        client->answer = (Text){.bytes = NULL};
+        client->sent = 0;
         if (client->last) {
             client_close(client);
         }
@@ -159,16 +153,16 @@ static void client_receive(Client *client)
 /* Goes as far as the socket allows without waiting. */
 static void client_go_on(Client *client)
 {
-    if (client->answer == NULL) {
+    if (client->answer.bytes == NULL) {
         client_receive(client);
     }
     while (client->socket >= 0) {
         client_next(client);
-        if (client->socket < 0 || client->answer == NULL) {
+        if (client->socket < 0 || client->answer.bytes == NULL) {
             return; /* gone, or waiting for a command */
         }
         client_send(client);
-        if (client->answer != NULL) {
+        if (client->answer.bytes != NULL) {
             return; /* waiting for room */
         }
     }
@@ -193,7 +187,7 @@ static bool accept_client(void)
     int made = accept4(control.listener, NULL, NULL, SOCK_CLOEXEC);
     Client *client = free_place();
     if (made < 0) {
-        return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+        return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
     }
     if (client == NULL) {
         (void)!send(made, full, sizeof full - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -204,29 +198,42 @@ static bool accept_client(void)
     return true;
 }
 
+/* Waits until something happens, or for a moment if no client is to be accepted. Returns
+ * how many places there are, up to the last client's: poll() takes no more than there may
+ * be descriptors, and clients take the first free place. */
+static size_t wait_for_events(struct pollfd *polled, bool paused)
+{
+    size_t count = CLIENTS;
+    polled[STOP] = (struct pollfd){.fd = control.stop[0], .events = POLLIN};
+    polled[LISTENER] =
+        (struct pollfd){.fd = paused ? -1 : control.listener, .events = POLLIN};
+    for (size_t at = 0; at < CLIENTS_MAX; at++) {
+        const Client *client = &control.clients[at];
+        short events = client->answer.bytes == NULL ? POLLIN : POLLOUT;
+        polled[CLIENTS + at] = (struct pollfd){.fd = client->socket, .events = events};
+        if (client->socket >= 0) {
+            count = CLIENTS + at + 1;
+        }
+    }
+    if (poll(polled, count, paused ? PAUSE_MS : -1) < 0) {
+        /* No memory just now, or fewer descriptors allowed than there are. */
+        (void)poll(&polled[STOP], 1, PAUSE_MS);
+    }
+    return count;
+}
+
 static void *serve(void *unused)
 {
     struct pollfd polled[CLIENTS + CLIENTS_MAX];
     bool paused = false;
     for (;;) {
-        polled[STOP] = (struct pollfd){.fd = control.stop[0], .events = POLLIN};
-        polled[LISTENER] =
-            (struct pollfd){.fd = paused ? -1 : control.listener, .events = POLLIN};
-        for (size_t at = 0; at < CLIENTS_MAX; at++) {
-            const Client *client = &control.clients[at];
-            short events = client->answer == NULL ? POLLIN : POLLOUT;
-            polled[CLIENTS + at] =
-                (struct pollfd){.fd = client->socket, .events = events};
-        }
-        if (poll(polled, CLIENTS + CLIENTS_MAX, paused ? PAUSE_MS : -1) < 0) {
-            continue; /* EINTR, or no memory just now */
-        }
+        size_t count = wait_for_events(polled, paused);
         if (polled[STOP].revents != 0) {
             return unused;
         }
-        for (size_t at = 0; at < CLIENTS_MAX; at++) {
-            if (polled[CLIENTS + at].revents != 0) {
-                client_go_on(&control.clients[at]);
+        for (size_t at = CLIENTS; at < count; at++) {
+            if (polled[at].revents != 0) {
+                client_go_on(&control.clients[at - CLIENTS]);
             }
         }
         paused = polled[LISTENER].revents != 0 && !accept_client();
@@ -241,7 +248,8 @@ static bool is_left_over(void)
     struct stat facts;
     bool refused = false;
     if (lstat(control.address.sun_path, &facts) == 0 && S_ISSOCK(facts.st_mode)) {
-        int tried = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        /* Where many wait to be accepted one would wait, too. */
+        int tried = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         refused = tried >= 0 &&
                   connect(tried, (struct sockaddr *)&control.address,
                           sizeof control.address) != 0 &&
@@ -277,9 +285,13 @@ int control_listen(const char *path)
     control.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (control.listener >= 0) {
         int result = bind_for_owner();
-        if (result != 0 && errno == EADDRINUSE && is_left_over()) {
-            unlink(path);
-            result = bind_for_owner();
+        if (result != 0 && errno == EADDRINUSE) {
+            if (is_left_over()) {
+                unlink(path);
+                result = bind_for_owner();
+            } else {
+                errno = EADDRINUSE;
+            }
         }
         control.listening = result == 0;
         if (result == 0 && listen(control.listener, SOMAXCONN) == 0) {
@@ -287,6 +299,7 @@ int control_listen(const char *path)
         }
     }
     nbdkit_error("control: %s: %m", path);
+    control_stop();
     return -1;
 }
 
@@ -306,6 +319,7 @@ int control_start(void)
     if (error != 0) {
         errno = error;
         nbdkit_error("control: %m");
+        control_stop(); /* nbdkit ends without a word to anybody */
         return -1;
     }
     control.running = true;

@@ -103,8 +103,7 @@ size_t disks_connections(void)
     return atomic_load(&table.connections);
 }
 
-/* Names go into addresses, into lists and into JSON as they are. */
-static bool name_is_good(const char *name)
+bool disk_name_is_good(const char *name)
 {
     static const char letters[] =
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._-";
@@ -116,7 +115,7 @@ static bool name_is_good(const char *name)
 const char *disks_clone(const char *of, const char *name, bool writable)
 {
     Disk from, made = {.writable = writable};
-    if (!name_is_good(name)) {
+    if (!disk_name_is_good(name)) {
         return "a name is up to 64 of the characters A-Z a-z 0-9 . _ -, and starts with "
                "a letter or a digit";
     }

@@ -84,8 +84,9 @@ static bool next_run(size_t *start, size_t *end)
     }
     off_t hole = lseek(image.file, data, SEEK_HOLE);
     *start = (size_t)data;
-    *end = hole < 0 ? image.size : (size_t)hole;
-    return *start < *end && *end <= image.size;
+    /* A file may be longer by now; of what was cut off, nothing can be read. */
+    *end = hole < 0 || (size_t)hole > image.size ? image.size : (size_t)hole;
+    return *start < *end;
 }
 
 int image_adopt(MemoryPool *pool)
@@ -200,13 +201,13 @@ static int write_run(MemoryPool *pool, int file, size_t start, size_t size)
     return 0;
 }
 
-/* Gives the file its size, contents and permissions, and has them on disk. Sets errno. */
-static int write_image(MemoryPool *pool, int file, mode_t mode)
+/* Gives the file its size and contents, and has them on disk. Sets errno. */
+static int write_image(MemoryPool *pool, int file)
 {
     PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
     size_t at = 0, start, size;
     pool_stats(pool, &stats);
-    if (fchmod(file, mode) != 0 || ftruncate(file, (off_t)stats.total_size) != 0) {
+    if (ftruncate(file, (off_t)stats.total_size) != 0) {
         return -1;
     }
     for (; pool_next_extent(pool, at, &start, &size) == 1; at = start + size) {
@@ -217,17 +218,20 @@ static int write_image(MemoryPool *pool, int file, mode_t mode)
     return fsync(file);
 }
 
-/* The permissions of the file that will be replaced, or those of a new one. */
-static mode_t mode_for(const char *path)
+/* Gives the file the permissions of the one it will replace, or of a new one. Sets errno. */
+static int set_mode(int file, const char *path)
 {
     struct stat facts;
     mode_t mask;
     if (stat(path, &facts) == 0) {
-        return facts.st_mode & 0777;
+        return fchmod(file, facts.st_mode & 0777);
+    }
+    if (errno != ENOENT) {
+        return -1; /* nobody knows who may read the old one */
     }
     mask = umask(0);
     umask(mask);
-    return 0666 & ~mask;
+    return fchmod(file, 0666 & ~mask);
 }
 
 /* Writes a pool that nobody changes. */
@@ -235,7 +239,10 @@ static int save_still(MemoryPool *pool, const char *path)
 {
     char *target = real_target(path), *made = NULL;
     int file = target == NULL ? -1 : make_beside(target, &made);
-    int result = file < 0 ? -1 : write_image(pool, file, mode_for(target));
+    int result = file < 0 ? -1 : set_mode(file, target);
+    if (result == 0) {
+        result = write_image(pool, file);
+    }
     if (result == 0) {
         result = rename(made, target);
     }

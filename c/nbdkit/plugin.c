@@ -267,7 +267,10 @@ static void *mempool_open(int readonly)
         return NULL;
     }
     if (name == NULL || !disks_open(name, &connection->disk)) {
-        nbdkit_error("there is no export of the name '%s'", name == NULL ? "" : name);
+        /* Clients can ask for anything: what no disk can be called is not for the log. */
+        bool good = name != NULL && disk_name_is_good(name);
+        nbdkit_error("there is no export of %s%s", good ? "the name " : "such a name",
+                     good ? name : "");
         free(connection);
         return NULL;
     }

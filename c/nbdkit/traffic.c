@@ -23,7 +23,7 @@ void traffic_count_failure(void)
     atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
 }
 
-void traffic_tell(FILE *answer)
+void traffic_tell(Text *answer)
 {
     static const char *const names[TRAFFIC_KINDS][2] = {
         [TRAFFIC_READ] = {"reads", "read_bytes"},
@@ -31,11 +31,11 @@ void traffic_tell(FILE *answer)
         [TRAFFIC_TRIM] = {"trims", "trimmed_bytes"},
     };
     for (int kind = 0; kind < TRAFFIC_KINDS; kind++) {
-        fprintf(answer, "\"%s\": %llu, \"%s\": %llu, ", names[kind][0],
-                atomic_load_explicit(&counted[kind].requests, memory_order_relaxed),
-                names[kind][1],
-                atomic_load_explicit(&counted[kind].bytes, memory_order_relaxed));
+        text_add(answer, "\"%s\": %llu, \"%s\": %llu, ", names[kind][0],
+                 atomic_load_explicit(&counted[kind].requests, memory_order_relaxed),
+                 names[kind][1],
+                 atomic_load_explicit(&counted[kind].bytes, memory_order_relaxed));
     }
-    fprintf(answer, "\"failures\": %llu",
-            atomic_load_explicit(&failures, memory_order_relaxed));
+    text_add(answer, "\"failures\": %llu",
+             atomic_load_explicit(&failures, memory_order_relaxed));
 }

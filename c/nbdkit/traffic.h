@@ -10,7 +10,8 @@
 #define MEMPOOL_TRAFFIC_H
 
 #include <stdint.h>
-#include <stdio.h>
+
+#include "text.h"
 
 typedef enum TrafficKind {
     TRAFFIC_READ,
@@ -25,7 +26,7 @@ void traffic_count(TrafficKind kind, uint32_t bytes);
 /* Counts a request that failed. */
 void traffic_count_failure(void);
 
-/* Writes the counters as members of an object in JSON. */
-void traffic_tell(FILE *answer);
+/* Adds the counters as members of an object in JSON. */
+void traffic_tell(Text *answer);
 
 #endif

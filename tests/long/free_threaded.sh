@@ -8,8 +8,8 @@
 #                                            3.13, builds it without the lock into DIR (5 to
 #                                            10 minutes), and goes on with it
 #
-# The tests run in a venv of their own. Whatever of NumPy and the like has no wheel for such
-# an interpreter is left out, and pytest says which tests that costs.
+# The tests run in a venv of their own. Whatever of NumPy, Dask and the like does not come for
+# such an interpreter is left out, and pytest says which tests that costs.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 scratch=$(mktemp -d)
@@ -49,15 +49,19 @@ END
 "$python" -m venv "$scratch/venv"
 pip=("$scratch/venv/bin/python" -m pip -q --disable-pip-version-check)
 "${pip[@]}" install "$root" pytest 'hypothesis<6.150' # newer ones need the lock
-for extra in numpy unicorn; do
-    "${pip[@]}" install --only-binary :all: "$extra" ||
-        echo "skipped: what needs $extra, which has no wheel for this interpreter"
+for extra in numpy unicorn rich fsspec bincopy intelhex matplotlib pillow pyarrow h5py \
+    'dask[array,distributed]>=2024.8' 'ipykernel>=6' nbclient
+do # three small ones are built here; that takes a C compiler
+    "${pip[@]}" install --only-binary :all: --no-binary tornado,msgpack,pyyaml "$extra" \
+        >"$scratch/pip.log" 2>&1 ||
+        echo "skipped: what needs $extra, which does not come for this interpreter"
 done
 
 # PYTHON_GIL=0: no extension module may bring the lock back. The limit is for a test that
-# runs away. The C tests know nothing of an interpreter.
+# runs away; it leaves alone the mappings of sparse files of a tebibyte. The C tests know
+# nothing of an interpreter.
 cd "$root"
-ulimit -v $((16 << 20)) # KiB
+ulimit -d $((16 << 20)) # KiB
 PYTHON_GIL=0 PYTHONDONTWRITEBYTECODE=1 nice "$scratch/venv/bin/pytest" -q -rs \
     -p no:cacheprovider -o faulthandler_timeout=300 --ignore tests/python/test_ctest.py \
     "$@" tests/python

@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Callable
 
@@ -71,6 +72,7 @@ def run(
     fails: bool = False,
     text: str = "",
     environment: dict[str, str] = ENVIRONMENT,
+    patience: float = PATIENCE,
 ) -> str:
     """What a program prints, on both streams; it must succeed, or fail."""
     done = subprocess.run(
@@ -80,7 +82,7 @@ def run(
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
-        timeout=PATIENCE,
+        timeout=patience,
         env=environment,
         check=False,
     )
@@ -218,6 +220,20 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 def server(serve: Serve) -> Server:
     """64 MiB in blocks of 64 KiB."""
     return serve("64M")
+
+
+@contextmanager
+def crowded(path: Path) -> Iterator[None]:
+    """A socket whose owner accepts nobody, and with no room for one more who waits."""
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as clients:
+        listener.bind(str(path))
+        listener.listen(0)
+        with suppress(BlockingIOError):
+            while True:
+                waiting = clients.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(str(path))
+        yield
 
 
 def pattern(size: int, seed: int = 1) -> bytes:

@@ -8,9 +8,19 @@ import random
 import socket
 import stat
 import threading
+from pathlib import Path
 
 import pytest
-from conftest import PATIENCE, Serve, Server
+from conftest import PATIENCE, Serve, Server, crowded
+
+
+def clients_of(server: Server, count: int) -> list[socket.socket]:
+    """Clients that have their places, since they were answered."""
+    clients = [server.connect() for _ in range(count)]
+    for client in clients:
+        client.sendall(b"list\n")
+        assert client.makefile().readline().startswith("ok")
+    return clients
 
 
 def test_only_the_owner_may_connect(server: Server) -> None:
@@ -149,10 +159,7 @@ def test_clients_come_and_go_in_parallel(server: Server) -> None:
 
 
 def test_more_clients_than_places(server: Server) -> None:
-    waiting = [server.connect() for _ in range(32)]
-    for client in waiting:  # each has its place for sure when it was answered
-        client.sendall(b"list\n")
-        assert client.makefile().readline().startswith("ok")
+    waiting = clients_of(server, 32)
     refused = [server.connect() for _ in range(68)]
     for client in refused:
         with client, client.makefile() as answers:
@@ -180,6 +187,17 @@ def test_no_descriptor_is_free_for_a_client(serve: Serve) -> None:
     assert len(server.control("list")) == 1
 
 
+def test_fewer_descriptors_are_allowed_than_places(serve: Serve, tmp_path: Path) -> None:
+    """It answered nobody, and did not end."""
+    saved = tmp_path / "saved"
+    server = serve("1M", f"save={saved}", wrapper=("prlimit", "--nofile=20"))
+    for client in clients_of(server, 5):
+        client.close()
+    assert len(server.control("list")) == 1
+    assert server.stop() == 0
+    assert saved.exists()
+
+
 def test_a_socket_that_was_left_behind_is_replaced(serve: Serve) -> None:
     first = serve("1M")
     first.process.kill()
@@ -201,6 +219,13 @@ def test_a_socket_in_use_and_a_file_are_left_alone(serve: Serve) -> None:
     with pytest.raises(RuntimeError, match=r"control: .*: Address already in use"):
         serve("1M", f"control={file}")
     assert file.read_text() == "precious"
+
+
+def test_a_socket_whose_owner_accepts_nobody(serve: Serve, tmp_path: Path) -> None:
+    """It waited for the owner, instead of leaving the socket alone."""
+    path = tmp_path / "control"
+    with crowded(path), pytest.raises(RuntimeError, match="Address already in use"):
+        serve("1M", f"control={path}")
 
 
 def test_paths_that_cannot_be(serve: Serve) -> None:

@@ -39,6 +39,12 @@ def image(path: Path, size: int, runs: dict[int, bytes]) -> Path:
     return path
 
 
+def preloading(library: Path, code: str) -> tuple[str, str]:
+    """What nbdkit is started by for functions in C to take the place of the system's."""
+    run("gcc", "-shared", "-fPIC", "-x", "c", "-o", library, "-", "-ldl", text=code)
+    return "env", f"LD_PRELOAD={PRELOAD}:{library}".replace("=:", "=")
+
+
 def taken(path: Path) -> int:
     """The bytes that a file takes on its disk."""
     return path.stat().st_blocks * 512
@@ -152,6 +158,31 @@ def test_images_that_cannot_be(serve: Serve, tmp_path: Path) -> None:
     assert f"{pipe}: {neither}" in log_of(serve, f"image={pipe}")
     told = log_of(serve, "1048575", f"image={small}")
     assert f"{small}: the image has 1048576 bytes, the disk only 1048575" in told
+
+
+SHORTER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+
+off_t lseek(int file, off_t offset, int whence)
+{
+    off_t (*real)(int, off_t, int) = dlsym(RTLD_NEXT, "lseek");
+    return real(file, offset, whence) - (whence == SEEK_END ? 5000 : 0);
+}
+"""
+
+
+def test_an_image_that_has_grown_since_it_was_measured(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """The last run of data, which went beyond the disk, was a hole."""
+    shorter, data = tmp_path / "shorter.so", pattern(MIB)
+    source = image(tmp_path / "image", 2 * MIB, {MIB: data})
+    server = serve(f"image={source}", wrapper=preloading(shorter, SHORTER))
+    copy = tmp_path / "copy"
+    run("nbdcopy", server.uri(), copy)
+    assert copy.read_bytes() == bytes(MIB) + data[:-5000]
 
 
 @needs_limits
@@ -270,11 +301,10 @@ ssize_t pwrite(int file, const void *data, size_t size, off_t offset)
 
 def test_a_system_that_writes_little_at_once(serve: Serve, tmp_path: Path) -> None:
     short, saved = tmp_path / "short.so", tmp_path / "saved"
-    run("gcc", "-shared", "-fPIC", "-x", "c", "-o", short, "-", "-ldl", text=SHORT)
     data = pattern(MIB)
     source = image(tmp_path / "image", 2 * MIB, {100 * KIB: data})
-    preload = f"LD_PRELOAD={PRELOAD}:{short}".replace("=:", "=")
-    server = serve(f"image={source}", f"save={saved}", wrapper=("env", preload))
+    wrapper = preloading(short, SHORT)
+    server = serve(f"image={source}", f"save={saved}", wrapper=wrapper)
     assert server.stop() == 0
     assert saved.read_bytes() == source.read_bytes()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ENVIRONMENT, MIB, PATIENCE, PRELOAD, need, pattern, run
+from conftest import ENVIRONMENT, MIB, PATIENCE, PRELOAD, crowded, need, pattern, run
 
 COMMAND = [sys.executable, "-m", "pymempool"]
 
@@ -266,6 +266,16 @@ def test_a_socket_in_use_stays(served: Any, folder: Path) -> None:
     assert "export-size: 1048576" in one.shell("look")
 
 
+def test_a_socket_whose_owner_accepts_nobody(served: Any, folder: Path) -> None:
+    """It waited for the owner, and did not start or end."""
+    with crowded(folder / "disk"):
+        service = served("1M", "--socket", "disk")
+        _, err = service.process.communicate(timeout=PATIENCE)
+        assert service.process.returncode == 2
+        assert "Address already in use" in err
+        assert (folder / "disk").exists()
+
+
 def test_a_service_that_is_killed_takes_nbdkit_along(served: Any, folder: Path) -> None:
     service = served("1M", "--socket", "disk", "--save", "saved.img")
     number = service.nbdkit()
@@ -274,11 +284,10 @@ def test_a_service_that_is_killed_takes_nbdkit_along(served: Any, folder: Path) 
     service.process.communicate(timeout=PATIENCE)
     assert gone(number)
     assert (folder / "saved.img").read_bytes()[:65536] == b"\7" * 65536
-    for left in next(folder.glob("pymempool-*")).iterdir():
-        left.unlink()
-    next(folder.glob("pymempool-*")).rmdir()
+    [left] = folder.glob("pymempool-*")
     assert (folder / "disk").exists()  # and is in nobody's way
     assert "export-size: 2097152" in served("2M", "--socket", "disk").shell("look")
+    assert not left.exists()  # the next one removes it
 
 
 def test_nbdkit_that_is_killed_is_told(served: Any) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -148,6 +149,24 @@ def test_names_that_would_need_escapes_are_refused(server: Server, name: str) ->
     assert len(server.control("list")) == 1
     server.control(f"snapshot {'A.b_c-9' + 'z' * 57}")  # the longest, of every kind
     assert len(server.control("list")) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nnbdkit: error: forged", "\x1b[2J", "\r", "a" * 4000]
+)
+def test_clients_write_nothing_into_the_log(server: Server, name: str) -> None:
+    """The name that a client asked for was told as it was, with all its lines."""
+    code = """
+h = nbd.NBD()
+h.set_export_name(sys.argv[2])
+try:
+    h.connect_unix(sys.argv[1])
+except nbd.Error as error:
+    print(error.errno)
+"""
+    assert nbdsh(server.uri(), code, server.socket, name) == "ENOENT\n"
+    told = server.log.read_text()
+    assert re.fullmatch(r"nbdkit: .*: error: there is no export of such a name\n", told)
 
 
 def test_a_snapshot_that_was_refused_holds_nothing(server: Server) -> None:

@@ -18,14 +18,11 @@ from typing import Any
 import fake_nbdkit
 import pytest
 from command_line import POSIX, Terminal, command
-from fake_nbdkit import PLAN, STATS
+from fake_nbdkit import PLAN, SHOWN, STATS
 
 from pymempool import _serve, _serve_display, cli
 
 pytest_plugins = ["command_fixtures"]
-
-#: What is shown of STATS.
-SHOWN = "held 3 MiB, snapshots 2, connections 2, read 5 MiB, written 6 MiB, peak 4 MiB"
 
 
 class Fake:
@@ -177,14 +174,8 @@ def test_a_port(
     told = tell("serve", "--image", "x", *arguments)
     assert (told.status, told.err) == (0, "")
     called = fake.calls()[1]
-    assert called[6:-1] == [
-        "--ipaddr",
-        address,
-        "--port",
-        arguments[1],
-        "mempool",
-        "image=x",
-    ]
+    listen = ["--ipaddr", address, "--port", arguments[1]]
+    assert called[6:-1] == [*listen, "mempool", "image=x"]
     control = called[-1].partition("=")[2]
     first = introduced(uri, control, f"{address} {arguments[1]}")
     assert told.out.startswith(first)
@@ -239,6 +230,21 @@ def test_what_nbdkit_says_is_told(fake: Fake, tell: Any) -> None:
     assert "nbdkit: warning: early" in lines[10:]
     assert lines[-2:] == ["nbdkit: late", "ended"]
     assert "nbdkit: mempool.1: error: full\\x1b[2J" in lines
+
+
+@POSIX
+def test_a_terminal(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    fake.plan(answers=[STATS, STATS, "!say [b]full[/b]", STATS, STATS, "!INT"])
+    for module in ("console", "live", "text"):
+        monkeypatch.setitem(sys.modules, f"rich.{module}", None)
+    assert cli.main(["serve", "1G"]) == 0
+    told = terminal.getvalue()
+    assert told.count(f"\r{SHOWN}") >= 2
+    gone = f"\r{' ' * len(SHOWN)}\r"
+    assert f"\r{SHOWN}{gone}[b]full[/b]\n\r{SHOWN}" in told
+    assert told.endswith(f"\r{SHOWN}{gone}ended\n")
 
 
 # ---------------------------------------------------------------- when it cannot be
@@ -466,80 +472,24 @@ def test_what_somebody_else_needs_stays(fake: Fake, private: Path, tell: Any) ->
             each.unlink()
 
 
-# ------------------------------------------------------------------------- terminals
-
-
-FIGURES = _serve_display.Figures([("held", "3 MiB of 4 MiB"), ("snapshots", "2")], 0.75)
-
-
-def without_codes(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-
-
 @POSIX
-def test_a_terminal(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    fake.plan(answers=[STATS, STATS, "!say [b]full[/b]", STATS, STATS, "!INT"])
-    for module in ("console", "live", "text"):
-        monkeypatch.setitem(sys.modules, f"rich.{module}", None)
-    assert cli.main(["serve", "1G"]) == 0
-    told = terminal.getvalue()
-    assert told.count(f"\r{SHOWN}") >= 2
-    gone = f"\r{' ' * len(SHOWN)}\r"
-    assert f"\r{SHOWN}{gone}[b]full[/b]\n\r{SHOWN}" in told
-    assert told.endswith(f"\r{SHOWN}{gone}ended\n")
+def test_a_folder_that_was_left_behind(fake: Fake, private: Path, tell: Any) -> None:
+    """Of a process that was killed, and not of one that lives or is about to serve."""
+    import fcntl
 
-
-def test_a_line_is_not_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "12")
-    monkeypatch.setitem(sys.modules, "rich.live", None)
-    terminal = Terminal()
-    screen = _serve_display.display(terminal)
-    screen.show(FIGURES)
-    screen.show(_serve_display.Figures([("held", "0 B")], None))
-    screen.close()
-    assert terminal.getvalue() == f"\rheld 3 MiB \rheld 0 B   \r{' ' * 8}\r"
-    screen.close()
-    assert terminal.getvalue().count("\r") == 4
-
-
-def test_a_terminal_with_rich(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("rich")
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "80")
-    terminal = Terminal()
-    screen = _serve_display.display(terminal)
-    screen.show(FIGURES)
-    full, drawn = terminal.getvalue(), without_codes(terminal.getvalue())
-    assert "\x1b[36mheld" in terminal.getvalue()
-    lines = [line.split() for line in drawn.splitlines()]
-    assert lines[0] == ["held", "3", "MiB", "of", "4", "MiB"]
-    assert lines[1] == ["snapshots", "2"]
-    assert lines[2][0] == "limit" and len(lines[2]) >= 2  # of ASCII it is two parts
-    screen.show(FIGURES._replace(share=0.25))
-    assert not terminal.getvalue().endswith(full[-100:])  # another part is coloured
-    screen.say("[b]no markup[/b] " + "x" * 100)
-    assert "[b]no markup[/b] " + "x" * 100 + "\n" in terminal.getvalue()
-    screen.show(_serve_display.Figures([("held", "0 B")], None))
-    assert "limit" not in terminal.getvalue().rpartition("0 B")[2]
-    screen.close()
-    assert terminal.getvalue().rstrip("\n").endswith(("\x1b[2K", "\x1b[?25h"))
-
-
-def test_how_much_of_the_limit() -> None:
-    assert _serve.Meter().figures(STATS, 1).share is None
-    assert _serve.Meter().figures({**STATS, "memory_limit": 4 << 20}, 1).share == 0.75
-
-
-def test_how_fast_it_is() -> None:
-    meter = _serve.Meter()
-    assert meter.figures(STATS, 100).line() == SHOWN
-    later = {**STATS, "read_bytes": (5 << 20) + 8192, "failures": 1}
-    read = "read 5.01 MiB (4 KiB/s)"
-    told = SHOWN.replace("read 5 MiB", read).replace(", peak", ", failed 1 request, peak")
-    assert meter.figures(later, 102).line() == told
-    assert meter.figures(later, 103).line() == told.replace(" (4 KiB/s)", "")
-    assert meter.figures({**later, "read_bytes": 0}, 103).line().startswith("held 3 MiB")
+    left, living, starting = (private / f"pymempool-serve-{it}" for it in "abc")
+    for folder in (left, living, starting):
+        folder.mkdir()
+        (folder / "disk").touch()
+    for folder in (left, living):
+        (folder / "pid").touch()
+    link = private / "pymempool-serve-d"
+    link.symlink_to(left)
+    opened = os.open(living, os.O_RDONLY)
+    fcntl.flock(opened, fcntl.LOCK_EX)
+    assert tell("serve", "1G").status == 0
+    os.close(opened)
+    assert {it.name[-1] for it in private.iterdir() if (it / "disk").exists()} == {*"bc"}
+    (starting / "pid").touch()
+    assert tell("serve", "1G").status == 0
+    link.unlink()
