@@ -149,9 +149,11 @@ def _replacing(path: str) -> Iterator[NewFile]:
             os.fsync(file.fileno())
             file.close()  # Windows moves no open file
             os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(name)
+        if isinstance(error, OSError) and error.filename == name:
+            error.filename = path  # the one that the caller knows
         raise
 
 

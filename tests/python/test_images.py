@@ -845,8 +845,10 @@ def test_the_name_of_a_folder_makes_no_file(
 def test_missing(pool: MemoryPool, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         MemoryPool.load(tmp_path / "image")
-    with pytest.raises(FileNotFoundError):
-        pool.save(tmp_path / "folder" / "image")
+    path = tmp_path.resolve() / "folder" / "image"
+    with pytest.raises(FileNotFoundError) as failed:
+        pool.save(path)
+    assert failed.value.filename == str(path)  # not that of the temporary file
 
 
 @pytest.mark.parametrize("wrong", [None, 5, 1.5, [], object, io.StringIO("text")])
