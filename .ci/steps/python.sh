@@ -49,7 +49,8 @@ python_sanitizers() {
 }
 
 # run_sanitized SANITIZERS RUNTIME [ARGUMENT OF PYTEST ...]: the tests on the installed
-# package with a sanitized library. The runtime must be there before the interpreter.
+# package with a sanitized library. The runtime must be there before the interpreter, and
+# that of C++ with it: else the first exception in matplotlib finds no way out.
 run_sanitized() {
     local sanitizers=$1 runtime=$2 packages=$scratch/sanitized-${1%%,*}
     shift 2
@@ -60,7 +61,8 @@ run_sanitized() {
     cp -r "$installed"/lib/python3*/site-packages/pymempool "$packages"
     cp "$packages"/build/libmemory_pool.so "$packages/pymempool"
     printf -- '--- %s\n' "$sanitizers"
-    LD_PRELOAD=$(gcc -print-file-name="$runtime") PYTHONPATH=$packages \
+    LD_PRELOAD="$(gcc -print-file-name="$runtime") $(gcc -print-file-name=libstdc++.so.6)" \
+        PYTHONPATH=$packages \
         setarch -R "$installed/bin/python" "$installed/bin/pytest" -q \
         -p no:cacheprovider --durations 3 "$@"
 }
