@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from every_call import is_free
 
 from pymempool import (
     MemoryPool,
@@ -29,16 +30,6 @@ from pymempool._signatures import RELEASE_FUNCTION
 
 class Memory(bytearray):
     """Memory that a weak reference can watch."""
-
-
-def is_free(memory: bytearray) -> bool:
-    """Whether nobody holds the memory in place."""
-    try:
-        memory.append(0)
-    except BufferError:
-        return False
-    del memory[-1]
-    return True
 
 
 @pytest.fixture(autouse=True)

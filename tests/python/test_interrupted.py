@@ -22,6 +22,7 @@ from typing import Any, Callable
 from weakref import WeakValueDictionary
 
 import pytest
+from every_call import is_free
 
 import pymempool
 from pymempool import MemoryPool, PoolLimitError, _adoption
@@ -135,16 +136,6 @@ CALLS: dict[str, Call] = {
     "close": lambda pool, memory: pool.clone().close(),
     "pickle": lambda pool, memory: pool.__reduce_ex__(5)[1],
 }
-
-
-def is_free(memory: bytearray) -> bool:
-    """Whether nobody holds the memory in place."""
-    try:
-        memory.append(0)
-    except BufferError:
-        return False
-    del memory[-1]
-    return True
 
 
 def made() -> MemoryPool:
