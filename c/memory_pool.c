@@ -30,6 +30,7 @@
 #  include "src/platform_posix.c"
 #endif
 #include "src/status.c"
+#include "src/lock.c"
 #include "src/stripes.c"
 #include "src/store.c"
 #include "src/slab.c"

@@ -44,7 +44,9 @@
  * caller holds a reference to the pools it passes. Each call is ONE ATOMIC STEP with
  * respect to all other calls on the same pool, however many blocks it spans: nobody ever
  * reads half a write. Calls on different ranges run side by side. No call waits for
- * anything but other calls. On POSIX systems a child made by fork() may use every pool
+ * anything but other calls, and none starves: it waits for the calls that are being made
+ * and for those that have waited for a millisecond already, however often others come
+ * again. On POSIX systems a child made by fork() may use every pool
  * of its parent, whatever other threads of the parent were doing at that moment; parent
  * and child then go separate ways, as with any other memory. (Not so after vfork, and
  * not from a signal handler.)

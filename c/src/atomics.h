@@ -55,6 +55,12 @@ static inline void size_add_relaxed(AtomicSize *at, size_t value)
     atomic_fetch_add_explicit(at, value, memory_order_relaxed);
 }
 
+/* Returns the value before. */
+static inline size_t size_fetch_add_relaxed(AtomicSize *at, size_t value)
+{
+    return atomic_fetch_add_explicit(at, value, memory_order_relaxed);
+}
+
 static inline void size_sub_relaxed(AtomicSize *at, size_t value)
 {
     atomic_fetch_sub_explicit(at, value, memory_order_relaxed);
@@ -157,6 +163,11 @@ static inline void size_store_release(AtomicSize *at, size_t value)
 static inline void size_add_relaxed(AtomicSize *at, size_t value)
 {
     ATOMIC_ADD_SIZE(at, (AtomicSigned)value);
+}
+
+static inline size_t size_fetch_add_relaxed(AtomicSize *at, size_t value)
+{
+    return (size_t)ATOMIC_ADD_SIZE(at, (AtomicSigned)value);
 }
 
 static inline void size_sub_relaxed(AtomicSize *at, size_t value)

@@ -9,8 +9,8 @@
  * holds would stay locked in it for ever. Before the fork everything is therefore held:
  * the register, every pool as a whole (the oldest first), every arena and the store, in
  * the order in which the library takes them elsewhere. Then no call is half done. The
- * child clears the stripes as well: a thread may have had one for an instant to find the
- * gate closed.
+ * child makes all locks anew: a thread that does not exist there may have had a stripe for
+ * an instant, to find the gate closed, or stood in line.
  *
  * Locks, in the order in which they are taken: register, pools by age (gate, then
  * stripes), arena, store. The register's is never asked for by a thread that holds a
@@ -92,14 +92,13 @@ static void fork_parent(void)
 {
     MemoryPool *pool;
     Family *family;
-    Hold whole = {true, 0, 0, 0};
     lock_release(&store.lock);
     for (family = registry_families()->next; family != registry_families();
          family = family->next) {
         lock_release(&family->arena.lock);
     }
     for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
-        stripes_let_go(&pool->stripes, whole);
+        stripes_let_go_whole(&pool->stripes);
     }
     lock_release(&registry.lock);
 }
@@ -107,10 +106,16 @@ static void fork_parent(void)
 static void fork_child(void)
 {
     MemoryPool *pool;
-    fork_parent();
+    Family *family;
+    lock_init(&store.lock);
+    for (family = registry_families()->next; family != registry_families();
+         family = family->next) {
+        lock_init(&family->arena.lock);
+    }
     for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
         stripes_init(&pool->stripes);
     }
+    lock_init(&registry.lock);
 }
 
 /* ------------------------------------------------------------------- register */

@@ -58,9 +58,25 @@ static void platform_yield(void)
     (void)SwitchToThread();
 }
 
+/* Sleep takes up to 16 ms; the timer half a millisecond, where the system has such. */
+#ifndef CREATE_WAITABLE_TIMER_HIGH_RESOLUTION
+#  define CREATE_WAITABLE_TIMER_HIGH_RESOLUTION 2
+#endif
+
 static void platform_nap(unsigned microseconds)
 {
-    Sleep(microseconds < 1000 ? 1 : microseconds / 1000);
+    HANDLE timer = CreateWaitableTimerExW(
+        NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS);
+    LARGE_INTEGER time;
+    time.QuadPart = -10 * (LONGLONG)microseconds; /* relative, in units of 100 ns */
+    if (timer != NULL && SetWaitableTimer(timer, &time, 0, NULL, NULL, FALSE)) {
+        (void)WaitForSingleObject(timer, INFINITE);
+    } else {
+        Sleep(1);
+    }
+    if (timer != NULL) {
+        (void)CloseHandle(timer);
+    }
 }
 
 static bool platform_at_fork(void (*prepare)(void), void (*parent)(void),

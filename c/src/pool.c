@@ -183,10 +183,9 @@ static void pools_hold(MemoryPool *a, MemoryPool *b)
 
 static void pools_let_go(MemoryPool *a, MemoryPool *b)
 {
-    Hold whole = {true, 0, 0, 0};
-    stripes_let_go(&a->stripes, whole);
+    stripes_let_go_whole(&a->stripes);
     if (a != b) {
-        stripes_let_go(&b->stripes, whole);
+        stripes_let_go_whole(&b->stripes);
     }
 }
 

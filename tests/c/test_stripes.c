@@ -16,54 +16,124 @@ static size_t held_stripes(void)
     return held;
 }
 
-/* Which stripes a range of blocks takes, for every start and length. */
+static size_t held_spans(void)
+{
+    size_t held = 0;
+    for (unsigned i = 0; i < SPANS; i++)
+        held += span_is_held(&stripes.span[i]);
+    return held;
+}
+
+/* Nobody has anything, and who comes next needs no second look. */
+static void check_all_free(void)
+{
+    CHECK_EQ_SIZE(held_stripes(), 0);
+    CHECK_EQ_SIZE(held_spans(), 0);
+    CHECK_EQ_SIZE(lock_version(&stripes.gate.lock) % LOCK_HOLD, 0);
+}
+
+/* Which stripes, or span, a range of blocks takes, for every start and length. */
 TEST(ranges_take_their_stripes)
 {
     stripes_init(&stripes);
     for (size_t first = SIZE_MAX / 2; first < SIZE_MAX / 2 + COUNT; first++) {
         for (size_t length = 1; length <= 2 * COUNT; length++) {
             Hold hold = stripes_hold_range(&stripes, first, first + length - 1);
-            CHECK_EQ_INT(hold.whole, lock_is_held(&stripes.gate.lock));
-            CHECK_EQ_INT(hold.whole, length >= COUNT);
-            if (!hold.whole) {
-                CHECK_EQ_SIZE(held_stripes(), length);
-                for (size_t i = 0; i < length; i++)
-                    CHECK(lock_is_held(stripes_lock(&stripes, first + i)));
-            }
-            stripes_let_go(&stripes, hold);
-            CHECK_EQ_SIZE(held_stripes(), 0);
+            CHECK(!hold.whole);
             CHECK(!lock_is_held(&stripes.gate.lock));
+            CHECK_EQ_INT(hold.span != NULL, length >= COUNT);
+            CHECK_EQ_SIZE(held_spans(), length >= COUNT);
+            CHECK_EQ_SIZE(held_stripes(), length >= COUNT ? 0 : length);
+            for (size_t i = 0; i < length && length < COUNT; i++)
+                CHECK(lock_is_held(stripes_lock(&stripes, first + i)));
+            stripes_let_go(&stripes, hold);
+            check_all_free();
         }
     }
 }
 
-/* Plain counters, one a stripe. They are right in the end only if holders of a stripe
- * exclude each other, and the holder of the whole pool excludes them all; and in between
- * two values that are changed under one hold are never seen to differ. */
+/* A span keeps everybody out of its blocks, and nobody out of others. */
+TEST(a_span_is_its_blocks)
+{
+    enum { FIRST = 3 * COUNT + 3, LAST = FIRST + COUNT + 2 };
+    stripes_init(&stripes);
+    Hold span = stripes_hold_range(&stripes, FIRST, LAST);
+    for (size_t first = 0; first < 8 * COUNT; first++) {
+        for (size_t last = first; last < 8 * COUNT; last++) {
+            int apart = last < FIRST || first > LAST;
+            CHECK_EQ_INT(stripes_admit(&stripes, first, last), apart);
+            if (apart) {
+                Hold hold = stripes_hold_range(&stripes, first, last);
+                CHECK(!hold.whole);
+                stripes_let_go(&stripes, hold);
+            }
+        }
+    }
+    CHECK_EQ_SIZE(held_spans(), 1);
+    stripes_let_go(&stripes, span);
+    check_all_free();
+}
+
+/* To the last block that there can be, and from the first. */
+TEST(spans_at_both_ends)
+{
+    stripes_init(&stripes);
+    Hold last = stripes_hold_range(&stripes, SIZE_MAX - COUNT, SIZE_MAX - 1);
+    Hold first = stripes_hold_range(&stripes, 0, SIZE_MAX - COUNT - 1);
+    CHECK(!first.whole && first.span != NULL && last.span != NULL);
+    CHECK(!stripes_admit(&stripes, SIZE_MAX - 1, SIZE_MAX - 1));
+    CHECK(!stripes_admit(&stripes, 0, 0));
+    stripes_let_go(&stripes, last);
+    CHECK(stripes_admit(&stripes, SIZE_MAX - 1, SIZE_MAX - 1));
+    stripes_let_go(&stripes, first);
+    check_all_free();
+}
+
+/* As many as there are, released in the order in which they came and in another one. */
+TEST(spans_come_and_go_in_any_order)
+{
+    for (size_t other = 0; other < 2; other++) {
+        Hold holds[SPANS];
+        stripes_init(&stripes);
+        for (size_t i = 0; i < SPANS; i++)
+            holds[i] = stripes_hold_range(&stripes, i * COUNT, i * COUNT + COUNT - 1);
+        CHECK_EQ_SIZE(held_spans(), SPANS);
+        CHECK(stripes_free_span(&stripes) == NULL);
+        for (size_t i = 0; i < SPANS; i++)
+            stripes_let_go(&stripes, holds[i ^ other]);
+        check_all_free();
+    }
+}
+
+/* Plain counters, one a block. They are right in the end only if holders of a stripe, and
+ * of spans that overlap, exclude each other, and the holder of the whole pool excludes them
+ * all; and in between two values that are changed under one hold are never seen to differ. */
+enum { BLOCKS = 4 * COUNT };
+
 static struct Counter {
     unsigned a, b;
-} counters[COUNT];
+} counters[BLOCKS];
 
 typedef struct Worker {
     TestThread thread;
     TestRandom random;
-    unsigned times, done[COUNT];
+    unsigned times, done[BLOCKS];
 } Worker;
 
 static void count_under_hold(void *argument)
 {
     Worker *w = argument;
     for (unsigned i = 0; i < w->times; i++) {
-        size_t first = test_below(&w->random, COUNT);
-        size_t length = test_below(&w->random, COUNT) + 1;
+        size_t first = test_below(&w->random, BLOCKS);
+        size_t length = test_below(&w->random, BLOCKS - first) + 1;
         int whole = test_below(&w->random, 4) == 0;
         Hold hold = whole ? stripes_hold_whole(&stripes)
                           : stripes_hold_range(&stripes, first, first + length - 1);
         for (size_t k = first; k < first + length; k++) {
-            struct Counter *counter = &counters[k % COUNT];
+            struct Counter *counter = &counters[k];
             CHECK_EQ_INT((int)counter->a, (int)counter->b);
             counter->a++;
-            w->done[k % COUNT]++;
+            w->done[k]++;
             counter->b++;
         }
         stripes_let_go(&stripes, hold);
@@ -82,7 +152,8 @@ TEST(holds_exclude_each_other)
     }
     for (unsigned i = 0; i < THREADS; i++)
         test_thread_join(&workers[i].thread);
-    for (unsigned k = 0; k < COUNT; k++) {
+    check_all_free();
+    for (unsigned k = 0; k < BLOCKS; k++) {
         unsigned sum = 0;
         for (unsigned i = 0; i < THREADS; i++)
             sum += workers[i].done[k];
@@ -124,10 +195,10 @@ static void check_watch(size_t first, size_t length, size_t other, size_t others
     CHECK(watch_begin(&watch, &stripes, first, first + length - 1));
     CHECK(watch_end(&watch));
     hold = stripes_hold_range(&stripes, other, other + others - 1);
-    CHECK_EQ_INT(watch_shape(&watch), !hold.whole);
+    CHECK_EQ_INT(watch_shape(&watch), hold.span == NULL);
     CHECK_EQ_INT(watch_end(&watch), !touches);
     stripes_let_go(&stripes, hold);
-    CHECK_EQ_INT(watch_shape(&watch), !hold.whole);
+    CHECK_EQ_INT(watch_shape(&watch), hold.span == NULL);
     CHECK_EQ_INT(watch_end(&watch), !touches);
 }
 
@@ -152,8 +223,9 @@ static void change_cells(void *argument)
 {
     Worker *w = argument;
     for (unsigned i = 0; i < w->times; i++) {
-        Hold hold = i % 5 == 0 ? stripes_hold_whole(&stripes)
-                               : stripes_hold_range(&stripes, 3, 4);
+        Hold hold = i % 5 == 0   ? stripes_hold_whole(&stripes)
+                    : i % 5 == 1 ? stripes_hold_range(&stripes, 1, COUNT)
+                                 : stripes_hold_range(&stripes, 3, 4);
         size_store_relaxed(&cells[0], size_load_relaxed(&cells[0]) + 1);
         size_store_relaxed(&cells[1], size_load_relaxed(&cells[1]) + 1);
         stripes_let_go(&stripes, hold);
@@ -242,8 +314,10 @@ TEST(lines_are_not_shared)
 }
 
 static const TestCase cases[] = {
-    TEST_CASE(ranges_take_their_stripes), TEST_CASE(holds_exclude_each_other),
-    TEST_CASE(a_watch_notices_each_hold), TEST_CASE(watchers_see_whole_changes),
-    TEST_CASE(two_pools_in_either_order), TEST_CASE(lines_are_not_shared),
+    TEST_CASE(ranges_take_their_stripes),  TEST_CASE(a_span_is_its_blocks),
+    TEST_CASE(spans_at_both_ends),         TEST_CASE(spans_come_and_go_in_any_order),
+    TEST_CASE(holds_exclude_each_other),   TEST_CASE(a_watch_notices_each_hold),
+    TEST_CASE(watchers_see_whole_changes), TEST_CASE(two_pools_in_either_order),
+    TEST_CASE(lines_are_not_shared),
 };
 TEST_MAIN(cases)

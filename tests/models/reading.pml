@@ -1,8 +1,8 @@
 /*
  * reading.pml - a reader without a lock never believes half a write
  *
- * Two blocks, each below its own stripe. Every write gives both the same value; two
- * writers hold the stripes, one the whole pool. The reader notes the versions, reads,
+ * Two blocks, each below its own stripe. Every write gives both the same value; one writer
+ * holds the stripes, one a span, one the whole pool. The reader notes the versions, reads,
  * and looks again; if it is out of luck it reads under the stripes. Whatever it believes
  * has two equal halves, and is not older than what it read before.
  *
@@ -13,6 +13,7 @@
  *  MUTATION WRITE_AFTER_LET_GO  the second block is written after the stripes are let go
  *  MUTATION NO_SECOND_LOOK      ordinary work does not look at the gate at all
  *  MUTATION NO_LOOK_AT_STRIPES  who has the gate does not wait for the stripes
+ *  MUTATION WATCH_BESIDE_SPANS  the reader begins while there are spans
  */
 #include "stripes.pml"
 
@@ -34,6 +35,17 @@ proctype Writer()
     hold_range(0, 0, 1);
     write_both();
     let_go_range(0, 0, 1);
+#ifdef WRITE_AFTER_LET_GO
+    data[1] = value
+#endif
+}
+
+proctype SpanWriter()
+{
+    byte value, span, seen;
+    hold_span(0, 0, 2, span);
+    write_both();
+    let_go_span(0, span, seen);
 #ifdef WRITE_AFTER_LET_GO
     data[1] = value
 #endif
@@ -76,7 +88,7 @@ inline read_watching()
     gate = pool[0].gate;
     watch_sum(sum, first);
     if
-    :: odd(gate) || odd(sum) -> goto with_stripes
+    :: is_closed(gate) || odd(sum) -> goto with_stripes
     :: else
     fi;
     read_both();
@@ -115,7 +127,7 @@ init
 {
     atomic {
         run Writer();
-        run Writer();
+        run SpanWriter();
         run WholeWriter();
         run Reader()
     }

@@ -384,7 +384,7 @@ proctype Reader()
     gate = pool[0].gate;
     watch_sum(sum, first);
     if
-    :: odd(gate) || odd(sum) -> goto with_stripes
+    :: is_closed(gate) || odd(sum) -> goto with_stripes
     :: else
     fi;
     n = root;
@@ -462,7 +462,7 @@ proctype Quick()
     byte gate, n, level, b;
     gate = pool[0].gate;
     if
-    :: odd(gate) -> goto done
+    :: is_closed(gate) -> goto done
     :: else
     fi;
     n = root;

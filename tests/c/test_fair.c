@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_fair.c - nobody waits for ever, judged by how often rivals went first
+ *
+ * Most tests need one thread: where the library would yield or sleep while it waits, the
+ * test's RIVALS are called in place of that. They release what they hold and try at once to
+ * get it again, as a thread in a tight loop does, and count how often they went first. The
+ * clock says nothing here.
+ */
+#if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
+#  define _DEFAULT_SOURCE 1
+#endif
+#if defined(_WIN32)
+#  define WIN32_LEAN_AND_MEAN
+#  include <windows.h>
+#else
+#  include <pthread.h>
+#  include <sched.h>
+#  include <time.h>
+#endif
+#include <stdatomic.h>
+
+static void (*rivals)(void); /* NULL: waits are real */
+static unsigned asleep;      /* microseconds that were to be asleep, rivals set */
+static atomic_uint naps;     /* that were real                                 */
+
+#if defined(_WIN32)
+static void fair_sleep(unsigned milliseconds)
+{
+    if (rivals == NULL) {
+        naps++;
+        Sleep(milliseconds);
+        return;
+    }
+    asleep += 1000 * milliseconds;
+    rivals();
+}
+static int fair_yield(void)
+{
+    if (rivals == NULL)
+        return SwitchToThread();
+    rivals();
+    return 1;
+}
+#  define CreateWaitableTimerExW(attributes, name, flags, access) NULL
+#  define Sleep(milliseconds) fair_sleep(milliseconds)
+#  define SwitchToThread() fair_yield()
+#else
+static int fair_sleep(const struct timespec *time)
+{
+    if (rivals == NULL) {
+        naps++;
+        return nanosleep(time, NULL);
+    }
+    asleep += (unsigned)(time->tv_nsec / 1000);
+    rivals();
+    return 0;
+}
+static int fair_yield(void)
+{
+    if (rivals == NULL)
+        return sched_yield();
+    rivals();
+    return 0;
+}
+#  define nanosleep(time, rest) fair_sleep(time)
+#  define sched_yield() fair_yield()
+#endif
+
+#define POOL_STRIPES 8
+#include "internal.h"
+#include "test_threads.h"
+#undef Sleep
+#undef nanosleep
+#undef sched_yield
+
+/* How often rivals may go first: at each yield and nap before the thread stands in line,
+ * and for the hold that they have then. */
+enum { COUNT = STRIPES, OFTEN = PATIENCE - SPINS + 2 };
+
+static Stripes stripes;
+static Lock lock;
+static Hold theirs;    /* what the rivals hold                     */
+static unsigned first; /* how often they went first                */
+static unsigned tries; /* how often they would have liked to do so */
+
+static void begin(void (*those)(void))
+{
+    rivals = those;
+    first = tries = asleep = 0;
+}
+
+/* For whoever waited: it is served, and was so soon. */
+static void check_served(unsigned least)
+{
+    CHECK_LE_SIZE(first, OFTEN);
+    CHECK_LE_SIZE(least, first); /* barging is allowed, for a while */
+    rivals = NULL;
+}
+
+/* A test that would go on for ever ends here. */
+static void went_first(void)
+{
+    CHECK_LE_SIZE(++first, OFTEN);
+}
+
+/* ------------------------------------------------------------------ single locks */
+
+static int they_have_it;
+
+static void lock_again(void)
+{
+    if (they_have_it)
+        lock_release(&lock);
+    they_have_it = lock_try(&lock);
+    if (they_have_it)
+        went_first();
+    tries++;
+    CHECK_LE_SIZE(tries, 1000);
+}
+
+TEST(a_lock_is_left_to_who_waits)
+{
+    lock_init(&lock);
+    they_have_it = lock_try(&lock);
+    begin(lock_again);
+    lock_acquire(&lock);
+    check_served(1);
+    CHECK(!they_have_it);
+    lock_release(&lock);
+    lock_acquire(&lock); /* and is as it was */
+    lock_release(&lock);
+    CHECK_EQ_SIZE(lock_version(&lock) % LOCK_HOLD, 0);
+}
+
+/* Whoever comes later than those in line gets it later, however many they are. */
+enum { IN_LINE = 5 };
+static size_t line_begin, served;
+
+static void line_moves_on(void)
+{
+    if (served < IN_LINE && lock_try_first(&lock)) {
+        lock.serving = line_begin + ++served;
+        lock_release(&lock);
+    }
+    CHECK_LE_SIZE(++tries, 1000);
+}
+
+TEST(the_line_is_served_in_order)
+{
+    for (size_t turn = 0; turn < IN_LINE + 2;
+         turn++) { /* tickets wrap round at any place */
+        lock_init(&lock);
+        line_begin = (size_t)0 - turn;
+        lock.serving = line_begin;
+        lock.next = line_begin + IN_LINE;
+        served = 0;
+        begin(line_moves_on);
+        lock_line_up(&lock);
+        rivals = NULL;
+        CHECK_EQ_SIZE(served, IN_LINE);
+        CHECK_EQ_SIZE(lock.serving, line_begin + IN_LINE + 1);
+        lock_release(&lock);
+    }
+}
+
+static void nobody(void)
+{
+    CHECK_LE_SIZE(++tries, 100000);
+}
+
+/* A thread that died in line, with the lock marked for it, delays the rivals once. */
+TEST(a_place_in_line_lapses)
+{
+    for (int marked = 0; marked < 2; marked++) {
+        lock_init(&lock);
+        lock.next = 1;
+        lock.version = marked ? LOCK_HOLD + LOCK_WANTED : LOCK_HOLD;
+        begin(nobody);
+        lock_line_up(&lock);
+        CHECK_LE_SIZE(LAPSE, asleep);
+        CHECK_LE_SIZE(asleep, 2 * LAPSE);
+        lock_release(&lock);
+        CHECK_EQ_SIZE(lock.serving, lock.next);
+        begin(nobody);
+        lock_acquire(&lock);
+        lock_release(&lock);
+        lock_line_up(&lock);
+        lock_release(&lock);
+        CHECK_EQ_SIZE(asleep, 0);
+        rivals = NULL;
+    }
+}
+
+/* Who was passed over, because it asleep for too long, is first when it wakes. */
+TEST(a_thread_that_was_passed_over_goes_on)
+{
+    CHECK_EQ_SIZE(lock_line_before(7, 5), 2);
+    CHECK_EQ_SIZE(lock_line_before(7, 7), 0);
+    CHECK_EQ_SIZE(lock_line_before(7, 9), 0);
+    CHECK_EQ_SIZE(lock_line_before(1, SIZE_MAX), 2);
+    CHECK_EQ_SIZE(lock_line_before(SIZE_MAX, 1), 0);
+    lock_init(&lock);
+    lock.next = 3;
+    lock.serving = 5; /* two behind it were served */
+    begin(nobody);
+    lock_line_up(&lock);
+    CHECK_EQ_SIZE(asleep, 0);
+    CHECK_EQ_SIZE(lock.serving, 5);
+    lock_release(&lock);
+    rivals = NULL;
+}
+
+/* -------------------------------------------------------------- the locks of a pool */
+
+static void whole_again(void)
+{
+    if (theirs.whole)
+        stripes_let_go_whole(&stripes);
+    theirs.whole = lock_try(&stripes.gate.lock);
+    if (theirs.whole)
+        went_first();
+}
+
+/* A span of the rivals, from block 0 on. It ends when they are called, and they enter
+ * another one if they get the gate. */
+static void span_again(void)
+{
+    if (theirs.span != NULL)
+        stripes_let_go_span(&stripes, theirs.span);
+    theirs.span = NULL;
+    if (lock_try(&stripes.gate.lock)) {
+        theirs = stripes_enter_span(&stripes, &stripes.span[0], 0, 2 * COUNT);
+        went_first();
+    }
+}
+
+/* Ordinary work on block 3. */
+static void block_again(void)
+{
+    Lock *third = stripes_lock(&stripes, 3);
+    if (they_have_it)
+        lock_release(third);
+    they_have_it = lock_try(third);
+    if (they_have_it && !stripes_admit(&stripes, 3, 3)) {
+        lock_release(third);
+        they_have_it = 0;
+    }
+    if (they_have_it)
+        went_first();
+}
+
+/* What waits for the blocks 2 to 4 of the pool, in each way there is. */
+static void wait_for_blocks(int way)
+{
+    Hold hold;
+    Lock *held;
+    switch (way) {
+    case 0: hold = stripes_hold_whole(&stripes); break;
+    case 1: hold = stripes_hold_range(&stripes, 2, 4); break;
+    case 2: hold = stripes_hold_range(&stripes, 2, 2 * COUNT); break;
+    default:
+        held = stripes_hold_block(&stripes, 3);
+        lock_release(held);
+        return;
+    }
+    stripes_let_go(&stripes, hold);
+}
+
+TEST(holds_of_the_whole_pool_starve_nobody)
+{
+    for (int way = 0; way < 4; way++) {
+        stripes_init(&stripes);
+        theirs = stripes_hold_whole(&stripes);
+        begin(whole_again);
+        wait_for_blocks(way);
+        check_served(1);
+    }
+}
+
+TEST(spans_starve_nobody)
+{
+    for (int way = 0; way < 4; way++) {
+        stripes_init(&stripes);
+        theirs = stripes_hold_range(&stripes, 0, 2 * COUNT);
+        begin(span_again);
+        wait_for_blocks(way);
+        check_served(way == 0 ? 0 : 1); /* the gate is free */
+        CHECK_EQ_SIZE(lock_version(&stripes.gate.lock) % LOCK_HOLD, 0);
+    }
+}
+
+TEST(holds_of_a_block_starve_nobody)
+{
+    for (int way = 0; way < 4; way++) {
+        int by_gate = way == 0 || way == 2; /* which keeps newcomers out at once */
+        stripes_init(&stripes);
+        they_have_it = lock_try(stripes_lock(&stripes, 3));
+        begin(block_again);
+        wait_for_blocks(way);
+        check_served(by_gate ? 0 : 1);
+    }
+}
+
+/* All spans are in use, and each that ends begins anew at once. */
+static Hold many[SPANS];
+
+static void one_of_many_again(void)
+{
+    size_t at = tries++ % SPANS;
+    if (many[at].span != NULL)
+        stripes_let_go_span(&stripes, many[at].span);
+    Span *span = many[at].span;
+    many[at].span = NULL;
+    if (span != NULL && lock_try(&stripes.gate.lock)) {
+        size_t from = (at + 1) * 4 * COUNT;
+        many[at] = stripes_enter_span(&stripes, span, from, from + COUNT);
+        went_first();
+    }
+}
+
+TEST(many_spans_starve_nobody)
+{
+    stripes_init(&stripes);
+    for (size_t i = 0; i < SPANS; i++)
+        many[i] = stripes_hold_range(&stripes, (i + 1) * 4 * COUNT,
+                                     (i + 1) * 4 * COUNT + COUNT);
+    begin(one_of_many_again);
+    Hold hold = stripes_hold_range(&stripes, 0, 2 * COUNT);
+    check_served(1);
+    CHECK(hold.whole); /* it was out of patience */
+    stripes_let_go(&stripes, hold);
+}
+
+/* The gate is open whenever it is looked at, and closed when the stripe was acquired, for
+ * which the rivals make the thread wait: each such round costs patience as well. */
+static void close_behind(void)
+{
+    Lock *third = stripes_lock(&stripes, 3);
+    if (they_have_it) {
+        lock_release(third);
+        they_have_it = 0;
+        theirs.whole = lock_try(&stripes.gate.lock);
+        if (theirs.whole)
+            went_first();
+    } else {
+        if (theirs.whole)
+            stripes_let_go_whole(&stripes);
+        theirs.whole = 0;
+        they_have_it = lock_try(third);
+    }
+}
+
+TEST(bad_luck_with_an_open_gate_costs_patience)
+{
+    stripes_init(&stripes);
+    they_have_it = 0;
+    theirs = stripes_hold_whole(&stripes);
+    begin(close_behind);
+    wait_for_blocks(3);
+    check_served(2);
+}
+
+/* ------------------------------------------------------------------- real threads */
+
+#if defined(_WIN32)
+TEST(a_cancelled_thread_ends_its_call)
+{
+    test_skip("threads cannot be cancelled here");
+}
+#else
+static atomic_int got_it;
+
+static void wait_in_line(void *unused)
+{
+    (void)unused;
+    lock_acquire(&lock);
+    got_it = 1;
+    lock_release(&lock);
+    pthread_testcancel();
+    got_it = 2; /* not reached */
+}
+
+TEST(a_cancelled_thread_ends_its_call)
+{
+    TestThread thread;
+    lock_init(&lock);
+    got_it = 0;
+    lock_acquire(&lock);
+    test_thread_start(&thread, wait_in_line, NULL);
+    while (size_load_acquire(&lock.next) == 0)
+        (void)sched_yield();
+    CHECK_EQ_INT(pthread_cancel(thread.handle), 0);
+    for (unsigned seen = naps; naps < seen + 3;) /* it has asleep since */
+        (void)sched_yield();
+    lock_release(&lock);
+    test_thread_join(&thread);
+    CHECK_EQ_INT(got_it, 1);
+    lock_line_up(&lock); /* nobody is left in line */
+    CHECK_EQ_SIZE(lock.serving, lock.next);
+}
+#endif
+
+/* Threads that never stop, on calls that take the whole pool and long ranges, beside some
+ * that have a number of small calls to make. If those starve the test does not end. */
+enum { BLOCK = 512, LONG = 2 * COUNT * BLOCK, TOTAL = 64 * BLOCK };
+
+typedef struct Worker {
+    TestThread thread;
+    MemoryPool *pool;
+    unsigned times;
+    size_t most; /* long calls during a small one */
+} Worker;
+
+static atomic_int over;
+static atomic_size_t long_calls;
+
+static void look_for_ever(void *argument)
+{
+    Worker *w = argument;
+    size_t start, size;
+    while (!over) {
+        (void)pool_next_extent(w->pool, 0, &start, &size);
+        long_calls++;
+    }
+}
+
+static void write_for_ever(void *argument)
+{
+    static const unsigned char bytes[LONG];
+    Worker *w = argument;
+    while (!over) {
+        CHECK_EQ_SIZE(pool_write(w->pool, 0, bytes, LONG), LONG);
+        long_calls++;
+    }
+}
+
+static void call_sometimes(void *argument)
+{
+    Worker *w = argument;
+    unsigned char bytes[8] = {0};
+    for (unsigned i = 0; i < w->times; i++) {
+        size_t before = long_calls, at = i % 2 == 0 ? 100 : TOTAL - 100;
+        if (i % 3 == 0)
+            CHECK_EQ_SIZE(pool_read(w->pool, bytes, at, 8), 8);
+        else
+            CHECK_EQ_SIZE(pool_write(w->pool, at, bytes, 8), 8);
+        w->most = checked_max(w->most, long_calls - before);
+    }
+}
+
+TEST(small_calls_get_done_beside_long_ones)
+{
+    static Worker workers[4];
+    static void (*const runs[])(void *) = {look_for_ever, write_for_ever, call_sometimes,
+                                           call_sometimes};
+    MemoryPool *pool = pool_create(TOTAL, BLOCK);
+    CHECK_RETURNS(pool_fill(pool, 0, 1, TOTAL), POOL_OK);
+    over = 0;
+    for (size_t i = 0; i < 4; i++) {
+        workers[i].pool = pool;
+        workers[i].times = test_times(200000);
+        test_thread_start(&workers[i].thread, runs[i], &workers[i]);
+    }
+    test_thread_join(&workers[2].thread);
+    test_thread_join(&workers[3].thread);
+    over = 1;
+    test_thread_join(&workers[0].thread);
+    test_thread_join(&workers[1].thread);
+    printf("  at most %zu long calls beside one small\n",
+           checked_max(workers[2].most, workers[3].most));
+    pool_destroy(pool);
+    (void)store_trim();
+}
+
+static const TestCase cases[] = {
+    TEST_CASE(a_lock_is_left_to_who_waits),
+    TEST_CASE(the_line_is_served_in_order),
+    TEST_CASE(a_place_in_line_lapses),
+    TEST_CASE(a_thread_that_was_passed_over_goes_on),
+    TEST_CASE(holds_of_the_whole_pool_starve_nobody),
+    TEST_CASE(spans_starve_nobody),
+    TEST_CASE(holds_of_a_block_starve_nobody),
+    TEST_CASE(many_spans_starve_nobody),
+    TEST_CASE(bad_luck_with_an_open_gate_costs_patience),
+    TEST_CASE(a_cancelled_thread_ends_its_call),
+    TEST_CASE(small_calls_get_done_beside_long_ones),
+};
+TEST_MAIN(cases)

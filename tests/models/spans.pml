@@ -1,0 +1,87 @@
+/*
+ * spans.pml - long ranges that lie apart run side by side, and those that do not, do not
+ *
+ * Four blocks on two stripes. Work on one block and on two neighbours by their stripes;
+ * three spans, of which the one in the middle overlaps both others; the whole pool. Checked:
+ * no two have a block at once (users), everybody gets done, and in the end the gate is
+ * unmarked, so that readers need no lock again.
+ *
+ *  MUTATION ADMITTED_TO_SPANS    ordinary work does not look at the spans
+ *  MUTATION SPAN_BESIDE_STRIPES  a span does not wait for the stripes
+ *  MUTATION SPANS_OVERLAP        a span does not look at the others
+ *  MUTATION WHOLE_BESIDE_SPANS   the whole pool does not wait for spans
+ *  MUTATION FIRST_OPENS_GATE     the first of two spans takes the mark off
+ *  MUTATION MARK_IS_LEFT         a span that ends does not look at the gate
+ *  MUTATION SAME_VERSION         letting go restores the version that was there before
+ */
+#include "stripes.pml"
+
+byte users[4]; /* how many have a block: never two */
+byte running;
+
+inline enter(first, last)
+{
+    d_step {
+        assert(users[first] == 0 && users[last] == 0);
+        users[first]++;
+        users[last] = 1
+    }
+}
+
+inline leave(first, last)
+{
+    d_step { users[first] = 0; users[last] = 0 }
+}
+
+inline finish()
+{
+    d_step {
+        running--;
+        assert(running > 0 || !(pool[0].gate & (1 + MARK)))
+    }
+}
+
+proctype Range(byte first, last)
+{
+    hold_range(0, first, last);
+    enter(first, last);
+    leave(first, last);
+    let_go_range(0, first, last);
+    finish()
+}
+
+proctype Span(byte first)
+{
+    byte span, seen;
+    hold_span(0, first, 2, span);
+    enter(first, first + 1);
+    leave(first, first + 1);
+#ifdef MARK_IS_LEFT
+    pool[0].count[span] = 0;
+#else
+    let_go_span(0, span, seen);
+#endif
+    finish()
+}
+
+proctype Whole()
+{
+    hold_whole(0);
+    enter(0, 1);
+    enter(2, 3);
+    leave(0, 1);
+    leave(2, 3);
+    let_go_whole(0);
+    finish()
+}
+
+init
+{
+    atomic {
+        if
+        :: running = 4; run Range(2, 3); run Span(0); run Span(2); run Whole()
+        :: running = 4; run Range(1, 1); run Span(0); run Span(1); run Span(2)
+        :: running = 4; run Range(0, 0); run Range(1, 2); run Span(1); run Whole()
+        fi
+    }
+}
