@@ -128,7 +128,7 @@ PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size
         items_find_data(items, some);
         for (i = 0; i < some; i++, at += item_size) {
             if (!item_get(pool, &gate, &items[i], at) &&
-                !bytes_read(pool, at, offsets[done + i], item_size)) {
+                bytes_read(pool, at, offsets[done + i], item_size, false) == 0) {
                 return status_set(POOL_RANGE); /* the pool was made smaller meanwhile */
             }
         }
@@ -308,7 +308,7 @@ static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
     if (!checked_fits(pool_total(pool), offset, size)) {
         return POOL_RANGE;
     }
-    status = write_begin(pool, offset, size, &hold, &stock);
+    status = write_begin(pool, offset, &size, false, &hold, &stock);
     if (status == POOL_OK) {
         (void)bytes_get(pool, bytes, offset, size, NULL);
         *old = integer_load(bytes, size);

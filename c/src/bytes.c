@@ -3,8 +3,9 @@
  *
  * Every function here does the same: clip or check the range, hold the blocks it covers,
  * go over them piece by piece, let go. A PIECE is what one block has of the range. As a
- * pool may be resized by another thread, a range that was checked before its blocks were
- * held is checked again after.
+ * pool may be resized by another thread, a range that was clipped or checked before its
+ * blocks were held is clipped or checked again after; what is held is the whole range that
+ * was requested, so that a larger pool does not need more.
  */
 typedef struct Piece {
     size_t index; /* of the block                    */
@@ -32,18 +33,31 @@ static inline size_t pool_index(const MemoryPool *pool, size_t offset)
     return offset >> pool->block_shift;
 }
 
-/* What pool_read, pool_write and pool_take may move; if 0, the status says why. */
-static inline size_t pool_clip(const MemoryPool *pool, size_t offset, const void *buffer,
-                               size_t size)
+/* How many of size bytes at offset the pool has. */
+static inline size_t pool_clip(const MemoryPool *pool, size_t offset, size_t size)
 {
-    size_t clipped;
+    return checked_clip(pool_total(pool), offset, size);
+}
+
+/* Whether pool_read, pool_write and pool_take may move anything; if not, the status says
+ * why. */
+static inline bool pool_moves(const MemoryPool *pool, size_t offset, const void *buffer,
+                              size_t size)
+{
+    PoolStatus status = POOL_OK;
     if (pool == NULL || (buffer == NULL && size > 0)) {
-        (void)status_set(POOL_INVALID);
-        return 0;
+        status = POOL_INVALID;
+    } else if (size > 0 && pool_clip(pool, offset, size) == 0) {
+        status = POOL_RANGE;
     }
-    clipped = checked_clip(pool_total(pool), offset, size);
-    (void)status_set(clipped == 0 && size > 0 ? POOL_RANGE : POOL_OK);
-    return clipped;
+    return status_set(status) == POOL_OK && size > 0;
+}
+
+/* The last block of size bytes (1 or more) at an offset below total_size, of which some may
+ * lie beyond the end. */
+static inline size_t pool_last(const MemoryPool *pool, size_t offset, size_t size)
+{
+    return pool_index(pool, offset + (checked_min(size, SIZE_MAX - offset) - 1));
 }
 
 /* What pool_fill and pool_discard have to say about their range. */
@@ -170,32 +184,33 @@ static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
            piece_get(dest, leaf, piece, small, &watch) && watch_end(&watch);
 }
 
-/* Reads any range: without a lock if that works at once, holding it if not. False if it
- * is no longer in the pool. */
-static bool bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size)
+/* Reads any range, clipped if that is allowed: without a lock if that works at once, holding
+ * it if not. Returns how many bytes; 0 if the pool has none of them any more, or not all. */
+static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
+                         size_t size, bool clips)
 {
+    size_t clipped = pool_clip(pool, offset, size);
     size_t first = pool_index(pool, offset);
-    size_t last = pool_index(pool, offset + (size - 1));
     Watch watch;
-    bool fits = true;
-    if (!watch_begin(&watch, &pool->stripes, first, last) ||
-        !checked_fits(pool_total(pool), offset, size) ||
-        !bytes_get(pool, dest, offset, size, &watch) || !watch_end(&watch)) {
-        Hold hold = stripes_hold_range(&pool->stripes, first, last);
-        fits = checked_fits(pool_total(pool), offset, size);
-        if (fits) {
-            (void)bytes_get(pool, dest, offset, size, NULL);
-        }
-        stripes_let_go(&pool->stripes, hold);
+    Hold hold;
+    if ((clips ? clipped > 0 : clipped == size) &&
+        watch_begin(&watch, &pool->stripes, first, pool_last(pool, offset, clipped)) &&
+        pool_clip(pool, offset, size) == clipped &&
+        bytes_get(pool, dest, offset, clipped, &watch) && watch_end(&watch)) {
+        return clipped;
     }
-    return fits;
+    hold = stripes_hold_range(&pool->stripes, first, pool_last(pool, offset, size));
+    clipped = pool_clip(pool, offset, size);
+    clipped = clips || clipped == size ? clipped : 0;
+    (void)bytes_get(pool, dest, offset, clipped, NULL);
+    stripes_let_go(&pool->stripes, hold);
+    return clipped;
 }
 
 /* pool_read for what is not small, or not read at once. */
 static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *dest,
                                             size_t offset, size_t size)
 {
-    size_t clipped;
     if (pool != NULL && dest != NULL && size > 0) {
         Piece piece = piece_at(pool, offset, size);
         if (piece.size == size && block_try_read(pool, dest, offset, piece, false)) {
@@ -203,10 +218,12 @@ static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *des
             return size;
         }
     }
-    do {
-        clipped = pool_clip(pool, offset, dest, size);
-    } while (clipped > 0 && !bytes_read(pool, dest, offset, clipped));
-    return clipped;
+    if (!pool_moves(pool, offset, dest, size)) {
+        return 0;
+    }
+    size = bytes_read(pool, dest, offset, size, true);
+    (void)status_set(size == 0 ? POOL_RANGE : POOL_OK);
+    return size;
 }
 
 /* Locks: nothing; the stripes of the range if it was written to, or the tree's shape
@@ -308,7 +325,7 @@ static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t si
                                 Need *need)
 {
     need->blocks = need->nodes = 0;
-    if (!checked_fits(pool_total(pool), offset, size)) {
+    if (size == 0 || !checked_fits(pool_total(pool), offset, size)) {
         return POOL_RANGE;
     }
     *need = tree_measure(&pool->tree, pool_index(pool, offset),
@@ -316,22 +333,26 @@ static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t si
     return POOL_OK;
 }
 
-/* Holds what a write to a range needs, and fills the stock for it. If that fails, nothing
- * is held; POOL_RANGE if the range is no longer in the pool. */
-static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t size, Hold *hold,
-                              Stock *stock)
+/* Holds what a write to *size bytes needs, and fills the stock for it; if it clips, *size
+ * is then what the pool has of them. If that fails, nothing is held; POOL_RANGE if the
+ * range, or all of it if it is clipped, is no longer in the pool. */
+static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size, bool clips,
+                              Hold *hold, Stock *stock)
 {
-    size_t first = pool_index(pool, offset);
-    size_t last = pool_index(pool, offset + (size - 1));
+    size_t first = pool_index(pool, offset), last = pool_last(pool, offset, *size);
+    size_t clipped;
     PoolStatus status;
     Need need;
     *hold = stripes_hold_range(&pool->stripes, first, last);
-    status = write_measure(pool, offset, size, &need);
+    clipped = clips ? pool_clip(pool, offset, *size) : *size;
+    status = write_measure(pool, offset, clipped, &need);
     if (need.nodes > 0 && !hold->whole) { /* it changes the shape */
         stripes_let_go(&pool->stripes, *hold);
         *hold = stripes_hold_whole(&pool->stripes);
-        status = write_measure(pool, offset, size, &need);
+        clipped = clips ? pool_clip(pool, offset, *size) : *size;
+        status = write_measure(pool, offset, clipped, &need);
     }
+    *size = clipped;
     if (status == POOL_OK) {
         status = stock_fill(stock, &pool->family->arena, need);
     }
@@ -392,19 +413,19 @@ static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece
            leaf != NULL && leaf_try_write(pool, leaf, watch.gate, piece, src, small);
 }
 
-/* Writes src, or the byte if src is NULL, to any range.
- * Locks: the stripes of the range, or the whole pool if nodes must be made or copied;
- * in it the arena, if blocks must. */
+/* Writes src, or the byte if src is NULL, to any range; clips and fails as write_begin.
+ * Locks: the stripes or a span of the range, or the whole pool if nodes must be made or
+ * copied; in it the arena, if blocks must. */
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
-                              int byte, size_t size)
+                              int byte, size_t *size, bool clips)
 {
     Hold hold;
     Stock stock = {0};
-    PoolStatus status = write_begin(pool, offset, size, &hold, &stock);
+    PoolStatus status = write_begin(pool, offset, size, clips, &hold, &stock);
     if (status == POOL_OK) {
         size_t block_size = (size_t)1 << pool->block_shift;
-        stock_populate(&stock, block_size, ((offset | size) & (block_size - 1)) == 0);
-        bytes_put(pool, offset, src, byte, size, &stock);
+        stock_populate(&stock, block_size, ((offset | *size) & (block_size - 1)) == 0);
+        bytes_put(pool, offset, src, byte, *size, &stock);
         write_end(pool, hold, &stock);
     }
     return status;
@@ -414,8 +435,6 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
 static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
                                              const unsigned char *src, size_t size)
 {
-    PoolStatus status;
-    size_t clipped;
     if (pool != NULL && src != NULL && size > 0) {
         Piece piece = piece_at(pool, offset, size);
         if (piece.size == size && block_try_write(pool, offset, piece, src, false)) {
@@ -423,14 +442,11 @@ static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
             return size;
         }
     }
-    do {
-        clipped = pool_clip(pool, offset, src, size);
-        if (clipped == 0) {
-            return 0;
-        }
-        status = bytes_write(pool, offset, src, 0, clipped);
-    } while (status == POOL_RANGE); /* the pool was made smaller meanwhile */
-    return status_set(status) == POOL_OK ? clipped : 0;
+    if (!pool_moves(pool, offset, src, size)) {
+        return 0;
+    }
+    return status_set(bytes_write(pool, offset, src, 0, &size, true)) == POOL_OK ? size
+                                                                                 : 0;
 }
 
 /* Locks: the stripe of the block if it is there and private, which is what most writes

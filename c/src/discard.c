@@ -107,29 +107,34 @@ static bool block_try_discard(MemoryPool *pool, unsigned char *dest, size_t offs
     return done;
 }
 
-/* pool_discard, and pool_take if dest is not NULL.
+/* pool_discard, and pool_take if dest is not NULL. If it clips, *size is then what the pool
+ * has of the range; POOL_RANGE if the range, or all of it if it is clipped, is no longer in
+ * the pool.
  * Locks: the stripe of the block if there is one block and it stays; the whole pool if
  * not, and in it the arena. */
 static PoolStatus bytes_discard(MemoryPool *pool, unsigned char *dest, size_t offset,
-                                size_t size)
+                                size_t *size, bool clips)
 {
     Stock stock = {0};
-    Piece piece = piece_at(pool, offset, size);
+    Piece piece = piece_at(pool, offset, *size);
     PoolStatus status = POOL_RANGE;
     Discard discard;
+    size_t clipped;
     Hold hold;
-    if (piece.size == size && block_try_discard(pool, dest, offset, piece)) {
+    if (piece.size == *size && block_try_discard(pool, dest, offset, piece)) {
         return POOL_OK;
     }
     hold = stripes_hold_whole(&pool->stripes);
-    if (checked_fits(pool_total(pool), offset, size)) {
-        discard = discard_plan(pool, offset, size);
+    clipped = pool_clip(pool, offset, *size);
+    if (clipped == *size || (clips && clipped > 0)) {
+        *size = clipped;
+        discard = discard_plan(pool, offset, clipped);
         status =
             stock_fill(&stock, &pool->family->arena, discard_measure(pool, &discard));
     }
     if (status == POOL_OK) {
         if (dest != NULL) {
-            (void)bytes_get(pool, dest, offset, size, NULL);
+            (void)bytes_get(pool, dest, offset, clipped, NULL);
         }
         discard_carry_out(pool, &discard, &stock);
     }
@@ -141,7 +146,7 @@ PoolStatus pool_discard(MemoryPool *pool, size_t offset, size_t size)
 {
     PoolStatus status = pool_check(pool, offset, size);
     if (status == POOL_OK && size > 0) {
-        status = bytes_discard(pool, NULL, offset, size);
+        status = bytes_discard(pool, NULL, offset, &size, false);
     }
     return status_set(status);
 }
@@ -149,23 +154,20 @@ PoolStatus pool_discard(MemoryPool *pool, size_t offset, size_t size)
 size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
     PoolStatus status;
-    size_t clipped;
-    do {
-        clipped = pool_clip(pool, offset, dest, size);
-        if (clipped == 0) {
-            return 0;
-        }
-        status = bytes_discard(pool, (unsigned char *)dest, offset, clipped);
-    } while (status == POOL_RANGE); /* the pool was made smaller meanwhile */
-    return status_set(status) == POOL_OK ? clipped : 0;
+    if (!pool_moves(pool, offset, dest, size)) {
+        return 0;
+    }
+    status = bytes_discard(pool, (unsigned char *)dest, offset, &size, true);
+    return status_set(status) == POOL_OK ? size : 0;
 }
 
 PoolStatus pool_fill(MemoryPool *pool, size_t offset, int byte, size_t size)
 {
     PoolStatus status = pool_check(pool, offset, size);
     if (status == POOL_OK && size > 0) {
-        status = (byte & 0xff) == 0 ? bytes_discard(pool, NULL, offset, size)
-                                    : bytes_write(pool, offset, NULL, byte & 0xff, size);
+        status = (byte & 0xff) == 0
+                     ? bytes_discard(pool, NULL, offset, &size, false)
+                     : bytes_write(pool, offset, NULL, byte & 0xff, &size, false);
     }
     return status_set(status);
 }

@@ -99,7 +99,7 @@ PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view
     piece = nothing = piece_at(pool, offset, size);
     nothing.size = 0;
     size = piece.size;
-    status = write_begin(pool, offset, size, &hold, &stock);
+    status = write_begin(pool, offset, &size, false, &hold, &stock);
     if (status == POOL_OK) {
         Node *leaf = tree_own_leaf(&pool->tree, piece.index, &stock);
         AtomicPtr *slot = node_slot(leaf, 0, piece.index);

@@ -20,8 +20,10 @@
  * overlap for long, as on a busy machine, there may be more places than anybody can wait
  * for: then the history is given up, and counted.
  *
- * Contents are CELLS of words, in two pools. A call reads or changes the cells
- * [from, to) of a pool; there are few effects, which many functions share.
+ * Contents are CELLS of words, in two pools, and how many of its cells each pool has. A
+ * call reads or changes the cells [from, to) of a pool; if it was to be clipped, it must be
+ * that at that moment the pool ended where the call did. There are few effects, which many
+ * functions share.
  */
 #ifndef LINEAR_H
 #define LINEAR_H
@@ -31,7 +33,7 @@
 enum {
     LINEAR_THREADS = 6,
     LINEAR_STEPS = 1024,
-    LINEAR_CELLS = 7,
+    LINEAR_CELLS = 7, /* and one more for the size of a pool */
     LINEAR_PLACES = 1 << 16,
     LINEAR_TRIES = 3000000 /* a history takes some thousands, nearly always */
 };
@@ -42,7 +44,10 @@ typedef enum Effect {
     EFFECT_TAKE,     /* words are what was there; then it is 0 */
     EFFECT_ADD,      /* words[0] was there, value is added     */
     EFFECT_EXCHANGE, /* words[0] was there, value is there afterwards if it was expected */
-    EFFECT_COPY      /* of the same cells of the other pool    */
+    EFFECT_COPY,     /* of the same cells of the other pool    */
+    EFFECT_RESTORE,  /* of all cells of the other pool, and their number */
+    EFFECT_RESIZE,   /* value is the number of cells; those cut off are 0 from then on */
+    EFFECT_REFUSE    /* nothing: a pool ends before the cell to; value: either of them */
 } Effect;
 
 typedef struct Step {
@@ -50,12 +55,14 @@ typedef struct Step {
     unsigned begin, end;
     Effect effect;
     unsigned pool, from, to;
+    unsigned requested; /* cells up to which it would have gone; 0: it does not clip */
     uint64_t words[LINEAR_CELLS];
     uint64_t value, expected;
 } Step;
 
 typedef struct Contents {
     uint64_t cell[2][LINEAR_CELLS];
+    uint64_t cells[2];
 } Contents;
 
 /* So many steps of each thread were put into the order. */
@@ -94,9 +101,35 @@ static inline Step *history_step(History *h, size_t thread)
 
 /* -------------------------------------------------------------- what a step does */
 
+static inline unsigned step_least(unsigned a, uint64_t b)
+{
+    return a < b ? a : (unsigned)b;
+}
+
+/* Whether the pool has the cells of a step, and no more of those requested. */
+static inline int step_fits(const Step *step, const Contents *contents)
+{
+    uint64_t cells = contents->cells[step->pool];
+    uint64_t others = contents->cells[1 - step->pool];
+    switch (step->effect) {
+    case EFFECT_RESTORE:
+    case EFFECT_RESIZE: return 1;
+    case EFFECT_REFUSE:
+        return step->to > cells || (step->value != 0 && step->to > others);
+    case EFFECT_COPY: return step->to <= cells && step->to <= others;
+    default: break;
+    }
+    if (step->requested == 0)
+        return step->to <= cells;
+    return step->from == step->to ? cells <= step->from
+                                  : step->to == step_least(step->requested, cells);
+}
+
 /* Makes a step; false if it cannot have returned what it did. */
 static inline int step_make(const Step *step, Contents *contents)
 {
+    if (!step_fits(step, contents))
+        return 0;
     uint64_t *cell = &contents->cell[step->pool][step->from];
     size_t size = (step->to - step->from) * sizeof *cell;
     switch (step->effect) {
@@ -119,6 +152,17 @@ static inline int step_make(const Step *step, Contents *contents)
     case EFFECT_COPY:
         memcpy(cell, &contents->cell[1 - step->pool][step->from], size);
         return 1;
+    case EFFECT_RESTORE:
+        memcpy(contents->cell[step->pool], contents->cell[1 - step->pool],
+               sizeof contents->cell[0]);
+        contents->cells[step->pool] = contents->cells[1 - step->pool];
+        return 1;
+    case EFFECT_REFUSE: return 1;
+    case EFFECT_RESIZE:
+        for (uint64_t i = step->value; i < LINEAR_CELLS; i++)
+            contents->cell[step->pool][i] = 0;
+        contents->cells[step->pool] = step->value;
+        return 1;
     }
     return 0;
 }
@@ -132,6 +176,7 @@ static inline int place_is_new(History *h, const Place *place)
     for (size_t i = 0; i < 2 * LINEAR_CELLS; i++)
         hash = (hash ^ place->contents.cell[i / LINEAR_CELLS][i % LINEAR_CELLS]) *
                UINT64_C(0x9e3779b97f4a7c15);
+    hash ^= place->contents.cells[0] << 8 ^ place->contents.cells[1];
     for (size_t t = 0; t < LINEAR_THREADS; t++)
         hash = (hash ^ (hash >> 29) ^ place->done[t]) * UINT64_C(0xbf58476d1ce4e5b9);
     size_t at = (size_t)(hash >> 40) % LINEAR_PLACES;
@@ -164,10 +209,11 @@ static inline size_t place_go_on(const History *h, Place *place, size_t thread)
     return thread;
 }
 
-/* Whether an order explains the history, from contents of zeros; also if it is given up. */
+/* Whether an order explains the history, from contents of zeros in all cells; also if it is
+ * given up. */
 static inline int history_is_linear(History *h)
 {
-    Place place = {0};
+    Place place = {.contents.cells = {LINEAR_CELLS, LINEAR_CELLS}};
     size_t depth = 0, total = 0, next = 0, tries = 0;
     for (size_t t = 0; t < h->threads; t++)
         total += h->counts[t];
@@ -208,12 +254,15 @@ static inline int history_is_linear(History *h)
 
 static inline void step_print(const Step *step)
 {
-    fprintf(stderr, "%u..%u %s of pool %u, cells %u to %u:", step->begin, step->end,
-            step->name, step->pool, step->from, step->to - 1);
+    fprintf(stderr,
+            "%u..%u %s of pool %u, cells %u up to %u (requested %u):", step->begin,
+            step->end, step->name, step->pool, step->from, step->to, step->requested);
     if (step->effect <= EFFECT_TAKE) {
         for (size_t i = 0; i < step->to - step->from; i++)
             fprintf(stderr, " %llx", (unsigned long long)step->words[i]);
-    } else if (step->effect != EFFECT_COPY) {
+    } else if (step->effect == EFFECT_REFUSE) {
+        fprintf(stderr, " refused");
+    } else if (step->effect != EFFECT_COPY && step->effect != EFFECT_RESTORE) {
         fprintf(stderr, " was %llx, value %llx, expected %llx",
                 (unsigned long long)step->words[0], (unsigned long long)step->value,
                 (unsigned long long)step->expected);
@@ -229,7 +278,7 @@ static inline void history_print(const History *h)
             h->deepest);
     for (size_t p = 0; p < 2; p++) {
         fprintf(stderr, "    pool %zu:", p);
-        for (size_t i = 0; i < LINEAR_CELLS; i++)
+        for (size_t i = 0; i < place->contents.cells[p]; i++)
             fprintf(stderr, " %llx", (unsigned long long)place->contents.cell[p][i]);
         fprintf(stderr, "\n");
     }

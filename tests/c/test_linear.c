@@ -52,6 +52,16 @@ static size_t range_size(unsigned from, unsigned to)
     return cell_offset(to) - cell_offset(from);
 }
 
+/* Up to which cell so many bytes go; pools end where a cell does. */
+static unsigned range_end(unsigned from, size_t size)
+{
+    unsigned to = from;
+    while (to < LINEAR_CELLS && range_size(from, to) < size)
+        to++;
+    CHECK_EQ_SIZE(range_size(from, to), size);
+    return to;
+}
+
 static void words_to_bytes(const uint64_t *words, unsigned from, unsigned to,
                            unsigned char *bytes)
 {
@@ -79,6 +89,7 @@ typedef struct Player {
     MemoryPool *pools[2];
     size_t id, players;
     unsigned calls;
+    int resizes; /* the pools change their size; a call may find less, or be refused */
     TestRandom random;
     uint64_t writes;
     uint64_t last;                         /* an integer seen lately, to be expected */
@@ -123,6 +134,25 @@ static Step *begin(Player *player, const char *name, Effect effect, unsigned fro
 
 /* ---------------------------------------------------------------------- calls */
 
+/* What a call that clips has moved, by what it returned. */
+static void clip(const Player *player, Step *step, size_t moved)
+{
+    step->requested = step->to;
+    step->to = range_end(step->from, moved);
+    CHECK(player->resizes || step->to == step->requested);
+}
+
+/* What another call has returned. */
+static void accept(const Player *player, Step *step, PoolStatus status)
+{
+    if (player->resizes && status == POOL_RANGE) {
+        step->value = step->effect == EFFECT_COPY;
+        step->effect = EFFECT_REFUSE;
+    } else {
+        CHECK_EQ_INT((int)status, POOL_OK);
+    }
+}
+
 static void call_read(Player *player, unsigned from, unsigned to)
 {
     int takes = test_below(&player->random, 8) == 0;
@@ -134,8 +164,8 @@ static void call_read(Player *player, unsigned from, unsigned to)
     got = takes ? pool_take(pool, player->bytes, cell_offset(from), size)
                 : pool_read(pool, player->bytes, cell_offset(from), size);
     step->end = now();
-    CHECK_EQ_SIZE(got, size);
-    bytes_to_words(player->bytes, from, to, step->words);
+    clip(player, step, got);
+    bytes_to_words(player->bytes, from, step->to, step->words);
 }
 
 static void call_write(Player *player, unsigned from, unsigned to)
@@ -148,7 +178,7 @@ static void call_write(Player *player, unsigned from, unsigned to)
     step->begin = now();
     put = pool_write(player->pools[step->pool], cell_offset(from), player->bytes, size);
     step->end = now();
-    CHECK_EQ_SIZE(put, size);
+    clip(player, step, put);
 }
 
 static void call_fill(Player *player, unsigned from, unsigned to)
@@ -163,7 +193,7 @@ static void call_fill(Player *player, unsigned from, unsigned to)
     PoolStatus status =
         discards ? pool_discard(pool, at, size) : pool_fill(pool, at, (int)byte, size);
     step->end = now();
-    CHECK_EQ_INT((int)status, POOL_OK);
+    accept(player, step, status);
 }
 
 static void call_integer(Player *player)
@@ -182,7 +212,7 @@ static void call_integer(Player *player)
                   : pool_compare_exchange(pool, at, INTEGER, step->expected, step->value,
                                           step->words);
     step->end = now();
-    CHECK_EQ_INT((int)status, POOL_OK);
+    accept(player, step, status);
     player->last = adds ? step->words[0] + step->value : step->words[0];
 }
 
@@ -227,9 +257,9 @@ static void call_clone(Player *player)
     step->end = now();
     CHECK(clone != NULL);
     let_others_run();
-    CHECK_EQ_SIZE(pool_read(clone, player->bytes, START, size), size);
-    bytes_to_words(player->bytes, 0, LINEAR_CELLS, step->words);
-    CHECK_EQ_INT((int)pool_fill(clone, START, 0xee, size / 2), POOL_OK);
+    clip(player, step, pool_read(clone, player->bytes, START, size));
+    bytes_to_words(player->bytes, 0, step->to, step->words);
+    CHECK_EQ_INT((int)pool_fill(clone, START, 0xee, cell_size(0)), POOL_OK);
     pool_destroy(clone);
 }
 
@@ -242,7 +272,9 @@ static void call_view(Player *player)
     PoolStatus status =
         pool_view(player->pools[step->pool], cell_offset(2), range_size(2, 4), &view);
     step->end = now();
-    CHECK_EQ_INT((int)status, POOL_OK);
+    accept(player, step, status);
+    if (status != POOL_OK)
+        return;
     CHECK_EQ_SIZE(view.size, range_size(2, 4));
     let_others_run();
     bytes_to_words(view.data, 2, 4, step->words);
@@ -252,14 +284,25 @@ static void call_view(Player *player)
 static void call_restore(Player *player, unsigned from, unsigned to)
 {
     int copies = test_below(&player->random, 2) == 0;
-    Step *step = begin(player, copies ? "copy" : "restore", EFFECT_COPY,
-                       copies ? from : 0, copies ? to : LINEAR_CELLS);
+    Step *step =
+        begin(player, copies ? "copy" : "restore", copies ? EFFECT_COPY : EFFECT_RESTORE,
+              copies ? from : 0, copies ? to : LINEAR_CELLS);
     MemoryPool *pool = player->pools[step->pool], *other = player->pools[1 - step->pool];
     PoolStatus status;
     step->begin = now();
     status = copies ? pool_copy(pool, cell_offset(from), other, cell_offset(from),
                                 range_size(from, to))
                     : pool_restore(pool, other);
+    step->end = now();
+    accept(player, step, status);
+}
+
+static void call_resize(Player *player, unsigned cells)
+{
+    Step *step = begin(player, "resize", EFFECT_RESIZE, 0, 0);
+    step->value = cells;
+    step->begin = now();
+    PoolStatus status = pool_resize(player->pools[step->pool], cell_offset(cells));
     step->end = now();
     CHECK_EQ_INT((int)status, POOL_OK);
 }
@@ -282,7 +325,12 @@ static void play(void *argument)
         case 4: call_fill(player, from, to); break;
         case 5:
         case 6: call_integer(player); break;
-        case 7: call_items(player); break;
+        case 7: /* of refused items nobody knows how many were moved */
+            if (player->resizes)
+                call_resize(player, to);
+            else
+                call_items(player);
+            break;
         case 8: call_clone(player); break;
         case 9: call_view(player); break;
         case 10: call_restore(player, from, to); break;
@@ -292,11 +340,15 @@ static void play(void *argument)
 }
 
 /* Some threads, each with so many calls, on pools of which nothing is there yet. */
-static void run_history(uint64_t seed, size_t block_size, size_t threads, unsigned calls)
+static void run_history(uint64_t seed, size_t block_size, size_t threads, unsigned calls,
+                        int resizes)
 {
-    MemoryPool *pool = make(64 * block_size, block_size, 0), *clone = pool_clone(pool);
-    CHECK(clone != NULL);
+    MemoryPool *pool = make(64 * block_size, block_size, 0), *clone;
     block = block_size;
+    if (resizes)
+        CHECK_EQ_INT((int)pool_resize(pool, cell_offset(LINEAR_CELLS)), POOL_OK);
+    clone = pool_clone(pool);
+    CHECK(clone != NULL);
     history_begin(&history, threads);
     atomic_store(&ready, 0);
     atomic_store(&moments, 0);
@@ -307,6 +359,7 @@ static void run_history(uint64_t seed, size_t block_size, size_t threads, unsign
         player->id = i;
         player->players = threads;
         player->calls = calls;
+        player->resizes = resizes;
         player->random.state = seed * LINEAR_THREADS + i;
         player->writes = player->last = 0;
         test_thread_start(&player->thread, play, player);
@@ -340,14 +393,15 @@ enum { SHORT_HISTORIES = 3000 };
 TEST(an_order_explains_few_calls)
 {
     for (unsigned i = 0; i < test_times(SHORT_HISTORIES); i++)
-        run_history(test_seed * 1000003 + i, SMALLEST, 3 + i % 2, 8);
+        run_history(test_seed * 1000003 + i, SMALLEST, 3 + i % 2, 8, 0);
     CHECK_EQ_SIZE(history.given_up, 0); /* there are not so many orders */
 }
 
 TEST(an_order_explains_many_calls)
 {
     for (unsigned i = 0; i < test_times(400); i++)
-        run_history(test_seed * 2000003 + i, SMALLEST, 2 + i % (LINEAR_THREADS - 1), 300);
+        run_history(test_seed * 2000003 + i, SMALLEST, 2 + i % (LINEAR_THREADS - 1), 300,
+                    0);
     tell_given_up(test_times(400));
 }
 
@@ -355,7 +409,19 @@ TEST(an_order_explains_many_calls)
 TEST(an_order_explains_calls_on_large_blocks)
 {
     for (unsigned i = 0; i < test_times(400); i++)
-        run_history(test_seed * 3000017 + i, LARGEST, 2 + i % 3, 200);
+        run_history(test_seed * 3000017 + i, LARGEST, 2 + i % 3, 200, 0);
+    tell_given_up(test_times(400));
+}
+
+/* With pools that become smaller and larger, so that calls are clipped or refused. */
+TEST(an_order_explains_calls_beside_resizing)
+{
+    for (unsigned i = 0; i < test_times(SHORT_HISTORIES); i++)
+        run_history(test_seed * 4000037 + i, SMALLEST, 3 + i % 2, 8, 1);
+    CHECK_EQ_SIZE(history.given_up, 0);
+    for (unsigned i = 0; i < test_times(400); i++)
+        run_history(test_seed * 5000011 + i, i % 4 == 0 ? LARGEST : SMALLEST, 2 + i % 3,
+                    200, 1);
     tell_given_up(test_times(400));
 }
 
@@ -452,14 +518,47 @@ TEST(copies_are_of_one_moment)
     CHECK(history_is_linear(&history));
 }
 
+TEST(a_clipped_call_ends_where_its_pool_did)
+{
+    static const struct {
+        unsigned from, to, requested;
+        uint64_t cells; /* before and after */
+        int fits;
+    } rows[] = {
+        {1, 3, 3, 3, 1}, {1, 3, 3, 4, 1}, {1, 3, 4, 3, 1},
+        {1, 3, 4, 4, 0}, {1, 3, 0, 3, 1}, {1, 3, 0, 2, 0},
+        {3, 3, 5, 3, 1}, {3, 3, 5, 2, 1}, {3, 3, 5, 4, 0},
+    };
+    for (size_t i = 0; i < TEST_COUNT(rows); i++) {
+        history_begin(&history, 1);
+        add_step(0, 1, 2, EFFECT_RESIZE, 0)->value = rows[i].cells;
+        Step *read = add_step(0, 3, 4, EFFECT_READ, 0);
+        read->from = rows[i].from;
+        read->to = rows[i].to;
+        read->requested = rows[i].requested;
+        CHECK_EQ_INT(history_is_linear(&history), rows[i].fits);
+    }
+    history_begin(&history, 1);
+    (void)add_step(0, 1, 2, EFFECT_SET, 9);
+    add_step(0, 3, 4, EFFECT_RESIZE, 0)->value = 1;
+    (void)add_step(0, 5, 6, EFFECT_REFUSE, 0);
+    add_step(0, 7, 8, EFFECT_RESIZE, 0)->value = 7;
+    Step *read = add_step(0, 9, 10, EFFECT_READ, 0);
+    CHECK(history_is_linear(&history));
+    read->words[0] = 9; /* it was cut off */
+    CHECK(!history_is_linear(&history));
+}
+
 static const TestCase cases[] = {
     TEST_CASE(a_read_beside_a_write_may_see_either),
     TEST_CASE(what_is_over_stays_over),
     TEST_CASE(half_a_write_is_none),
     TEST_CASE(each_change_counts_once),
     TEST_CASE(copies_are_of_one_moment),
+    TEST_CASE(a_clipped_call_ends_where_its_pool_did),
     TEST_CASE(an_order_explains_few_calls),
     TEST_CASE(an_order_explains_many_calls),
     TEST_CASE(an_order_explains_calls_on_large_blocks),
+    TEST_CASE(an_order_explains_calls_beside_resizing),
 };
 TEST_MAIN(cases)

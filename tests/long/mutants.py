@@ -3,7 +3,7 @@
 
     python tests/long/mutants.py SCRATCH [part of a test's or of a mutant's name]
 
-First come its locks, for the tests of threads; then the rest, for the fuzzer's corpus and
+First come its locks, for the tests of threads and of waiting; then the rest, for the fuzzer's corpus and
 for what that cannot meet. Each test must pass on the library as it is and fail on each of
 its mutants, those of threads with one of a few seeds. Needs a C compiler; takes some
 minutes.
@@ -30,7 +30,7 @@ MUTANTS["test_linear"] = [
         "reader does not look again at the end",
         "stripes.c",
         "return watch_shape(watch) && watch_sum(watch) == watch->sum;",
-        "return watch->sum % 2 == 0;",
+        "return (watch->sum & LOCK_HELD) == 0;",
     ),
     (
         "reader looks again at the gate only",
@@ -62,18 +62,18 @@ MUTANTS["test_linear"] = [
         "small write does not look at the gate again",
         "bytes.c",
         "    if (lock_version(&pool->stripes.gate.lock) == gate) {",
-        "    if (gate % 2 == 0) {",
+        "    if ((gate & LOCK_HELD) == 0) {",
     ),
     (
         "who holds stripes does not look at the gate",
         "stripes.c",
-        "        if (!lock_is_held(&stripes->gate.lock)) {\n            return hold;",
+        "        if (stripes_admit(stripes, first, last)) {\n            return hold;",
         "        if (hold.to > 0) {\n            return hold;",
     ),
     (
         "who holds the gate does not look at the stripes",
         "stripes.c",
-        "    for (i = 0; (versions & 1) != 0 && i < STRIPES; i++) {",
+        "    for (i = 0; (versions & LOCK_HELD) != 0 && i < STRIPES; i++) {",
         "    for (i = 0; versions == 1 && i < STRIPES; i++) {",
     ),
     (
@@ -416,7 +416,138 @@ MUTANTS["test_tree"] = [
         "}",
     ),
 ]
-THREADED = {"test_linear", "test_fork", "test_crowd"}
+MUTANTS["test_fair"] = [
+    (
+        "who is first in line does not mark the lock",
+        "lock.c",
+        "(void)size_swap_seq_cst(&lock->version, version, version + LOCK_WANTED);",
+        "(void)version;",
+    ),
+    (
+        "a marked lock is taken by anybody",
+        "lock.c",
+        "(version & (LOCK_HELD | LOCK_WANTED)) == 0 &&",
+        "(version & LOCK_HELD) == 0 &&",
+    ),
+    (
+        "nobody stands in line",
+        "lock.c",
+        "        if (waits == PATIENCE) {\n            lock_line_up",
+        "        if (waits > PATIENCE) {\n            lock_line_up",
+    ),
+    (
+        "in line, everybody acts as if it was the first",
+        "lock.c",
+        "if ((before == 0 || slept >= LAPSE) && lock_try_first(lock)) {",
+        "if (lock_try_first(lock)) {",
+    ),
+    (
+        "a place in line does not lapse",
+        "lock.c",
+        "if ((before == 0 || slept >= LAPSE) && lock_try_first(lock)) {",
+        "if (before == 0 && lock_try_first(lock)) {",
+    ),
+    (
+        "the line is not moved on behind a thread that died",
+        "lock.c",
+        "        size_store_release(&lock->serving, ticket + 1);",
+        "        size_store_release(&lock->serving, serving + 1);",
+    ),
+    (
+        "the line is moved back by who was passed over",
+        "lock.c",
+        "if (lock_line_before(ticket + 1, size_load_relaxed(&lock->serving)) > 0) {",
+        "if (ticket + 1 != size_load_relaxed(&lock->serving)) {",
+    ),
+    (
+        "who meets the gate closed never stands in line",
+        "stripes.c",
+        "        if (*waits == PATIENCE) {\n            return false;\n        }\n",
+        "",
+    ),
+    (
+        "who meets other spans never stands in line",
+        "stripes.c",
+        "    } while (waits < PATIENCE);\n    return stripes_hold_whole_late(stripes);",
+        "        waits = 0;\n    } while (true);",
+    ),
+    (
+        "a thread that is cancelled leaves its place in line",
+        "platform_posix.c",
+        "    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);\n",
+        "    state = PTHREAD_CANCEL_ENABLE;\n",
+    ),
+]
+MUTANTS["test_stripes"] = [
+    (
+        "work that overlaps a span is admitted",
+        "stripes.c",
+        "((gate & LOCK_HELD) == 0 && stripes_span_of(stripes, first, last) == NULL);",
+        "(gate & LOCK_HELD) == 0;",
+    ),
+    (
+        "a span is entered beside holders of stripes",
+        "stripes.c",
+        "    stripes_await(stripes);\n    size_store_relaxed(&span->first, first);",
+        "    size_store_relaxed(&span->first, first);",
+    ),
+    (
+        "a span is entered beside one that it overlaps",
+        "stripes.c",
+        "        if (other == NULL && span != NULL) {",
+        "        if (span != NULL) {",
+    ),
+    (
+        "who has the gate does not wait for spans",
+        "stripes.c",
+        "for (waits = 0; span_is_held(&stripes->span[i]);) {",
+        "for (waits = 0; waits == 1;) {",
+    ),
+    (
+        "a span leaves its mark on the gate",
+        "stripes.c",
+        "version + LOCK_HOLD - LOCK_SPANS));",
+        "version + LOCK_HOLD));",
+    ),
+    (
+        "the first span that ends opens the gate",
+        "stripes.c",
+        "            if (span_is_held(&stripes->span[i])) {\n                return;",
+        "            if (span_is_held(&stripes->span[i]) && i == SPANS) {\n"
+        "                return;",
+    ),
+    (
+        "a reader begins beside a span",
+        "stripes.c",
+        "(watch->gate & (LOCK_HELD | LOCK_SPANS)) == 0;",
+        "(watch->gate & LOCK_HELD) == 0;",
+    ),
+]
+MUTANTS["test_meanwhile"] = [
+    (
+        "a read is clipped before it holds the blocks",
+        "bytes.c",
+        "    clipped = pool_clip(pool, offset, size);\n    clipped = clips",
+        "    clipped = clips",
+    ),
+    (
+        "a write is clipped before it holds the blocks",
+        "bytes.c",
+        "    *hold = stripes_hold_range(&pool->stripes, first, last);\n"
+        "    clipped = clips ? pool_clip(pool, offset, *size) : *size;\n",
+        "    clipped = clips ? pool_clip(pool, offset, *size) : *size;\n"
+        "    *hold = stripes_hold_range(&pool->stripes, first, last);\n",
+    ),
+    (
+        "a take is clipped before it holds the blocks",
+        "discard.c",
+        "    hold = stripes_hold_whole(&pool->stripes);\n"
+        "    clipped = pool_clip(pool, offset, *size);\n",
+        "    clipped = pool_clip(pool, offset, *size);\n"
+        "    hold = stripes_hold_whole(&pool->stripes);\n",
+    ),
+]
+THREADED = {"test_linear", "test_fork", "test_crowd", "test_stripes"}
 
 
 def source_of(name: str) -> Path:
