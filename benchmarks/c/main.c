@@ -32,6 +32,7 @@ static const Row rows[] = {
     {"C12", "filling a fresh pool, first in the process", row_fresh},
     {"C13", "create, write 256 MiB, destroy, again", row_steady},
     {"C14", "gather and scatter", row_batches},
+    {"C15", "waits of short writes beside long ones", row_waits},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
