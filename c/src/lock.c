@@ -55,7 +55,7 @@ static unsigned lock_wait(unsigned waits)
     } else if (waits < YIELDS) {
         platform_yield();
     } else {
-        platform_nap((unsigned)NAP << (waits - YIELDS));
+        (void)platform_nap((unsigned)NAP << (waits - YIELDS));
     }
     return waits < PATIENCE ? waits + 1 : waits;
 }
@@ -111,15 +111,15 @@ static void lock_line_up(Lock *lock)
 {
     size_t ticket = size_fetch_add_relaxed(&lock->next, 1);
     size_t serving = size_load_acquire(&lock->serving), now, before;
-    unsigned slept = 0; /* microseconds since the line moved on, if it did not lapse */
+    unsigned slept = 0; /* microseconds since the line moved on */
     for (;;) {
         before = lock_line_before(ticket, serving);
         if ((before == 0 || slept >= LAPSE) && lock_try_first(lock)) {
             break;
         }
         before = checked_max(1, checked_min(before, NAPS_MAX));
-        platform_nap(NAP * (unsigned)before);
-        slept += slept < LAPSE ? NAP * (unsigned)before : 0;
+        now = platform_nap(NAP * (unsigned)before);
+        slept = slept < LAPSE ? slept + (unsigned)now : slept;
         now = size_load_acquire(&lock->serving);
         slept = now == serving ? slept : 0;
         serving = now;

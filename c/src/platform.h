@@ -54,9 +54,12 @@ static bool platform_reset(void *pages, size_t size);
  * say. */
 static size_t platform_memory(void);
 
-/* Lets another thread run; sleeps for about so many microseconds. */
+/* Lets another thread run. */
 static void platform_yield(void);
-static void platform_nap(unsigned microseconds);
+
+/* Sleeps for about so many microseconds; returns how many, at most, it asked of a system
+ * that has no such short sleep. */
+static unsigned platform_nap(unsigned microseconds);
 
 /* Has prepare called before a fork, and parent and child after it. False if that cannot
  * be arranged. Systems without fork do nothing and say true. */

@@ -102,13 +102,14 @@ static void platform_yield(void)
 
 /* To sleep is a cancellation point; but a thread that waits in here may have locks, or a
  * place in line, and goes on to the end of its call. */
-static void platform_nap(unsigned microseconds)
+static unsigned platform_nap(unsigned microseconds)
 {
     struct timespec time = {0, (long)microseconds * 1000};
     int state;
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     (void)nanosleep(&time, NULL);
     (void)pthread_setcancelstate(state, &state);
+    return microseconds;
 }
 
 static bool platform_at_fork(void (*prepare)(void), void (*parent)(void),

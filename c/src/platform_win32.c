@@ -63,7 +63,7 @@ static void platform_yield(void)
 #  define CREATE_WAITABLE_TIMER_HIGH_RESOLUTION 2
 #endif
 
-static void platform_nap(unsigned microseconds)
+static unsigned platform_nap(unsigned microseconds)
 {
     HANDLE timer = CreateWaitableTimerExW(
         NULL, NULL, CREATE_WAITABLE_TIMER_HIGH_RESOLUTION, TIMER_ALL_ACCESS);
@@ -73,10 +73,12 @@ static void platform_nap(unsigned microseconds)
         (void)WaitForSingleObject(timer, INFINITE);
     } else {
         Sleep(1);
+        microseconds = 16000;
     }
     if (timer != NULL) {
         (void)CloseHandle(timer);
     }
+    return microseconds;
 }
 
 static bool platform_at_fork(void (*prepare)(void), void (*parent)(void),

@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 static void (*rivals)(void); /* NULL: waits are real */
-static unsigned asleep;      /* microseconds that were to be asleep, rivals set */
+static size_t nap_time;      /* microseconds that were to be slept, rivals set */
 static atomic_uint naps;     /* that were real                                 */
 
 #if defined(_WIN32)
@@ -32,7 +32,7 @@ static void fair_sleep(unsigned milliseconds)
         Sleep(milliseconds);
         return;
     }
-    asleep += 1000 * milliseconds;
+    nap_time += (size_t)16000 * milliseconds; /* at most */
     rivals();
 }
 static int fair_yield(void)
@@ -52,7 +52,7 @@ static int fair_sleep(const struct timespec *time)
         naps++;
         return nanosleep(time, NULL);
     }
-    asleep += (unsigned)(time->tv_nsec / 1000);
+    nap_time += (size_t)(time->tv_nsec / 1000);
     rivals();
     return 0;
 }
@@ -87,7 +87,8 @@ static unsigned tries; /* how often they would have liked to do so */
 static void begin(void (*those)(void))
 {
     rivals = those;
-    first = tries = asleep = 0;
+    first = tries = 0;
+    nap_time = 0;
 }
 
 /* For whoever waited: it is served, and was so soon. */
@@ -178,8 +179,8 @@ TEST(a_place_in_line_lapses)
         lock.version = marked ? LOCK_HOLD + LOCK_WANTED : LOCK_HOLD;
         begin(nobody);
         lock_line_up(&lock);
-        CHECK_LE_SIZE(LAPSE, asleep);
-        CHECK_LE_SIZE(asleep, 2 * LAPSE);
+        CHECK_LE_SIZE(LAPSE, nap_time);
+        CHECK_LE_SIZE(nap_time, 2 * LAPSE);
         lock_release(&lock);
         CHECK_EQ_SIZE(lock.serving, lock.next);
         begin(nobody);
@@ -187,12 +188,12 @@ TEST(a_place_in_line_lapses)
         lock_release(&lock);
         lock_line_up(&lock);
         lock_release(&lock);
-        CHECK_EQ_SIZE(asleep, 0);
+        CHECK_EQ_SIZE(nap_time, 0);
         rivals = NULL;
     }
 }
 
-/* Who was passed over, because it asleep for too long, is first when it wakes. */
+/* Who was passed over, because it slept for too long, is first when it wakes. */
 TEST(a_thread_that_was_passed_over_goes_on)
 {
     CHECK_EQ_SIZE(lock_line_before(7, 5), 2);
@@ -205,7 +206,7 @@ TEST(a_thread_that_was_passed_over_goes_on)
     lock.serving = 5; /* two behind it were served */
     begin(nobody);
     lock_line_up(&lock);
-    CHECK_EQ_SIZE(asleep, 0);
+    CHECK_EQ_SIZE(nap_time, 0);
     CHECK_EQ_SIZE(lock.serving, 5);
     lock_release(&lock);
     rivals = NULL;
@@ -391,7 +392,7 @@ TEST(a_cancelled_thread_ends_its_call)
     while (size_load_acquire(&lock.next) == 0)
         (void)sched_yield();
     CHECK_EQ_INT(pthread_cancel(thread.handle), 0);
-    for (unsigned seen = naps; naps < seen + 3;) /* it has asleep since */
+    for (unsigned seen = naps; naps < seen + 3;) /* it has slept since */
         (void)sched_yield();
     lock_release(&lock);
     test_thread_join(&thread);
@@ -403,7 +404,7 @@ TEST(a_cancelled_thread_ends_its_call)
 
 /* Threads that never stop, on calls that take the whole pool and long ranges, beside some
  * that have a number of small calls to make. If those starve the test does not end. */
-enum { BLOCK = 512, LONG = 2 * COUNT * BLOCK, TOTAL = 64 * BLOCK };
+enum { BLOCK = 512, SPAN_SIZE = 2 * COUNT * BLOCK, TOTAL = 64 * BLOCK };
 
 typedef struct Worker {
     TestThread thread;
@@ -427,10 +428,10 @@ static void look_for_ever(void *argument)
 
 static void write_for_ever(void *argument)
 {
-    static const unsigned char bytes[LONG];
+    static const unsigned char bytes[SPAN_SIZE];
     Worker *w = argument;
     while (!over) {
-        CHECK_EQ_SIZE(pool_write(w->pool, 0, bytes, LONG), LONG);
+        CHECK_EQ_SIZE(pool_write(w->pool, 0, bytes, SPAN_SIZE), SPAN_SIZE);
         long_calls++;
     }
 }
