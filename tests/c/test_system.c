@@ -121,8 +121,28 @@ static size_t locks_held(MemoryPool *pool)
     return held;
 }
 
-/* At the moment of a fork another thread may have taken a stripe, to find the gate closed.
- * The child does not have that thread; in the parent it lets go by itself. */
+/* Tickets of threads that are still in line. */
+static size_t in_line(MemoryPool *pool)
+{
+    Lock *locks[] = {&pool->stripes.gate.lock, stripes_lock(&pool->stripes, 5),
+                     &pool->family->arena.lock, &store.lock, &registry.lock};
+    size_t waiting = 0;
+    for (size_t i = 0; i < TEST_COUNT(locks); i++)
+        waiting += locks[i]->next - locks[i]->serving;
+    return waiting;
+}
+
+static void stand_in_line(MemoryPool *pool)
+{
+    pool->stripes.gate.lock.next++;
+    stripes_lock(&pool->stripes, 5)->next++;
+    pool->family->arena.lock.next++;
+    store.lock.next++;
+    registry.lock.next++;
+}
+
+/* At the moment of a fork another thread may have taken a stripe, to find the gate closed,
+ * or may stand in line. The child does not have that thread; in the parent it goes on. */
 TEST(a_child_frees_the_stripes_of_threads_it_has_not)
 {
     MemoryPool *pool = make(1000 * BLOCK, BLOCK, 0), *clone = pool_clone(pool);
@@ -143,7 +163,10 @@ TEST(a_child_frees_the_stripes_of_threads_it_has_not)
     prepare_fork();
     lock_acquire(stripes_lock(&pool->stripes, 3));
     lock_acquire(stripes_lock(&clone->stripes, STRIPES - 1));
+    stand_in_line(pool);
+    CHECK_EQ_SIZE(in_line(pool), 5);
     after_in_child();
+    CHECK_EQ_SIZE(in_line(pool), 0);
     CHECK_EQ_SIZE(locks_held(pool), 0);
     CHECK_EQ_SIZE(locks_held(clone), 0);
     CHECK_EQ_SIZE(locks_held(stranger), 0);
