@@ -90,6 +90,7 @@ typedef struct Player {
     size_t id, players;
     unsigned calls;
     int resizes; /* the pools change their size; a call may find less, or be refused */
+    int tiny;    /* blocks are of two bytes, so that most ranges are long ones       */
     TestRandom random;
     uint64_t writes;
     uint64_t last;                         /* an integer seen lately, to be expected */
@@ -332,7 +333,12 @@ static void play(void *argument)
                 call_items(player);
             break;
         case 8: call_clone(player); break;
-        case 9: call_view(player); break;
+        case 9: /* which lies in one block */
+            if (player->tiny)
+                call_read(player, from, to);
+            else
+                call_view(player);
+            break;
         case 10: call_restore(player, from, to); break;
         default: call_read(player, from, to); break;
         }
@@ -341,9 +347,9 @@ static void play(void *argument)
 
 /* Some threads, each with so many calls, on pools of which nothing is there yet. */
 static void run_history(uint64_t seed, size_t block_size, size_t threads, unsigned calls,
-                        int resizes)
+                        int resizes, int tiny)
 {
-    MemoryPool *pool = make(64 * block_size, block_size, 0), *clone;
+    MemoryPool *pool = make(64 * block_size, tiny ? 2 : block_size, 0), *clone;
     block = block_size;
     if (resizes)
         CHECK_EQ_INT((int)pool_resize(pool, cell_offset(LINEAR_CELLS)), POOL_OK);
@@ -360,6 +366,7 @@ static void run_history(uint64_t seed, size_t block_size, size_t threads, unsign
         player->players = threads;
         player->calls = calls;
         player->resizes = resizes;
+        player->tiny = tiny;
         player->random.state = seed * LINEAR_THREADS + i;
         player->writes = player->last = 0;
         test_thread_start(&player->thread, play, player);
@@ -393,7 +400,7 @@ enum { SHORT_HISTORIES = 3000 };
 TEST(an_order_explains_few_calls)
 {
     for (unsigned i = 0; i < test_times(SHORT_HISTORIES); i++)
-        run_history(test_seed * 1000003 + i, SMALLEST, 3 + i % 2, 8, 0);
+        run_history(test_seed * 1000003 + i, SMALLEST, 3 + i % 2, 8, 0, 0);
     CHECK_EQ_SIZE(history.given_up, 0); /* there are not so many orders */
 }
 
@@ -401,7 +408,7 @@ TEST(an_order_explains_many_calls)
 {
     for (unsigned i = 0; i < test_times(400); i++)
         run_history(test_seed * 2000003 + i, SMALLEST, 2 + i % (LINEAR_THREADS - 1), 300,
-                    0);
+                    0, 0);
     tell_given_up(test_times(400));
 }
 
@@ -409,7 +416,7 @@ TEST(an_order_explains_many_calls)
 TEST(an_order_explains_calls_on_large_blocks)
 {
     for (unsigned i = 0; i < test_times(400); i++)
-        run_history(test_seed * 3000017 + i, LARGEST, 2 + i % 3, 200, 0);
+        run_history(test_seed * 3000017 + i, LARGEST, 2 + i % 3, 200, 0, 0);
     tell_given_up(test_times(400));
 }
 
@@ -417,11 +424,11 @@ TEST(an_order_explains_calls_on_large_blocks)
 TEST(an_order_explains_calls_beside_resizing)
 {
     for (unsigned i = 0; i < test_times(SHORT_HISTORIES); i++)
-        run_history(test_seed * 4000037 + i, SMALLEST, 3 + i % 2, 8, 1);
+        run_history(test_seed * 4000037 + i, SMALLEST, 3 + i % 2, 8, 1, 0);
     CHECK_EQ_SIZE(history.given_up, 0);
     for (unsigned i = 0; i < test_times(400); i++)
         run_history(test_seed * 5000011 + i, i % 4 == 0 ? LARGEST : SMALLEST, 2 + i % 3,
-                    200, 1);
+                    200, 1, 0);
     tell_given_up(test_times(400));
 }
 
@@ -518,6 +525,17 @@ TEST(copies_are_of_one_moment)
     CHECK(history_is_linear(&history));
 }
 
+/* With blocks so small that nearly every range is one of 64 blocks or more. */
+TEST(an_order_explains_calls_on_long_ranges)
+{
+    for (unsigned i = 0; i < test_times(SHORT_HISTORIES / 3); i++)
+        run_history(test_seed * 6000011 + i, SMALLEST, 3 + i % 2, 8, (int)(i % 2), 1);
+    CHECK_EQ_SIZE(history.given_up, 0);
+    for (unsigned i = 0; i < test_times(200); i++)
+        run_history(test_seed * 7000003 + i, SMALLEST, 2 + i % 3, 200, (int)(i % 2), 1);
+    tell_given_up(test_times(200));
+}
+
 TEST(a_clipped_call_ends_where_its_pool_did)
 {
     static const struct {
@@ -560,5 +578,6 @@ static const TestCase cases[] = {
     TEST_CASE(an_order_explains_many_calls),
     TEST_CASE(an_order_explains_calls_on_large_blocks),
     TEST_CASE(an_order_explains_calls_beside_resizing),
+    TEST_CASE(an_order_explains_calls_on_long_ranges),
 };
 TEST_MAIN(cases)

@@ -83,6 +83,18 @@ MUTANTS["test_linear"] = [
         "    hold.to = hold.from + 1;",
     ),
     (
+        "work on a long range does not keep others out",
+        "stripes.c",
+        "((gate & LOCK_HELD) == 0 && stripes_span_of(stripes, first, last) == NULL);",
+        "(gate & LOCK_HELD) == 0;",
+    ),
+    (
+        "a clone does not wait for work on a long range",
+        "stripes.c",
+        "for (waits = 0; span_is_held(&stripes->span[i]);) {",
+        "for (waits = 0; waits == 1;) {",
+    ),
+    (
         "clone does not take the gate",
         "pool.c",
         "        Hold hold = stripes_hold_whole(&pool->stripes);\n"
