@@ -127,9 +127,9 @@ MUTANTS["test_linear"] = [
     (
         "take discards in a second step",
         "discard.c",
-        "status = bytes_discard(pool, (unsigned char *)dest, offset, clipped);",
-        "(void)pool_read(pool, dest, offset, clipped);\n"
-        "        status = bytes_discard(pool, NULL, offset, clipped);",
+        "status = bytes_discard(pool, (unsigned char *)dest, offset, &size, true);",
+        "size = pool_read(pool, dest, offset, size);\n"
+        "    status = bytes_discard(pool, NULL, offset, &size, true);",
     ),
     (
         "integers are read and written in two steps",
