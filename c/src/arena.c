@@ -46,7 +46,8 @@ enum {
     BLOCK_BITS = BLOCK_DIRTY | BLOCK_OWN
 };
 
-/* A block: the count of those who hold it (slots of nodes, views, a pin) and its data. */
+/* A block: the count of those who hold it (slots of nodes, views, a pin that was cut off
+ * from its pool) and its data. */
 typedef struct Block {
     union {
         AtomicPtr pin;      /* while it is in a slot: its Pin, or NULL; see pins.c */

@@ -85,7 +85,7 @@ static bool copy_covers(const Copy *copy, size_t src_offset)
 
 /* Whether writing to a block of the target takes a new one: because there is none, or it
  * is shared, or it will be, as a source of this very copy (if it is pinned, then when the
- * pin goes meanwhile). */
+ * pin is released meanwhile). */
 static bool copy_takes_block(const Copy *copy, size_t index)
 {
     return (copy->shares && copy->dst == copy->src &&
@@ -108,22 +108,21 @@ static size_t copy_run_blocks(const Copy *copy, const Run *run, size_t first, si
            (size_t)(tail && copy_takes_block(copy, last));
 }
 
-/* Blocks taken for what would be shared but is pinned in the source, and so is copied.
- * Locks: the arena. */
+/* Blocks taken for what would be shared but is pinned in the source, and so is copied; no
+ * fewer than that, since a pin may be released meanwhile, but none is added. */
 static size_t copy_pinned_blocks(const Copy *copy)
 {
-    const MemoryPool *src = copy->src;
+    MemoryPool *src = copy->src;
+    size_t end = pool_index(src, copy->src_offset + (copy->size - 1)) + 1;
+    size_t index = pool_index(src, copy->src_offset);
     size_t blocks = 0;
-    const Pin *pin;
-    lock_acquire(&src->family->arena.lock);
-    for (pin = src->pins; pin != NULL; pin = pin->next) {
-        size_t start = pin->index << src->block_shift;
+    for (; pins_find(src, index, end, &index); index++) {
+        size_t start = index << src->block_shift;
         if (copy_covers(copy, start)) {
             size_t target = pool_index(copy->dst, copy_target(copy, start));
             blocks += copy_takes_block(copy, target);
         }
     }
-    lock_release(&src->family->arena.lock);
     return blocks;
 }
 

@@ -11,6 +11,8 @@ typedef struct Discard {
     unsigned count;
 } Discard;
 
+/* Nobody may write to the data meanwhile: bytes that change between the two looks at them
+ * could make it say yes where another byte never was 0. So a pinned block is not asked. */
 static bool data_is_zero(const unsigned char *data, size_t size)
 {
     return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
@@ -25,7 +27,8 @@ static bool piece_is_all(const MemoryPool *pool, const Block *block, Piece piece
            data_is_zero(block->data, piece.start);
 }
 
-/* Notes the piece if its block must stay; false if the block can go. */
+/* Notes the piece if its block must stay; false if the block can go. Of a pinned one what
+ * is beside the piece is not looked at: it may be written to through the pin. */
 static bool discard_keeps(Discard *discard, const MemoryPool *pool, Piece piece)
 {
     Block *block = tree_block(&pool->tree, piece.index);
@@ -77,11 +80,8 @@ static void discard_carry_out(MemoryPool *pool, const Discard *discard, Stock *s
         (void)slot_put(pool, node_slot(leaf, 0, piece.index), piece, NULL, 0, stock);
     }
     if (discard->first < discard->end) {
-        bool pins = size_load_relaxed(&pool->pinned) > 0;
-        if (pins) {
-            pins_clear(pool, discard->first, discard->end - 1);
-        }
-        tree_clear(&pool->tree, discard->first, discard->end - 1, pins, stock);
+        size_t pinned_size = pins_count(pool) > 0 ? (size_t)1 << pool->block_shift : 0;
+        tree_clear(&pool->tree, discard->first, discard->end - 1, pinned_size, stock);
     }
 }
 

@@ -189,11 +189,17 @@ static bool level_covers(unsigned level, size_t first, size_t last)
     return (first & inside) == 0 && (last & inside) == inside;
 }
 
-/* Takes a block out of a slot of a private leaf, unless it is pinned; returns 1 if so. */
-static size_t slot_clear(AtomicPtr *slot, Stock *stock)
+/* Takes a block out of a slot of a private leaf and returns 1; a pinned one stays, with
+ * zeros in its pinned_size bytes. Its pin may be released meanwhile: the slot, whose
+ * reference is the only one, holds it. */
+static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Stock *stock)
 {
     Block *block = (Block *)ptr_load_acquire(slot);
-    if (block == NULL || block_is_pinned(block)) {
+    if (block == NULL) {
+        return 0;
+    }
+    if (block_is_pinned(block)) {
+        memset(block->data, 0, pinned_size);
         return 0;
     }
     ptr_store_release(slot, NULL);
@@ -202,17 +208,18 @@ static size_t slot_clear(AtomicPtr *slot, Stock *stock)
 }
 
 /* Removes the blocks first to last, and the nodes that are then empty; returns how many
- * blocks there were. With pins set, pinned ones are looked for and left in place. (The
- * way to a pinned block is private: below a shared node there is none.) */
+ * blocks were removed. Pinned ones, of pinned_size bytes (0: there are none), are looked
+ * for, cleared and left in place. (The way to a pinned block is private: below a shared
+ * node there is none.) */
 static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t last,
-                         bool pins, Stock *stock)
+                         size_t pinned_size, Stock *stock)
 {
     Node *node = (Node *)ptr_load_acquire(slot);
     size_t removed = 0, found;
     if (node == NULL || !node_find(node, NULL, level, first, &found) || found > last) {
         return 0;
     }
-    if (level_covers(level, first, last) && (!pins || node_is_shared(node))) {
+    if (level_covers(level, first, last) && (pinned_size == 0 || node_is_shared(node))) {
         removed = size_load_relaxed(&node->blocks);
         ptr_store_release(slot, NULL);
         node_drop(node, level, stock);
@@ -223,9 +230,9 @@ static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t l
         size_t end = checked_min(level_last(level, first), last);
         AtomicPtr *child = node_slot(node, level, first);
         if (level > 0) {
-            removed += node_clear(child, level - 1, first, end, pins, stock);
+            removed += node_clear(child, level - 1, first, end, pinned_size, stock);
         } else {
-            removed += slot_clear(child, stock);
+            removed += slot_clear(child, pinned_size, stock);
         }
         if (end == last) {
             break;
@@ -240,9 +247,10 @@ static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t l
     return removed;
 }
 
-static void tree_clear(Tree *tree, size_t first, size_t last, bool pins, Stock *stock)
+static void tree_clear(Tree *tree, size_t first, size_t last, size_t pinned_size,
+                       Stock *stock)
 {
-    (void)node_clear(&tree->root, tree_top(tree), first, last, pins, stock);
+    (void)node_clear(&tree->root, tree_top(tree), first, last, pinned_size, stock);
 }
 
 /* Puts another root in place (which brings its own reference), and drops the old one. */

@@ -111,7 +111,9 @@ void pool_destroy(MemoryPool *pool)
         Family *family = pool->family;
         Stock stock = {0};
         Hold hold = stripes_hold_whole(&pool->stripes);
-        pins_detach(pool, 0);
+        lock_acquire(&family->arena.lock);
+        pins_hold_locked(pool, 0);
+        lock_release(&family->arena.lock);
         tree_replace(&pool->tree, NULL, 1, &stock);
         stock_empty(&stock, &family->arena);
         stripes_let_go(&pool->stripes, hold);
@@ -212,8 +214,8 @@ static void restore_carry_out(MemoryPool *pool, MemoryPool *from, Stock *stock)
 {
     Arena *arena = &pool->family->arena;
     Pin *pin;
-    pins_detach(pool, pool_index(pool, pool_total(from) - 1) + 1);
     lock_acquire(&arena->lock); /* so that no pin is taken off meanwhile */
+    pins_hold_locked(pool, pool_index(pool, pool_total(from) - 1) + 1);
     size_store_release(&pool->total_size, pool_total(from));
     tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
                  stock);
@@ -244,11 +246,12 @@ PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
 
 /* ---------------------------------------------------------------------- facts */
 
-static void stats_of_family(PoolStats *stats, const MemoryPool *pool)
+static void stats_of_family(PoolStats *stats, MemoryPool *pool)
 {
     Family *family = pool->family;
     Arena *arena = &family->arena;
     lock_acquire(&arena->lock);
+    stats->pinned_blocks = pins_count(pool); /* not one whose block is gone already */
     stats->family_bytes = arena->held;
     stats->family_peak_bytes = arena->peak;
     stats->memory_limit = arena->limit == SIZE_MAX ? 0 : arena->limit;
@@ -285,7 +288,6 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
     if (stats->struct_size > offsetof(PoolStats, shared_blocks)) {
         all.shared_blocks = all.held_blocks - tree_private_blocks(&pool->tree);
     }
-    all.pinned_blocks = size_load_relaxed(&pool->pinned);
     all.copied_blocks = size_load_relaxed(&pool->copied);
     stats_of_family(&all, pool);
     stripes_let_go(&pool->stripes, hold);

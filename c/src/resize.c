@@ -4,12 +4,13 @@
 
 /* What cutting a pool at total_size removes: all blocks beyond it, and what its last
  * block has beyond it. (It may have something even where the pool ended already: what was
- * written through a pin that an earlier cut went through.) */
+ * written through a pin that an earlier cut went through. If there is a pin, nobody asks:
+ * for data_is_zero see discard.c.) */
 static Discard cut_plan(MemoryPool *pool, size_t total_size)
 {
     size_t block_size = (size_t)1 << pool->block_shift;
     size_t last = pool_index(pool, total_size - 1);
-    const Block *block = tree_block(&pool->tree, last);
+    Block *block = tree_block(&pool->tree, last);
     Discard cut = {0};
     cut.first = last + 1;
     cut.end = pool_index(pool, pool_total(pool) - 1) + 1;
@@ -18,7 +19,8 @@ static Discard cut_plan(MemoryPool *pool, size_t total_size)
         piece.index = last;
         piece.start = total_size & (block_size - 1);
         piece.size = block_size - piece.start;
-        if (block != NULL && !data_is_zero(block->data + piece.start, piece.size)) {
+        if (block != NULL && (block_is_pinned(block) ||
+                              !data_is_zero(block->data + piece.start, piece.size))) {
             cut.first -= !discard_keeps(&cut, pool, piece);
         }
     }
@@ -44,7 +46,7 @@ PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
     need.nodes += height - checked_min(height, tree_top(&pool->tree) + 1);
     status = stock_fill(&stock, &pool->family->arena, need);
     if (status == POOL_OK) {
-        pins_detach(pool, pool_index(pool, total_size - 1) + 1);
+        pins_cut(pool, cut.first, cut.end);
         discard_carry_out(pool, &cut, &stock);
         tree_raise(&pool->tree, height, &stock);
         size_store_release(&pool->total_size, total_size);

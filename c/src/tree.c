@@ -77,12 +77,10 @@ static inline bool block_is_pinned(Block *block)
     return ptr_load_acquire(&block->as.pin) != NULL;
 }
 
-/* Whether anybody but one slot, and the pin of a pinned block, holds it. The pin is looked
- * at first: a pin that goes meanwhile takes its reference away before its mark. */
+/* Whether anybody but one slot holds it. A pin has no reference beside the slot's. */
 static inline bool block_has_others(Block *block)
 {
-    size_t own = block_is_pinned(block) ? 2 : 1;
-    return size_load_acquire(&block->refs) > own;
+    return size_load_acquire(&block->refs) > 1;
 }
 
 /* Whether it must be copied before it is written to. */
@@ -262,8 +260,7 @@ static bool tree_differs(const Tree *tree, const Tree *other, size_t index)
                          (b == NULL ? NULL : leaf_block(b, index));
 }
 
-/* What the block at index, of which there must be one, is: flags of PoolKind. A pin that
- * goes meanwhile takes its reference away before its mark: no block looks both. */
+/* What the block at index, of which there must be one, is: flags of PoolKind. */
 static size_t tree_kind(const Tree *tree, size_t index)
 {
     Block *block = tree_block(tree, index);

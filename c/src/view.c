@@ -29,10 +29,11 @@ static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, Piec
     view->pin = pin;
 }
 
-/* Holds the block of a piece for a view; of a pinned one, a copy. */
-static PoolStatus view_block(MemoryPool *pool, size_t index, Block **block, Stock *stock)
+/* Holds the block of a piece for a view; of a pinned one, a copy with the piece alone:
+ * what is beside it may be written to through the pin. */
+static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block, Stock *stock)
 {
-    *block = tree_block(&pool->tree, index);
+    *block = tree_block(&pool->tree, piece.index);
     if (*block != NULL && block_is_pinned(*block)) {
         Need need = {1, 0};
         const Block *pinned = *block;
@@ -41,7 +42,7 @@ static PoolStatus view_block(MemoryPool *pool, size_t index, Block **block, Stoc
             return status;
         }
         *block = stock_block(stock);
-        memcpy((*block)->data, pinned->data, (size_t)1 << pool->block_shift);
+        memcpy((*block)->data + piece.start, pinned->data + piece.start, piece.size);
         (*block)->from |= BLOCK_DIRTY;
     } else if (*block != NULL) {
         size_add_relaxed(&(*block)->refs, 1);
@@ -66,7 +67,7 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
     if (!checked_fits(pool_total(pool), offset, size)) {
         status = POOL_RANGE;
     } else {
-        status = view_block(pool, piece.index, &block, &stock);
+        status = view_block(pool, piece, &block, &stock);
     }
     if (status == POOL_OK) {
         data = block != NULL ? block->data

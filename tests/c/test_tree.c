@@ -84,7 +84,7 @@ static void clear(Listed *t, size_t first, size_t last)
     Stock stock = {0};
     Need need = {0, tree_measure_clear(&t->tree, base + first, base + last)};
     CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
-    tree_clear(&t->tree, base + first, base + last, false, &stock);
+    tree_clear(&t->tree, base + first, base + last, 0, &stock);
     stock_empty(&stock, &arena);
     for (size_t i = first; i <= last; i++)
         t->blocks[i] = NULL;
