@@ -43,6 +43,27 @@ static void set_up(void)
     }
 }
 
+/* Pins on so many blocks beyond those, for as long as the program runs. */
+static void pin_elsewhere(size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        PoolView pin = {0};
+        pin.struct_size = sizeof pin;
+        check(pool_pin(pool, (2 * BLOCKS + i) * BLOCK, 1, &pin) == POOL_OK, "pool_pin");
+    }
+}
+
+static void pin_10(void)
+{
+    pin_elsewhere(10);
+}
+
+static void pin_10000(void)
+{
+    pin_elsewhere(10000);
+}
+
 /* ----------------------------------------------------------------- operations */
 
 /* Places in turn, over all blocks. */
@@ -88,16 +109,32 @@ static void gather(size_t round)
     check(pool_gather(pool, items, offsets, ITEMS, 8) == POOL_OK, "pool_gather");
 }
 
+/* Two blocks come and go in each way that a range can. */
+static void two_blocks(size_t round)
+{
+    size_t end = (size_t)1 << 30;
+    (void)round;
+    check(pool_copy(pool, BLOCKS * BLOCK, pool, 0, 2 * BLOCK) == POOL_OK, "pool_copy");
+    check(pool_discard(pool, BLOCKS * BLOCK, 2 * BLOCK) == POOL_OK, "pool_discard");
+    check(pool_fill(pool, end - 2 * BLOCK, 1, 2 * BLOCK) == POOL_OK, "pool_fill");
+    check(pool_resize(pool, end - 2 * BLOCK) == POOL_OK, "pool_resize");
+    check(pool_resize(pool, end) == POOL_OK, "pool_resize");
+}
+
 static const struct Operation {
     const char *name;
     void (*run)(size_t round);
+    void (*prepare)(void); /* once before, or NULL */
 } operations[] = {
-    {"read_8", read_8},
-    {"write_8", write_8},
-    {"read_4096", read_4096},
-    {"clone", clone},                     /* and destroy                              */
-    {"clone_and_write", clone_and_write}, /* its first write, with the copy; destroy  */
-    {"gather_1000", gather},              /* items of 8 bytes, one after the other    */
+    {"read_8", read_8, NULL},
+    {"write_8", write_8, NULL},
+    {"read_4096", read_4096, NULL},
+    {"clone", clone, NULL}, /* and destroy */
+    /* The first write to a clone, with the copy; and destroy. */
+    {"clone_and_write", clone_and_write, NULL},
+    {"gather_1000", gather, NULL},        /* items of 8 bytes, one after the other */
+    {"with_10_pins", two_blocks, pin_10}, /* on other blocks */
+    {"with_10000_pins", two_blocks, pin_10000},
 };
 
 int main(int argc, char **argv)
@@ -108,6 +145,9 @@ int main(int argc, char **argv)
             puts(operations[i].name);
         } else if (argc == 3 && strcmp(argv[1], operations[i].name) == 0) {
             set_up();
+            if (operations[i].prepare != NULL) {
+                operations[i].prepare();
+            }
             for (round = 0; round < number; round++) {
                 operations[i].run(round);
             }

@@ -109,6 +109,12 @@ def test_instructions(operation: str, program: Path) -> None:
     ), f"if that was meant: python {Path(__file__).relative_to(ROOT)}"
 
 
+def test_pins_elsewhere_cost_nothing() -> None:
+    """A call for a range meets the pins in it, not all that there are."""
+    few, many = float(FIGURES["with_10_pins"]), float(FIGURES["with_10000_pins"])
+    assert many == pytest.approx(few, rel=TOLERANCE)
+
+
 def record() -> None:
     with tempfile.TemporaryDirectory() as directory:
         program = build(Path(directory))
