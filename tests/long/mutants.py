@@ -3,10 +3,10 @@
 
     python tests/long/mutants.py SCRATCH [part of a test's or of a mutant's name]
 
-First come its locks, for the tests of threads and of waiting; then the rest, for the fuzzer's corpus and
-for what that cannot meet. Each test must pass on the library as it is and fail on each of
-its mutants, those of threads with one of a few seeds. Needs a C compiler; takes some
-minutes.
+First come its locks, for the tests of threads and of waiting; then the rest, for the
+fuzzer's corpus and for what that cannot meet, and memory orders, for ThreadSanitizer.
+Each test must pass on the library as it is and fail on each of its mutants, those of
+threads with one of a few seeds. Needs a C compiler; takes some minutes.
 """
 
 from __future__ import annotations
@@ -269,24 +269,32 @@ MUTANTS["fuzz_replay"] = [
     (
         "a pool made smaller keeps the rest of its last block",
         "resize.c",
-        "if (block != NULL && !data_is_zero(",
-        "if (block != NULL && index_is_pinned(pool, last) && !data_is_zero(",
-        "static Discard cut_plan(",
-        "static bool index_is_pinned(MemoryPool *pool, size_t index)\n"
-        "{ return block_is_pinned(tree_block(&pool->tree, index)); }\n"
-        "static Discard cut_plan(",
+        "(block_is_pinned(block) ||",
+        "(block_is_pinned(block) &&",
     ),
     (
         "pins beyond the new end stay with the pool",
         "resize.c",
-        "        pins_detach(pool, pool_index(pool, total_size - 1) + 1);\n",
+        "        pins_cut(pool, cut.first, cut.end);\n",
         "",
     ),
     (
-        "a discard leaves the last pinned block",
+        "a pool made smaller cuts off its first pin only",
         "pins.c",
-        "pin->index >= first && pin->index <= last",
-        "pin->index >= first && pin->index < last",
+        "    for (; pins_find(pool, first, end, &index); first = index + 1) {",
+        "    if (pins_find(pool, first, end, &index)) {",
+    ),
+    (
+        "a discard leaves what is pinned as it is",
+        "edit.c",
+        "        memset(block->data, 0, pinned_size);\n",
+        "",
+    ),
+    (
+        "a copy takes no blocks for what is pinned in its source",
+        "copy.c",
+        "        need.blocks += copy_pinned_blocks(copy);",
+        "        (void)copy_pinned_blocks;",
     ),
     (
         "a copied node has no count of blocks",
@@ -559,7 +567,67 @@ MUTANTS["test_meanwhile"] = [
         "    hold = stripes_hold_whole(&pool->stripes);\n",
     ),
 ]
-THREADED = {"test_linear", "test_fork", "test_crowd", "test_stripes"}
+# Found by ThreadSanitizer, whose word counts as the test's.
+MUTANTS["test_pins"] = [
+    (
+        "the count of pins goes down with no order",
+        "pins.c",
+        "(void)size_sub_acq_rel(&pool->pinned, 1);",
+        "size_sub_relaxed(&pool->pinned, 1);",
+    ),
+    (
+        "the count of pins is read with no order",
+        "pins.c",
+        "return size_load_acquire(&pool->pinned);",
+        "return size_load_relaxed(&pool->pinned);",
+    ),
+    (
+        "a pin is counted off before its mark is cleared",
+        "pins.c",
+        "    ptr_store_release(&pin->block->as.pin, NULL);\n"
+        "    (void)size_sub_acq_rel(&pool->pinned, 1);",
+        "    (void)size_sub_acq_rel(&pool->pinned, 1);\n"
+        "    ptr_store_release(&pin->block->as.pin, NULL);",
+    ),
+    (
+        "the mark of a pin is cleared with no order",
+        "pins.c",
+        "    ptr_store_release(&pin->block->as.pin, NULL);",
+        "    atomic_store_explicit(&pin->block->as.pin, NULL, memory_order_relaxed);",
+    ),
+    (
+        "the mark of a pin is read with no order",
+        "tree.c",
+        "    return ptr_load_acquire(&block->as.pin) != NULL;",
+        "    return atomic_load_explicit(&block->as.pin, memory_order_relaxed) != NULL;",
+    ),
+    (
+        "a pin that is cut off takes no reference",
+        "pins.c",
+        "    size_add_relaxed(&pin->block->refs, 1);",
+        "    (void)pin;",
+    ),
+    (
+        "a discard looks at all of a pinned block",
+        "discard.c",
+        "(!block_is_pinned(block) && piece_is_all(pool, block, piece))",
+        "(piece_is_all(pool, block, piece) && !block_is_pinned(block))",
+    ),
+    (
+        "a discard in one block looks at all of it if it is pinned",
+        "discard.c",
+        "(block_is_pinned(block) || !piece_is_all(pool, block, piece))",
+        "(!piece_is_all(pool, block, piece) || block_is_pinned(block))",
+    ),
+    (
+        "a view copies all of a pinned block",
+        "view.c",
+        "memcpy((*block)->data + piece.start, pinned->data + piece.start, piece.size);",
+        "memcpy((*block)->data, pinned->data, (size_t)1 << pool->block_shift);",
+    ),
+]
+THREADED = {"test_linear", "test_fork", "test_crowd", "test_stripes", "test_pins"}
+SANITIZED = {"test_pins"}
 
 
 def source_of(name: str) -> Path:
@@ -582,6 +650,8 @@ def build(folder: Path, name: str, edits: list[tuple[str, ...]]) -> Path:
         path.write_text(text.replace(old, new))
     program, source = folder / name, source_of(name)
     command: list[str | Path] = [*COMPILE, "-I", folder / "c", "-I", ROOT / "tests" / "c"]
+    if name in SANITIZED:
+        command += ["-fsanitize=thread", "-w"]  # gcc says that it does not see fences
     command.append(source)
     if '"internal.h"' not in source.read_text():  # else it includes the library
         command.append(folder / "c" / "memory_pool.c")
@@ -592,8 +662,11 @@ def build(folder: Path, name: str, edits: list[tuple[str, ...]]) -> Path:
 def run(program: Path, seed: int) -> str:
     """What the test says that is wrong, or nothing."""
     corpus = ROOT / "tests" / "fuzz" / "corpus"
+    # ThreadSanitizer does not know all address layouts that the system may choose from.
+    fixed = ["setarch", "-R"] if program.name in SANITIZED else []
+    argument = corpus if program.name == "fuzz_replay" else f"--seed={seed}"
     with subprocess.Popen(
-        [program, corpus if program.name == "fuzz_replay" else f"--seed={seed}"],
+        [*fixed, program, argument],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -606,7 +679,7 @@ def run(program: Path, seed: int) -> str:
             return "it does not end"
     if test.returncode == 0:
         return ""
-    lines = errors.strip().splitlines() or [f"ended by signal {-test.returncode}"]
+    lines = errors.strip(" \n=").splitlines() or [f"ended by signal {-test.returncode}"]
     return lines[0].strip()
 
 
