@@ -382,6 +382,30 @@ MUTANTS["test_meanwhile"] = [
         "item->found = true;",
     ),
 ]
+MUTANTS["test_pins_meanwhile"] = [
+    (
+        "a copy counts on pins that may be released meanwhile",
+        "copy.c",
+        "copy_covers(copy, index << copy->dst->block_shift)) ||",
+        "copy_covers(copy, index << copy->dst->block_shift) &&\n"
+        "            (tree_block(&copy->dst->tree, index) == NULL ||\n"
+        "             !block_is_pinned(tree_block(&copy->dst->tree, index)))) ||",
+    ),
+    (
+        "a discard in one block asks what is beside it in a pinned block",
+        "discard.c",
+        "(block_is_pinned(block) || !piece_is_all(pool, block, piece))",
+        "!piece_is_all(pool, block, piece)",
+        "(!block_is_pinned(block) && piece_is_all(pool, block, piece))",
+        "piece_is_all(pool, block, piece)",
+    ),
+    (
+        "what is cut off a pinned block is asked whether it is zero",
+        "resize.c",
+        "block != NULL && (block_is_pinned(block) ||",
+        "block != NULL && (",
+    ),
+]
 MUTANTS["test_adopt"] = [
     (
         "adopted memory is given back while the pool is held",
