@@ -21,11 +21,11 @@
  * after all that was done by the pin, and through it.
  */
 struct Pin {
-    Pin *previous, *next; /* in the list of its pool                          */
-    MemoryPool *pool;     /* NULL: it has ended, or was cut off there         */
+    Pin *previous, *next; /* in the list of its pool                           */
+    MemoryPool *pool;     /* NULL: it has ended, or was cut off there          */
     Block *block;         /* a reference if pool is NULL, else its slot has it */
-    size_t index;         /* of the block in the pool                         */
-    size_t count;         /* pins of this block                               */
+    size_t index;         /* of the block in the pool                          */
+    size_t count;         /* pins of this block                                */
 };
 
 /* How many blocks of a pool are pinned: no fewer than that, for who holds the pool, and
