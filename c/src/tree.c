@@ -109,22 +109,25 @@ static inline Node *tree_leaf(const Tree *tree, size_t index)
 }
 
 /* The same for a reader that only watches; false if it must start over. With own set, a
- * leaf that is not private counts as none. */
+ * leaf that is not private counts as none. Each node is asked once whether it is shared: a
+ * relative that goes may change the answer at any time. */
 static ALWAYS_INLINE bool tree_watch_leaf(const Tree *tree, size_t index,
                                           const Watch *watch, bool own, Node **leaf)
 {
     Node *node = tree_root(tree);
     unsigned bits = tree_top(tree) * TREE_BITS;
-    for (; node != NULL && bits > 0; bits -= TREE_BITS) {
-        if (own && node_is_shared(node)) {
+    *leaf = NULL;
+    while (node != NULL && !(own && node_is_shared(node))) {
+        if (bits == 0) {
+            *leaf = node;
             break;
         }
         node = (Node *)ptr_load_acquire(&node->slot[(index >> bits) & (TREE_SLOTS - 1)]);
         if (!watch_shape(watch)) { /* the root needs no look: it is a node, or was one */
             return false;
         }
+        bits -= TREE_BITS;
     }
-    *leaf = own && node != NULL && node_is_shared(node) ? NULL : node;
     return true;
 }
 

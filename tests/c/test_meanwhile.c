@@ -6,7 +6,8 @@
  * both. The library waits by sched_yield and copies by memcpy and memmove; in place of
  * these stand functions that can make somebody else's call exactly there: while a call
  * waits for a lock that the test holds in that somebody's name, or while a reader without
- * a lock is between two bytes.
+ * a lock is between two bytes. So it is with one count of references: right after it was
+ * looked at.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -19,8 +20,12 @@
 #  include <sched.h>
 #endif
 
-/* What happens at the next wait, and at the next copy; each happens once. */
-static void (*at_wait)(void), (*at_copy)(void);
+#include "src/atomics.h"
+
+/* What happens at the next wait, at the next copy, and after the next look at a count;
+ * each happens once. */
+static void (*at_wait)(void), (*at_copy)(void), (*at_look)(void);
+static AtomicSize *looked_at;
 
 static void once(void (**action)(void))
 {
@@ -43,6 +48,15 @@ static void *meanwhile_copy(void *to, const void *from, size_t size)
     return to;
 }
 
+static size_t meanwhile_load(AtomicSize *at)
+{
+    size_t value = size_load_acquire(at);
+    if (at == looked_at)
+        once(&at_look);
+    return value;
+}
+
+#define size_load_acquire(at) meanwhile_load(at)
 #undef memcpy
 #undef memmove
 #define memcpy(to, from, size) meanwhile_copy(to, from, size)
@@ -76,6 +90,7 @@ static void end_pools(MemoryPool *pool)
 {
     CHECK(at_wait == NULL); /* it did happen */
     CHECK(at_copy == NULL);
+    CHECK(at_look == NULL);
     pool_destroy(made);
     made = NULL;
     pool_destroy(pool);
@@ -296,6 +311,52 @@ TEST(writers_look_again_after_waiting)
     }
 }
 
+/* ------------------------------------------------ a relative that goes meanwhile */
+
+static void end_the_clone(void)
+{
+    pool_destroy(made);
+    made = NULL;
+}
+
+/* A clone shares the root, and so all nodes, of a pool of two levels; it ends right after
+ * somebody saw that the root is shared. What is then private is the root, which is no leaf. */
+static MemoryPool *pool_whose_clone_ends(void)
+{
+    MemoryPool *pool = filled_pool();
+    made = pool_clone(pool);
+    CHECK(made != NULL);
+    CHECK_EQ_SIZE(tree_top(&pool->tree), 1);
+    looked_at = &tree_root(&pool->tree)->refs;
+    at_look = end_the_clone;
+    return pool;
+}
+
+TEST(an_inner_node_is_no_leaf)
+{
+    static const size_t sizes[] = {1, 8, 16, 40};
+    MemoryPool *pool = pool_whose_clone_ends();
+    Watch watch;
+    Node *leaf = NULL;
+    CHECK(watch_gate(&watch, &pool->stripes));
+    CHECK(tree_watch_leaf(&pool->tree, 40, &watch, true, &leaf));
+    CHECK(leaf == NULL); /* it was shared when it was looked at */
+    CHECK(tree_watch_leaf(&pool->tree, 40, &watch, true, &leaf));
+    CHECK(leaf == tree_leaf(&pool->tree, 40));
+    end_pools(pool);
+
+    for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+        unsigned char bytes[BLOCK];
+        memset(bytes, 9, sizeof bytes);
+        pool = pool_whose_clone_ends();
+        CHECK_EQ_SIZE(pool_write(pool, 40 * BLOCK + 3, bytes, sizes[i]), sizes[i]);
+        check_filled(pool, 0, 1, 40 * BLOCK + 3);
+        check_filled(pool, 40 * BLOCK + 3, 9, sizes[i]);
+        check_filled(pool, 41 * BLOCK, 1, TOTAL - 41 * BLOCK);
+        end_pools(pool);
+    }
+}
+
 /* The items of a scatter up to the first that somebody made a hole of, shared, or let
  * reach into two blocks; the rest is for those who hold the whole pool. */
 TEST(scatter_stops_at_what_is_not_ready)
@@ -494,6 +555,7 @@ static const TestCase cases[] = {
     TEST_CASE(gather_stops_at_the_new_end),
     TEST_CASE(clone_has_the_new_end),
     TEST_CASE(writers_look_again_after_waiting),
+    TEST_CASE(an_inner_node_is_no_leaf),
     TEST_CASE(scatter_stops_at_what_is_not_ready),
     TEST_CASE(pools_come_and_go_by_the_register),
     TEST_CASE(readers_start_over),

@@ -381,6 +381,26 @@ MUTANTS["test_meanwhile"] = [
         "item->found = !block_is_adopted(item->block);",
         "item->found = true;",
     ),
+    (
+        "a leaf is asked twice whether it is shared",
+        "tree.c",
+        """    *leaf = NULL;
+    while (node != NULL && !(own && node_is_shared(node))) {
+        if (bits == 0) {
+            *leaf = node;
+            break;
+        }
+""",
+        """    while (node != NULL && bits > 0 && !(own && node_is_shared(node))) {
+""",
+        """        bits -= TREE_BITS;
+    }
+    return true;""",
+        """        bits -= TREE_BITS;
+    }
+    *leaf = own && node != NULL && node_is_shared(node) ? NULL : node;
+    return true;""",
+    ),
 ]
 MUTANTS["test_pins_meanwhile"] = [
     (

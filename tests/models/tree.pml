@@ -37,6 +37,8 @@
  *  MUTATION QUICK_WITHOUT_LOOK  a quick write does not look at the gate under the stripe
  *  MUTATION QUICK_TO_SHARED     a quick write takes a leaf that others hold
  *  MUTATION QUICK_TO_VIEWED     a quick write takes a block that others hold
+ *  MUTATION QUICK_ASKS_TWICE    a quick write stops at a node that is shared, and asks it
+ *                               again whether it is before it takes it for a leaf
  */
 #include "stripes.pml"
 
@@ -468,7 +470,12 @@ proctype Quick()
     n = root;
     level = height - 1;
     if
-    :: n == NONE || is_shared(n) -> goto done
+    :: n == NONE -> goto done
+#ifdef QUICK_ASKS_TWICE
+    :: n != NONE && is_shared(n) -> level = 0
+#else
+    :: n != NONE && is_shared(n) -> goto done
+#endif
     :: else
     fi;
     if
@@ -485,6 +492,12 @@ proctype Quick()
         fi
     :: else
     fi;
+#ifdef QUICK_ASKS_TWICE
+    if
+    :: is_shared(n) -> goto done
+    :: else
+    fi;
+#endif
     lock_acquire(pool[0].stripe[0]);
     if
 #ifdef QUICK_WITHOUT_LOOK
@@ -492,14 +505,14 @@ proctype Quick()
 #else
     :: watch_shape(gate) ->
 #endif
-        b = node[n].slot[0];
+        d_step { b = node[n].slot[0]; assert(b == NONE || is_block(b)) };
         if
 #ifdef QUICK_TO_VIEWED
         :: b != NONE ->
 #else
         :: b != NONE && block_refs[b] == 1 ->
 #endif
-            assert(is_block(b) && is_its_own(b));
+            assert(is_its_own(b));
             data[b] = 7
         :: else
         fi
