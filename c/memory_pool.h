@@ -304,38 +304,47 @@ POOL_API MemoryPool *pool_clone(MemoryPool *pool);
  * pinned blocks POOL_LIMIT. */
 POOL_API PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from);
 
-/* Finds the first run of data at or after offset: bytes that lie in blocks, with no hole
+/* Finds the first run of data in [offset, end): bytes that lie in blocks, with no hole
  * between them. Everything outside the runs reads as zeros; inside, zeros may be found
  * as well. To walk a pool:
- *     for (at = 0; pool_next_extent(pool, at, &start, &size) == 1; at = start + size) ...
+ *     for (at = 0; pool_next_extent(pool, at, SIZE_MAX, &start, &size) == 1;
+ *          at = start + size) ...
  *
- * Returns 1 and sets *start (offset or later) and *size (1 or more, never past
- * total_size); 0 if there is none left, or -1 with POOL_INVALID if an argument is NULL;
- * then *start and *size are untouched. Any offset is allowed; past the end nothing is
- * found. Costs a walk over the blocks of the run and one descent of the tree. */
-POOL_API int pool_next_extent(MemoryPool *pool, size_t offset, size_t *start,
+ * What lies at end or beyond it is not looked at, and a run that reaches there is cut: so a
+ * call takes no longer than its range is worth. SIZE_MAX means up to the end of the pool.
+ *
+ * Returns 1 and sets *start (offset or later) and *size (1 or more, never past end or
+ * total_size); 0 if there is none, or -1 with POOL_INVALID if an argument is NULL; then
+ * *start and *size are untouched. Any offset and end are allowed; past the end of the pool,
+ * and if end is not above offset, nothing is found. Each call is one atomic step. It costs
+ * one search through the levels of the tree, however long the run is and the hole before. */
+POOL_API int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                               size_t *size);
 
-/* Finds the first run of bytes at or after offset in which pool and base, its relative,
- * may differ. What lies outside these runs is the same in both. The answer is by whole
- * blocks: a block that either of them wrote to, freed or got since they had it in
- * common, even if the bytes in it came out equal. What both share is skipped unseen, so
- * that the cost grows with what differs and not with what is held. Beyond its end the
- * smaller of the two counts as a hole, and a run may reach to the end of the larger.
+/* Finds the first run of bytes in [offset, end) in which pool and base, its relative, may
+ * differ. What lies outside these runs is the same in both. The answer is by whole blocks:
+ * a block that either of them wrote to, freed or got since they had it in common, even if
+ * the bytes in it came out equal. What both share is skipped unseen, so that the cost grows
+ * with what differs and not with what is held. Beyond its end the smaller of the two counts
+ * as a hole, and a run may reach to the end of the larger.
  *
- * Returns and errors as pool_next_extent; -1 also for POOL_UNRELATED. */
+ * Returns, errors and what end does as pool_next_extent; -1 also for POOL_UNRELATED. Costs
+ * what pool_next_extent does and a look at each block of the run, but for parts of the tree
+ * where one pool has all blocks and the other has none. */
 POOL_API int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset,
-                              size_t *start, size_t *size);
+                              size_t end, size_t *start, size_t *size);
 
-/* Finds the first run of data at or after offset whose blocks are all of one kind, and
- * sets *kind to what they are: flags of PoolKind, 0 for blocks that this pool has for
- * itself. The runs are those of pool_next_extent, cut where the kind changes. Relatives,
- * views and pins that come and go change the kind of a block at any time: it is what it was
- * when the call looked at it.
+/* Finds the first run of data in [offset, end) whose blocks are all of one kind, and sets
+ * *kind to what they are: flags of PoolKind, 0 for blocks that this pool has for itself.
+ * The runs are those of pool_next_extent, cut where the kind changes. Relatives, views and
+ * pins that come and go change the kind of a block at any time: it is what it was when the
+ * call looked at it.
  *
- * Returns, costs and errors as pool_next_extent; *kind is untouched with the others. */
-POOL_API int pool_next_kind(MemoryPool *pool, size_t offset, size_t *start, size_t *size,
-                            size_t *kind);
+ * Returns, errors and what end does as pool_next_extent; *kind is untouched with the others.
+ * Costs what pool_next_extent does and a look at each block of the run: in a pool of many
+ * blocks, give an end that bounds them. */
+POOL_API int pool_next_kind(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                            size_t *size, size_t *kind);
 
 /* -------------------------------------------------------------- without a copy */
 
@@ -389,8 +398,10 @@ POOL_API PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size
 /* ---------------------------------------------------------------------- facts */
 
 /* Fills in *stats, as far as stats->struct_size reaches; all from one moment of pool.
- * Counting shared_blocks costs a walk over the part of the tree that only this pool
- * uses; if struct_size does not reach that field the call is constant time. POOL_INVALID
+ * Counting shared_blocks costs a look at each block in the part of the tree that only this
+ * pool uses, with the whole pool held: nothing right after a clone, and much where it has
+ * many blocks for itself. If struct_size does not reach that field the call is constant
+ * time. POOL_INVALID
  * (in pool_last_status) if an argument is NULL or struct_size does not reach
  * total_size; then nothing is filled in. */
 POOL_API void pool_stats(MemoryPool *pool, PoolStats *stats);

@@ -173,9 +173,13 @@ SIGNATURES: dict[str, Signature] = {
     # snapshots
     "pool_clone": OWNED(pool=POOL),
     "pool_restore": STATUS(**{"pool": POOL, "from": POOL}),
-    "pool_next_extent": FOUND(pool=POOL, offset=SIZE, start=OUT, size=OUT),
-    "pool_next_change": FOUND(pool=POOL, base=POOL, offset=SIZE, start=OUT, size=OUT),
-    "pool_next_kind": FOUND(pool=POOL, offset=SIZE, start=OUT, size=OUT, kind=OUT),
+    "pool_next_extent": FOUND(pool=POOL, offset=SIZE, end=SIZE, start=OUT, size=OUT),
+    "pool_next_change": FOUND(
+        pool=POOL, base=POOL, offset=SIZE, end=SIZE, start=OUT, size=OUT
+    ),
+    "pool_next_kind": FOUND(
+        pool=POOL, offset=SIZE, end=SIZE, start=OUT, size=OUT, kind=OUT
+    ),
     # without a copy
     "pool_view": STATUS(pool=POOL, offset=SIZE, size=SIZE, view=VIEW),
     "pool_pin": STATUS(pool=POOL, offset=SIZE, size=SIZE, view=VIEW),

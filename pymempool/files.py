@@ -171,14 +171,16 @@ class PoolFile(io.RawIOBase):
         if not self._start <= at < end:
             _fail(errno.ENXIO)
         start, size = c_size_t(), c_size_t()
-        found = parallel.pool_next_extent(owner.address, at, byref(start), byref(size))
+        found = parallel.pool_next_extent(
+            owner.address, at, end, byref(start), byref(size)
+        )
         if whence == _SEEK_DATA:
-            if not found or start.value >= end:
+            if not found:
                 _fail(errno.ENXIO)
             return start.value
         if not found or start.value > at:
             return at
-        return min(start.value + size.value, end)
+        return start.value + size.value
 
     # ------------------------------------------------------------------------ bytes
 

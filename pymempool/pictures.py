@@ -11,7 +11,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
-from . import _drawing, _drawing_plot, _drawing_svg, _kinds
+from . import _drawing, _drawing_plot, _drawing_svg, _walks
 from ._arguments import integer
 from ._kinds import Kind
 from ._owner import CLOSED, Owner
@@ -31,14 +31,19 @@ class Pictured:
 
     _owner: Owner = CLOSED
 
-    def kinds(self) -> Iterator[tuple[int, int, Kind]]:
+    def kinds(
+        self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
+    ) -> Iterator[tuple[int, int, Kind]]:
         """The runs of data by kind, in order, each as (start, size, kind).
+
+        offset, size: the range that is looked at; size is None for all up to the end.
 
         The runs are those of extents(), cut where the kind changes. Relatives, views and
         pins that come and go change the kind of a block at any time. Each step sees the
-        pool as it is then.
+        pool as it is then; a run of many blocks takes several steps. Raises
+        PoolRangeError.
         """
-        return _kinds.kinds(self._pool)
+        return _walks.kinds(self._pool, offset, size)
 
     def map(
         self,

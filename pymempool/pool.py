@@ -7,10 +7,10 @@ import operator
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from ctypes import addressof, byref, c_size_t, sizeof
-from typing import TYPE_CHECKING, Any, Callable, SupportsIndex
+from ctypes import addressof, byref, sizeof
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from . import _adoption, _pickling, _references, _signatures, views
+from . import _adoption, _pickling, _references, _signatures, _walks, views
 from ._arguments import integer
 from ._batches import Batches
 from ._buffers import (
@@ -411,35 +411,36 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
 
     # ------------------------------------------------------- where there is what
 
-    def extents(self) -> Iterator[tuple[int, int]]:
-        """The runs of data in this pool, in order, each as (start, size).
+    def extents(
+        self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """The runs of data in [offset, offset + size), in order, each as (start, size).
 
-        What is outside of them reads as zeros. Each step sees the pool as it is then.
+        size: None for all up to the end of the pool.
+
+        What is outside of the runs reads as zeros; a run is cut where the range is. Each
+        step sees the pool as it is then, and costs little however long the run is. Raises
+        PoolRangeError.
         """
+        return _walks.extents(self, offset, size)
 
-        def find(offset: int, start: c_size_t, size: c_size_t) -> int:
-            owner = self._owner
-            found: int = parallel.pool_next_extent(owner.address, offset, start, size)
-            return found
-
-        return _runs(find)
-
-    def changes(self, base: MemoryPool) -> Iterator[tuple[int, int]]:
+    def changes(
+        self,
+        base: MemoryPool,
+        offset: SupportsIndex = 0,
+        size: SupportsIndex | None = None,
+    ) -> Iterator[tuple[int, int]]:
         """The runs in which this pool may differ from `base`, each as (start, size).
 
-        By whole blocks, in order; what is outside of them is the same in both. Costs
-        what differs, not what is held. Each step sees the pools as they are then.
-        Raises PoolUnrelatedError if `base` is not a relative by cloning.
+        offset, size: the range that is looked at, of the larger of the two pools; size is
+            None for all up to its end.
+
+        By whole blocks, in order; what is outside of them is the same in both; a run is
+        cut where the range is. Costs what differs, not what is held. Each step sees the
+        pools as they are then; a run of many blocks takes several steps. Raises
+        PoolUnrelatedError if `base` is not a relative by cloning; PoolRangeError.
         """
-
-        def find(offset: int, start: c_size_t, size: c_size_t) -> int:
-            owner, other = self._owner, _owner_of(base)
-            found: int = parallel.pool_next_change(
-                owner.address, other.address, offset, start, size
-            )
-            return found
-
-        return _runs(find)
+        return _walks.changes(self, base, _owner_of, offset, size)
 
     # --------------------------------------------------------------------- facts
 
@@ -500,20 +501,6 @@ def _owner_of(pool: MemoryPool) -> Owner:
     if not isinstance(pool, MemoryPool):
         raise TypeError(f"a MemoryPool is needed, not {type(pool).__name__}")
     return pool._owner
-
-
-def _runs(find: Callable[[int, c_size_t, c_size_t], int]) -> Iterator[tuple[int, int]]:
-    start, size = c_size_t(), c_size_t()
-    find(0, start, size)  # raises now and not at first use
-
-    def walk() -> Iterator[tuple[int, int]]:
-        offset = 0
-        while find(offset, start, size):
-            run = start.value, size.value
-            offset = sum(run)
-            yield run
-
-    return walk()
 
 
 # ------------------------------------------------------------------------ exit

@@ -20,7 +20,8 @@ static double time_changes(const void *context)
     const Pair *pair = context;
     size_t at, start, size, found = 0;
     double begin = bench_now();
-    for (at = 0; pool_next_change(pair->pool, pair->base, at, &start, &size) == 1;
+    for (at = 0;
+         pool_next_change(pair->pool, pair->base, at, SIZE_MAX, &start, &size) == 1;
          at = start + size) {
         found += size;
     }

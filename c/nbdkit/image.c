@@ -210,7 +210,7 @@ static int write_image(MemoryPool *pool, int file)
     if (ftruncate(file, (off_t)stats.total_size) != 0) {
         return -1;
     }
-    for (; pool_next_extent(pool, at, &start, &size) == 1; at = start + size) {
+    for (; pool_next_extent(pool, at, SIZE_MAX, &start, &size) == 1; at = start + size) {
         if (write_run(pool, file, start, size) != 0) {
             return -1;
         }

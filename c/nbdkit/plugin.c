@@ -433,7 +433,7 @@ static int mempool_extents(void *handle, uint32_t count, uint64_t offset, uint32
     uint64_t at = offset, end = offset + count;
     size_t start, size;
     while (at < end) {
-        if (pool_next_extent(pool, (size_t)at, &start, &size) != 1) {
+        if (pool_next_extent(pool, (size_t)at, (size_t)end, &start, &size) != 1) {
             return nbdkit_add_extent(extents, at, end - at, hole);
         }
         bool in_hole = start > at;

@@ -215,8 +215,8 @@ static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t l
                          size_t pinned_size, Stock *stock)
 {
     Node *node = (Node *)ptr_load_acquire(slot);
-    size_t removed = 0, found;
-    if (node == NULL || !node_find(node, NULL, level, first, &found) || found > last) {
+    size_t removed = 0;
+    if (!node_has_blocks(node, level, first, last)) {
         return 0;
     }
     if (level_covers(level, first, last) && (pinned_size == 0 || node_is_shared(node))) {

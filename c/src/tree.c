@@ -178,102 +178,152 @@ static inline AtomicPtr *node_slots(Node *node)
     return node == NULL ? tree_holes : node->slot;
 }
 
-/* Finds the first index at or after from where two nodes of one level, of which either
- * may be NULL, hold different blocks. With other == NULL: the first block. */
-static bool node_find(Node *node, Node *other, unsigned level, size_t from, size_t *found)
+/* What a block is: flags of PoolKind. shared: whether a node on the way to it is. */
+static inline size_t block_kind(Block *block, bool shared)
 {
-    unsigned bits = level * TREE_BITS;
-    unsigned i = (unsigned)(from >> bits) & (TREE_SLOTS - 1);
-    AtomicPtr *slots, *others;
-    if (node == other) {
-        return false;
-    }
-    slots = node_slots(node);
-    others = node_slots(other);
-    for (;;) {
-        void *a = ptr_load_acquire(&slots[i]);
-        void *b = ptr_load_acquire(&others[i]);
-        if (a != b && level == 0) {
-            *found = from;
-            return true;
-        }
-        if (a != b && node_find((Node *)a, (Node *)b, level - 1, from, found)) {
-            return true;
-        }
-        if (++i == TREE_SLOTS) {
-            return false;
-        }
-        from = ((from >> bits) + 1) << bits; /* may wrap where no slot is used any more */
-    }
-}
-
-/* Whether an index lies below a node of that level that begins at 0. */
-static inline bool level_reaches(unsigned level, size_t index)
-{
-    return checked_shift_right(index, (level + 1) * TREE_BITS) == 0;
-}
-
-/* The same for nodes that both begin at 0 but whose levels may differ: beyond the lower
- * one there are only holes. */
-static bool node_find_any(Node *node, unsigned level, Node *other, unsigned other_level,
-                          size_t from, size_t *found)
-{
-    size_t last;
-    if (level < other_level) {
-        return node_find_any(other, other_level, node, level, from, found);
-    }
-    if (!level_reaches(level, from)) {
-        return false;
-    }
-    if (level == other_level) {
-        return node_find(node, other, level, from, found);
-    }
-    if (node == NULL) {
-        return node_find_any(NULL, other_level, other, other_level, from, found);
-    }
-    last = level_last(level, 0);
-    if (from <= last) {
-        if (node_find_any(node_child(node, level, 0), level - 1, other, other_level, from,
-                          found)) {
-            return true;
-        }
-        from = last + 1;
-    }
-    return node_find(node, NULL, level, from, found);
-}
-
-/* The same for whole trees; without another (NULL) the first block. */
-static bool tree_find(const Tree *tree, const Tree *other, size_t from, size_t *found)
-{
-    if (other == NULL) {
-        return node_find(tree_root(tree), NULL, tree_top(tree), from, found);
-    }
-    return node_find_any(tree_root(tree), tree_top(tree), tree_root(other),
-                         tree_top(other), from, found);
-}
-
-/* Whether two trees (other may be NULL) hold different blocks at index. */
-static bool tree_differs(const Tree *tree, const Tree *other, size_t index)
-{
-    Node *a = level_reaches(tree_top(tree), index) ? tree_leaf(tree, index) : NULL;
-    Node *b = other != NULL && level_reaches(tree_top(other), index)
-                  ? tree_leaf(other, index)
-                  : NULL;
-    return a != b && (a == NULL ? NULL : leaf_block(a, index)) !=
-                         (b == NULL ? NULL : leaf_block(b, index));
-}
-
-/* What the block at index, of which there must be one, is: flags of PoolKind. */
-static size_t tree_kind(const Tree *tree, size_t index)
-{
-    Block *block = tree_block(tree, index);
     size_t kind = block_is_adopted(block) ? POOL_KIND_ADOPTED : 0;
     if (block_is_pinned(block)) {
         kind |= POOL_KIND_PINNED;
-    } else if (tree_path_is_shared(tree, index) || block_has_others(block)) {
+    } else if (shared || block_has_others(block)) {
         kind |= POOL_KIND_SHARED;
     }
     return kind;
+}
+
+/* A search for the first run of indexes at which two trees hold different blocks. */
+typedef struct TreeRun {
+    size_t last;       /* where the search ends                                 */
+    bool by_kind;      /* the run ends where the kind of the blocks changes     */
+    bool start_only;   /* its end is not looked for                             */
+    size_t state;      /* 0: none was found; else 1, or by kind the kind and 1  */
+    size_t first, end; /* what was found; end is last + 1 if it goes on to last */
+} TreeRun;
+
+/* Takes note of the state at an index and after it; whether the search is over. */
+static inline bool run_is_over(TreeRun *run, size_t state, size_t index)
+{
+    if (state == run->state) {
+        return false;
+    }
+    if (run->state != 0) {
+        run->end = index;
+        return true;
+    }
+    run->state = state;
+    run->first = index;
+    return run->start_only;
+}
+
+/* Whether two different nodes of one level, of which either may be NULL, hold different
+ * blocks at every index: one of them has a block everywhere, the other none. */
+static inline bool nodes_differ_everywhere(Node *node, Node *other, unsigned level)
+{
+    unsigned bits = (level + 1) * TREE_BITS;
+    if ((node != NULL && other != NULL) || bits >= SIZE_BITS) {
+        return false;
+    }
+    return size_load_relaxed(&(node != NULL ? node : other)->blocks) == (size_t)1 << bits;
+}
+
+/* The first of the slots i to end - 1 of two nodes that differ, or end. */
+static inline unsigned slots_skip_equal(AtomicPtr *slots, AtomicPtr *others, unsigned i,
+                                        unsigned end)
+{
+    while (i < end && ptr_load_acquire(&slots[i]) == ptr_load_acquire(&others[i])) {
+        i++;
+    }
+    return i;
+}
+
+/* Goes on with a search, from first on, in two nodes of one level, of which either may be
+ * NULL; whether it is over. What they share is skipped unseen, and so is, unless by kind,
+ * what is a block everywhere in one and a hole in the other. shared: whether a node above
+ * these is (by kind only). */
+static bool node_find_run(Node *node, Node *other, unsigned level, bool shared,
+                          size_t first, TreeRun *run)
+{
+    unsigned bits = level * TREE_BITS;
+    size_t slot = first >> bits, left = (run->last >> bits) - slot;
+    unsigned i = (unsigned)slot & (TREE_SLOTS - 1);
+    unsigned end = (unsigned)checked_min(i + left + 1, TREE_SLOTS);
+    AtomicPtr *slots, *others;
+    if (node == other || (!run->by_kind && nodes_differ_everywhere(node, other, level))) {
+        return run_is_over(run, node != other, first);
+    }
+    shared = shared || (run->by_kind && node_is_shared(node));
+    slots = node_slots(node);
+    others = node_slots(other);
+    for (slot -= i;; i++) {
+        void *a, *b;
+        size_t index;
+        bool over;
+        if (run->state == 0) {
+            i = slots_skip_equal(slots, others, i, end);
+        }
+        if (i == end) {
+            return false;
+        }
+        a = ptr_load_acquire(&slots[i]);
+        b = ptr_load_acquire(&others[i]);
+        index = checked_max((slot + i) << bits, first);
+        if (a != b && level > 0) {
+            over = node_find_run((Node *)a, (Node *)b, level - 1, shared, index, run);
+        } else if (a != b && run->by_kind) {
+            over = run_is_over(run, block_kind((Block *)a, shared) + 1, index);
+        } else {
+            over = run_is_over(run, a != b, index);
+        }
+        if (over) {
+            return true;
+        }
+    }
+}
+
+/* The same for nodes that both begin at 0, the second at the same level or a lower one:
+ * beyond that there are only holes. */
+static bool node_find_run_over(Node *node, unsigned level, Node *other,
+                               unsigned other_level, size_t first, TreeRun *run)
+{
+    size_t end = level_last(level, 0);
+    if (level == other_level) {
+        return node_find_run(node, other, level, false, first, run);
+    }
+    if (first <= end) {
+        Node *child = node == NULL ? NULL : node_child(node, level, 0);
+        if (node_find_run_over(child, level - 1, other, other_level, first, run)) {
+            return true;
+        }
+        if (run->last <= end) {
+            return false;
+        }
+        first = end + 1;
+    }
+    return node_find_run(node, NULL, level, false, first, run);
+}
+
+/* Searches whole trees, from first on; whether there is such a run. With no other tree
+ * (NULL) it is one of blocks. The higher of the two trees reaches to run->last. */
+static bool tree_find_run(const Tree *tree, const Tree *other, size_t first, TreeRun *run)
+{
+    unsigned top = tree_top(tree);
+    run->state = 0;
+    run->end = run->last + 1;
+    if (other == NULL) {
+        (void)node_find_run(tree_root(tree), NULL, top, false, first, run);
+    } else if (top < tree_top(other)) {
+        return tree_find_run(other, tree, first, run);
+    } else {
+        (void)node_find_run_over(tree_root(tree), top, tree_root(other), tree_top(other),
+                                 first, run);
+    }
+    return run->state != 0;
+}
+
+/* Whether there is a block among those from first to last below a node. */
+static bool node_has_blocks(Node *node, unsigned level, size_t first, size_t last)
+{
+    TreeRun run = {last, false, true, 0, 0, 0};
+    return node_find_run(node, NULL, level, false, first, &run);
 }
 
 static size_t tree_blocks(const Tree *tree)

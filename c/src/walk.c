@@ -1,39 +1,37 @@
 /*
  * walk.c - where a pool holds data, of which kind, and where it differs from a relative
  *
- * All are one question: the first run of blocks, at or after an offset, in which two
- * trees hold something different. Where data is, the other tree is empty; by kind, the run
- * ends where the kind does as well.
+ * All are one question: the first run of blocks, in a range, in which two trees hold
+ * something different. Where data is, the other tree is empty; by kind, the run ends where
+ * the kind does as well. Nothing is looked at past the range, so that no call holds a pool
+ * for longer than its range takes.
  */
 
 /* Whether such a run was found in a pool that is held as a whole (other as well, unless
- * it is NULL); then *start and *size are its part of [offset, total), and *kind its kind
- * (NULL: whatever it is). */
-static bool walk_find(const MemoryPool *pool, const Tree *other, size_t total,
+ * it is NULL); then *start and *size are its part of [offset, end), and *kind its kind
+ * (NULL: whatever it is). The larger pool reaches to end. */
+static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
                       size_t offset, size_t *start, size_t *size, size_t *kind)
 {
-    size_t index, end, last = pool_index(pool, total - 1);
-    if (offset >= total ||
-        !tree_find(&pool->tree, other, pool_index(pool, offset), &index) ||
-        index > last) {
+    TreeRun run = {0, kind != NULL, false, 0, 0, 0};
+    if (offset >= end) {
         return false;
     }
-    *start = checked_max(index << pool->block_shift, offset);
+    run.last = pool_index(pool, end - 1);
+    if (!tree_find_run(&pool->tree, other, pool_index(pool, offset), &run)) {
+        return false;
+    }
+    *start = checked_max(run.first << pool->block_shift, offset);
+    *size = (run.end <= run.last ? run.end << pool->block_shift : end) - *start;
     if (kind != NULL) {
-        *kind = tree_kind(&pool->tree, index);
+        *kind = run.state - 1;
     }
-    while (index < last && tree_differs(&pool->tree, other, index + 1) &&
-           (kind == NULL || tree_kind(&pool->tree, index + 1) == *kind)) {
-        index++;
-    }
-    end = index < last ? (index + 1) << pool->block_shift : total;
-    *size = end - *start;
     return true;
 }
 
 /* A run of data, of one kind unless kind is NULL. Locks: the whole pool. */
-static int walk_data(MemoryPool *pool, size_t offset, size_t *start, size_t *size,
-                     size_t *kind)
+static int walk_data(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                     size_t *size, size_t *kind)
 {
     bool found;
     Hold hold;
@@ -42,32 +40,34 @@ static int walk_data(MemoryPool *pool, size_t offset, size_t *start, size_t *siz
         return -1;
     }
     hold = stripes_hold_whole(&pool->stripes);
-    found = walk_find(pool, NULL, pool_total(pool), offset, start, size, kind);
+    end = checked_min(end, pool_total(pool));
+    found = walk_find(pool, NULL, end, offset, start, size, kind);
     stripes_let_go(&pool->stripes, hold);
     (void)status_set(POOL_OK);
     return found;
 }
 
 /* Locks: the whole pool. */
-int pool_next_extent(MemoryPool *pool, size_t offset, size_t *start, size_t *size)
+int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                     size_t *size)
 {
-    return walk_data(pool, offset, start, size, NULL);
+    return walk_data(pool, offset, end, start, size, NULL);
 }
 
 /* Locks: the whole pool. */
-int pool_next_kind(MemoryPool *pool, size_t offset, size_t *start, size_t *size,
-                   size_t *kind)
+int pool_next_kind(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                   size_t *size, size_t *kind)
 {
     if (kind == NULL) {
         (void)status_set(POOL_INVALID);
         return -1;
     }
-    return walk_data(pool, offset, start, size, kind);
+    return walk_data(pool, offset, end, start, size, kind);
 }
 
 /* Locks: both pools as a whole. */
-int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t *start,
-                     size_t *size)
+int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t end,
+                     size_t *start, size_t *size)
 {
     PoolStatus status = pools_relation(pool, base);
     bool found;
@@ -78,8 +78,8 @@ int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t *
         return -1;
     }
     pools_hold(pool, base);
-    found = walk_find(pool, &base->tree, checked_max(pool_total(pool), pool_total(base)),
-                      offset, start, size, NULL);
+    end = checked_min(end, checked_max(pool_total(pool), pool_total(base)));
+    found = walk_find(pool, &base->tree, end, offset, start, size, NULL);
     pools_let_go(pool, base);
     return found;
 }

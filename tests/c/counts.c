@@ -121,6 +121,107 @@ static void two_blocks(size_t round)
     check(pool_resize(pool, end) == POOL_OK, "pool_resize");
 }
 
+/* ---------------------------------------------------------------------- walks */
+
+/* A pool of blocks of 16 bytes, of which the first ones hold data, and a clone of it that
+ * shares none of them. Made in the first round, and so not counted. */
+static MemoryPool *run_of(size_t blocks)
+{
+    static MemoryPool *made;
+    if (made == NULL) {
+        made = pool_create((size_t)1 << 30, 16);
+        check(made != NULL, "pool_create");
+        check(pool_fill(made, 0, 1, blocks * 16) == POOL_OK, "pool_fill");
+    }
+    return made;
+}
+
+static MemoryPool *rewritten(MemoryPool *base, size_t blocks)
+{
+    static MemoryPool *made;
+    if (made == NULL) {
+        made = pool_clone(base);
+        check(made != NULL, "pool_clone");
+        check(pool_fill(made, 0, 2, blocks * 16) == POOL_OK, "pool_fill");
+    }
+    return made;
+}
+
+/* Runs of data, up to where they end. */
+static void extent(size_t blocks)
+{
+    size_t start, size;
+    MemoryPool *walked = run_of(blocks);
+    check(pool_next_extent(walked, 0, SIZE_MAX, &start, &size) == 1 &&
+              size == blocks * 16,
+          "pool_next_extent");
+}
+
+static void extent_32(size_t round)
+{
+    (void)round;
+    extent(32);
+}
+
+static void extent_1m(size_t round)
+{
+    (void)round;
+    extent((size_t)1 << 20);
+}
+
+/* As many blocks of a run of that many. */
+static void kind(size_t asked, size_t blocks)
+{
+    size_t start, size, flags, end = asked * 16;
+    MemoryPool *walked = run_of(blocks);
+    check(pool_next_kind(walked, 0, end, &start, &size, &flags) == 1 && size == end,
+          "pool_next_kind");
+}
+
+static void kind_32(size_t round)
+{
+    (void)round;
+    kind(32, 32);
+}
+
+static void kind_32_of_64k(size_t round)
+{
+    (void)round;
+    kind(32, 65536);
+}
+
+static void kind_1024(size_t round)
+{
+    (void)round;
+    kind(1024, 65536);
+}
+
+static void change(size_t asked, size_t blocks)
+{
+    size_t start, size, end = asked * 16;
+    MemoryPool *base = run_of(blocks), *walked = rewritten(base, blocks);
+    check(pool_next_change(walked, base, 0, end, &start, &size) == 1 && size == end,
+          "pool_next_change");
+}
+
+static void change_32(size_t round)
+{
+    (void)round;
+    change(32, 32);
+}
+
+static void change_32_of_64k(size_t round)
+{
+    (void)round;
+    change(32, 65536);
+}
+
+static void change_1024(size_t round)
+{
+    (void)round;
+    change(1024, 65536);
+}
+
 static const struct Operation {
     const char *name;
     void (*run)(size_t round);
@@ -135,6 +236,14 @@ static const struct Operation {
     {"gather_1000", gather, NULL},        /* items of 8 bytes, one after the other */
     {"with_10_pins", two_blocks, pin_10}, /* on other blocks */
     {"with_10000_pins", two_blocks, pin_10000},
+    {"extent_32", extent_32, NULL}, /* a run of so many blocks, the end not told */
+    {"extent_1m", extent_1m, NULL},
+    {"kind_32", kind_32, NULL}, /* so many blocks, of a run of as many, or of 65,536 */
+    {"kind_32_of_64k", kind_32_of_64k, NULL},
+    {"kind_1024", kind_1024, NULL},
+    {"change_32", change_32, NULL},
+    {"change_32_of_64k", change_32_of_64k, NULL},
+    {"change_1024", change_1024, NULL},
 };
 
 int main(int argc, char **argv)

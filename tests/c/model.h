@@ -299,57 +299,110 @@ static inline void model_check_stats(const Model *m, size_t pool, ModelCount cou
         CHECK_LE_SIZE(stats.family_peak_bytes, m->limit);
 }
 
-/* Walks the extents of a pool (base: MODEL_POOLS) or its changes against base, and
- * compares each run with the one that the identities give. */
-static inline void model_check_runs(const Model *m, size_t pool, size_t base)
+/* A walk of a pool: its extents (base: MODEL_POOLS), its changes against base, or, with
+ * by_kind, its runs of one kind. */
+typedef struct ModelWalk {
+    size_t pool, base;
+    int by_kind;
+} ModelWalk;
+
+typedef struct ModelRun {
+    size_t start, size, kind;
+} ModelRun;
+
+static inline size_t model_walk_total(const Model *m, ModelWalk w)
 {
-    const ModelPool *p = &m->pools[pool],
-                    *q = base < MODEL_POOLS ? &m->pools[base] : NULL;
-    size_t start = 0, size = 0, offset = 0, b = 0;
-    size_t total = q != NULL && q->total > p->total ? q->total : p->total;
-    for (;;) {
-        while (b < m->blocks && p->ids[b] == (q != NULL ? q->ids[b] : 0))
-            b++;
-        size_t first = b;
-        while (b < m->blocks && p->ids[b] != (q != NULL ? q->ids[b] : 0))
-            b++;
-        int found = q != NULL ? pool_next_change(p->pool, q->pool, offset, &start, &size)
-                              : pool_next_extent(p->pool, offset, &start, &size);
-        CHECK_STATUS(POOL_OK);
-        CHECK_EQ_INT(found, first < m->blocks);
-        if (!found)
-            return;
-        size_t from = (m->first_block + first) * m->block_size;
-        size_t most = total - from, whole = (b - first) * m->block_size;
-        CHECK_EQ_SIZE(start, from);
-        CHECK_EQ_SIZE(size, whole < most ? whole : most);
-        offset = start + size;
+    size_t total = m->pools[w.pool].total;
+    size_t other = w.base < MODEL_POOLS ? m->pools[w.base].total : 0;
+    return total > other ? total : other;
+}
+
+static inline int model_walk_meets(const Model *m, ModelWalk w, size_t block)
+{
+    return m->pools[w.pool].ids[block] !=
+           (w.base < MODEL_POOLS ? m->pools[w.base].ids[block] : 0);
+}
+
+/* The first run in [offset, end) that the identities give; 0 if there is none. */
+static inline int model_find_run(const Model *m, ModelWalk w, size_t offset, size_t end,
+                                 ModelRun *run)
+{
+    size_t total = model_walk_total(m, w), b = 0, first, stop;
+    end = end < total ? end : total;
+    if (offset >= end || (end - 1) / m->block_size < m->first_block)
+        return 0;
+    stop = (end - 1) / m->block_size - m->first_block + 1;
+    stop = stop < m->blocks ? stop : m->blocks;
+    if (offset / m->block_size > m->first_block)
+        b = offset / m->block_size - m->first_block;
+    while (b < stop && !model_walk_meets(m, w, b))
+        b++;
+    if (b >= stop)
+        return 0;
+    first = b;
+    run->kind = w.by_kind ? model_kind(m, w.pool, first) : 0;
+    while (b < stop && model_walk_meets(m, w, b) &&
+           (!w.by_kind || model_kind(m, w.pool, b) == run->kind))
+        b++;
+    run->start = (m->first_block + first) * m->block_size;
+    run->start = run->start > offset ? run->start : offset;
+    if ((end - 1) / m->block_size >= m->first_block + b)
+        end = (m->first_block + b) * m->block_size;
+    run->size = end - run->start;
+    return 1;
+}
+
+/* Asks the library for the first run in [offset, end), and compares; returns where to go
+ * on, 0 if there is none. */
+static inline size_t model_check_run(const Model *m, ModelWalk w, size_t offset,
+                                     size_t end)
+{
+    ModelRun run = {1, 2, 3}, expected = run;
+    MemoryPool *pool = m->pools[w.pool].pool;
+    int found, must = model_find_run(m, w, offset, end, &expected);
+    if (w.by_kind)
+        found = pool_next_kind(pool, offset, end, &run.start, &run.size, &run.kind);
+    else if (w.base < MODEL_POOLS)
+        found = pool_next_change(pool, m->pools[w.base].pool, offset, end, &run.start,
+                                 &run.size);
+    else
+        found = pool_next_extent(pool, offset, end, &run.start, &run.size);
+    CHECK_STATUS(POOL_OK);
+    CHECK_EQ_INT(found, must);
+    CHECK_EQ_SIZE(run.start, expected.start);
+    CHECK_EQ_SIZE(run.size, expected.size);
+    if (w.by_kind)
+        CHECK_EQ_SIZE(run.kind, expected.kind);
+    return found ? run.start + run.size : 0;
+}
+
+/* A place for a walk to begin or end at: in the window, around the ends of the pools, or
+ * as far out as can be said. */
+static inline size_t model_walk_place(const Model *m, ModelWalk w, TestRandom *random)
+{
+    size_t some = test_below(random, 2 * m->block_size + 2);
+    switch (test_below(random, 8)) {
+    case 0: return 0;
+    case 1: return SIZE_MAX - some;
+    case 2: return m->pools[w.pool].total - some; /* may wrap: any number is allowed */
+    case 3: return model_walk_total(m, w) + some;
+    default: return m->base + test_below(random, m->size + 1);
     }
 }
 
-/* Each run of one kind, and that nothing lies between them that has a block. */
-static inline void model_check_kinds(const Model *m, size_t pool)
+/* All runs, and those of some ranges. */
+static inline void model_check_walk(const Model *m, size_t pool, size_t base, int by_kind)
 {
-    const ModelPool *p = &m->pools[pool];
-    size_t start = 0, size = 0, kind = 0, offset = 0, b = 0;
-    for (;;) {
-        while (b < m->blocks && p->ids[b] == 0)
-            b++;
-        size_t first = b;
-        while (b < m->blocks && p->ids[b] != 0 &&
-               model_kind(m, pool, b) == model_kind(m, pool, first))
-            b++;
-        int found = pool_next_kind(p->pool, offset, &start, &size, &kind);
-        CHECK_STATUS(POOL_OK);
-        CHECK_EQ_INT(found, first < m->blocks);
-        if (!found)
-            return;
-        size_t from = (m->first_block + first) * m->block_size;
-        size_t most = p->total - from, whole = (b - first) * m->block_size;
-        CHECK_EQ_SIZE(start, from);
-        CHECK_EQ_SIZE(size, whole < most ? whole : most);
-        CHECK_EQ_SIZE(kind, model_kind(m, pool, first));
-        offset = start + size;
+    ModelWalk w = {pool, base, by_kind};
+    TestRandom random = {m->last_id * 64 + pool * 8 + base};
+    size_t offset = 0, end = SIZE_MAX;
+    for (unsigned i = 0; i < 4; i++) {
+        size_t at = offset;
+        do {
+            at = model_check_run(m, w, at, end);
+        } while (at != 0);
+        offset = model_walk_place(m, w, &random);
+        end = model_walk_place(m, w, &random);
     }
 }
 
@@ -363,8 +416,8 @@ static inline void model_check_pool(const Model *m, size_t pool, ModelCount coun
     CHECK_MEM(back, p->bytes, visible);
     CHECK_BYTES(p->bytes + visible, 0, m->size - visible); /* of the model itself */
     model_check_stats(m, pool, count);
-    model_check_runs(m, pool, MODEL_POOLS);
-    model_check_kinds(m, pool);
+    model_check_walk(m, pool, MODEL_POOLS, 0);
+    model_check_walk(m, pool, MODEL_POOLS, 1);
 }
 
 static inline void model_check_view(const Model *m, const ModelView *v)
@@ -401,7 +454,7 @@ static inline void model_check(Model *m)
         model_check_pool(m, i, count);
         for (size_t j = 0; j < MODEL_POOLS; j++) {
             if (m->pools[j].pool != NULL)
-                model_check_runs(m, i, j);
+                model_check_walk(m, i, j, 0);
         }
     }
     for (size_t i = 0; i < MODEL_VIEWS; i++)

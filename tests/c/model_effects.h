@@ -292,7 +292,8 @@ static inline void apply_import(Model *m, const Op *op)
     static CopySource source[MODEL_WINDOW];
     size_t start, size, at = op->from, end = op->from + op->size;
     memset(source, 0, sizeof source);
-    while (pool_next_extent(m->stranger, at, &start, &size) == 1 && start < end) {
+    while (pool_next_extent(m->stranger, at, SIZE_MAX, &start, &size) == 1 &&
+           start < end) {
         for (at = start; at < start + size && at < end; at++)
             source[at - op->from].id = 1;
     }

@@ -288,19 +288,19 @@ TEST(resize_and_relatives)
     CHECK_RETURNS(pool_resize(third, 128), POOL_OK); /* nothing to copy */
     CHECK_RETURNS(pool_resize(clone, SIZE_MAX), POOL_OK);
     size_t start = 0, size = 0;
-    CHECK_EQ_INT(pool_next_change(clone, pool, 0, &start, &size), 1);
+    CHECK_EQ_INT(pool_next_change(clone, pool, 0, SIZE_MAX, &start, &size), 1);
     CHECK_EQ_SIZE(start, 64);
     CHECK_EQ_SIZE(size, 3 * 64);
-    CHECK_EQ_INT(pool_next_change(pool, third, 0, &start, &size), 1);
+    CHECK_EQ_INT(pool_next_change(pool, third, 0, SIZE_MAX, &start, &size), 1);
     CHECK_EQ_SIZE(start, 128);
-    CHECK_EQ_INT(pool_next_change(pool, clone, SIZE_MAX / 2, &start, &size), 0);
+    CHECK_EQ_INT(pool_next_change(pool, clone, SIZE_MAX / 2, SIZE_MAX, &start, &size), 0);
     CHECK_RETURNS(pool_restore(pool, clone), POOL_OK);
     CHECK_EQ_SIZE(stats_of(pool).total_size, SIZE_MAX);
     check_filled(pool, 0, 1, 100);
     check_filled(pool, 100, 0, 1000);
     CHECK_RETURNS(pool_restore(clone, third), POOL_OK);
     CHECK_EQ_SIZE(stats_of(clone).total_size, 128);
-    CHECK_EQ_INT(pool_next_change(clone, third, 0, &start, &size), 0);
+    CHECK_EQ_INT(pool_next_change(clone, third, 0, SIZE_MAX, &start, &size), 0);
     pool_destroy(pool);
     pool_destroy(clone);
     pool_destroy(third);
@@ -355,7 +355,7 @@ TEST(resize_at_random)
             CHECK_MEM(back, saved, saved_total);
             /* All that differs lies in what is said to be changed. */
             size_t end = 0, start = 0, length = 0;
-            while (pool_next_change(pool, clone, end, &start, &length) == 1) {
+            while (pool_next_change(pool, clone, end, SIZE_MAX, &start, &length) == 1) {
                 CHECK(start >= end);
                 CHECK_LE_SIZE(start + length, total > saved_total ? total : saved_total);
                 CHECK_MEM(bytes + end, saved + end, start - end);

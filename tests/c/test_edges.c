@@ -34,17 +34,17 @@ TEST(changes_of_relatives_that_were_resized)
     CHECK_RETURNS(pool_fill(clone, 10 * block, 1, block), POOL_OK);
     for (int turn = 0; turn < 2; turn++) {
         MemoryPool *a = turn == 0 ? pool : clone, *b = turn == 0 ? clone : pool;
-        CHECK_EQ_INT(pool_next_change(a, b, 3, &start, &size), 1);
+        CHECK_EQ_INT(pool_next_change(a, b, 3, SIZE_MAX, &start, &size), 1);
         CHECK_EQ_SIZE(start, 10 * block);
         CHECK_EQ_SIZE(size, block);
-        CHECK_EQ_INT(pool_next_change(a, b, 11 * block, &start, &size), 0);
-        CHECK_EQ_INT(pool_next_change(a, b, 1029 * block, &start, &size), 0);
-        CHECK_EQ_INT(pool_next_change(a, b, large - 1, &start, &size), 0);
-        CHECK_EQ_INT(pool_next_change(a, b, SIZE_MAX, &start, &size), 0);
+        CHECK_EQ_INT(pool_next_change(a, b, 11 * block, SIZE_MAX, &start, &size), 0);
+        CHECK_EQ_INT(pool_next_change(a, b, 1029 * block, SIZE_MAX, &start, &size), 0);
+        CHECK_EQ_INT(pool_next_change(a, b, large - 1, SIZE_MAX, &start, &size), 0);
+        CHECK_EQ_INT(pool_next_change(a, b, SIZE_MAX, SIZE_MAX, &start, &size), 0);
         CHECK_EQ_SIZE(start, 10 * block);
     }
     CHECK_RETURNS(pool_fill(pool, large - 5, 1, 5), POOL_OK);
-    CHECK_EQ_INT(pool_next_change(clone, pool, 11 * block, &start, &size), 1);
+    CHECK_EQ_INT(pool_next_change(clone, pool, 11 * block, SIZE_MAX, &start, &size), 1);
     CHECK_EQ_SIZE(start, (large - 1) / block * block);
     CHECK_EQ_SIZE(size, large - start);
     pool_destroy(pool);

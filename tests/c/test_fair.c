@@ -421,7 +421,7 @@ static void look_for_ever(void *argument)
     Worker *w = argument;
     size_t start, size;
     while (!over) {
-        (void)pool_next_extent(w->pool, 0, &start, &size);
+        (void)pool_next_extent(w->pool, 0, SIZE_MAX, &start, &size);
         long_calls++;
     }
 }

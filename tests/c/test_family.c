@@ -26,8 +26,9 @@ static void check_run(MemoryPool *pool, MemoryPool *base, size_t offset, size_t 
                       size_t size)
 {
     size_t at = 12345, length = 67890;
-    int found = base != NULL ? pool_next_change(pool, base, offset, &at, &length)
-                             : pool_next_extent(pool, offset, &at, &length);
+    int found = base != NULL
+                    ? pool_next_change(pool, base, offset, SIZE_MAX, &at, &length)
+                    : pool_next_extent(pool, offset, SIZE_MAX, &at, &length);
     CHECK_STATUS(POOL_OK);
     CHECK_EQ_INT(found, size != 0);
     CHECK_EQ_SIZE(at, found ? start : 12345);
@@ -196,7 +197,7 @@ TEST(unrelated_pools)
     size_t start = 3, size = 4;
     fill_block(one, 0, 1);
     CHECK_RETURNS(pool_restore(one, other), POOL_UNRELATED);
-    CHECK_EQ_INT(pool_next_change(one, other, 0, &start, &size), -1);
+    CHECK_EQ_INT(pool_next_change(one, other, 0, SIZE_MAX, &start, &size), -1);
     CHECK_STATUS(POOL_UNRELATED);
     CHECK_EQ_SIZE(start, 3);
     CHECK_EQ_SIZE(size, 4);

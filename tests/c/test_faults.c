@@ -239,7 +239,8 @@ TEST(each_sharing_call)
             PoolStats before = stats_of(clone), pool_before = stats_of(pool),
                       stranger_before = stats_of(stranger);
             size_t start, size, changes = 0, changes_after = 0;
-            for (size_t at = 0; pool_next_change(pool, clone, at, &start, &size) == 1;
+            for (size_t at = 0;
+                 pool_next_change(pool, clone, at, SIZE_MAX, &start, &size) == 1;
                  at = start + size)
                 changes += size;
             (void)pool_trim();
@@ -255,7 +256,8 @@ TEST(each_sharing_call)
             check_stats_same(stats_of(clone), before);
             check_stats_same(stats_of(pool), pool_before);
             check_stats_same(stats_of(stranger), stranger_before);
-            for (size_t at = 0; pool_next_change(pool, clone, at, &start, &size) == 1;
+            for (size_t at = 0;
+                 pool_next_change(pool, clone, at, SIZE_MAX, &start, &size) == 1;
                  at = start + size)
                 changes_after += size;
             CHECK_EQ_SIZE(changes_after, changes);
@@ -346,9 +348,9 @@ TEST(looking_allocates_nothing)
     size_t start, size, kind, before = asked;
     CHECK_EQ_SIZE(pool_read(pool, bytes, 0, sizeof bytes), sizeof bytes);
     CHECK_EQ_SIZE(pool_read(pool, bytes, SIZE_MAX / 3, sizeof bytes), sizeof bytes);
-    CHECK_EQ_INT(pool_next_extent(pool, 0, &start, &size), 1);
-    CHECK_EQ_INT(pool_next_change(pool, clone, 0, &start, &size), 1);
-    CHECK_EQ_INT(pool_next_kind(pool, 0, &start, &size, &kind), 1);
+    CHECK_EQ_INT(pool_next_extent(pool, 0, SIZE_MAX, &start, &size), 1);
+    CHECK_EQ_INT(pool_next_change(pool, clone, 0, SIZE_MAX, &start, &size), 1);
+    CHECK_EQ_INT(pool_next_kind(pool, 0, SIZE_MAX, &start, &size, &kind), 1);
     (void)stats_of(pool);
     PoolView view = {.struct_size = sizeof view};
     CHECK_RETURNS(pool_view(pool, 5000, 9, &view), POOL_OK);

@@ -19,7 +19,7 @@ static const char *kinds_of(MemoryPool *pool)
     size_t at = 0, start, size, kind, length = 0;
     size_t held = 0, shared = 0, pinned = 0;
     text[0] = 0;
-    while (pool_next_kind(pool, at, &start, &size, &kind) == 1) {
+    while (pool_next_kind(pool, at, SIZE_MAX, &start, &size, &kind) == 1) {
         size_t blocks = (size + BLOCK - 1) / BLOCK;
         CHECK_LE_SIZE(at, start);
         CHECK_LE_SIZE(1, size);
@@ -53,8 +53,8 @@ TEST(nothing_is_found_in_a_hole)
     for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
         MemoryPool *pool = make(sizes[i], BLOCK, 0);
         size_t start = 1, size = 2, kind = 3;
-        CHECK_EQ_INT(pool_next_kind(pool, 0, &start, &size, &kind), 0);
-        CHECK_EQ_INT(pool_next_kind(pool, SIZE_MAX, &start, &size, &kind), 0);
+        CHECK_EQ_INT(pool_next_kind(pool, 0, SIZE_MAX, &start, &size, &kind), 0);
+        CHECK_EQ_INT(pool_next_kind(pool, SIZE_MAX, SIZE_MAX, &start, &size, &kind), 0);
         CHECK_STATUS(POOL_OK);
         CHECK_EQ_SIZE(start, 1);
         CHECK_EQ_SIZE(size, 2);
@@ -69,18 +69,18 @@ TEST(runs_begin_and_end_where_they_should)
     size_t start, size, kind, last = SIZE_MAX - SIZE_MAX % BLOCK;
     fill(pool, 2, 4);
     CHECK_EQ_SIZE(pool_write(pool, SIZE_MAX - 1, "x", 1), 1);
-    CHECK_EQ_INT(pool_next_kind(pool, 0, &start, &size, &kind), 1);
+    CHECK_EQ_INT(pool_next_kind(pool, 0, SIZE_MAX, &start, &size, &kind), 1);
     CHECK_EQ_SIZE(start, 2 * BLOCK);
     CHECK_EQ_SIZE(size, 2 * BLOCK);
     CHECK_EQ_SIZE(kind, 0);
-    CHECK_EQ_INT(pool_next_kind(pool, 3 * BLOCK + 7, &start, &size, &kind), 1);
+    CHECK_EQ_INT(pool_next_kind(pool, 3 * BLOCK + 7, SIZE_MAX, &start, &size, &kind), 1);
     CHECK_EQ_SIZE(start, 3 * BLOCK + 7);
     CHECK_EQ_SIZE(size, BLOCK - 7);
-    CHECK_EQ_INT(pool_next_kind(pool, 4 * BLOCK, &start, &size, &kind), 1);
+    CHECK_EQ_INT(pool_next_kind(pool, 4 * BLOCK, SIZE_MAX, &start, &size, &kind), 1);
     CHECK_EQ_SIZE(start, last);
     CHECK_EQ_SIZE(size,
                   SIZE_MAX - last); /* up to the end of the pool, not of the block */
-    CHECK_EQ_INT(pool_next_kind(pool, start + size, &start, &size, &kind), 0);
+    CHECK_EQ_INT(pool_next_kind(pool, start + size, SIZE_MAX, &start, &size, &kind), 0);
     pool_destroy(pool);
 }
 

@@ -171,12 +171,12 @@ static void look_around(void *argument)
         PoolStats stats = stats_of(w->pool);
         size_t at = 0, size, kind;
         CHECK_LE_SIZE(stats.pinned_blocks + stats.shared_blocks, stats.held_blocks);
-        while (pool_next_kind(w->pool, at, &at, &size, &kind) == 1) {
+        while (pool_next_kind(w->pool, at, SIZE_MAX, &at, &size, &kind) == 1) {
             CHECK(size > 0 && kind != (POOL_KIND_PINNED | POOL_KIND_SHARED));
             at += size;
         }
-        CHECK(pool_next_extent(w->pool, i % TOTAL, &at, &size) >= 0);
-        CHECK(pool_next_change(w->pool, w->other, i % TOTAL, &at, &size) >= 0);
+        CHECK(pool_next_extent(w->pool, i % TOTAL, SIZE_MAX, &at, &size) >= 0);
+        CHECK(pool_next_change(w->pool, w->other, i % TOTAL, SIZE_MAX, &at, &size) >= 0);
         if (i % 32 == 0)
             (void)pool_trim();
         check_span(w->pool, START);

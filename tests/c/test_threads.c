@@ -26,13 +26,14 @@ static void look_often(void *argument)
         CHECK_STATUS(POOL_OK);
         CHECK_LE_SIZE(stats.shared_blocks, stats.held_blocks);
         CHECK(stats.held_blocks == 0 || stats.held_blocks == 5); /* the span's blocks */
-        if (pool_next_extent(w->pool, 0, &start, &size) == 1) {
+        if (pool_next_extent(w->pool, 0, SIZE_MAX, &start, &size) == 1) {
             CHECK_EQ_SIZE(start, FIRST);
             CHECK_EQ_SIZE(size, 5 * BLOCK);
         }
-        CHECK_LE_SIZE(0, (size_t)pool_next_change(w->pool, w->other, 0, &start, &size));
+        CHECK_LE_SIZE(
+            0, (size_t)pool_next_change(w->pool, w->other, 0, SIZE_MAX, &start, &size));
         CHECK_STATUS(POOL_OK);
-        if (pool_next_kind(w->pool, 0, &start, &size, &kind) == 1) {
+        if (pool_next_kind(w->pool, 0, SIZE_MAX, &start, &size, &kind) == 1) {
             CHECK_EQ_SIZE(start, FIRST);
             CHECK_LE_SIZE(size, 5 * BLOCK);
             CHECK_LE_SIZE(kind, POOL_KIND_SHARED);

@@ -310,7 +310,7 @@ TEST(clone_and_view_of_a_pinned_block_are_copies)
     check_filled(clone, 0, 1, TOTAL);
     CHECK_BYTES(view.data, 1, 20);
     size_t start = 0, size = 0;
-    CHECK_EQ_INT(pool_next_change(pool, clone, 0, &start, &size), 1);
+    CHECK_EQ_INT(pool_next_change(pool, clone, 0, SIZE_MAX, &start, &size), 1);
     CHECK_EQ_SIZE(size, BLOCK);
     let_go(&view);
     let_go(&pin);

@@ -27,7 +27,7 @@ typedef enum StepKind {
     STEP_TRIM,
     STEP_RETAIN,
     STEP_WIPE,    /* discards the whole pool, what is outside of the window too */
-    STEP_LOOK,    /* looks for extents and changes from somewhere in the window */
+    STEP_LOOK,    /* looks for a run of some sort in a part of the window */
     STEP_REFUSED, /* a call that is refused whatever the pool holds */
     STEP_KINDS
 } StepKind;
@@ -134,40 +134,14 @@ static void step_wipe(size_t i)
     apply_discard(&model, i, 0, model_visible(&model, i));
 }
 
-/* Where the first run at or after a place in the window must be; false if nowhere. */
-static int run_from(size_t pool, size_t base, size_t at, size_t *start, size_t *size)
-{
-    const unsigned *ids = model.pools[pool].ids;
-    const unsigned *others = base < MODEL_POOLS ? model.pools[base].ids : NULL;
-    size_t total = model.pools[pool].total, b = model_block_at(&model, at), end;
-    if (base < MODEL_POOLS && model.pools[base].total > total)
-        total = model.pools[base].total;
-    while (b < model.blocks && ids[b] == (others != NULL ? others[b] : 0))
-        b++;
-    *start = (model.first_block + b) * model.block_size;
-    if (*start < model.base + at)
-        *start = model.base + at;
-    for (end = b; end < model.blocks && ids[end] != (others != NULL ? others[end] : 0);)
-        end++;
-    size_t whole = (model.first_block + end) * model.block_size - *start;
-    *size = whole < total - *start ? whole : total - *start;
-    return b < end;
-}
-
+/* One walk, from a place in the window to another one or to the end. */
 static void step_look(Record r, size_t i, size_t j)
 {
-    size_t start = 1, size = 2, expected_start, expected_size;
-    size_t at = r.place % model_visible(&model, i), from = model.base + at;
-    int changes = r.value % 2 == 0;
-    int found = changes ? pool_next_change(model.pools[i].pool, model.pools[j].pool, from,
-                                           &start, &size)
-                        : pool_next_extent(model.pools[i].pool, from, &start, &size);
-    CHECK_STATUS(POOL_OK);
-    int expected =
-        run_from(i, changes ? j : MODEL_POOLS, at, &expected_start, &expected_size);
-    CHECK_EQ_INT(found, expected);
-    CHECK_EQ_SIZE(start, expected ? expected_start : 1);
-    CHECK_EQ_SIZE(size, expected ? expected_size : 2);
+    size_t visible = model_visible(&model, i), from = model.base + r.place % visible;
+    size_t end = r.size % 4 == 0 ? SIZE_MAX : model.base + r.size % (visible + 1);
+    ModelWalk walk = {i, r.value % 2 == 0 ? j : MODEL_POOLS, r.value % 4 == 1};
+    (void)model_count(&model); /* who shares what */
+    (void)model_check_run(&model, walk, from, end);
 }
 
 /* Ranges past the end, whatever the numbers do when they are added; NULL; strangers. */
@@ -200,7 +174,8 @@ static void step_refused(Record r, MemoryPool *pool, size_t total)
         break;
     case 9: CHECK_RETURNS(pool_restore(pool, model.stranger), POOL_UNRELATED); break;
     case 10:
-        CHECK_EQ_INT(pool_next_change(pool, model.stranger, at, &start, &start), -1);
+        CHECK_EQ_INT(pool_next_change(pool, model.stranger, at, SIZE_MAX, &start, &start),
+                     -1);
         CHECK_STATUS(POOL_UNRELATED);
         break;
     case 11: CHECK_RETURNS(pool_resize(pool, 0), POOL_INVALID); break;

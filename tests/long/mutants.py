@@ -245,20 +245,20 @@ MUTANTS["fuzz_replay"] = [
     (
         "an extent ends with a block, not with the pool",
         "walk.c",
-        "    end = index < last ? (index + 1) << pool->block_shift : total;",
-        "    end = (index + 1) << pool->block_shift;",
+        "(run.end <= run.last ? run.end << pool->block_shift : end) - *start;",
+        "(run.end << pool->block_shift) - *start;",
     ),
     (
         "changes end with the pool, even if its base goes on",
         "walk.c",
-        "checked_max(pool_total(pool), pool_total(base)),",
-        "pool_total(pool),",
+        "checked_max(pool_total(pool), pool_total(base))",
+        "pool_total(pool)",
     ),
     (
         "a block below a shared node counts as the pool's own",
         "tree.c",
-        "} else if (tree_path_is_shared(tree, index) || block_has_others(block)) {",
-        "} else if (block_has_others(block)) {",
+        "} else if (shared || block_has_others(block)) {",
+        "} else if (shared ? false : block_has_others(block)) {",
     ),
     (
         "a wipe leaves a byte",
@@ -424,6 +424,41 @@ MUTANTS["test_pins_meanwhile"] = [
         "resize.c",
         "block != NULL && (block_is_pinned(block) ||",
         "block != NULL && (",
+    ),
+]
+MUTANTS["test_walks"] = [
+    (
+        "a node that lacks a block counts as full",
+        "tree.c",
+        "->blocks) == (size_t)1 << bits;",
+        "->blocks) + 1 >= (size_t)1 << bits;",
+    ),
+    (
+        "a full node is full for kinds as well",
+        "tree.c",
+        "(!run->by_kind && nodes_differ_everywhere(node, other, level))",
+        "nodes_differ_everywhere(node, other, level)",
+    ),
+    (
+        "a node that another has full counts as empty",
+        "tree.c",
+        "    if ((node != NULL && other != NULL) || bits >= SIZE_BITS) {",
+        "    if (node == NULL || other != NULL || bits >= SIZE_BITS) {\n"
+        "        if (other != NULL && node == NULL) { return other->blocks > 0; }",
+    ),
+    (
+        "a walk looks a slot past its end",
+        "tree.c",
+        "checked_min(i + left + 1, TREE_SLOTS);",
+        "checked_min(i + left + 2, TREE_SLOTS);",
+    ),
+]
+MUTANTS["test_edges"] = [
+    (
+        "a walk ends with the lower tree",
+        "tree.c",
+        "        if (run->last <= end) {\n            return false;",
+        "        if (run->last <= SIZE_MAX) {\n            return false;",
     ),
 ]
 MUTANTS["test_adopt"] = [

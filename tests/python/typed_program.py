@@ -50,7 +50,10 @@ def memory(pool: MemoryPool) -> None:
 def facts(pool: MemoryPool) -> None:
     assert_type(pool.stats, PoolStats)
     assert_type(pool.extents(), Iterator[tuple[int, int]])
+    assert_type(pool.extents(4096, 100), Iterator[tuple[int, int]])
+    assert_type(pool.changes(pool, 4096, size=None), Iterator[tuple[int, int]])
     assert_type(pool.kinds(), Iterator[tuple[int, int, Kind]])
+    assert_type(pool.kinds(offset=4096), Iterator[tuple[int, int, Kind]])
     assert_type(pool.map(since=pool), str)
 
 
