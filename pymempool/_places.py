@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Where pools are saved to and loaded from: paths, URLs and open binary files.
 
-    path, file://   temporary file beside it ─► fsync ─► rename
+    path, file://   file without a name (where there is none, a temporary one beside the
+                    path) ─► fsync ─► its name
     other URL       file of fsspec ─► commit, or discard if anything went wrong
     open file       as it is
 
@@ -137,24 +138,65 @@ def _replacing(path: str) -> Iterator[NewFile]:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     path = os.path.realpath(path)  # a symbolic link stays one
     old = _replaceable(path)
-    name = os.path.join(os.path.dirname(path), f".pymempool-{secrets.token_hex(8)}.tmp")
-    # Nobody who may not read the old file can get hold of the new one. C calls C here: no
-    # handler of a signal can come between the file and who closes it.
-    opener = partial(os.open, mode=0o666 if old is None else old.st_mode & 0o700)
+    # Nobody who may not read the old file can get hold of the new one.
+    mode = 0o666 if old is None else old.st_mode & 0o700
+    folder = os.path.dirname(path)
+    name = os.path.join(folder, f".pymempool-{secrets.token_hex(8)}.tmp")
+    unnamed = _open_unnamed(folder, mode)
     try:
-        with NewFile(name, "x", opener=opener) as file:
+        with unnamed or NewFile(name, "x", opener=partial(os.open, mode=mode)) as file:
             if old is not None and os.name == "posix":
                 _let_in(file.fileno(), old)
             yield file
             os.fsync(file.fileno())
-            file.close()  # Windows moves no open file
-            os.replace(name, path)
+            if unnamed is None:
+                file.close()  # Windows moves no open file
+                os.replace(name, path)
+            elif not _take_free_place(file.fileno(), name, path):
+                os.replace(name, path)
     except BaseException as error:
         with suppress(OSError):
             os.unlink(name)
         if isinstance(error, OSError) and error.filename == name:
             error.filename = path  # the one that the caller knows
         raise
+
+
+def _open_unnamed(folder: str, mode: int) -> NewFile | None:
+    """A new file without a name in a folder; None where the system or the file system has
+    none. Nothing is left of it if the process is killed."""
+    if not hasattr(os, "O_TMPFILE"):
+        return None
+    flags = os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC
+    with suppress(OSError):
+        # C calls C, as with an opener: no handler of a signal can come between a file and
+        # who closes it.
+        (file,) = map(NewFile, map(os.open, (folder,), (flags,), (mode,)), ("w",))
+        if os.path.exists(_proc(file.fileno())):
+            return file
+        file.close()
+    return None
+
+
+def _proc(file: int) -> str:
+    """The path by which the system knows an open file."""
+    return f"/proc/self/fd/{file}"
+
+
+def _take_free_place(file: int, name: str, path: str) -> bool:
+    """Gives a file without a name that of path, or if that is taken the other name, to be
+    moved from there at once; whether it has that of path."""
+    link = partial(os.link, _proc(file), src_dir_fd=file)  # or no link would be followed
+    try:
+        try:
+            link(path)
+        except FileExistsError:
+            link(name)
+            return False
+    except OSError as error:
+        error.filename, error.filename2 = path, None  # what the caller knows
+        raise
+    return True
 
 
 def _replaceable(path: str) -> os.stat_result | None:

@@ -57,12 +57,15 @@ class Storage:
             piece of at most 1 MiB, or larger hole, and at the end.
 
         A path gets a new file, in which holes take no room (on Windows they do). It is
-        written beside the path under a name of its own, `.pymempool-*.tmp`, brought to
-        the disk, and then takes the place of what was there, whose permissions it has,
-        and owner and group where that is allowed; another group gets no more than all
-        others have. If that fails, or `progress` raises, the old file stays as it was and
-        nothing is left behind; a process that is killed leaves that one file behind. Only
-        regular files are replaced; a symbolic link stays, its target is replaced.
+        written in the folder of the path, without a name, brought to the disk, and then
+        takes the place of what was there, whose permissions it has, and owner and group
+        where that is allowed; another group gets no more than all others have. If that
+        fails, or `progress` raises, the old file stays as it was and nothing is left
+        behind, nor if the process is killed. Where the system has no files without a name
+        (Linux has) it is `.pymempool-*.tmp` beside the path until then, and stays if the
+        process is killed. After a crash of the system the path may lead to either of the
+        two files, whole. Only regular files are replaced; a symbolic link stays, its
+        target is replaced.
 
         An open file gets the image at its position, and nothing outside of that range is
         changed. Bytes that were in the range become those of the pool, zeros for holes.

@@ -119,24 +119,144 @@ static int save_failed(const char *path)
     return -1;
 }
 
-/* Makes a temporary file beside path, whose name is to be freed. -1 and no name if it
- * fails; sets errno. */
-static int make_beside(const char *path, char **name)
+/* A file that is to take the place of another one. Where the system can, it has no name
+ * before it is whole, so that nothing is left of it when nbdkit is killed. */
+typedef struct NewFile {
+    int file;
+    char *name; /* a temporary one beside the target; NULL: it has none */
+} NewFile;
+
+/* The path of a name in the folder of path, to be freed. NULL if it fails; sets errno. */
+static char *name_beside(const char *path, const char *name)
 {
-    char *copy = strdup(path);
-    int file = -1;
-    *name = NULL;
-    if (copy != NULL && asprintf(name, "%s/.nbdkit-mempool-XXXXXX", dirname(copy)) < 0) {
-        *name = NULL;
-    }
-    if (*name != NULL && (file = mkostemp(*name, O_CLOEXEC)) < 0) {
-        int error = errno;
-        free(*name);
-        *name = NULL;
-        errno = error;
+    char *copy = strdup(path), *made = NULL;
+    if (copy != NULL && asprintf(&made, "%s/%s", dirname(copy), name) < 0) {
+        made = NULL;
     }
     free(copy);
+    return made;
+}
+
+/* The path by which the system knows an open file. */
+typedef struct FilePath {
+    char text[40];
+} FilePath;
+
+static FilePath path_of(int file)
+{
+    FilePath path;
+    snprintf(path.text, sizeof path.text, "/proc/self/fd/%d", file);
+    return path;
+}
+
+/* A file without a name in the folder of path that can be given one; -1 if this system, or
+ * the file system, has none. */
+static int open_unnamed(const char *path)
+{
+    int file = -1;
+#ifdef O_TMPFILE
+    char *folder = name_beside(path, ".");
+    if (folder != NULL) {
+        file = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    }
+    free(folder);
+    if (file >= 0 && access(path_of(file).text, F_OK) != 0) { /* there is no /proc */
+        close(file);
+        file = -1;
+    }
+#else
+    (void)path;
+#endif
     return file;
+}
+
+/* Makes a new file beside path. Sets errno. */
+static int new_open(NewFile *made, const char *path)
+{
+    made->name = NULL;
+    made->file = open_unnamed(path);
+    if (made->file >= 0) {
+        return 0;
+    }
+    made->name = name_beside(path, ".nbdkit-mempool-XXXXXX");
+    if (made->name != NULL && (made->file = mkostemp(made->name, O_CLOEXEC)) < 0) {
+        int error = errno;
+        free(made->name);
+        made->name = NULL;
+        errno = error;
+    }
+    return made->file < 0 ? -1 : 0;
+}
+
+/* Ends it; what is in no place by then is gone. */
+static void new_close(NewFile *made)
+{
+    if (made->file >= 0) {
+        close(made->file); /* after fsync, so that there is nothing left to fail */
+    }
+    if (made->name != NULL) {
+        unlink(made->name);
+    }
+    free(made->name);
+}
+
+/* Gives a file without a name a temporary one beside path, which nobody else has. */
+static int new_name(NewFile *made, const char *path)
+{
+    unsigned number = 0;
+    char text[64];
+    do {
+        free(made->name);
+        snprintf(text, sizeof text, ".nbdkit-mempool-%ld-%u", (long)getpid(), number++);
+        made->name = name_beside(path, text);
+        if (made->name == NULL) {
+            return -1;
+        }
+        if (linkat(AT_FDCWD, path_of(made->file).text, AT_FDCWD, made->name,
+                   AT_SYMLINK_FOLLOW) == 0) {
+            return 0;
+        }
+    } while (errno == EEXIST);
+    int error = errno;
+    free(made->name);
+    made->name = NULL;
+    errno = error;
+    return -1;
+}
+
+/* Puts it in the place of path, where there may be a file. A name can be given to it, but
+ * not one that is taken: then it has a temporary one from one call of the system to the
+ * next. Sets errno. */
+static int new_take_place(NewFile *made, const char *path)
+{
+    if (made->name == NULL) {
+        if (linkat(AT_FDCWD, path_of(made->file).text, AT_FDCWD, path,
+                   AT_SYMLINK_FOLLOW) == 0) {
+            return 0;
+        }
+        if (errno != EEXIST || new_name(made, path) != 0) {
+            return -1;
+        }
+    }
+    if (rename(made->name, path) != 0) {
+        return -1;
+    }
+    free(made->name);
+    made->name = NULL;
+    return 0;
+}
+
+/* Has the names in the folder of path on disk. If that fails the file is in its place
+ * nevertheless, and whole; a crash of the system may bring back the old one. */
+static void sync_folder(const char *path)
+{
+    char *folder = name_beside(path, ".");
+    int file = folder == NULL ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file >= 0) {
+        (void)fsync(file);
+        close(file);
+    }
+    free(folder);
 }
 
 /* Where a file of that path is really: a symbolic link stays one. To be freed. */
@@ -149,18 +269,18 @@ static char *real_target(const char *path)
 int image_check_target(const char *path, int64_t size)
 {
     struct stat facts;
-    char *target = real_target(path), *made = NULL;
-    int file = -1, result = -1;
+    NewFile made = {-1, NULL};
+    char *target = real_target(path);
+    int result = -1;
     if (target != NULL && stat(target, &facts) == 0 && !S_ISREG(facts.st_mode)) {
         nbdkit_error("save: %s: not a regular file", path);
-    } else if (target == NULL || (file = make_beside(target, &made)) < 0) {
+    } else if (target == NULL || new_open(&made, target) != 0 ||
+               ftruncate(made.file, size) != 0) {
         save_failed(path);
     } else {
-        result = ftruncate(file, size) == 0 ? 0 : save_failed(path);
-        close(file);
-        unlink(made);
+        result = 0;
     }
-    free(made);
+    new_close(&made);
     free(target);
     return result;
 }
@@ -237,25 +357,18 @@ static int set_mode(int file, const char *path)
 /* Writes a pool that nobody changes. */
 static int save_still(MemoryPool *pool, const char *path)
 {
-    char *target = real_target(path), *made = NULL;
-    int file = target == NULL ? -1 : make_beside(target, &made);
-    int result = file < 0 ? -1 : set_mode(file, target);
-    if (result == 0) {
-        result = write_image(pool, file);
-    }
-    if (result == 0) {
-        result = rename(made, target);
-    }
-    if (result != 0) {
+    NewFile made = {-1, NULL};
+    char *target = real_target(path);
+    int result = -1;
+    if (target != NULL && new_open(&made, target) == 0 &&
+        set_mode(made.file, target) == 0 && write_image(pool, made.file) == 0 &&
+        new_take_place(&made, target) == 0) {
+        sync_folder(target);
+        result = 0;
+    } else {
         save_failed(path);
-        if (made != NULL) {
-            unlink(made);
-        }
     }
-    if (file >= 0) {
-        close(file); /* after fsync, so that there is nothing left to fail */
-    }
-    free(made);
+    new_close(&made);
     free(target);
     return result;
 }

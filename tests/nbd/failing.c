@@ -126,6 +126,8 @@ FAILING(int, ftruncate, (int file, off_t size), (file, size), -1, ENOSPC)
 FAILING(ssize_t, pwrite, (int file, const void *data, size_t size, off_t offset),
         (file, data, size, offset), -1, ENOSPC)
 FAILING(int, fsync, (int file), (file), -1, EIO)
+FAILING(int, linkat, (int from, const char *old, int to, const char *made, int flags),
+        (from, old, to, made, flags), -1, EIO)
 FAILING(int, rename, (const char *from, const char *to), (from, to), -1, EIO)
 
 int asprintf(char **into, const char *format, ...)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -319,6 +320,108 @@ def test_the_old_file_is_whole_if_saving_fails(serve: Serve, tmp_path: Path) -> 
     assert server.stop() == 1
     assert f"save: {saved}: File too large" in server.log.read_text()
     assert saved.read_bytes() == b"precious"
+    assert not list(tmp_path.glob(".*")), "the temporary file was left behind"
+
+
+# nbdkit is killed when the plugin calls this function.
+KILLING = """
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+int FUNCTION
+{
+    return kill(getpid(), SIGKILL);
+}
+"""
+CALLS = {
+    "fsync": "fsync(int file)",
+    "linkat": "linkat(int from, const char *old, int to, const char *new, int flags)",
+    "rename": "rename(const char *from, const char *to)",
+}
+
+
+def killed_at(serve: Serve, tmp_path: Path, call: str, saved: Path) -> list[Path]:
+    """The hidden files that are left when nbdkit is killed while it saves."""
+    code = KILLING.replace("FUNCTION", CALLS[call])
+    wrapper = preloading(tmp_path / "killing.so", code)
+    server = serve("4M", f"save={saved}", wrapper=wrapper)
+    run("qemu-io", "-f", "raw", server.uri(), "-c", "write -P 1 0 2M")
+    assert server.stop() == -signal.SIGKILL
+    return list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("call", ["fsync", "linkat"])
+def test_killed_while_it_saves(
+    call: str, exists: bool, serve: Serve, tmp_path: Path
+) -> None:
+    """Until it takes the place of the old one nothing is seen of the new file."""
+    saved = tmp_path / "saved"
+    if exists:
+        saved.write_bytes(b"precious")
+    assert killed_at(serve, tmp_path, call, saved) == []
+    assert saved.read_bytes() == b"precious" if exists else not saved.exists()
+
+
+def test_killed_when_the_old_file_is_replaced(serve: Serve, tmp_path: Path) -> None:
+    """Between two calls of the system the whole new file has a name of its own."""
+    saved = tmp_path / "saved"
+    saved.write_bytes(b"precious")
+    (left,) = killed_at(serve, tmp_path, "rename", saved)
+    assert left.name.startswith(".nbdkit-mempool-")
+    assert left.read_bytes() == b"\1" * 2 * MIB + bytes(2 * MIB)
+    assert saved.read_bytes() == b"precious"
+
+
+# Files without a name are refused; or such a file has no path.
+NAMED = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef NO_PROC
+int access(const char *path, int mode)
+{
+    int (*real)(const char *, int) =
+        (int (*)(const char *, int))dlsym(RTLD_NEXT, "access");
+    return strncmp(path, "/proc/self/fd/", 14) == 0 ? -1 : real(path, mode);
+}
+#else
+int open(const char *path, int flags, ...)
+{
+    int (*real)(const char *, int, ...) =
+        (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
+    va_list more;
+    va_start(more, flags);
+    int mode = va_arg(more, int);
+    va_end(more);
+    if ((flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return real(path, flags, mode);
+}
+#endif
+"""
+
+
+@pytest.mark.parametrize("missing", ["O_TMPFILE", "/proc"])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_system_without_files_without_a_name(
+    missing: str, exists: bool, serve: Serve, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved"
+    if exists:
+        saved.write_bytes(b"old")
+    code = ("#define NO_PROC\n" if missing == "/proc" else "") + NAMED
+    server = serve("4M", f"save={saved}", wrapper=preloading(tmp_path / "it.so", code))
+    run("qemu-io", "-f", "raw", server.uri(), "-c", "write -P 1 0 2M")
+    assert server.stop() == 0
+    assert saved.read_bytes() == b"\1" * 2 * MIB + bytes(2 * MIB)
     assert not list(tmp_path.glob(".*")), "the temporary file was left behind"
 
 

@@ -11,6 +11,7 @@ import io
 import itertools
 import os
 import random
+import re
 import signal
 import stat
 import subprocess
@@ -30,6 +31,7 @@ from pymempool import (
     PoolLimitError,
     PoolRangeError,
     _adoption,
+    _places,
     images,
 )
 
@@ -347,7 +349,17 @@ def test_saving_over_a_file_that_is_loaded(tmp_path: Path) -> None:
 
 @POSIX
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755, 0o400])
-def test_permissions(mode: int, pool: MemoryPool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_permissions(
+    named: bool,
+    mode: int,
+    pool: MemoryPool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if named:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    named = not hasattr(os, "O_TMPFILE")
     path = tmp_path / "image"
     path.write_bytes(b"old")
     path.chmod(mode)
@@ -363,7 +375,7 @@ def test_permissions(mode: int, pool: MemoryPool, tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert stat.S_IMODE(path.stat().st_mode) == mode
-    assert set(seen) == {mode}
+    assert set(seen) == ({mode} if named else set())
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o600
 
 
@@ -395,8 +407,8 @@ def test_a_group_that_could_not_read_the_old_file(
     refused: set[int] = set()
     seen = []
 
-    def look(done: int, total: int | None) -> None:
-        seen.extend(it.stat() for it in tmp_path.glob(".*"))
+    def fsync(file: int) -> None:
+        seen.append(os.fstat(file))
 
     def fchown(file: int, owner: int, group: int) -> None:
         assert os.fstat(file).st_mode & 0o077 == 0  # nobody else is let in before
@@ -405,6 +417,7 @@ def test_a_group_that_could_not_read_the_old_file(
         chown(file, owner, group)
 
     monkeypatch.setattr(os, "fchown", fchown)
+    monkeypatch.setattr(os, "fsync", fsync)
     for refused, expected, facts in (  # noqa: B007
         (set(), mode, (owner, group)),
         ({owner}, mode, (0, group)),
@@ -413,7 +426,7 @@ def test_a_group_that_could_not_read_the_old_file(
         path.write_bytes(b"old")
         path.chmod(mode)
         os.chown(path, owner, group)
-        pool.save(path, progress=look)
+        pool.save(path)
         for found in (path.stat(), seen.pop()):
             assert stat.S_IMODE(found.st_mode) == expected
             assert (found.st_uid, found.st_gid) == facts
@@ -437,6 +450,7 @@ def test_a_link_in_place_of_the_temporary_file(
         temporary.unlink()
         temporary.symlink_to(other)
 
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     monkeypatch.setattr(os, "fchown", swap)
     pool.save(path)
     assert stat.S_IMODE(other.stat().st_mode) == 0o600
@@ -463,31 +477,130 @@ def test_symbolic_links_stay(pool: MemoryPool, tmp_path: Path) -> None:
     assert target.read_bytes() == pool[:]
 
 
+# Is killed when a part of the data is written, or when it calls a function of os.
 KILLED = """
 import os, signal, sys
 from pymempool import MemoryPool
 
+path, place, named = sys.argv[1], sys.argv[2], sys.argv[3] == "True"
 pool = MemoryPool(8 << 20)
 pool.fill(0, 2, 8 << 20)
 
-def kill(done, total):
-    if done >= 4 << 20:
-        os.kill(os.getpid(), signal.SIGKILL)
+def kill(*arguments, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
 
-pool.save(sys.argv[1], progress=kill)
+def report(done, total):
+    if place == "data" and done >= 4 << 20:
+        kill()
+
+if named:
+    del os.O_TMPFILE
+if place != "data":
+    setattr(os, place, kill)
+pool.save(path, progress=report)
 """
 
 
-@POSIX
-def test_killed_while_saving(pool: MemoryPool, tmp_path: Path) -> None:
+def killed_while_saving(path: Path, place: str, named: bool) -> list[Path]:
+    """What is left beside the path."""
+    command = [sys.executable, "-c", KILLED, str(path), place, str(named)]
+    done = subprocess.run(command, cwd=path.parent)
+    assert done.returncode == -signal.SIGKILL
+    return [it for it in path.parent.iterdir() if it != path]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files have names here")
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("place", ["data", "fsync", "link"])
+def test_killed_while_saving(
+    place: str, exists: bool, pool: MemoryPool, tmp_path: Path
+) -> None:
+    """Until it takes the place of the old one nothing is seen of the new file."""
+    path = tmp_path / "image"
+    if exists:
+        pool.save(path)
+    assert killed_while_saving(path, place, named=False) == []
+    assert path.read_bytes() == pool[:] if exists else not path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="files have names here")
+def test_killed_when_the_old_file_is_replaced(pool: MemoryPool, tmp_path: Path) -> None:
+    """Between two calls of the system the whole new file has a name of its own."""
     path = tmp_path / "image"
     pool.save(path)
-    command = [sys.executable, "-c", KILLED, str(path)]
-    done = subprocess.run(command, cwd=tmp_path)
-    assert done.returncode == -signal.SIGKILL
+    (left,) = killed_while_saving(path, "replace", named=False)
+    assert re.fullmatch(r"\.pymempool-[0-9a-f]{16}\.tmp", left.name)
+    assert left.read_bytes() == b"\2" * (8 << 20)
     assert path.read_bytes() == pool[:]
-    (left,) = tmp_path.glob(".pymempool-*.tmp")
     left.unlink()
+
+
+@POSIX
+def test_killed_while_saving_to_a_name(pool: MemoryPool, tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    pool.save(path)
+    named = hasattr(os, "O_TMPFILE")  # it would be without
+    (left,) = killed_while_saving(path, "data", named)
+    assert re.fullmatch(r"\.pymempool-[0-9a-f]{16}\.tmp", left.name)
+    assert path.read_bytes() == pool[:]
+    left.unlink()
+
+
+@POSIX
+@pytest.mark.parametrize("missing", ["O_TMPFILE", "the file system's", "/proc"])
+@pytest.mark.parametrize("exists", [False, True])
+def test_systems_without_files_without_a_name(
+    missing: str,
+    exists: bool,
+    pool: MemoryPool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "image"
+    if exists:
+        path.write_bytes(b"old")
+    opened = os.open
+
+    def refuse(name: Any, flags: int, *more: Any, **others: Any) -> int:
+        if flags & getattr(os, "O_TMPFILE", 0) == getattr(os, "O_TMPFILE", -1):
+            raise OSError(errno.EOPNOTSUPP, "not supported", name)
+        return opened(name, flags, *more, **others)
+
+    if missing == "O_TMPFILE":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    elif missing == "/proc":
+        monkeypatch.setattr(_places, "_proc", lambda file: f"{tmp_path}/none/{file}")
+    else:
+        monkeypatch.setattr(os, "open", refuse)
+    before = len(os.listdir("/dev/fd"))
+    pool.save(path)
+    assert path.read_bytes() == pool[:]
+    assert list(tmp_path.iterdir()) == [path]
+    assert len(os.listdir("/dev/fd")) == before
+
+
+@POSIX
+def test_an_error_names_the_path_of_the_caller(
+    pool: MemoryPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: str, target: str, **more: Any) -> None:
+        raise OSError(errno.EDQUOT, "too much", source, None, target)
+
+    path = tmp_path / "image"
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="too much") as caught:
+        pool.save(path)
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
+def test_somebody_makes_the_file_meanwhile(pool: MemoryPool, tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    pool.save(path, progress=lambda done, total: path.write_bytes(b"other"))
+    assert path.read_bytes() == pool[:]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 class Stop(BaseException):
@@ -524,9 +637,15 @@ def open_descriptors() -> int | None:
     reason="a trace function, unlike a signal, ends generators without their handlers",
 )
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-@pytest.mark.parametrize("exists", [False, True])
-def test_interrupted_at_every_place_of_saving(exists: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("exists", "named"), [(False, False), (True, False), (True, True)]
+)
+def test_interrupted_at_every_place_of_saving(
+    exists: bool, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An exception of a signal's handler, wherever it can come."""
+    if named:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     path = tmp_path / "image"
     for number in itertools.count(1):
         path.unlink(missing_ok=True)
@@ -591,7 +710,8 @@ def test_full_disk(
 def test_synced_before_it_is_renamed(
     pool: MemoryPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = []
+    steps: list[str] = []
+    (tmp_path / "image").write_bytes(b"old")
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda fd: (steps.append("fsync"), fsync(fd)))
     monkeypatch.setattr(os, "replace", lambda *a: (steps.append("replace"), replace(*a)))
