@@ -34,6 +34,7 @@
 #include "src/stripes.c"
 #include "src/store.c"
 #include "src/slab.c"
+#include "src/chunk.c"
 #include "src/arena.c"
 #include "src/stock.c"
 #include "src/tree.c"

@@ -58,11 +58,22 @@
  * pool is refused with POOL_INVALID everywhere, and so is a NULL buffer unless size is
  * 0; pool_destroy(NULL) does nothing. No other wrong pointer can be recognised.
  *
- * MEMORY. Blocks come out of large chunks of system pages. A chunk that has become empty
- * is kept for reuse, in all at most 512 MiB a process (64 MiB where addresses have 32
- * bits) and at most an eighth of the memory that the machine or the container has; what
- * is beyond that goes back to the system at once, and pool_trim() gives back the rest.
- * Memory that is used again never shows what it held before.
+ * MEMORY. Blocks come out of large chunks of system pages. The memory of freed blocks is
+ * kept for reuse, in all at most 512 MiB a process (64 MiB where addresses have 32 bits)
+ * and at most an eighth of the memory that the machine or the container has; what is
+ * beyond that goes back to the system at once, and pool_trim() gives back the rest. Memory
+ * goes back by pages of the system: a page stays while a block that lies in it is held. So
+ * it is with the family's own bookkeeping, of which up to half, or some MiB, may be kept
+ * beside that. Memory that is used again never shows what it held before.
+ *
+ * A call that would have to write to 64 MiB or more of fresh memory, and to more than the
+ * system has left (what is free or can be freed, and swap, of the machine and of the
+ * container), is refused at once with POOL_NO_MEMORY, unless the family has the flag
+ * POOL_OVERCOMMIT. What counts is what the call itself makes resident: a few bytes in a
+ * block of 16 GiB are a few bytes, but to copy such a block, because it is shared, takes
+ * all of it. Everything else is left to the system: smaller calls that add up, and what
+ * other threads and processes take at the same time. Where a system does not say what is
+ * left, only what is more than the whole memory of the machine is refused.
  */
 #ifndef MEMORY_POOL_H
 #define MEMORY_POOL_H
@@ -120,8 +131,15 @@ typedef enum PoolStatus {
  * of it takes the time. All of the block is touched, so that a block of which one page was
  * resident has all of them for as long as it is kept. What the caller copied out, and
  * adopted memory, is not the pool's to wipe; nor are pages that the system swapped out or
- * dumped. */
-typedef enum PoolFlag { POOL_WIPE = 1, POOL_FLAG_MAX_ = 0x7fffffff } PoolFlag;
+ * dumped.
+ *
+ * POOL_OVERCOMMIT: requests are not compared with the memory that the system has left (see
+ * MEMORY), for programs that rely on its giving more than it has. */
+typedef enum PoolFlag {
+    POOL_WIPE = 1,
+    POOL_OVERCOMMIT = 2,
+    POOL_FLAG_MAX_ = 0x7fffffff
+} PoolFlag;
 
 /* What is said of blocks that hold data, as flags: see pool_next_kind.
  *
@@ -143,7 +161,7 @@ typedef struct PoolOptions {
     size_t total_size;     /* bytes, 1 or more, up to SIZE_MAX                         */
     size_t max_block_size; /* bytes, 1 or more; rounded down as said under BLOCK SIZE  */
     size_t memory_limit;   /* bytes of blocks in the whole family; 0: no limit         */
-    size_t flags;          /* 0 or POOL_WIPE; for the whole family; others are refused */
+    size_t flags;          /* of PoolFlag; for the whole family; others are refused    */
 } PoolOptions;
 
 /* A view or a pin. Set struct_size to sizeof(PoolView) before the call; a call that
@@ -177,9 +195,12 @@ typedef struct PoolStats {
     size_t family_views;      /* views and pins of the family that were not released   */
     size_t adopted_blocks;    /* blocks of adopted memory in the family                */
     size_t memory_limit;      /* bytes; 0: none                                        */
-    size_t flags;             /* of the family: 0 or POOL_WIPE                         */
-    size_t metadata_bytes;    /* bytes the family uses for its own bookkeeping         */
-    size_t kept_bytes;        /* bytes the process keeps for reuse; see pool_trim      */
+    size_t flags;             /* of the family, of PoolFlag                            */
+    size_t metadata_bytes;    /* bytes of the family's own bookkeeping, without what
+                               * went back to the system                               */
+    size_t kept_bytes;        /* bytes of freed blocks that the process keeps for reuse,
+                               * in chunks that are partly used to within an eighth of
+                               * each; see pool_trim                                   */
     size_t shared_blocks;     /* of held_blocks, those that others hold as well; last,
                                * for it is the one that takes a walk                   */
 } PoolStats;
@@ -406,8 +427,11 @@ POOL_API PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size
  * total_size; then nothing is filled in. */
 POOL_API void pool_stats(MemoryPool *pool, PoolStats *stats);
 
-/* Gives the memory that the process keeps for reuse back to the system. Returns the
- * number of bytes given back. Pools are not affected. */
+/* Gives the memory that the process keeps for reuse back to the system: all pages in which
+ * no block is held, and those of bookkeeping that is not used. Returns the number of bytes
+ * given back. Pools are not affected; calls that take or free blocks of a family may wait
+ * while one of its chunks (up to 4 MiB, or one block) is looked through, and those that
+ * make or end pools, and fork, until it is done. */
 POOL_API size_t pool_trim(void);
 
 /* For tests: makes the number-th allocation from now on fail, counting those of all

@@ -11,7 +11,7 @@ import pickle
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import integer
-from ._signatures import SIZE_MAX, WIPE
+from ._signatures import OVERCOMMIT, SIZE_MAX, WIPE
 
 if TYPE_CHECKING:
     from .pool import MemoryPool
@@ -23,12 +23,13 @@ def reduce(pool: MemoryPool, protocol: int) -> tuple[Any, ...]:
         stats = moment.stats
         runs = [(start, moment.read(start, size)) for start, size in moment.extents()]
     limit, wipe = stats.memory_limit or None, stats.flags & WIPE != 0
+    overcommit = stats.flags & OVERCOMMIT != 0
     starts = [start for start, _ in runs]
     data: list[Any] = [
         pickle.PickleBuffer(held) if protocol >= 5 else held for _, held in runs
     ]
     sizes = stats.total_size, stats.block_size
-    return rebuild, (type(pool), *sizes, limit, starts, data, wipe)
+    return rebuild, (type(pool), *sizes, limit, starts, data, wipe, overcommit)
 
 
 def rebuild(
@@ -39,6 +40,7 @@ def rebuild(
     starts: Any,
     data: Any,
     wipe: Any = False,
+    overcommit: Any = False,
 ) -> MemoryPool:
     """The pool that reduce() took apart. No argument is trusted."""
     from .pool import MemoryPool  # which imports this module
@@ -52,7 +54,12 @@ def rebuild(
     # Blocks are never larger than a new pool, only than one that was made smaller.
     pool = kind.__new__(kind)
     MemoryPool.__init__(
-        pool, max(total_size, block_size), block_size, memory_limit=limit, wipe=bool(wipe)
+        pool,
+        max(total_size, block_size),
+        block_size,
+        memory_limit=limit,
+        wipe=bool(wipe),
+        overcommit=bool(overcommit),
     )
     if total_size < block_size:
         pool.resize(total_size)

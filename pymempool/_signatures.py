@@ -34,8 +34,8 @@ HEADER_VERSION = (0, 1)
 SIZE_MAX = 2 ** (8 * sizeof(c_size_t)) - 1
 
 
-#: A flag of PoolOptions: POOL_WIPE.
-WIPE = 1
+#: Flags of PoolOptions: POOL_WIPE, POOL_OVERCOMMIT.
+WIPE, OVERCOMMIT = 1, 2
 
 
 class PoolOptions(Structure):

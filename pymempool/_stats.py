@@ -22,7 +22,7 @@ class PoolStats(NamedTuple):
     family_views: int  #: views and pins of the family that somebody still has
     adopted_blocks: int  #: blocks of adopted memory in the family
     memory_limit: int  #: 0: none
-    flags: int  #: of the family: 1 if blocks are wiped as soon as nobody holds them
+    flags: int  #: of the family: 1 if it wipes, and 2 if it overcommits
     metadata_bytes: int  #: what the family uses for its own bookkeeping
-    kept_bytes: int  #: what the process keeps for reuse; see trim()
+    kept_bytes: int  #: what the process keeps for reuse, roughly; see trim()
     shared_blocks: int  #: of held_blocks, those that others hold as well

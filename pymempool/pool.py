@@ -25,7 +25,7 @@ from ._library import QUICK_BYTES, library_for, parallel, quick, read_stats
 from ._owner import CLOSED, Owner, Parameter, fail_short
 from ._references import PoolReference
 from ._sequence import ByteSequence
-from ._signatures import SIZE_MAX, WIPE, PoolOptions
+from ._signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
 from ._stats import PoolStats
 from ._storage import Storage
 from .errors import PoolMemoryError
@@ -68,6 +68,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         *,
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
+        overcommit: bool = False,
     ) -> None:
         """Makes a pool of `total_size` bytes, all of them zero.
 
@@ -80,6 +81,8 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         wipe: whether blocks of this pool and its clones are overwritten with zeros as
             soon as nobody holds them. What was read out of the pool is not, nor is
             adopted memory.
+        overcommit: whether calls that need more memory than the system has left are
+            tried all the same, and not refused at once with PoolMemoryError.
 
         Raises PoolRangeError, PoolMemoryError.
         """
@@ -90,7 +93,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
             0
             if memory_limit is None
             else integer("memory_limit", memory_limit, 1, SIZE_MAX),
-            WIPE if wipe else 0,
+            (WIPE if wipe else 0) | (OVERCOMMIT if overcommit else 0),
         )
         self._own(Owner(_references.create(byref(options)), options.total_size))
 

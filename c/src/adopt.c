@@ -28,15 +28,18 @@ static Need adopt_measure(const MemoryPool *pool, size_t offset, size_t size)
     size_t head = pool_index(pool, offset);
     size_t tail = pool_index(pool, offset + (size - 1));
     size_t first, end;
-    Need need = {0, 0};
+    Need need = {0, 0, 0, 0}, at_tail = {0, 0, 0, 0};
     adopt_whole(pool, offset, size, &first, &end);
-    need.nodes = tree_measure(&pool->tree, head, tail).nodes;
     if (head < first) {
-        need.blocks += tree_measure(&pool->tree, head, head).blocks;
+        need = tree_measure(&pool->tree, head, head);
     }
     if (tail >= end && tail >= first) {
-        need.blocks += tree_measure(&pool->tree, tail, tail).blocks;
+        at_tail = tree_measure(&pool->tree, tail, tail);
     }
+    need.blocks += at_tail.blocks;
+    need.holes += at_tail.holes;
+    need.written = size - (first < end ? (end - first) << pool->block_shift : 0);
+    need.nodes = tree_measure(&pool->tree, head, tail).nodes;
     return need;
 }
 
@@ -48,8 +51,12 @@ static PoolStatus adopt_fill(MemoryPool *pool, size_t offset, size_t size,
     PoolStatus status = POOL_OK;
     size_t at, end;
     *adoptees = NULL;
+    adopt_whole(pool, offset, size, &at, &end);
+    if (at < end && !arena_can_have(arena, checked_times(end - at, sizeof(Adoptee)))) {
+        return POOL_NO_MEMORY;
+    }
     lock_acquire(&arena->lock);
-    for (adopt_whole(pool, offset, size, &at, &end); at < end; at++) {
+    for (; at < end; at++) {
         Block *block = arena_take_adoptee(arena, adoption);
         if (block == NULL) {
             status = POOL_NO_MEMORY;
@@ -76,7 +83,7 @@ static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block, Stock 
 {
     Block *old = (Block *)ptr_load_acquire(slot);
     if (old != NULL && block_is_pinned(old)) {
-        memcpy(old->data, block->data, (size_t)1 << pool->block_shift);
+        memcpy(old->data, block_data(block), (size_t)1 << pool->block_shift);
         stock_put_block(stock, block);
         return 0;
     }
@@ -108,7 +115,7 @@ static void adopt_carry_out(MemoryPool *pool, size_t offset, unsigned char *data
         do {
             Block *block = adoptees;
             adoptees = block->as.next;
-            block->data = data;
+            ((Adoptee *)block)->data = data;
             added += slot_adopt(pool, node_slot(leaf, 0, at), block, stock);
             data += block_size;
             at++;

@@ -35,6 +35,7 @@ typedef struct Item {
     bool found;
     Node *leaf;
     Block *block;
+    const unsigned char *data; /* of the block; NULL: a hole */
 } Item;
 
 static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size, bool own,
@@ -63,9 +64,11 @@ static inline void item_find_block(const Watch *gate, Item *item)
 
 static inline void item_find_data(Item *item)
 {
+    item->data = NULL;
     if (item->found && item->block != NULL) {
-        item->found = !block_is_adopted(item->block);
-        cpu_prefetch(item->block->data + item->piece.start);
+        item->data = block_watch_data(item->block);
+        item->found = item->data != NULL;
+        cpu_prefetch(item->data + item->piece.start);
     }
 }
 
@@ -106,7 +109,7 @@ static inline bool item_get(MemoryPool *pool, const Watch *gate, const Item *ite
     if (!item->found) {
         return false;
     }
-    block_get(dest, item->block, item->piece, item->piece.size <= SMALL_MAX);
+    block_get(dest, item->data, item->piece, item->piece.size <= SMALL_MAX);
     return item_holds(pool, gate, item);
 }
 
@@ -149,7 +152,7 @@ static int batch_compare(const void *a, const void *b)
 static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t count,
                           size_t item_size, size_t *blocks)
 {
-    Need need = {0, 0};
+    Need need = {0, 0, 0, 0};
     size_t i, done = SIZE_MAX;
     memcpy(blocks, offsets, count * sizeof *blocks);
     qsort(blocks, count, sizeof *blocks, batch_compare);
@@ -163,7 +166,9 @@ static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t 
         run = tree_measure_next(&pool->tree, first, last, &done);
         need.blocks += run.blocks;
         need.nodes += run.nodes;
+        need.holes += run.holes;
     }
+    need.written = checked_times(count, item_size);
     return need;
 }
 
@@ -308,7 +313,7 @@ static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
     if (!checked_fits(pool_total(pool), offset, size)) {
         return POOL_RANGE;
     }
-    status = write_begin(pool, offset, &size, false, &hold, &stock);
+    status = write_begin(pool, offset, &size, WRITE_ALL, &hold, &stock);
     if (status == POOL_OK) {
         (void)bytes_get(pool, bytes, offset, size, NULL);
         *old = integer_load(bytes, size);

@@ -23,6 +23,17 @@ static inline Piece piece_at(const MemoryPool *pool, size_t offset, size_t size)
     return piece;
 }
 
+/* Whether a range lies in one block; then *piece is all of it. */
+static inline bool piece_is_all_of(const MemoryPool *pool, size_t offset, size_t size,
+                                   Piece *piece)
+{
+    bool is_all;
+    *piece = piece_at(pool, offset, size);
+    is_all = piece->size == size;
+    piece->size = size;
+    return is_all;
+}
+
 static inline size_t pool_total(const MemoryPool *pool)
 {
     return size_load_acquire((AtomicSize *)&pool->total_size);
@@ -116,17 +127,17 @@ static NOT_INLINE void long_copy(unsigned char *dest, const unsigned char *src,
     }
 }
 
-/* Copies a piece of a block (NULL: a hole). small: no more than SMALL_MAX bytes. */
-static inline void block_get(unsigned char *dest, const Block *block, Piece piece,
+/* Copies a piece of a block's data (NULL: a hole). small: no more than SMALL_MAX bytes. */
+static inline void block_get(unsigned char *dest, const unsigned char *data, Piece piece,
                              bool small)
 {
     static const unsigned char zeros[SMALL_MAX];
     if (small) {
-        small_copy(dest, block == NULL ? zeros : block->data + piece.start, piece.size);
-    } else if (block == NULL) {
+        small_copy(dest, data == NULL ? zeros : data + piece.start, piece.size);
+    } else if (data == NULL) {
         memset(dest, 0, piece.size);
     } else {
-        long_copy(dest, block->data + piece.start, piece.size);
+        long_copy(dest, data + piece.start, piece.size);
     }
 }
 
@@ -136,13 +147,17 @@ static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece
                                     bool small, const Watch *watch)
 {
     Block *block = leaf == NULL ? NULL : leaf_block(leaf, piece.index);
+    const unsigned char *data = NULL;
     if (watch != NULL && !watch_shape(watch)) {
         return false;
     }
-    if (watch != NULL && block != NULL && block_is_adopted(block)) {
-        return false; /* it is not ours to keep mapped: look at it under a lock only */
+    if (block != NULL) {
+        data = watch != NULL ? block_watch_data(block) : block_data(block);
+        if (watch != NULL && data == NULL) {
+            return false;
+        }
     }
-    block_get(dest, block, piece, small);
+    block_get(dest, data, piece, small);
     return true;
 }
 
@@ -212,8 +227,9 @@ static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *des
                                             size_t offset, size_t size)
 {
     if (pool != NULL && dest != NULL && size > 0) {
-        Piece piece = piece_at(pool, offset, size);
-        if (piece.size == size && block_try_read(pool, dest, offset, piece, false)) {
+        Piece piece;
+        if (piece_is_all_of(pool, offset, size, &piece) &&
+            block_try_read(pool, dest, offset, piece, false)) {
             (void)status_set(POOL_OK);
             return size;
         }
@@ -231,8 +247,8 @@ static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *des
 size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
     if (pool != NULL && dest != NULL && size - 1 < SMALL_MAX) {
-        Piece piece = piece_at(pool, offset, size);
-        if (piece.size == size &&
+        Piece piece;
+        if (piece_is_all_of(pool, offset, size, &piece) &&
             block_try_read(pool, (unsigned char *)dest, offset, piece, true)) {
             (void)status_set(POOL_OK);
             return size;
@@ -263,11 +279,12 @@ static void block_surround(const MemoryPool *pool, Block *block, const Block *ol
     size_t end = piece.start + piece.size;
     size_t rest = ((size_t)1 << pool->block_shift) - end;
     if (old != NULL) {
+        const unsigned char *data = block_data(old);
         if (!block_is_dirty(block) && end + rest >= POPULATE_MIN) {
             platform_populate(block->data, end + rest);
         }
-        memcpy(block->data, old->data, piece.start);
-        memcpy(block->data + end, old->data + end, rest);
+        memcpy(block->data, data, piece.start);
+        memcpy(block->data + end, data + end, rest);
     } else if (block_is_dirty(block)) {
         memset(block->data, 0, piece.start);
         memset(block->data + end, 0, rest);
@@ -319,8 +336,8 @@ static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src,
     }
 }
 
-/* What a write to a range takes; POOL_RANGE if it is no longer in the pool. The tree may
- * then be too low to be asked. */
+/* What it takes that the blocks of a range can be written to; POOL_RANGE if it is no longer
+ * in the pool. The tree may then be too low to be asked. */
 static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t size,
                                 Need *need)
 {
@@ -333,27 +350,35 @@ static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t si
     return POOL_OK;
 }
 
+/* What a write does at the end of the pool, and in the blocks that it takes. */
+typedef enum WriteMode {
+    WRITE_ALL,     /* all bytes, or none if some are past the end */
+    WRITE_CLIPPED, /* those that the pool has                     */
+    WRITE_NOTHING  /* as WRITE_ALL, but it is for a pin           */
+} WriteMode;
+
 /* Holds what a write to *size bytes needs, and fills the stock for it; if it clips, *size
  * is then what the pool has of them. If that fails, nothing is held; POOL_RANGE if the
  * range, or all of it if it is clipped, is no longer in the pool. */
-static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size, bool clips,
-                              Hold *hold, Stock *stock)
+static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
+                              WriteMode mode, Hold *hold, Stock *stock)
 {
     size_t first = pool_index(pool, offset), last = pool_last(pool, offset, *size);
     size_t clipped;
     PoolStatus status;
     Need need;
     *hold = stripes_hold_range(&pool->stripes, first, last);
-    clipped = clips ? pool_clip(pool, offset, *size) : *size;
+    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;
     status = write_measure(pool, offset, clipped, &need);
     if (need.nodes > 0 && !hold->whole) { /* it changes the shape */
         stripes_let_go(&pool->stripes, *hold);
         *hold = stripes_hold_whole(&pool->stripes);
-        clipped = clips ? pool_clip(pool, offset, *size) : *size;
+        clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;
         status = write_measure(pool, offset, clipped, &need);
     }
     *size = clipped;
     if (status == POOL_OK) {
+        need.written = mode == WRITE_NOTHING ? 0 : clipped;
         status = stock_fill(stock, &pool->family->arena, need);
     }
     if (status != POOL_OK) {
@@ -417,11 +442,11 @@ static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece
  * Locks: the stripes or a span of the range, or the whole pool if nodes must be made or
  * copied; in it the arena, if blocks must. */
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
-                              int byte, size_t *size, bool clips)
+                              int byte, size_t *size, WriteMode mode)
 {
     Hold hold;
     Stock stock = {0};
-    PoolStatus status = write_begin(pool, offset, size, clips, &hold, &stock);
+    PoolStatus status = write_begin(pool, offset, size, mode, &hold, &stock);
     if (status == POOL_OK) {
         size_t block_size = (size_t)1 << pool->block_shift;
         stock_populate(&stock, block_size, ((offset | *size) & (block_size - 1)) == 0);
@@ -445,8 +470,9 @@ static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
     if (!pool_moves(pool, offset, src, size)) {
         return 0;
     }
-    return status_set(bytes_write(pool, offset, src, 0, &size, true)) == POOL_OK ? size
-                                                                                 : 0;
+    return status_set(bytes_write(pool, offset, src, 0, &size, WRITE_CLIPPED)) == POOL_OK
+               ? size
+               : 0;
 }
 
 /* Locks: the stripe of the block if it is there and private, which is what most writes

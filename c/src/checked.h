@@ -36,6 +36,17 @@ static inline size_t checked_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* a + b and a * b; SIZE_MAX if that is more. */
+static inline size_t checked_plus(size_t a, size_t b)
+{
+    return b > SIZE_MAX - a ? SIZE_MAX : a + b;
+}
+
+static inline size_t checked_times(size_t a, size_t b)
+{
+    return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
+}
+
 static inline size_t checked_max(size_t a, size_t b)
 {
     return a > b ? a : b;

@@ -159,11 +159,21 @@ static void copy_measure_hole(const Copy *copy, size_t number, Need *need,
     }
 }
 
+/* How many of the blocks at the ends of the target are there. */
+static size_t copy_ends(const Copy *copy)
+{
+    const MemoryPool *dst = copy->dst;
+    size_t first = pool_index(dst, copy->dst_offset);
+    size_t last = pool_index(dst, copy->dst_offset + (copy->size - 1));
+    return (size_t)(tree_block(&dst->tree, first) != NULL) +
+           (size_t)(last != first && tree_block(&dst->tree, last) != NULL);
+}
+
 /* An upper bound of what all of it takes. */
 static Need copy_measure(const Copy *copy)
 {
     const MemoryPool *dst = copy->dst;
-    Need need = {0, 0};
+    Need need = {0, 0, 0, 0};
     size_t i, next = 0, done = SIZE_MAX;
     for (i = 0; i < copy->count; i++) {
         const Run *run = &copy->runs[i];
@@ -181,6 +191,9 @@ static Need copy_measure(const Copy *copy)
     if (copy->shares) {
         need.blocks += copy_pinned_blocks(copy);
     }
+    /* All of the blocks is written to, but for those at the ends, if those are holes. */
+    need.holes = need.blocks - checked_min(need.blocks, copy_ends(copy));
+    need.written = copy->size;
     return need;
 }
 
@@ -208,7 +221,7 @@ static void copy_piece(const Copy *copy, size_t src_offset, size_t size, Stock *
             }
         }
     } else {
-        added = slot_put(dst, slot, to, block->data + from.start, 0, stock);
+        added = slot_put(dst, slot, to, block_data(block) + from.start, 0, stock);
     }
     if (added > 0) {
         tree_count(&dst->tree, to.index, added);

@@ -23,8 +23,9 @@ static bool data_is_zero(const unsigned char *data, size_t size)
 static bool piece_is_all(const MemoryPool *pool, const Block *block, Piece piece)
 {
     size_t end = piece.start + piece.size;
-    return data_is_zero(block->data + end, ((size_t)1 << pool->block_shift) - end) &&
-           data_is_zero(block->data, piece.start);
+    const unsigned char *data = block_data(block);
+    return data_is_zero(data + end, ((size_t)1 << pool->block_shift) - end) &&
+           data_is_zero(data, piece.start);
 }
 
 /* Notes the piece if its block must stay; false if the block can go. Of a pinned one what
@@ -57,7 +58,7 @@ static Discard discard_plan(const MemoryPool *pool, size_t offset, size_t size)
 /* An upper bound of what it takes to carry the plan out. */
 static Need discard_measure(const MemoryPool *pool, const Discard *discard)
 {
-    Need need = {0, 0};
+    Need need = {0, 0, 0, 0};
     unsigned i;
     for (i = 0; i < discard->count; i++) {
         size_t index = discard->pieces[i].index;
@@ -167,7 +168,7 @@ PoolStatus pool_fill(MemoryPool *pool, size_t offset, int byte, size_t size)
     if (status == POOL_OK && size > 0) {
         status = (byte & 0xff) == 0
                      ? bytes_discard(pool, NULL, offset, &size, false)
-                     : bytes_write(pool, offset, NULL, byte & 0xff, &size, false);
+                     : bytes_write(pool, offset, NULL, byte & 0xff, &size, WRITE_ALL);
     }
     return status_set(status);
 }

@@ -26,6 +26,7 @@ static void node_measure(Node *node, unsigned level, size_t first, size_t last,
     if (node == NULL) {
         need->nodes += nodes_between(level, first, last);
         need->blocks += last - first + 1;
+        need->holes += last - first + 1;
         return;
     }
     shared = shared || node_is_shared(node);
@@ -37,6 +38,7 @@ static void node_measure(Node *node, unsigned level, size_t first, size_t last,
             node_measure((Node *)child, level - 1, first, end, shared, need);
         } else if (child == NULL || shared || block_is_shared((Block *)child)) {
             need->blocks++;
+            need->holes += child == NULL;
         }
         if (end == last) {
             return;
@@ -48,7 +50,7 @@ static void node_measure(Node *node, unsigned level, size_t first, size_t last,
 /* What it takes to make all blocks from first to last exist and be private. */
 static Need tree_measure(const Tree *tree, size_t first, size_t last)
 {
-    Need need = {0, 0};
+    Need need = {0, 0, 0, 0};
     node_measure(tree_root(tree), tree_top(tree), first, last, false, &need);
     return need;
 }
@@ -117,7 +119,7 @@ static void node_drop(Node *node, unsigned level, Stock *stock)
 
 static Node *node_copy(Node *node, unsigned level, Stock *stock)
 {
-    Node *copy = stock_node(stock);
+    Node *copy = stock_raw_node(stock);
     unsigned i;
     size_store_relaxed(&copy->blocks, size_load_relaxed(&node->blocks));
     for (i = 0; i < TREE_SLOTS; i++) {
@@ -125,8 +127,8 @@ static Node *node_copy(Node *node, unsigned level, Stock *stock)
         if (child != NULL) {
             size_add_relaxed(level > 0 ? &((Node *)child)->refs : &((Block *)child)->refs,
                              1);
-            ptr_store_release(&copy->slot[i], child);
         }
+        ptr_store_release(&copy->slot[i], child);
     }
     return copy;
 }

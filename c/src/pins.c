@@ -177,7 +177,7 @@ static void pins_hold_locked(MemoryPool *pool, size_t end)
 static inline Need pins_measure(MemoryPool *pool, unsigned height)
 {
     Arena *arena = &pool->family->arena;
-    Need need = {pins_count(pool), 0};
+    Need need = {pins_count(pool), 0, 0, 0};
     if (need.blocks > 0) {
         lock_acquire(&arena->lock);
         need.nodes =
@@ -211,7 +211,7 @@ static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Stock *stock)
     Block *now = (Block *)ptr_load_acquire(slot);
     size_t size = (size_t)1 << pool->block_shift;
     if (now != NULL) {
-        memcpy(pin->block->data, now->data, size);
+        memcpy(pin->block->data, block_data(now), size);
         block_drop(now, stock);
     } else {
         memset(pin->block->data, 0, size);

@@ -11,6 +11,11 @@
 #include <stddef.h>
 #include <stdlib.h> /* tells which C library it is */
 
+/* Asked before a large request: what platform_available says. */
+#ifndef POOL_AVAILABLE
+#  define POOL_AVAILABLE() platform_available()
+#endif
+
 /* Asked before every allocation. */
 #ifndef POOL_FAULT
 #  define POOL_FAULT() fault_due()
@@ -29,6 +34,10 @@
 /* Small memory for bookkeeping, not cleared; NULL if there is none. */
 static void *platform_alloc(size_t size);
 static void platform_free(void *memory);
+
+/* The size of the system's pages, by which memory is given back: a power of two, 4096 or
+ * more and PLATFORM_MAP_MIN at most. */
+static size_t platform_page_size(void);
 
 /* Pages that read as zeros, aligned to a page; NULL if there are none. size is a power
  * of two and at least PLATFORM_MAP_MIN. Memory is committed here and nowhere later. */
@@ -53,6 +62,10 @@ static bool platform_reset(void *pages, size_t size);
 /* Bytes of memory that the machine has, or its container; SIZE_MAX if the system does not
  * say. */
 static size_t platform_memory(void);
+
+/* Bytes of memory that the process could have now, of the machine and of its container,
+ * what is swapped out or freed for it included; SIZE_MAX if the system does not say. */
+static size_t platform_available(void);
 
 /* Lets another thread run. */
 static void platform_yield(void);

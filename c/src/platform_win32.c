@@ -18,6 +18,13 @@ static void platform_free(void *memory)
     free(memory);
 }
 
+static size_t platform_page_size(void)
+{
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return checked_max(4096, info.dwPageSize);
+}
+
 static void *platform_map(size_t size, PlatformUse use)
 {
     /* Committed pages take memory when they are touched, one by one. */
@@ -51,6 +58,17 @@ static size_t platform_memory(void)
         return SIZE_MAX;
     }
     return (size_t)status.ullTotalPhys;
+}
+
+static size_t platform_available(void)
+{
+    MEMORYSTATUSEX status;
+    status.dwLength = sizeof status;
+    if (!GlobalMemoryStatusEx(&status) || status.ullAvailPageFile > SIZE_MAX) {
+        return SIZE_MAX;
+    }
+    return (size_t)
+        status.ullAvailPageFile; /* memory and paging file, as they are promised */
 }
 
 static void platform_yield(void)

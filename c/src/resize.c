@@ -19,8 +19,9 @@ static Discard cut_plan(MemoryPool *pool, size_t total_size)
         piece.index = last;
         piece.start = total_size & (block_size - 1);
         piece.size = block_size - piece.start;
-        if (block != NULL && (block_is_pinned(block) ||
-                              !data_is_zero(block->data + piece.start, piece.size))) {
+        if (block != NULL &&
+            (block_is_pinned(block) ||
+             !data_is_zero(block_data(block) + piece.start, piece.size))) {
             cut.first -= !discard_keeps(&cut, pool, piece);
         }
     }

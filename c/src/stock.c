@@ -11,7 +11,7 @@ enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
 /* A node of the tree, see tree.c. */
 typedef struct Node {
     AtomicSize refs;
-    AtomicSize blocks;          /* blocks below this node                            */
+    AtomicSize blocks;          /* blocks below this node; the mark of a free item   */
     AtomicPtr slot[TREE_SLOTS]; /* Node, or Block at the lowest level; NULL: a hole  */
 } Node;
 
@@ -22,8 +22,12 @@ typedef struct Stock {
     Adoption *released; /* to be released when nothing is held   */
 } Stock;
 
+/* What a call takes. A block that is there already is copied, so that all of a new one is
+ * written to; in place of a hole only what the call writes becomes resident. */
 typedef struct Need {
     size_t blocks, nodes;
+    size_t holes;   /* of the blocks, those that come into holes    */
+    size_t written; /* bytes that the call writes, to all of these  */
 } Need;
 
 static void stock_put_block(Stock *stock, Block *block)
@@ -48,13 +52,21 @@ static Block *stock_block(Stock *stock)
     return block;
 }
 
-/* An empty node with one reference. */
-static Node *stock_node(Stock *stock)
+/* A node with one reference, to be filled in by the caller. */
+static Node *stock_raw_node(Stock *stock)
 {
     Node *node = stock->nodes;
     stock->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
-    memset(node, 0, sizeof *node);
     size_store_relaxed(&node->refs, 1);
+    return node;
+}
+
+/* An empty node with one reference. */
+static Node *stock_node(Stock *stock)
+{
+    Node *node = stock_raw_node(stock);
+    memset(node->slot, 0, sizeof node->slot);
+    size_store_relaxed(&node->blocks, 0);
     return node;
 }
 
@@ -99,19 +111,40 @@ static void stock_empty(Stock *stock, Arena *arena)
     lock_release(&arena->lock);
 }
 
+/* The most bytes that a call makes resident, its bookkeeping included; for blocks that are
+ * smaller than an item nearly. */
+static size_t need_bytes(const Need *need, const Arena *arena)
+{
+    size_t copies = checked_times(need->blocks - need->holes, arena->item_size);
+    size_t holes = checked_times(need->holes, arena->item_size);
+    size_t written =
+        checked_plus(need->written, checked_times(need->holes, REQUEST_PAGE));
+    size_t headers = checked_plus(checked_times(need->blocks, sizeof(Block)),
+                                  checked_times(need->nodes, sizeof(Node)));
+    if (arena->block_size >= ITEM_MIN) {
+        holes = checked_min(holes, written);
+    }
+    return checked_plus(checked_plus(copies, holes), headers);
+}
+
 /* Fills an empty stock with what is needed, or fails and leaves it empty. Locks: the
  * arena. */
 static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
 {
     PoolStatus status;
     size_t peak, mapped;
+    bool possible;
     if (need.blocks == 0 && need.nodes == 0) {
         return POOL_OK;
     }
+    possible =
+        need.blocks <= arena->few || arena_can_have(arena, need_bytes(&need, arena));
     lock_acquire(&arena->lock);
     peak = arena->peak;
     mapped = arena->mapped;
-    status = arena_take(arena, need.blocks, &stock->blocks);
+    status = possible || !arena_allows(arena, need.blocks)
+                 ? arena_take(arena, need.blocks, &stock->blocks)
+                 : POOL_NO_MEMORY;
     for (; status == POOL_OK && need.nodes > 0; need.nodes--) {
         Node *node = (Node *)slab_take(&arena->nodes);
         if (node == NULL) {

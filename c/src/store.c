@@ -3,7 +3,7 @@
  *
  * Pages that already exist are worth several fresh ones: the system has to find and
  * clear a fresh page at its first touch. So a chunk that has become empty is not given
- * back at once. What is kept, here or empty in the arena of a living family, is bounded
+ * back at once. What is kept, here or free in the arena of a living family, is bounded
  * (store_bound) and can be given back at any time (pool_trim).
  *
  * A chunk in the store describes itself in its own first bytes, so that keeping one
@@ -20,7 +20,7 @@ typedef struct StoredChunk {
 static struct Store {
     Lock lock;
     size_t bound;                   /* bytes that may be kept; 0: not asked yet  */
-    size_t kept;                    /* bytes kept, here and empty in the arenas  */
+    size_t kept;                    /* bytes kept, here and free in the arenas   */
     StoredChunk *chunks[SIZE_BITS]; /* by the logarithm of their size */
 } store;
 
@@ -59,7 +59,8 @@ static void store_put(void *base, size_t size, size_t dirty_end)
     lock_release(&store.lock);
 }
 
-/* A chunk of that size out of the store, or NULL. */
+/* A chunk of that size out of the store, or NULL. It stays counted: its memory is used when
+ * its blocks are. */
 static void *store_get(size_t size, size_t *dirty_end)
 {
     StoredChunk **list = &store.chunks[checked_log2_floor(size)];
@@ -69,7 +70,6 @@ static void *store_get(size_t size, size_t *dirty_end)
     if (chunk != NULL) {
         *list = chunk->next;
         *dirty_end = chunk->dirty_end;
-        store.kept -= size;
     }
     lock_release(&store.lock);
     return chunk;

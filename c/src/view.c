@@ -35,7 +35,7 @@ static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block, Stock
 {
     *block = tree_block(&pool->tree, piece.index);
     if (*block != NULL && block_is_pinned(*block)) {
-        Need need = {1, 0};
+        Need need = {1, 0, 0, 0};
         const Block *pinned = *block;
         PoolStatus status = stock_fill(stock, &pool->family->arena, need);
         if (status != POOL_OK) {
@@ -70,7 +70,7 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
         status = view_block(pool, piece, &block, &stock);
     }
     if (status == POOL_OK) {
-        data = block != NULL ? block->data
+        data = block != NULL ? block_data(block)
                              : (unsigned char *)arena_zeros(&pool->family->arena);
         status = data == NULL ? POOL_NO_MEMORY : POOL_OK;
     }
@@ -100,7 +100,7 @@ PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view
     piece = nothing = piece_at(pool, offset, size);
     nothing.size = 0;
     size = piece.size;
-    status = write_begin(pool, offset, &size, false, &hold, &stock);
+    status = write_begin(pool, offset, &size, WRITE_NOTHING, &hold, &stock);
     if (status == POOL_OK) {
         Node *leaf = tree_own_leaf(&pool->tree, piece.index, &stock);
         AtomicPtr *slot = node_slot(leaf, 0, piece.index);

@@ -86,10 +86,10 @@ static inline void check_nothing_live(void)
 /* Items of a slab that somebody has. */
 static inline size_t slab_used(const Slab *slab)
 {
-    size_t items = slab->bytes;
+    size_t items = 0;
     for (const SlabPiece *piece = slab->pieces; piece != NULL; piece = piece->next)
-        items -= sizeof *piece;
-    items /= slab->item_size;
+        for (size_t i = 0; i < piece->row.count; i++)
+            items += !row_is_blank(&piece->row, i);
     for (void *item = slab->free; item != NULL; item = *(void **)item)
         items--;
     return items;

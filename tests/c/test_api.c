@@ -87,7 +87,7 @@ TEST(options_are_checked)
     bad.max_block_size = 0;
     check_options(bad, POOL_INVALID, 0);
     bad = good;
-    bad.flags = POOL_WIPE | 2;
+    bad.flags = POOL_WIPE | POOL_OVERCOMMIT | 4;
     check_options(bad, POOL_INVALID, 0);
     bad.flags = SIZE_MAX;
     check_options(bad, POOL_INVALID, 0);
@@ -100,7 +100,7 @@ TEST(options_are_checked)
 TEST(options_of_other_versions)
 {
     PoolOptions options = {
-        .total_size = 4096, .max_block_size = 1024, .memory_limit = 2048, .flags = 2};
+        .total_size = 4096, .max_block_size = 1024, .memory_limit = 2048, .flags = 4};
     for (size_t fields = 0; fields < 3; fields++) {
         options.struct_size = fields * sizeof(size_t);
         check_options(options, POOL_INVALID, 0);

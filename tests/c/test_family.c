@@ -388,6 +388,7 @@ TEST(metadata_is_counted_and_given_back)
 
 TEST(trim_gives_back_what_is_kept)
 {
+    (void)pool_trim(); /* what is kept in a chunk that is partly used is known roughly */
     MemoryPool *pool = make(TOTAL, BLOCK, 0), *other = make(TOTAL, BLOCK, 0);
     CHECK_RETURNS(pool_fill(pool, 0, 1, TOTAL), POOL_OK);
     fill_block(other, 0, 2);

@@ -44,7 +44,7 @@ static void close_trees(void)
 static void put_some(Listed *t, size_t first, size_t last, size_t run, size_t step)
 {
     Stock stock = {0};
-    Need need = {0, 0};
+    Need need = {0, 0, 0, 0};
     size_t done = SIZE_MAX;
     for (size_t i = first; i <= last; i += step) {
         size_t end = checked_min(i + run - 1, last);
@@ -82,7 +82,8 @@ static void put(Listed *t, size_t first, size_t last)
 static void clear(Listed *t, size_t first, size_t last)
 {
     Stock stock = {0};
-    Need need = {0, tree_measure_clear(&t->tree, base + first, base + last)};
+    Need need = {0, 0, 0, 0};
+    need.nodes = tree_measure_clear(&t->tree, base + first, base + last);
     CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
     tree_clear(&t->tree, base + first, base + last, 0, &stock);
     stock_empty(&stock, &arena);

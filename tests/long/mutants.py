@@ -215,8 +215,8 @@ MUTANTS["fuzz_replay"] = [
     (
         "the limit is a block too high",
         "arena.c",
-        "(arena->limit - arena->held) / arena->block_size)",
-        "(arena->limit - arena->held) / arena->block_size + 1)",
+        "count <= (arena->limit - arena->held) / arena->block_size;",
+        "count <= (arena->limit - arena->held) / arena->block_size + 1;",
     ),
     (
         "a failed call raises the peak",
@@ -311,14 +311,14 @@ MUTANTS["fuzz_replay"] = [
     (
         "a chunk that was kept counts as untouched",
         "arena.c",
-        "chunk_dirty_end(chunk, arena->item_size));",
-        "chunk->dirty_end);",
+        "size_t dirty_end = chunk_dirty_end(chunk, arena->item_size);",
+        "size_t dirty_end = chunk->dirty_end;",
     ),
     (
         "a copy on write loses the last byte",
         "bytes.c",
-        "memcpy(block->data + end, old->data + end, rest);",
-        "memcpy(block->data + end, old->data + end, rest - (rest > 0));",
+        "memcpy(block->data + end, data + end, rest);",
+        "memcpy(block->data + end, data + end, rest - (rest > 0));",
     ),
     (
         "a copy shares what is pinned in the source",
@@ -480,7 +480,7 @@ MUTANTS["test_batch"] = [
 MUTANTS["test_system"] = [
     (
         "pages that the system did not take back count as zeros",
-        "arena.c",
+        "chunk.c",
         "    chunk->dirty_end = chunk_dirty_end(chunk, item_size);\n    if",
         "    if",
     ),
@@ -495,8 +495,8 @@ MUTANTS["test_arena"] = [
     (
         "what is trimmed still counts as kept",
         "arena.c",
-        "            store_unreserve(chunk->size);\n            chunk_reset",
-        "            chunk_reset",
+        "    chunk_uncount(chunk, 0);\n    return given;",
+        "    return given;",
     ),
 ]
 MUTANTS["test_faults"] = [

@@ -33,6 +33,8 @@ def test_who_descends_from_it_wipes_too() -> None:
     assert pool.stats.flags == pool.clone().stats.flags == 1
     assert copy.copy(pool).stats.flags == 1
     assert MemoryPool(4096).stats.flags == 0
+    both = MemoryPool(4096, wipe=True, overcommit=True)
+    assert pickle.loads(pickle.dumps(both)).stats.flags == both.stats.flags == 3
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
