@@ -202,12 +202,10 @@ static size_t group_available(const Group *group, const char *lines, size_t swap
 {
     char path[PATH_ROOM + NAME_ROOM];
     const char *line = strstr(lines, group->line);
-    size_t available = SIZE_MAX, root = strlen(group->root), size = 0;
-    if (line != NULL) {
-        line += strlen(group->line);
-        size = strcspn(line, "\n");
-        size = size == 1 || size >= PATH_ROOM - root ? 0 : size; /* "/" is the root */
-    }
+    size_t available = SIZE_MAX, root = strlen(group->root), size;
+    line = line == NULL ? "" : line + strlen(group->line);
+    size = strcspn(line, "\n");
+    size = size == 1 || size >= PATH_ROOM - root ? 0 : size; /* "/" is the root */
     memcpy(path, group->root, root);
     memcpy(path + root, line, size);
     path[root + size] = '\0';

@@ -195,7 +195,7 @@ static void check_reset(size_t count)
     give(blocks);
 }
 
-TEST(trim_takes_empty_chunks_only)
+TEST(trim_takes_empty_chunks)
 {
     enum { COUNT = 40, SIZE = 65536 };
     Block *kept = NULL, *gone = NULL;
@@ -214,6 +214,43 @@ TEST(trim_takes_empty_chunks_only)
     CHECK_BYTES(kept->data, 0x11, SIZE);
     check_reset(empty / SIZE);
     give(kept);
+    close_arena();
+}
+
+/* In a chunk that is partly used, and then full again. */
+TEST(trim_takes_whole_pages_of_free_blocks)
+{
+    enum { COUNT = 16 };
+    Block *blocks = NULL, *some = NULL, *rest = NULL;
+    size_t page = platform_page_size(), size = 4 * page;
+    arena_init(&arena, size, NODE, SIZE_MAX);
+    CHECK_EQ_INT((int)take(COUNT, &blocks), POOL_OK);
+    for (size_t i = 0; blocks != NULL; i++) {
+        Block *next = blocks->as.next, **list = i % 4 == 0 ? &some : &rest;
+        use_block(blocks, size, (int)i);
+        blocks->as.next = *list;
+        *list = blocks;
+        blocks = next;
+    }
+    size_t count = list_length(rest), before = asked, free_bytes = count * size;
+    give(rest);
+    CHECK_LE_SIZE(free_bytes - free_bytes / 4, store_kept());
+    CHECK_LE_SIZE(store_kept(), free_bytes);
+    CHECK_EQ_SIZE(arena_trim(&arena), free_bytes);
+    CHECK_EQ_SIZE(arena_trim(&arena), 0);
+    CHECK_EQ_SIZE(store_kept(), 0);
+    for (Block *block = some; block != NULL; block = block->as.next)
+        CHECK_BYTES(block->data, block->data[0], size);
+    CHECK_EQ_INT((int)take(count, &rest), POOL_OK);
+    CHECK_EQ_SIZE(asked, before);
+    for (Block *block = rest; block != NULL; block = block->as.next) {
+#if !defined(_WIN32)
+        CHECK(!block_is_dirty(block));
+#endif
+        use_block(block, size, 0xdd);
+    }
+    give(rest);
+    give(some);
     close_arena();
 }
 
@@ -242,41 +279,61 @@ TEST(store_is_bounded)
     close_arena();
 }
 
-/* Takes and gives at random; the arena's account must be ours. */
-TEST(random_takes_and_gives)
+/* Takes, gives and trims at random; the arena's account must be ours. */
+static void random_takes_and_gives_of(size_t size, size_t most, unsigned times)
 {
-    enum { LISTS = 50, SIZE = 512 };
+    enum { LISTS = 50 };
     static Block *lists[LISTS];
     TestRandom random = {test_seed};
     size_t held = 0, peak = 0;
-    arena_init(&arena, SIZE, NODE, 2000 * SIZE);
-    for (unsigned i = 0; i < test_times(20000); i++) {
+    arena_init(&arena, size, NODE, 17 * most * size);
+    for (unsigned i = 0; i < test_times(times); i++) {
         Block **list = &lists[test_below(&random, LISTS)];
-        if (*list != NULL) {
+        if (test_below(&random, 20) == 0) {
+            (void)arena_trim(&arena);
+            CHECK_EQ_SIZE(store_kept(), 0);
+        } else if (*list != NULL) {
             size_t count = list_length(*list);
             int byte = (*list)->data[0];
             for (Block *block = *list; block != NULL; block = block->as.next)
-                CHECK_BYTES(block->data, byte, SIZE);
+                CHECK_BYTES(block->data, byte, size);
             give(*list);
             *list = NULL;
-            held -= count * SIZE;
+            held -= count * size;
         } else {
-            size_t count = test_below(&random, 120) + 1;
+            size_t count = test_below(&random, most) + 1;
             PoolStatus status = take(count, list);
             CHECK_EQ_INT((int)status,
-                         held + count * SIZE <= arena.limit ? POOL_OK : POOL_LIMIT);
-            held += status == POOL_OK ? count * SIZE : 0;
+                         held + count * size <= arena.limit ? POOL_OK : POOL_LIMIT);
+            held += status == POOL_OK ? count * size : 0;
             int byte = (int)test_below(&random, 256);
             for (Block *block = *list; block != NULL; block = block->as.next)
-                use_block(block, SIZE, byte);
+                use_block(block, size, byte);
         }
+        CHECK_LE_SIZE(store_kept(), store.bound);
         peak = held > peak ? held : peak;
         CHECK_EQ_SIZE(arena.held, held);
         CHECK_EQ_SIZE(arena.peak, peak);
     }
-    for (size_t i = 0; i < LISTS; i++)
+    for (size_t i = 0; i < LISTS; i++) {
         give(lists[i]);
+        lists[i] = NULL;
+    }
     close_arena();
+}
+
+/* Of 16 bytes so many that descriptions go back as well; with little kept, and with much. */
+TEST(random_takes_and_gives)
+{
+    random_takes_and_gives_of(512, 120, 20000);
+    CHECK(store_reserve(0));
+    for (size_t bound = 1 << 18; bound <= 1 << 26; bound <<= 8) {
+        store.bound = bound;
+        random_takes_and_gives_of(16, 3000, 2000);
+        random_takes_and_gives_of(1024, 500, 2000);
+        random_takes_and_gives_of(65536, 20, 2000);
+    }
+    store.bound = 0;
 }
 
 /* ----------------------------------------------------------------------- slab */
@@ -307,6 +364,52 @@ TEST(slab_items_are_used_again)
     check_nothing_live();
 }
 
+/* Trimmed again and again: what is in use stays what it is, and no item is lost. */
+TEST(slab_gives_pages_back)
+{
+    enum { COUNT = 20000, SIZE = 272 };
+    static unsigned char *items[COUNT];
+    static unsigned char bytes[COUNT];
+    TestRandom random = {test_seed};
+    Slab slab = {.item_size = SIZE};
+    size_t most = 0, used = 0;
+    for (unsigned i = 0; i < test_times(40) || i < 2; i++) {
+        size_t first = test_below(&random, COUNT), end = first + COUNT / 2;
+        bool gives = i % 2 == 1;
+        for (size_t at = i == 0 ? 0 : first; at < (i == 0 ? COUNT : end); at++) {
+            size_t n = at % COUNT;
+            if (items[n] == NULL) {
+                bytes[n] = (unsigned char)test_below(&random, 251);
+                memset(items[n] = slab_take(&slab), bytes[n], SIZE);
+                used++;
+            } else if (gives && test_below(&random, 200) != 0) {
+                CHECK_BYTES(items[n], bytes[n], SIZE);
+                slab_give(&slab, items[n]);
+                items[n] = NULL;
+                used--;
+            }
+        }
+        most = slab.bytes > most ? slab.bytes : most;
+        size_t before = slab.bytes, given = slab_trim(&slab);
+        CHECK_EQ_SIZE(slab.bytes, before - given);
+        CHECK_EQ_SIZE(slab_trim(&slab), 0);
+        CHECK_EQ_SIZE(slab_used(&slab), used);
+        CHECK_LE_SIZE(used, slab_items(&slab));
+    }
+    for (size_t n = 0; n < COUNT; n++) {
+        if (items[n] != NULL) {
+            CHECK_BYTES(items[n], bytes[n], SIZE);
+            slab_give(&slab, items[n]);
+        }
+    }
+    CHECK_LE_SIZE(slab.bytes, most);
+    (void)slab_trim(&slab);
+    CHECK_EQ_SIZE(slab_used(&slab), 0);
+    CHECK_LE_SIZE(slab.bytes, most / 4); /* first pages, and pieces that are no pages */
+    slab_close(&slab);
+    check_nothing_live();
+}
+
 TEST(slab_without_memory)
 {
     Slab slab = {.item_size = NODE};
@@ -325,10 +428,12 @@ static const TestCase cases[] = {
     TEST_CASE(every_failure_gives_everything_back),
     TEST_CASE(freed_blocks_come_back_dirty),
     TEST_CASE(store_knows_what_is_dirty),
-    TEST_CASE(trim_takes_empty_chunks_only),
+    TEST_CASE(trim_takes_empty_chunks),
+    TEST_CASE(trim_takes_whole_pages_of_free_blocks),
     TEST_CASE(store_is_bounded),
     TEST_CASE(random_takes_and_gives),
     TEST_CASE(slab_items_are_used_again),
+    TEST_CASE(slab_gives_pages_back),
     TEST_CASE(slab_without_memory),
 };
 TEST_MAIN(cases)

@@ -45,21 +45,33 @@ static long system_sysconf(int name)
 /* What the files that tell a container's limits hold; NULL: there is no such file. */
 static const char *group_limits[2];
 
+/* All files that tell how much memory is left, in pairs of name and text; NULL: the real
+ * ones. */
+static const char *const *left_files;
+
+/* A file with that text, or none. */
+static int file_of(const char *text)
+{
+    int ends[2];
+    if (text == NULL || pipe(ends) != 0 ||
+        write(ends[1], text, strlen(text)) != (ssize_t)strlen(text))
+        return -1;
+    close(ends[1]);
+    return ends[0];
+}
+
 static int system_open(const char *path, int flags)
 {
     static const char *const paths[] = {"/sys/fs/cgroup/memory.max",
                                         "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    const char *const *pair = left_files;
+    while (pair != NULL && *pair != NULL && strcmp(path, *pair) != 0)
+        pair += 2;
+    if (pair != NULL)
+        return file_of(*pair == NULL ? NULL : pair[1]);
     for (int i = 0; i < 2; i++) {
-        if (strcmp(path, paths[i]) == 0 && group_limits[i] != NULL) {
-            int ends[2];
-            size_t size = strlen(group_limits[i]);
-            if (pipe(ends) != 0 || write(ends[1], group_limits[i], size) != (ssize_t)size)
-                return -1;
-            close(ends[1]);
-            return ends[0];
-        }
         if (strcmp(path, paths[i]) == 0)
-            return -1;
+            return file_of(group_limits[i]);
     }
     return open(path, flags);
 }
@@ -216,6 +228,53 @@ TEST(memory_of_unknown_size)
     store.bound = 0;
 }
 
+#if defined(__linux__)
+#  define MEMINFO "MemTotal: 9000000 kB\nMemFree: 1 kB\nMemAvailable: 3000000 kB\n"
+#  define GROUP "/sys/fs/cgroup"
+#  define OLD_GROUP "/sys/fs/cgroup/memory"
+
+static void check_left(const char *const *files, size_t left)
+{
+    left_files = files;
+    CHECK_EQ_SIZE(platform_available(), left);
+    left_files = NULL;
+}
+
+/* What the machine has left, and each group that the process is in, less what the group
+ * uses but for files that are cached; with what may be swapped. */
+TEST(memory_that_is_left)
+{
+    static const char swap[] = MEMINFO "SwapTotal: 5 kB\nSwapFree: 1000000 kB\n";
+    check_left((const char *const[]){NULL}, SIZE_MAX);
+    check_left((const char *const[]){"/proc/meminfo", MEMINFO, NULL}, 3072000000);
+    check_left((const char *const[]){"/proc/meminfo", swap, NULL}, 4096000000);
+    check_left((const char *const[]){"/proc/meminfo", MEMINFO, "/proc/self/cgroup",
+                                     "0::/a/b\n", GROUP "/a/b/memory.max", "5000000000\n",
+                                     GROUP "/a/b/memory.current", "100\n",
+                                     GROUP "/a/memory.max", "2000\n",
+                                     GROUP "/a/memory.current", "1500\n", NULL},
+               500);
+    check_left((const char *const[]){"/proc/meminfo", swap, "/proc/self/cgroup", "0::/\n",
+                                     GROUP "/memory.max", "2000", GROUP "/memory.current",
+                                     "2500", GROUP "/memory.stat",
+                                     "anon 1\ninactive_file 600\nactive_file 70\n",
+                                     GROUP "/memory.swap.max", "30",
+                                     GROUP "/memory.swap.current", "10", NULL},
+               190);
+    check_left((const char *const[]){"/proc/meminfo", MEMINFO, "/proc/self/cgroup",
+                                     "0::/a\n", GROUP "/a/memory.max", "max\n",
+                                     GROUP "/a/memory.current", "100\n", NULL},
+               3072000000);
+    check_left((const char *const[]){"/proc/meminfo", MEMINFO, "/proc/self/cgroup",
+                                     "9:cpu:/x\n4:memory:/not/seen\n0::/\n",
+                                     OLD_GROUP "/memory.limit_in_bytes", "1000\n",
+                                     OLD_GROUP "/memory.usage_in_bytes", "700\n",
+                                     OLD_GROUP "/memory.stat",
+                                     "active_file 9\ntotal_active_file 50\n", NULL},
+               350);
+}
+#endif
+
 /* Pages that the system does not take back keep what was in them (so it is with memory
  * that is locked); whoever gets them next must not see it. */
 static void discard_and_use_again(int refuse)
@@ -245,6 +304,41 @@ TEST(pages_that_are_not_taken_back_show_nothing)
 {
     discard_and_use_again(0);
     discard_and_use_again(1);
+}
+
+/* The same where a chunk is partly used: all but every eighth block is trimmed, and then used
+ * again. */
+static void trim_and_use_again(size_t block, int refuse)
+{
+    enum { TOTAL = 2 << 20 };
+    unsigned char *bytes = test_alloc(block);
+    MemoryPool *pool = make(TOTAL, block, 0);
+    CHECK_RETURNS(pool_fill(pool, 0, 0x55, TOTAL), POOL_OK);
+    for (size_t at = 0; at < TOTAL; at += 8 * block)
+        CHECK_RETURNS(pool_discard(pool, at + block, 7 * block), POOL_OK);
+    refused = refuse;
+    (void)pool_trim();
+    CHECK_EQ_SIZE(stats_of(pool).kept_bytes, 0);
+    refused = 0;
+    for (size_t at = 0; at < TOTAL; at += block) {
+        int byte = at / block % 8 == 0 ? 0x55 : 0;
+        CHECK_EQ_SIZE(pool_write(pool, at + block / 2, "x", 1), 1);
+        CHECK_EQ_SIZE(pool_read(pool, bytes, at, block), block);
+        CHECK_EQ_INT(bytes[block / 2], 'x');
+        bytes[block / 2] = (unsigned char)byte;
+        CHECK_BYTES(bytes, byte, block);
+    }
+    pool_destroy(pool);
+    check_nothing_live();
+    free(bytes);
+}
+
+TEST(pages_of_some_blocks_show_nothing)
+{
+    for (size_t block = 2; block <= 1 << 18; block *= 2) {
+        trim_and_use_again(block, 0);
+        trim_and_use_again(block, 1);
+    }
 }
 
 /* Advice is advice: all works without it. */
@@ -294,7 +388,11 @@ static const TestCase cases[] = {
     TEST_CASE(a_child_frees_the_stripes_of_threads_it_has_not),
     TEST_CASE(memory_of_a_container),
     TEST_CASE(memory_of_unknown_size),
+#if defined(__linux__)
+    TEST_CASE(memory_that_is_left),
+#endif
     TEST_CASE(pages_that_are_not_taken_back_show_nothing),
+    TEST_CASE(pages_of_some_blocks_show_nothing),
     TEST_CASE(no_advice_is_taken),
     TEST_CASE(only_fresh_pages_are_populated),
 };
