@@ -12,7 +12,7 @@
  * reached or not; they decide nothing. A contender that cannot be measured says why, and
  * so is no goal that needs it.
  *
- * A ROW is a function that runs the cases of one line of the goals, C1 to C15. It takes
+ * A ROW is a function that runs the cases of one line of the goals, C1 to C16. It takes
  * the memory it needs and gives all of it back, so that the children that a later row
  * forks are small. Linux only, for memfd, fork as it is there, and /proc.
  */
@@ -166,5 +166,6 @@ void row_fresh(void);    /* C12 lifetimes.c */
 void row_steady(void);   /* C13 lifetimes.c */
 void row_batches(void);  /* C14 batches.c   */
 void row_waits(void);    /* C15 waits.c     */
+void row_left(void);     /* C16 resident.c  */
 
 #endif /* BENCH_H */

@@ -33,6 +33,7 @@ static const Row rows[] = {
     {"C13", "create, write 256 MiB, destroy, again", row_steady},
     {"C14", "gather and scatter", row_batches},
     {"C15", "waits of short writes beside long ones", row_waits},
+    {"C16", "bytes resident when most was discarded", row_left},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };

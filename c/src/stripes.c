@@ -36,10 +36,11 @@
  * versions of the gate and of its stripes, reads, and looks at them again; if one moved,
  * what it read may be half of a change, and it starts over, holding the stripes if it has
  * bad luck two or three times (with a range of several blocks, once), or if there are spans.
- * Meanwhile it may come upon nodes and blocks that are no longer in the tree. Two rules
- * make that harmless: their memory stays mapped as long as the family lives (arena.c), and
- * no pointer but the root is followed before the gate was seen unmoved after it was loaded,
- * so that it points to what it should, or did a moment ago.
+ * Meanwhile it may come upon nodes and blocks that are no longer in the tree. Three rules
+ * make that harmless: their memory stays mapped as long as the family lives (chunk.c,
+ * slab.c); no pointer but the root is followed before the gate was seen unmoved after it was
+ * loaded, so that it points to what it should, or did a moment ago; and a block that is one
+ * no more has the address of the same data, or none (block_watch_data).
  */
 /* How many; a power of two. A test takes fewer, to meet every case of them. */
 #ifndef POOL_STRIPES

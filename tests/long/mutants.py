@@ -372,14 +372,14 @@ MUTANTS["test_meanwhile"] = [
     (
         "adopted memory is read without a lock",
         "bytes.c",
-        "watch != NULL && block != NULL && block_is_adopted(block)",
-        "watch != NULL && !watch_shape(watch)",
+        "watch != NULL ? block_watch_data(block) : block_data(block);",
+        "block_data(block);",
     ),
     (
         "adopted memory is gathered without a lock",
         "batch.c",
-        "item->found = !block_is_adopted(item->block);",
-        "item->found = true;",
+        "item->data = block_watch_data(item->block);",
+        "item->data = block_data(item->block);",
     ),
     (
         "a leaf is asked twice whether it is shared",
@@ -479,6 +479,24 @@ MUTANTS["test_batch"] = [
 ]
 MUTANTS["test_system"] = [
     (
+        "pages of some blocks that were not taken back count as zeros",
+        "chunk.c",
+        "    *zeros = platform_reset(",
+        "    *zeros = true;\n    (void)platform_reset(",
+    ),
+    (
+        "blocks count as zeros that reach beyond the pages that went back",
+        "chunk.c",
+        "zeros ? (from + (item_size - 1)) / item_size : run->end;",
+        "zeros ? from / item_size : run->end;",
+    ),
+    (
+        "files that are cached count as used",
+        "platform_posix.c",
+        "    usage -= checked_min(usage, cache);",
+        "    (void)cache;",
+    ),
+    (
         "pages that the system did not take back count as zeros",
         "chunk.c",
         "    chunk->dirty_end = chunk_dirty_end(chunk, item_size);\n    if",
@@ -497,6 +515,96 @@ MUTANTS["test_arena"] = [
         "arena.c",
         "    chunk_uncount(chunk, 0);\n    return given;",
         "    return given;",
+    ),
+]
+MUTANTS["test_arena"] += [
+    (
+        "items in pages that went back stay on the list",
+        "slab.c",
+        "} else if (!row_is_blank(row, i)) {",
+        "} else {",
+    ),
+    (
+        "a page of which one item is in use goes back",
+        "slab.c",
+        "row_page(row, row_item(row, run->first) + (page - 1))",
+        "row_page(row, row_item(row, run->first))",
+    ),
+    (
+        "bookkeeping that went back is still counted",
+        "slab.c",
+        "    slab->bytes -= given;\n",
+        "",
+    ),
+    (
+        "what a chunk keeps when it is full is still counted",
+        "chunk.c",
+        "idle == 0 || chunk->kept > idle",
+        "chunk->kept > idle",
+    ),
+]
+MUTANTS["test_resident"] = [
+    (
+        "partly used chunks are not trimmed",
+        "arena.c",
+        "} else if (chunk_idle(chunk, arena->item_size) > 0) {",
+        "} else if (chunk->used == 0) {",
+    ),
+    (
+        "what is beyond the bound stays",
+        "arena.c",
+        "        (void)chunk_trim(chunk, arena->item_size, &arena->headers);\n    }\n}",
+        "    }\n}",
+    ),
+    (
+        "pages behind the blocks in use stay",
+        "chunk.c",
+        "    if (chunk->warm_end > from) {",
+        "    if (chunk->warm_end < from) {",
+    ),
+    (
+        "descriptions stay",
+        "slab.c",
+        "    if (row->page_bits == 0) {",
+        "    if (row->page_bits != 0) {",
+    ),
+]
+MUTANTS["test_requests"] = [
+    (
+        "requests are not compared with what is left",
+        "arena.c",
+        "return bytes < REQUEST_LARGE || arena->overcommits ||",
+        "return bytes > 0 || arena->overcommits ||",
+    ),
+    (
+        "sparse blocks count in full",
+        "stock.c",
+        "        holes = checked_min(holes, written);",
+        "        (void)written;",
+    ),
+    (
+        "copies of shared blocks count as what is written",
+        "edit.c",
+        "            need->holes += child == NULL;",
+        "            need->holes++;",
+    ),
+    (
+        "a limit is not said first",
+        "stock.c",
+        "possible || !arena_allows(arena, need.blocks)",
+        "possible",
+    ),
+    (
+        "a pin counts as a write to all of a block",
+        "view.c",
+        "write_begin(pool, offset, size, 0, &hold, &stock)",
+        "write_begin(pool, offset, size, size, &hold, &stock)",
+    ),
+    (
+        "the ends of a copy count as what is written",
+        "copy.c",
+        "need.blocks - checked_min(need.blocks, copy_ends(copy));",
+        "need.blocks;",
     ),
 ]
 MUTANTS["test_faults"] = [
