@@ -332,8 +332,7 @@ static size_t chunk_reset_run(Chunk *chunk, const FreeRun *run, size_t item_size
     size_t from = run->first * item_size, to = run->end * item_size, i;
     bool zeros;
     size_t given = chunk_reset_bytes(chunk, &from, &to, &zeros);
-    i = zeros ? (from + (item_size - 1)) / item_size : run->end;
-    for (; i < run->end && (i + 1) * item_size <= to; i++) {
+    for (i = from / item_size; zeros && i < to / item_size; i++) { /* powers of two */
         if (!row_is_blank(&chunk->row, i)) {
             chunk->block[i].from &= ~(uintptr_t)BLOCK_DIRTY;
         }

@@ -485,12 +485,6 @@ MUTANTS["test_system"] = [
         "    *zeros = true;\n    (void)platform_reset(",
     ),
     (
-        "blocks count as zeros that reach beyond the pages that went back",
-        "chunk.c",
-        "zeros ? (from + (item_size - 1)) / item_size : run->end;",
-        "zeros ? from / item_size : run->end;",
-    ),
-    (
         "files that are cached count as used",
         "platform_posix.c",
         "    usage -= checked_min(usage, cache);",
@@ -571,10 +565,10 @@ MUTANTS["test_resident"] = [
 ]
 MUTANTS["test_requests"] = [
     (
-        "requests are not compared with what is left",
+        "requests may be larger than what is left",
         "arena.c",
-        "return bytes < REQUEST_LARGE || arena->overcommits ||",
-        "return bytes > 0 || arena->overcommits ||",
+        "bytes <= checked_plus(POOL_AVAILABLE(), store_kept());",
+        "bytes / 8 <= checked_plus(POOL_AVAILABLE(), store_kept());",
     ),
     (
         "sparse blocks count in full",

@@ -3,11 +3,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Callable
 
 import pytest
 
-from pymempool import MemoryPool, PoolLimitError, PoolStats, _library, trim
+from pymempool import (
+    MemoryPool,
+    PoolLimitError,
+    PoolMemoryError,
+    PoolStats,
+    _library,
+    trim,
+)
 from pymempool._buffers import fresh_bytes
 from pymempool._signatures import SIZE_MAX
 
@@ -222,6 +230,21 @@ def test_fresh_bytes_are_nobody_elses() -> None:
     assert fresh_bytes(None, 1) is not fresh_bytes(None, 1)
     assert pool.take(3, 1) == b"\3"
     assert (bytes(0), bytes(1), bytes([3])) == (b"", b"\0", b"\3")
+
+
+@pytest.mark.skipif(
+    sys.maxsize < 1 << 40 or sys.platform not in ("linux", "win32"),
+    reason="nothing is as large, or the system does not say what it has left",
+)
+def test_what_no_machine_has_is_refused_at_once() -> None:
+    pool = MemoryPool(1 << 50)
+    pool.write(5, b"a little")
+    with pytest.raises(PoolMemoryError):
+        pool.fill(0, 255, 1 << 48)
+    with MemoryPool(1 << 50, 4096) as other, pytest.raises(PoolMemoryError):
+        other.fill(1, 255, 1 << 40)
+    assert pool.read(5, 8) == b"a little"
+    assert pool.stats.held_blocks == 1
 
 
 def test_trim_tells_bytes() -> None:
