@@ -30,6 +30,7 @@
 #  include "src/platform_posix.c"
 #endif
 #include "src/status.c"
+#include "src/interpreter.c"
 #include "src/lock.c"
 #include "src/stripes.c"
 #include "src/store.c"
@@ -50,3 +51,4 @@
 #include "src/adopt.c"
 #include "src/copy.c"
 #include "src/batch.c"
+#include "src/python.c"

@@ -441,8 +441,8 @@ POOL_API size_t pool_trim(void);
 POOL_API size_t pool_fail_allocation(size_t number);
 
 /* The status of the last call that this thread made to this library, not counting this
- * function, pool_fail_allocation, pool_status_text and pool_version. POOL_OK if there was
- * none. */
+ * function, pool_fail_allocation, pool_status_text, pool_version and pool_for_python.
+ * POOL_OK if there was none. */
 POOL_API PoolStatus pool_last_status(void);
 
 /* A short English text for a status; "unknown status" for what is none. It is never
@@ -451,6 +451,11 @@ POOL_API const char *pool_status_text(PoolStatus status);
 
 /* The version of the library in use: major << 16 | minor << 8 | patch. */
 POOL_API unsigned pool_version(void);
+
+/* For pymempool, the Python package of the same version, and for nobody else: hands over
+ * functions of CPython and returns the address of what CPython is to call by that name,
+ * NULL if there is nothing. An implementation detail that may change with any version. */
+POOL_API void *pool_for_python(const char *name, const void *functions);
 
 #ifdef __cplusplus
 }

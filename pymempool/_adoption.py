@@ -1,55 +1,50 @@
 # SPDX-License-Identifier: MIT
-"""Python objects whose memory pools use, held until no pool and no view needs it."""
+"""Python objects whose memory pools use, held until no pool and no view needs it.
+
+C holds the Buffer that holds the object. It drops it in whichever thread let go last.
+"""
 
 from __future__ import annotations
 
-from ctypes import ArgumentError, addressof, c_int
+from ctypes import PYFUNCTYPE, c_int, c_size_t, c_void_p, py_object, pythonapi
 from typing import Any
 
-from ._buffers import Buffer, readable
-from ._library import fail, parallel
+from ._buffers import readable
+from ._library import fail
+from ._objects import function
 from ._owner import Owner
-from ._signatures import RELEASE_FUNCTION
 from .errors import Status
 
-_held: dict[int, Buffer] = {}
+#: For tests: how many objects pools use the memory of.
+count = function("count_adopted", c_size_t)
+_adopt = function("adopt", c_int, c_void_p, c_void_p, c_void_p, py_object)
 
 
 def adopt(owner: Owner, offset: Any, exporter: Any) -> int:
     """Makes the memory of an object the pool's at offset; returns its size."""
+    if not _IN_MAIN_INTERPRETER:
+        raise NotImplementedError(
+            "only the main interpreter can adopt: what was adopted may be let go in any"
+            " thread, and CPython leads from there to the main interpreter alone;"
+            " write() copies"
+        )
     buffer = readable(exporter)
     try:
         offset, size = owner.range(offset, buffer.size)
+        status = _adopt(owner.address, offset, size, buffer)
     except BaseException:
-        buffer.release()
+        # Not by release(): C may have the buffer, if what raised is a signal's handler.
+        del buffer
         raise
-    key = addressof(buffer)
-    arguments = (owner.address, offset, buffer.address, size, _let_go, key)
-    _held[key] = buffer  # last: no handler of a signal must come between
-    try:
-        status = _adopt(*arguments)
-    except ArgumentError:  # there was no memory to convert them, and C was not called
-        _held.pop(key).release()
-        raise
-    # Only if C says so it was refused, and does not call back. A signal's handler can
-    # raise anything, a PoolError too, after C has taken it.
     if status != Status.POOL_OK:
-        _held.pop(key).release()
-        fail("pool_adopt", arguments, status)
+        address = buffer.address
+        buffer.release()
+        fail("pool_adopt", (owner.address, offset, address, size), status)
     return size
 
 
-def _release(data: int, size: int, key: int) -> None:
-    """Called by C, in whichever thread let go last, with no lock of the library held.
-
-    If a signal's handler raises right here, Python tells sys.unraisablehook of it and
-    the memory stays held.
-    """
-    _held.pop(key).release()
+def _interpreter(which: str) -> object:
+    return PYFUNCTYPE(c_void_p)((f"PyInterpreterState_{which}", pythonapi))()
 
 
-_let_go = RELEASE_FUNCTION(_release)
-
-# With its bare status, without the check that raises.
-_adopt = parallel["pool_adopt"]
-_adopt.argtypes, _adopt.restype = parallel.pool_adopt.argtypes, c_int
+_IN_MAIN_INTERPRETER = _interpreter("Get") == _interpreter("Main")

@@ -8,7 +8,6 @@ import sys
 from ctypes import (
     PYFUNCTYPE,
     Structure,
-    byref,
     c_char,
     c_char_p,
     c_int,
@@ -16,12 +15,49 @@ from ctypes import (
     c_void_p,
     py_object,
     pythonapi,
+    sizeof,
 )
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable
 
+from ._objects import ADDRESS, SIZE, function, owning_type
+
 if TYPE_CHECKING:
     from typing import TypeGuard
+
+    class _Held:
+        address: int
+        size: int  #: in bytes
+
+else:
+
+    class _Body(Structure):
+        """What the library needs itself, and CPython's Py_buffer."""
+
+        _fields_ = [
+            ("next", c_void_p),
+            ("address", c_void_p),
+            ("exporter", c_void_p),
+            ("size", c_ssize_t),
+            ("itemsize", c_ssize_t),
+            ("readonly", c_int),
+            ("ndim", c_int),
+            ("format", c_char_p),
+            ("shape", c_void_p),
+            ("strides", c_void_p),
+            ("suboffsets", c_void_p),
+            ("internal", c_void_p),
+        ]
+
+    _Held = owning_type(
+        "Buffer",
+        sizeof(_Body),
+        "end_buffer",
+        {
+            "address": (ADDRESS, _Body.address.offset),
+            "size": (SIZE, _Body.size.offset),
+        },
+    )
 
 _SIMPLE = 0  # PyBUF_SIMPLE: one run of bytes, whatever the items and the shape are
 _WRITABLE = 1  # PyBUF_WRITABLE: the same, and not read-only
@@ -38,32 +74,18 @@ BYTES_MAX = sys.maxsize - sys.getsizeof(b"")
 fresh_bytes: Callable[[None, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_void_p)(
     ("PyBytes_FromStringAndSize", pythonapi)
 )
-_get = PYFUNCTYPE(c_int, py_object, c_void_p, c_int)(("PyObject_GetBuffer", pythonapi))
-_release = PYFUNCTYPE(None, c_void_p)(("PyBuffer_Release", pythonapi))
+_hold_buffer = function("hold", c_int, py_object, py_object, c_int)
+_let_go = function("let_go", None, py_object)
 
 
-class Buffer(Structure):
-    """CPython's Py_buffer: an object's memory, held in place until it is released.
+class Buffer(_Held):
+    """An object's memory, held in place until it is released.
 
     Whoever holds it releases it. Only what a signal's handler raises can come between;
-    then it releases itself.
+    then it is released as soon as nobody has it.
     """
 
-    _fields_ = [
-        ("address", c_void_p),
-        ("exporter", c_void_p),
-        ("size", c_ssize_t),  # in bytes
-        ("itemsize", c_ssize_t),
-        ("readonly", c_int),
-        ("ndim", c_int),
-        ("format", c_char_p),
-        ("shape", c_void_p),
-        ("strides", c_void_p),
-        ("suboffsets", c_void_p),
-        ("internal", c_void_p),
-    ]
-
-    whole = False  # ctypes calls __del__ even where it had no memory for the fields
+    __slots__ = ()
 
     def __enter__(self) -> Buffer:
         return self
@@ -71,20 +93,14 @@ class Buffer(Structure):
     def __exit__(self, *exception: object) -> None:
         self.release()
 
-    def __del__(self, over: Callable[[], bool] = sys.is_finalizing) -> None:
-        # At the interpreter's end C may still use the memory of what is in _adoption.
-        if self.whole and self.exporter and not over():
-            self.release()
-
     def release(self) -> None:
-        _release(byref(self))
+        _let_go(self)
 
 
 def _hold(exporter: Any, flags: int, kind: str) -> Buffer:
     buffer = Buffer()
-    buffer.whole = True
     try:
-        _get(exporter, byref(buffer), flags)
+        _hold_buffer(exporter, buffer, flags)
     except (TypeError, BufferError, ValueError) as error:
         # Exporters do not agree on the class: a memoryview raises BufferError where
         # numpy raises ValueError.

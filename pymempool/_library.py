@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Finds the shared library, loads it twice, and declares its functions.
+"""Finds the shared library, loads it, and declares its functions, in two ways.
 
-`parallel` lets other Python threads run during a call, `quick` does not pay for that.
-Both are the same library in memory. A call that moves up to QUICK_BYTES goes through
-`quick`, anything longer or of unknown length through `parallel`.
+`parallel` lets other Python threads run during a call, `quick` does not pay for that: it
+keeps the interpreter's lock (the GIL). Both are the same library in memory. A call that
+moves up to QUICK_BYTES goes through `quick`, anything longer or of unknown length through
+`parallel`.
 
-Holding the interpreter's lock in `quick` cannot deadlock: inside a call the library
-waits for other calls only, and none of those needs the interpreter to go on.
+What is called through `quick` are variants of the functions of the same name. They too
+let other threads run while they wait for another call; c/src/interpreter.c says how.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from ctypes import CDLL, PyDLL, byref
+from ctypes import CDLL, PyDLL, Structure, byref, c_size_t, c_void_p, cast, pythonapi
 from typing import Any, NoReturn
 
 from ._signatures import HEADER_VERSION, INT, SIGNATURES, SIZE, PoolStats, Signature
@@ -52,15 +53,15 @@ def _load(loader: type[CDLL], path: str) -> CDLL:
     except OSError as error:
         raise ImportError(f"cannot load {path}: {error}", path=path) from error
     for name, signature in SIGNATURES.items():
-        _declare(library, path, name, signature)
+        try:
+            function = getattr(library, name)
+        except AttributeError as error:
+            raise ImportError(f"{path} has no function {name}", path=path) from error
+        _declare(function, signature)
     return library
 
 
-def _declare(library: CDLL, path: str, name: str, signature: Signature) -> None:
-    try:
-        function = getattr(library, name)
-    except AttributeError as error:
-        raise ImportError(f"{path} has no function {name}", path=path) from error
+def _declare(function: Any, signature: Signature) -> None:
     function.argtypes = [argument.ctype for argument in signature.parameters.values()]
     function.restype = signature.result.ctype
     if signature.result.check is not None:
@@ -69,7 +70,7 @@ def _declare(library: CDLL, path: str, name: str, signature: Signature) -> None:
 
 def _check_version(path: str) -> str:
     """The library's version as text, if it goes with the table of signatures."""
-    number = quick.pool_version()
+    number = parallel.pool_version()
     version = (number >> 16, number >> 8 & 0xFF, number & 0xFF)
     text = ".".join(map(str, version))
     if version[:2] != HEADER_VERSION:
@@ -143,7 +144,60 @@ def library_for(size: int) -> CDLL:
     return quick if size <= QUICK_BYTES else parallel
 
 
+# --------------------------------------------------------------- what Python calls
+
+
+class _Functions(Structure):
+    """What the library needs of CPython: the struct Python of c/src/python.c."""
+
+    _fields_ = [
+        ("object_size", c_size_t),
+        *(
+            (name, c_void_p)
+            for name in (
+                *("PyEval_SaveThread", "PyEval_RestoreThread", "Py_IsInitialized"),
+                *("PyGILState_Ensure", "PyGILState_Release", "Py_IncRef", "Py_DecRef"),
+                *("PyObject_GetBuffer", "PyBuffer_Release", "PyBuffer_FillInfo"),
+                *("PyInterpreterState_Get", "PyInterpreterState_Main"),
+                "Py_AddPendingCall",
+            )
+        ),
+    ]
+
+
+#: The bytes that CPython keeps of every object, before what is its own.
+OBJECT_SIZE = object.__basicsize__
+
+_functions = _Functions(
+    OBJECT_SIZE,
+    *(cast(pythonapi[field[0]], c_void_p) for field in _Functions._fields_[1:]),
+)
+
+
+class Quick(PyDLL):
+    """The functions that are called with the interpreter's lock held.
+
+    Those of SIGNATURES that take their time whatever they are given are not among them.
+    """
+
+    def address(self, name: str) -> int | None:
+        """Where the function of that name is, for C code to call."""
+        found: int | None = parallel.pool_for_python(name.encode(), byref(_functions))
+        return found
+
+    def __getitem__(self, name: Any) -> Any:
+        address = self.address(name)
+        if address is None:
+            raise AttributeError(name)
+        function: Any = self._FuncPtr(address)
+        function.__name__ = name
+        return function
+
+
 _path = _find()
 parallel = _load(CDLL, _path)
-quick = _load(PyDLL, _path)
 __version__ = _check_version(_path)
+quick = Quick(_path)
+for _name in SIGNATURES:
+    if quick.address(_name) is not None:
+        _declare(getattr(quick, _name), SIGNATURES[_name])

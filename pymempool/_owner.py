@@ -15,7 +15,7 @@ from typing import Any, NoReturn, cast
 from . import _signatures
 from ._arguments import byte_range
 from ._library import fail, last_status, quick, read_stats
-from ._references import PoolReference, hide
+from ._references import PoolReference
 from .errors import PoolClosedError, PoolRangeError, Status
 
 
@@ -29,9 +29,8 @@ class Owner:
     __slots__ = ("_block_size", "_reference", "address", "total_size")
 
     def __init__(self, reference: PoolReference, total_size: int | None = None) -> None:
-        hide(reference)
         self._reference = reference
-        self.address: Any = reference.value  # ctypes takes an int quickest
+        self.address: Any = reference.address
         self._block_size = 0
         self.total_size = self.ask() if total_size is None else total_size
 

@@ -1,95 +1,64 @@
 # SPDX-License-Identifier: MIT
-"""What C gave and wants back: numbers that give it back when nobody has them any more.
+"""References to pools of C: objects that give them back when nobody has them any more.
 
-A finalizer of Python's own (weakref.finalize, __del__) will not do here. The collector
-runs those of a whole cycle before it takes the cycle apart, so that the memory would go
-while the __del__ of another object in it may still read it. So a Reference is out of the
-collector's sight: it goes when its last holder has gone, and that is after every __del__.
-
-A signal's handler can raise as soon as C is back in Python. So what C gave must not be a
-bare number even for an instant: ctypes makes the result a PoolReference by itself, and a
-ViewReference is there before C fills in the view. (What a handler raises while something
-is given back, Python tells to sys.unraisablehook.)
+A signal's handler can raise as soon as C is back in Python. So what C gives must not be a
+bare number even for an instant: C itself puts it into the object that owns it.
 
 At the interpreter's end, once threads have stopped, nothing is given back any more.
 """
 
 from __future__ import annotations
 
-import gc
-import sys
-from ctypes import PYFUNCTYPE, addressof, byref, c_void_p, py_object, pythonapi
-from typing import Any, Callable
+from ctypes import POINTER, c_void_p, py_object, sizeof
+from typing import TYPE_CHECKING, Any
 
-from ._library import parallel, quick
-from ._signatures import PoolView
+from ._library import fail, last_status
+from ._objects import ADDRESS, function, owning_type
+from ._signatures import PoolOptions
+from .errors import Status
 
-_untrack: Callable[[object], None] = PYFUNCTYPE(None, py_object)(
-    ("PyObject_GC_UnTrack", pythonapi)
-)
+if TYPE_CHECKING:
 
+    class PoolReference:
+        address: int  #: of a pool of C, of which this is one reference; 0 for none
 
-def hide(reference: object) -> None:
-    """Takes the object out of the collector's sight."""
-    if gc.is_tracked(reference):
-        _untrack(reference)
+else:
+    PoolReference = owning_type(
+        "PoolReference", sizeof(c_void_p), "end_reference", {"address": (ADDRESS, 0)}
+    )
 
-
-class PoolReference(c_void_p):
-    """The address of a C pool, and one reference to it."""
-
-    __slots__ = ()
-
-    # What is needed at the end is bound here: by then the modules may be empty.
-    def __del__(
-        self,
-        destroy: Callable[[object], None] = parallel.pool_destroy,
-        over: Callable[[], bool] = sys.is_finalizing,
-    ) -> None:
-        if not over():
-            destroy(self)
+_create = function("create", c_void_p, POINTER(PoolOptions), py_object)
+_clone = function("clone", c_void_p, c_void_p, py_object)
+_retain = function("retain", c_void_p, c_void_p, py_object)
+_take_over = function("take_over", c_void_p, c_void_p, py_object)
 
 
-def _giving(name: str) -> Callable[..., PoolReference]:
-    """A function of C whose result gives itself back."""
-    declared, function = getattr(quick, name), quick[name]
-    function.argtypes, function.errcheck = declared.argtypes, declared.errcheck
-    function.restype = PoolReference
-    return function
+def create(options: PoolOptions) -> PoolReference:
+    """A new pool. Raises as pool_create_with fails."""
+    return _checked("pool_create_with", _create, options)
 
 
-create, clone, retain = map(_giving, ("pool_create_with", "pool_clone", "pool_retain"))
+def clone(address: int) -> PoolReference:
+    """A clone of the pool at an address."""
+    return _checked("pool_clone", _clone, address)
 
 
-class ViewReference(int):
-    """The address of a PoolView that C fills in, a view or a pin."""
-
-    __slots__ = ()
-
-    def __del__(
-        self,
-        release: Callable[[object], None] = quick.pool_view_release,
-        over: Callable[[], bool] = sys.is_finalizing,
-    ) -> None:
-        view = held_views.pop(self, None) if not over() else None
-        if view is not None:
-            release(byref(view))
+def retain(address: int) -> PoolReference:
+    """One more reference to the pool at an address."""
+    reference = PoolReference()
+    _retain(address, reference)
+    return reference
 
 
-class HeldView(PoolView):
-    """A PoolView, and what views.live() tells of it."""
-
-    label: Any = None
-
-
-#: What C fills in and has not got back, by its address.
-held_views: dict[int, HeldView] = {}
+def take_over(address: int) -> PoolReference:
+    """A reference that the caller has, and has no longer."""
+    reference = PoolReference()
+    _take_over(address, reference)
+    return reference
 
 
-def view_reference(view: HeldView) -> ViewReference:
-    """For a view or pin that C has yet to give."""
-    address = addressof(view)
-    reference = ViewReference(address)
-    hide(reference)
-    held_views[address] = view
+def _checked(name: str, call: Any, argument: Any) -> PoolReference:
+    reference = PoolReference()
+    if not call(argument, reference):
+        fail(name, (argument,), last_status(Status.POOL_NO_MEMORY))
     return reference

@@ -129,6 +129,7 @@ OFFSETS = Argument("const size_t *", c_void_p)
 NUMBER = Argument("uint64_t", c_uint64)
 OLD = Argument("uint64_t *", POINTER(c_uint64))
 INT = Argument("int", c_int)
+NAME = Argument("const char *", c_char_p)
 CODE = Argument("PoolStatus", c_int)
 OUT = Argument("size_t *", POINTER(c_size_t))
 OPTIONS = Argument("const PoolOptions *", POINTER(PoolOptions))
@@ -143,6 +144,7 @@ FOUND = Result("int", c_int, "found")  # 1 or 0, raises if -1
 REASON = Result("PoolStatus", c_int)  # a status that is the answer
 TEXT = Result("const char *", c_char_p)
 UNSIGNED = Result("unsigned", c_uint)
+ADDRESS = Result("void *", c_void_p)
 VOID = Result("void", None)
 
 SIGNATURES: dict[str, Signature] = {
@@ -194,4 +196,5 @@ SIGNATURES: dict[str, Signature] = {
     "pool_last_status": REASON(),
     "pool_status_text": TEXT(status=CODE),
     "pool_version": UNSIGNED(),
+    "pool_for_python": ADDRESS(name=NAME, functions=SRC),
 }

@@ -7,7 +7,7 @@ import operator
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from ctypes import addressof, byref, sizeof
+from ctypes import addressof, sizeof
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from . import _adoption, _pickling, _references, _signatures, _walks, views
@@ -23,7 +23,6 @@ from ._buffers import (
 )
 from ._library import QUICK_BYTES, library_for, parallel, quick, read_stats
 from ._owner import CLOSED, Owner, Parameter, fail_short
-from ._references import PoolReference
 from ._sequence import ByteSequence
 from ._signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
 from ._stats import PoolStats
@@ -95,7 +94,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
             else integer("memory_limit", memory_limit, 1, SIZE_MAX),
             (WIPE if wipe else 0) | (OVERCOMMIT if overcommit else 0),
         )
-        self._own(Owner(_references.create(byref(options)), options.total_size))
+        self._own(Owner(_references.create(options), options.total_size))
 
     @classmethod
     def from_handle(cls, address: SupportsIndex, *, retain: bool = True) -> Self:
@@ -109,11 +108,11 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         PoolRangeError for 0.
         """
         handle = integer("address", address, 1, SIZE_MAX)
-        take_over = _references.retain if retain else PoolReference
-        return cls.__new__(cls)._own(Owner(take_over(handle)))
+        own = _references.retain if retain else _references.take_over
+        return cls.__new__(cls)._own(Owner(own(handle)))
 
     def _own(self, owner: Owner) -> Self:
-        _live[id(self)] = self
+        _live.add(_Live(self, _forget))
         self._owner = owner  # last: what fails leaves the pool that was there
         return self
 
@@ -367,8 +366,9 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
 
         Returns its size. Blocks that are not covered wholly are copied. C code that has
         references to the pool gives them back before the interpreter ends. Raises
-        PoolRangeError, TypeError, PoolMemoryError, PoolLimitError; then nothing was
-        changed and the object is let go.
+        PoolRangeError, TypeError, PoolMemoryError, PoolLimitError, and in a
+        subinterpreter NotImplementedError; then nothing was changed and the object is
+        let go.
         """
         return _adoption.adopt(self._owner, offset, buffer)
 
@@ -508,14 +508,26 @@ def _owner_of(pool: MemoryPool) -> Owner:
 
 # ------------------------------------------------------------------------ exit
 
-# By id: a subclass may define __eq__, and __hash__ or none.
-_live: weakref.WeakValueDictionary[int, MemoryPool] = weakref.WeakValueDictionary()
+
+class _Live(weakref.ref):  # type: ignore[type-arg]
+    """Told apart by identity: a subclass may define __eq__, and __hash__ or none."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+_live: set[_Live] = set()
+# Not a function of Python, in which the handler of a signal could raise.
+_forget: Any = _live.discard
 
 
 def _close_all() -> None:
     with suppress(KeyError):
         while True:
-            _live.popitem()[1].close()
+            pool = _live.pop()()
+            if pool is not None:
+                pool.close()
 
 
 # At exit pools are closed, not destroyed: a daemon thread may be inside a call, which

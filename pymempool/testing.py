@@ -23,8 +23,7 @@ from ._arguments import integer
 from ._buffers import readable
 from ._compiler import CompileC, CompileError, find_compiler
 from ._difference import difference, runs_of_two
-from ._library import quick
-from ._references import held_views
+from ._library import parallel, quick
 from ._signatures import SIZE_MAX, PoolView
 from .errors import PoolClosedError, PoolMemoryError, PoolUnrelatedError
 from .pool import MemoryPool
@@ -80,9 +79,9 @@ def lend_pool(total_size: int = min(1 << 40, SIZE_MAX), **options: Any) -> Itera
 def _family(pool: MemoryPool) -> int | None:
     """What views of this pool and of its relatives have in common."""
     view = PoolView(sizeof(PoolView))
-    quick.pool_view(pool, 0, 1, byref(view))
+    parallel.pool_view(pool, 0, 1, byref(view))
     family: int | None = view.family
-    quick.pool_view_release(byref(view))
+    parallel.pool_view_release(byref(view))
     return family
 
 
@@ -102,8 +101,7 @@ def _report(kept: MemoryPool, family: int | None) -> str:
             lines.append(f"  held by C code, or by calls that are running: {others}")
     if stats.family_views > 0:
         lines.append(f"views and pins: {stats.family_views}")
-        held = [each for each in list(held_views.values()) if each.family == family]
-        known = [each.label for each in held if each.label is not None]
+        known = [each.label for each in views.tracked() if each.family == family]
         lines += [
             f"  {kind} of {size} bytes at offset {offset}, made at {where}"
             for kind, offset, size, where in known

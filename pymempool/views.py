@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Views and pins: the memory of a pool as memoryviews.
 
-    memoryview ──► array of ctypes ──► ViewReference ──► block of the pool
-    (slices and numpy arrays hold the same array)
+    memoryview ──► Window ──► block of the pool
+    (slices and numpy arrays hold the same Window)
 
-What C gave is wrapped in an array that owns nothing but a ViewReference. Every
-memoryview, slice and numpy array made from it holds the array; with the last of them the
-array goes, and the block is given back. The pool may be closed long before.
+A Window owns what C gave, and exports it: the memory of a view read-only, so that nothing
+that can be reached from a view leads to memory that may be written to. Every memoryview,
+slice and numpy array made from it holds it; with the last of them it goes, and the block
+is given back. The pool may be closed long before.
 
 For tests that must leave nothing behind, track(True) makes live() tell who holds what.
 """
@@ -15,15 +16,30 @@ from __future__ import annotations
 
 import os
 import sys
-from ctypes import Array, byref, c_ubyte, sizeof
-from functools import lru_cache
-from typing import Any, NamedTuple
+import weakref
+from ctypes import c_int, c_size_t, c_void_p, py_object, sizeof
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._library import quick
+from ._library import fail
+from ._objects import ADDRESS, function, hide, owning_type
 from ._owner import Owner
-from ._references import HeldView, clone, held_views, view_reference
+from ._references import clone
 from ._signatures import PoolView
-from .errors import PoolRangeError
+from .errors import PoolRangeError, Status
+
+if TYPE_CHECKING:
+
+    class Window:
+        family: int  #: what views and pins of relatives have in common
+
+else:
+    Window = owning_type(
+        "views.Window",
+        sizeof(PoolView) + sizeof(c_void_p),  # and whether it is read-only
+        "end_window",
+        {"family": (ADDRESS, PoolView.family.offset)},
+        "export_window",
+    )
 
 
 class LiveView(NamedTuple):
@@ -46,7 +62,8 @@ def views(owner: Owner, offset: Any, size: Any) -> list[memoryview]:
     offset, size = owner.range(offset, size)
     address, end, block_size = owner.address, offset + size, owner.block_size
     if offset // block_size < (end - 1) // block_size:
-        address = clone(address)
+        moment = clone(address)
+        address = moment.address
     found = []
     while offset < end:
         stop = min(end, offset - offset % block_size + block_size)
@@ -75,32 +92,36 @@ def _in_one_block(owner: Owner, offset: Any, size: Any, kind: str) -> tuple[int,
 
 
 def _frozen(address: int, offset: int, size: int) -> memoryview:
-    return _memory("view", address, offset, size).toreadonly()
+    return _memory("view", address, offset, size)
 
 
 def _memory(kind: str, address: int, offset: int, size: int) -> memoryview:
     """The memory that pool_view or pool_pin gives, which reaches as far as asked."""
-    got = HeldView(sizeof(PoolView))
-    reference = view_reference(got)
-    _FUNCTIONS[kind](address, offset, size, byref(got))
-    if _tracking:
-        got.label = LiveView(kind, offset, size, _caller())
-    array: Any = _array_type(size).from_address(got.data)
-    array.reference = reference
-    return memoryview(array).cast("B")
+    window: Any = Window() if not _tracking else _tracked(kind, offset, size)
+    status = _FUNCTIONS[kind](address, offset, size, window)
+    if status != Status.POOL_OK:
+        fail(f"pool_{kind}", (address, offset, size, window), status)
+    return memoryview(window)
 
 
-@lru_cache(maxsize=64)  # to make a type is what costs most
-def _array_type(size: int) -> type[Array[c_ubyte]]:
-    return c_ubyte * size
-
-
-_FUNCTIONS = {"view": quick.pool_view, "pin": quick.pool_pin}
+#: For tests: how many views and pins somebody has.
+count = function("count_windows", c_size_t)
+_ARGUMENTS = c_void_p, c_void_p, c_void_p, py_object
+_FUNCTIONS = {kind: function(kind, c_int, *_ARGUMENTS) for kind in ("view", "pin")}
 
 
 # ------------------------------------------------------------- who holds what
 
+
+class TrackedWindow(Window):
+    """One of which live() tells."""
+
+    __slots__ = ("__weakref__", "label")
+    label: LiveView
+
+
 _tracking = 0  # how many want to know
+_live: dict[int, weakref.ref[TrackedWindow]] = {}  # by id; a dead one is taken out later
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -113,14 +134,27 @@ def track(on: bool) -> None:
     global _tracking
     _tracking += 1 if on else -1
     if not _tracking:
-        for held in list(held_views.values()):
-            held.label = None
+        _live.clear()
 
 
 def live() -> list[LiveView]:
     """The views and pins made since track(True) that somebody still has."""
-    labels = [held.label for held in list(held_views.values())]
-    return [label for label in labels if label is not None]
+    return [window.label for window in tracked()]
+
+
+def tracked() -> list[TrackedWindow]:
+    """Their windows."""
+    windows = [reference() for reference in list(_live.values())]
+    # One that could not be filled in has no family.
+    return [window for window in windows if window is not None and window.family]
+
+
+def _tracked(kind: str, offset: int, size: int) -> TrackedWindow:
+    window = TrackedWindow()
+    hide(window)  # what has room for weak references is the collector's business
+    window.label = LiveView(kind, offset, size, _caller())
+    _live[id(window)] = weakref.ref(window)
+    return window
 
 
 def _caller() -> str:

@@ -52,7 +52,10 @@ static unsigned lock_wait(unsigned waits)
 {
     if (waits < SPINS) {
         cpu_relax();
-    } else if (waits < YIELDS) {
+        return waits + 1;
+    }
+    interpreter_unlock();
+    if (waits < YIELDS) {
         platform_yield();
     } else {
         (void)platform_nap((unsigned)NAP << (waits - YIELDS));
@@ -112,6 +115,7 @@ static void lock_line_up(Lock *lock)
     size_t ticket = size_fetch_add_relaxed(&lock->next, 1);
     size_t serving = size_load_acquire(&lock->serving), now, before;
     unsigned slept = 0; /* microseconds since the line moved on */
+    interpreter_unlock();
     for (;;) {
         before = lock_line_before(ticket, serving);
         if ((before == 0 || slept >= LAPSE) && lock_try_first(lock)) {

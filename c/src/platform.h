@@ -24,7 +24,7 @@
 #if defined(_MSC_VER)
 #  define POOL_THREAD_LOCAL __declspec(thread)
 #elif defined(__GLIBC__) && defined(__GNUC__) && defined(__PIC__)
-/* Saves the call of __tls_get_addr in each function; eight bytes fit in what glibc keeps
+/* Saves the call of __tls_get_addr in each function; a few bytes fit in what glibc keeps
  * free for libraries that are loaded late. musl keeps nothing, and would not load it. */
 #  define POOL_THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
 #else

@@ -194,6 +194,9 @@ static void stock_populate(const Stock *stock, size_t block_size, bool edges)
  * may take their time and may call the library. So nothing may be held. */
 static void stock_release(Stock *stock)
 {
+    if (stock->released != NULL) {
+        interpreter_unlock();
+    }
     while (stock->released != NULL) {
         Adoption *adoption = stock->released;
         stock->released = adoption->next;

@@ -6,7 +6,9 @@ from __future__ import annotations
 import array
 import gc
 import mmap
+import subprocess
 import sys
+import textwrap
 import threading
 import tracemalloc
 import weakref
@@ -36,7 +38,7 @@ class Memory(bytearray):
 def nothing_is_left() -> Any:
     yield
     gc.collect()
-    assert _adoption._held == {}
+    assert _adoption.count() == 0
 
 
 @pytest.mark.parametrize("offset", [0, 1, 63, 64, 100])
@@ -370,6 +372,87 @@ def test_letting_go_may_call_a_pool_that_is_being_closed() -> None:
     assert closed == [2, 1, 0]
 
 
+def in_another_interpreter(script: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script in a subinterpreter of a Python of its own, to which the pool of its
+    main interpreter is passed as `handle`."""
+    whole = f"""
+        import sys
+        sys.path[:] = {sys.path!r}
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        import gc
+        from pymempool import MemoryPool, _adoption
+        pool, memory = MemoryPool(4096, 64), bytearray(b"m" * 640)
+        pool.adopt(0, memory)
+        other = interpreters.create()
+        script = {textwrap.dedent(script).lstrip()!r}
+        try:
+            error = interpreters.run_string(other, f"handle = {{pool.handle}};" + script)
+        except Exception as raised:
+            error = raised
+        interpreters.destroy(other)
+        if "not support loading in subinterpreters" in str(error):
+            print("skipped")
+        elif error is not None:
+            print(error)
+        for _ in range(1000):  # in which the interpreter does what it has put off
+            pass
+        print(pool.stats.adopted_blocks, pool[:2], _adoption.count())
+        if not pool.stats.adopted_blocks:
+            memory.append(0)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(whole)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,  # it hung for ever
+    )
+    if done.stdout.startswith("skipped"):
+        pytest.skip("ctypes of this Python cannot be loaded in subinterpreters")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_subinterpreters_adopt_nothing() -> None:
+    done = in_another_interpreter(
+        """
+        from pymempool import MemoryPool
+        pool = MemoryPool.from_handle(handle)
+        try:
+            pool.adopt(0, b"x" * 64)
+        except NotImplementedError as error:
+            assert "main interpreter" in str(error)
+            pool.write(0, b"refused")
+        """
+    )
+    assert done.stdout == "9 b're' 1\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "pool.discard(0, 640)",
+        "pool.write(0, b'x' * 640)",
+        "pool.scatter(range(0, 640, 64), b'x' * 10)",
+        "pool.write(0, bytes(20_000)[:4096]); pool.fill(0, 0, 4096)",
+        "pool.restore(MemoryPool.from_handle(handle).clone()); pool.resize(1)"
+        "; pool.discard(0, 1)",
+    ],
+)
+def test_subinterpreters_let_go_of_what_the_main_one_adopted(call: str) -> None:
+    done = in_another_interpreter(
+        f"""
+        from pymempool import MemoryPool
+        pool = MemoryPool.from_handle(handle)
+        {call}
+        """
+    )
+    assert done.stdout.startswith("0 b'") and done.stdout.endswith(" 0\n"), done
+
+
 @pytest.mark.parametrize("library", [quick, parallel])
 @pytest.mark.parametrize("kind", [KeyError, KeyboardInterrupt, SystemExit])
 def test_errors_of_callbacks_are_told(
@@ -387,7 +470,7 @@ def test_errors_of_callbacks_are_told(
 
     callback = RELEASE_FUNCTION(release)
     for context in (1, 2):
-        library.pool_adopt(pool.handle, 0, addressof(memory), 640, callback, context)
+        parallel.pool_adopt(pool.handle, 0, addressof(memory), 640, callback, context)
         library.pool_discard(pool.handle, 0, 4096)
         assert called.pop() == (addressof(memory), 640, context)
         assert told == [kind] * context

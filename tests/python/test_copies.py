@@ -10,7 +10,7 @@ from typing import Any, Callable
 import pytest
 
 from pymempool import MemoryPool, PoolLimitError, PoolRangeError
-from pymempool._library import quick
+from pymempool._library import parallel
 from pymempool._signatures import SIZE_MAX
 
 ONES = bytes(range(1, 201))  # what the pool fixture has at 100
@@ -161,13 +161,13 @@ def by_another_object(pool: MemoryPool, total_size: int) -> None:
 
 
 def by_c(pool: MemoryPool, total_size: int) -> None:
-    quick.pool_resize(pool.handle, total_size)
+    parallel.pool_resize(pool.handle, total_size)
 
 
 def by_restore(pool: MemoryPool, total_size: int) -> None:
     other = pool.clone()
     other.resize(total_size)
-    quick.pool_restore(pool.handle, other.handle)
+    parallel.pool_restore(pool.handle, other.handle)
 
 
 ways = pytest.mark.parametrize("resize", [by_another_object, by_c, by_restore])

@@ -28,9 +28,8 @@ from hypothesis import strategies as st
 from odd_arguments import MAKERS, Halt, Kinds, Oops, Recipe, numpy_makers
 
 import pymempool
-from pymempool import MemoryPool, PoolError, PoolLimitError
-from pymempool._adoption import _held as held_memory
-from pymempool._references import held_views
+from pymempool import MemoryPool, PoolError, PoolLimitError, views
+from pymempool._adoption import count as count_adopted
 from pymempool._signatures import SIZE_MAX
 
 EXAMPLES = max(1, 300 * int(os.environ.get("TEST_SCALE", "100")) // 100)
@@ -195,7 +194,7 @@ def test_any_arguments(arrays: str) -> None:
         st.lists(st.one_of(calls), min_size=8, max_size=25),
     )
     def run(limit: int | None, steps: list[tuple[str, int, tuple[Any, ...]]]) -> None:
-        views, memory = len(held_views), len(held_memory)
+        held = views.count(), count_adopted()
         world = World(limit)
         for name, place, recipes in steps:
             if name == "resize" and is_too_long(recipes[0]):
@@ -209,7 +208,7 @@ def test_any_arguments(arrays: str) -> None:
             perform(world, name, world.pairs[place], arguments)
             del arguments
         world.end()
-        assert (len(held_views), len(held_memory)) == (views, memory)
+        assert (views.count(), count_adopted()) == held
 
     run()
 

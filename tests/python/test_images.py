@@ -48,7 +48,7 @@ class Mine(MemoryPool):
 def nothing_is_left(tmp_path: Path) -> Any:
     yield
     gc.collect()
-    assert _adoption._held == {}
+    assert _adoption.count() == 0
     assert list(tmp_path.glob(".*")) == []
 
 

@@ -439,7 +439,7 @@ class Pools(RuleBasedStateMachine):
             pin.memory.release()
         gc.collect()
         assert all(alive() is None for alive, _ in self.adopted)
-        assert _adoption._held == {}
+        assert _adoption.count() == 0
 
 
 TestPools = Pools.TestCase

@@ -128,7 +128,7 @@ def nothing_is_left(tmp_path: Path) -> Iterator[None]:
     yield
     gc.collect()
     assert Shelf.uploads == []
-    assert _adoption._held == {}
+    assert _adoption.count() == 0
     assert list(tmp_path.glob(".*")) == []
     for protocol in ("shelf", "hasty", "memory"):
         assert not fsspec.filesystem(protocol).transaction.files

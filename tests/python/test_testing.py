@@ -115,15 +115,15 @@ def test_nothing_left_passes(run) -> None:
             ["views and pins: 1", "view of 2 bytes at *", "blocks of adopted memory: 2"],
         ),
         (
-            "quick.pool_retain(p)",
+            "parallel.pool_retain(p)",
             ["owners of the pool itself: 1", "held by C code, or by calls*: 1"],
         ),
         (
-            "quick.pool_clone(p)",
+            "parallel.pool_clone(p)",
             ["clones: 1", "held by C code, or by calls*: 1"],
         ),
         (
-            "hold(view := PoolView(sizeof(PoolView))), quick.pool_pin(p, 0, 1, view)",
+            "hold(view := PoolView(sizeof(PoolView))), parallel.pool_pin(p, 0, 1, view)",
             ["views and pins: 1", "held by C code: 1"],
         ),
     ],
@@ -133,7 +133,7 @@ def test_each_leak_fails_and_is_told(run, line: str, told: list[str]) -> None:
         f"""
         import pytest
         from pymempool import MemoryPool
-        from pymempool._library import quick
+        from pymempool._library import parallel
         @pytest.mark.memory_pool(total_size=8192, max_block_size=4096)
         def test_leaks(memory_pool, p=None): p = memory_pool; HELD.append(({line}))
         from pymempool._signatures import PoolView

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import importlib
+import itertools
 import os
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,39 @@ def test_views_are_frozen(pool: MemoryPool) -> None:
     assert view == ONES[28:92]
     with pytest.raises(TypeError):
         view[0] = 1
+
+
+def reachable(thing: Any) -> Iterator[Any]:
+    """A memoryview or array, and whatever it says that it was made of."""
+    while thing is not None:
+        yield thing
+        thing = getattr(thing, "obj", None) if not hasattr(thing, "base") else thing.base
+
+
+def test_nothing_that_leads_to_a_view_can_be_written(pool: MemoryPool) -> None:
+    clone = pool.clone()
+    view = pool.view(128, 64)
+    made: list[Any] = [view, view[3:9], view.cast("I"), memoryview(view), view[::2]]
+    made += [memoryview(each.obj) for each in made]
+    made += pool.views(100, 100)
+    with suppress(ImportError):
+        numpy: Any = importlib.import_module("numpy")
+        array = numpy.frombuffer(view, dtype="<u2")
+        made += [array, array[3:], array.view("u1").reshape(4, 16)]
+    for each in itertools.chain.from_iterable(map(reachable, made)):
+        assert memoryview(each).readonly
+        with pytest.raises((TypeError, BufferError)):
+            (ctypes.c_char * 1).from_buffer(each)
+        with pytest.raises((TypeError, BufferError)):
+            clone.readinto(128, each)
+    assert bytes(view) == clone.read(128, 64)
+    assert not memoryview(pool.pin(128, 64).obj).readonly
+
+
+def test_views_can_be_hashed(pool: MemoryPool) -> None:
+    view = pool.view(128, 64)
+    assert hash(view) == hash(bytes(view))
+    assert {view: 1}[pool.view(128, 64)] == 1
 
 
 def test_views_of_holes_take_no_memory(pool: MemoryPool) -> None:

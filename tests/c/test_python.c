@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_python.c - what CPython calls, with an interpreter that is played
+ *
+ * The interpreter counts who holds its lock and its objects, and fails if somebody asks
+ * for the lock with a lock of the library held. As in test_meanwhile.c, the library's way
+ * to wait makes somebody else's call.
+ */
+#if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
+#  define _DEFAULT_SOURCE 1
+#endif
+#if defined(_WIN32)
+#  define WIN32_LEAN_AND_MEAN
+#  include <windows.h>
+#else
+#  include <sched.h>
+#endif
+
+static void (*at_wait)(void); /* happens at the next wait, once */
+static int meanwhile_yield(void)
+{
+    void (*now)(void) = at_wait;
+    at_wait = NULL;
+    if (now != NULL)
+        now();
+    return 0;
+}
+
+#if defined(_WIN32)
+#  define SwitchToThread() meanwhile_yield()
+#else
+#  define sched_yield() meanwhile_yield()
+#endif
+
+#include "internal.h"
+#include "pools.h"
+
+/* ------------------------------------------------------------ the interpreter */
+
+enum { BLOCK = 64, TOTAL = 100 * BLOCK, HEAD = 32 };
+
+static int locked, unlocks; /* whether its lock is held, and how often it was given up */
+static int initialized = 1, in_main = 1;
+static int exported, released; /* buffers */
+static MemoryPool *pool;
+
+static void *save_thread(void)
+{
+    CHECK(locked);
+    locked = 0;
+    unlocks++;
+    return &locked;
+}
+
+static void restore_thread(void *thread)
+{
+    CHECK(thread == &locked && !locked);
+    if (pool != NULL)
+        CHECK(!lock_is_held(&pool->stripes.gate.lock));
+    locked = 1;
+}
+
+static int is_initialized(void)
+{
+    return initialized;
+}
+
+static int ensure(void)
+{
+    CHECK(!locked);
+    locked = 1;
+    return 7;
+}
+
+static void release(int state)
+{
+    CHECK(state == 7 && locked);
+    locked = 0;
+}
+
+/* An object: its head counts the references. */
+typedef union Object {
+    int references;
+    unsigned char bytes[HEAD + sizeof(PythonWindow) + 128];
+    PoolView aligned;
+} Object;
+
+static void inc_ref(void *object)
+{
+    CHECK(locked);
+    ((Object *)object)->references++;
+}
+
+static void dec_ref(void *object)
+{
+    CHECK(locked);
+    ((Object *)object)->references--;
+}
+
+static int get_buffer(void *exporter, void *view, int flags)
+{
+    CHECK(locked && flags == 5);
+    *(void **)view = exporter;
+    exported++;
+    return 0;
+}
+
+static void release_buffer(void *view)
+{
+    CHECK(locked && *(void **)view != NULL);
+    released++;
+}
+
+static int fill_info(void *view, void *object, void *data, ptrdiff_t size, int readonly,
+                     int flags)
+{
+    CHECK(view != NULL && object != NULL && data != NULL && flags == 5);
+    return (int)size * 10 + readonly;
+}
+
+static void *interpreter_get(void)
+{
+    return in_main ? &initialized : &in_main;
+}
+
+static void *interpreter_main(void)
+{
+    return &initialized;
+}
+
+static int (*pending)(void *);
+static int add_pending_call(int (*call)(void *), void *argument)
+{
+    CHECK(argument == NULL);
+    pending = call;
+    return 0;
+}
+
+static const Python functions = {
+    HEAD,      save_thread,     restore_thread,   is_initialized,   ensure,
+    release,   inc_ref,         dec_ref,          get_buffer,       release_buffer,
+    fill_info, interpreter_get, interpreter_main, add_pending_call,
+};
+
+/* The function of that name, of that type. */
+#define PYTHON(name, type) ((type)(uintptr_t)pool_for_python(name, &functions))
+
+typedef MemoryPool *Create(const PoolOptions *, void *);
+typedef MemoryPool *Take(MemoryPool *, void *);
+typedef void End(void *);
+typedef PoolStatus View(MemoryPool *, size_t, size_t, void *);
+typedef size_t Count(void);
+
+static void begin(void)
+{
+    locked = 1;
+    unlocks = 0;
+    pool = make(TOTAL, BLOCK, 0);
+    CHECK_RETURNS(pool_fill(pool, 0, 1, TOTAL / 2), POOL_OK);
+}
+
+static void end(void)
+{
+    MemoryPool *ended = pool;
+    CHECK(locked);
+    CHECK(interpreter_thread == NULL);
+    pool = NULL;
+    pool_destroy(ended);
+    check_nothing_live();
+}
+
+/* --------------------------------------------------------- whoever waits lets go */
+
+static void let_go(void)
+{
+    CHECK(!locked); /* others can run */
+    lock_release(&pool->stripes.gate.lock);
+}
+
+static void hold(void)
+{
+    (void)stripes_hold_whole(&pool->stripes);
+    at_wait = let_go;
+}
+
+static unsigned char bytes[2 * BLOCK];
+static size_t offsets[2] = {0, 70};
+static uint64_t old;
+static PoolStats stats = {.struct_size = sizeof stats};
+
+static void call_write(void)
+{
+    typedef size_t Write(MemoryPool *, size_t, const void *, size_t);
+    CHECK(PYTHON("pool_write", Write *)(pool, 5, bytes, 9) == 9);
+}
+
+static void call_read(void)
+{
+    typedef size_t Read(MemoryPool *, void *, size_t, size_t);
+    CHECK(PYTHON("pool_read", Read *)(pool, bytes, 5, 9) == 9);
+}
+
+static void call_fill(void)
+{
+    typedef PoolStatus Fill(MemoryPool *, size_t, int, size_t);
+    CHECK_RETURNS(PYTHON("pool_fill", Fill *)(pool, 5, 7, 9), POOL_OK);
+}
+
+static void call_discard(void)
+{
+    typedef PoolStatus Function(MemoryPool *, size_t, size_t);
+    CHECK_RETURNS(PYTHON("pool_discard", Function *)(pool, 5, 9), POOL_OK);
+}
+
+static void call_take(void)
+{
+    typedef size_t Read(MemoryPool *, void *, size_t, size_t);
+    CHECK(PYTHON("pool_take", Read *)(pool, bytes, 5, 9) == 9);
+}
+
+static void call_copy(void)
+{
+    typedef PoolStatus Function(MemoryPool *, size_t, MemoryPool *, size_t, size_t);
+    CHECK_RETURNS(PYTHON("pool_copy", Function *)(pool, 5, pool, 90, 9), POOL_OK);
+}
+
+static void call_gather(void)
+{
+    typedef PoolStatus Gather(MemoryPool *, void *, const size_t *, size_t, size_t);
+    CHECK_RETURNS(PYTHON("pool_gather", Gather *)(pool, bytes, offsets, 2, 9), POOL_OK);
+}
+
+static void call_scatter(void)
+{
+    typedef PoolStatus Scatter(MemoryPool *, const size_t *, const void *, size_t,
+                               size_t);
+    CHECK_RETURNS(PYTHON("pool_scatter", Scatter *)(pool, offsets, bytes, 2, 9), POOL_OK);
+}
+
+static void call_fetch_add(void)
+{
+    typedef PoolStatus Add(MemoryPool *, size_t, size_t, uint64_t, uint64_t *);
+    CHECK_RETURNS(PYTHON("pool_fetch_add", Add *)(pool, 8, 8, 1, &old), POOL_OK);
+}
+
+static void call_compare_exchange(void)
+{
+    typedef PoolStatus Swap(MemoryPool *, size_t, size_t, uint64_t, uint64_t, uint64_t *);
+    CHECK_RETURNS(PYTHON("pool_compare_exchange", Swap *)(pool, 8, 8, 1, 2, &old),
+                  POOL_OK);
+}
+
+static void call_stats(void)
+{
+    typedef void Stats(MemoryPool *, PoolStats *);
+    PYTHON("pool_stats", Stats *)(pool, &stats);
+    CHECK_EQ_SIZE(stats.total_size, TOTAL);
+}
+
+static void call_clone(void)
+{
+    Object reference = {0};
+    MemoryPool *clone = PYTHON("clone", Take *)(pool, &reference);
+    CHECK(clone != NULL && *(MemoryPool **)(reference.bytes + HEAD) == clone);
+    PYTHON("end_reference", End *)(&reference);
+}
+
+static void call_view(void)
+{
+    Object window = {0};
+    CHECK_RETURNS(PYTHON("view", View *)(pool, 5, 9, &window), POOL_OK);
+    PYTHON("end_window", End *)(&window);
+}
+
+static void call_pin(void)
+{
+    Object window = {0};
+    CHECK_RETURNS(PYTHON("pin", View *)(pool, 5, 9, &window), POOL_OK);
+    PYTHON("end_window", End *)(&window);
+}
+
+static void (*const calls[])(void) = {
+    call_write, call_read,   call_fill,    call_discard,   call_take,
+    call_copy,  call_gather, call_scatter, call_fetch_add, call_compare_exchange,
+    call_stats, call_clone,  call_view,    call_pin,
+};
+
+TEST(calls_keep_the_lock_unless_they_wait)
+{
+    for (size_t i = 0; i < TEST_COUNT(calls); i++) {
+        int before;
+        begin();
+        calls[i]();
+        before = unlocks; /* to end a pool takes its time */
+        CHECK(before == (calls[i] == call_clone));
+        hold();
+        calls[i]();
+        CHECK(at_wait == NULL); /* it did wait */
+        CHECK(unlocks == 2 * before + 1);
+        end();
+    }
+}
+
+static void hold_and_read(void)
+{
+    hold();
+    call_read();
+    CHECK(interpreter_thread == &interpreter);
+}
+
+/* In another interpreter's turn a thread may call from within a call that gave up its
+ * lock; C may call as well, and has no lock to give up. */
+TEST(calls_within_calls)
+{
+    void *outer;
+    begin();
+    outer = interpreter_enter();
+    hold_and_read();
+    interpreter_leave(outer);
+    CHECK(unlocks == 1);
+    interpreter_unlock(); /* of no such call */
+    CHECK(unlocks == 1);
+    end();
+}
+
+/* ------------------------------------------------------------------- objects */
+
+TEST(references)
+{
+    Object made = {0}, retained = {0}, taken = {0}, empty = {0};
+    PoolOptions options = {sizeof options, TOTAL, BLOCK, 0, 0};
+    MemoryPool *created;
+    begin();
+    created = PYTHON("create", Create *)(&options, &made);
+    CHECK(PYTHON("retain", Take *)(created, &retained) == created);
+    CHECK(PYTHON("take_over", Take *)(pool_retain(created), &taken) == created);
+    CHECK_EQ_SIZE(stats_of(created).references, 3);
+    PYTHON("end_reference", End *)(&empty);
+    PYTHON("end_reference", End *)(&made);
+    PYTHON("end_reference", End *)(&retained);
+    initialized = 0; /* the interpreter ends */
+    PYTHON("end_reference", End *)(&taken);
+    initialized = 1;
+    CHECK_EQ_SIZE(stats_of(created).references, 1);
+    PYTHON("end_reference", End *)(&taken);
+    options.total_size = 0;
+    CHECK(PYTHON("create", Create *)(&options, &made) == NULL);
+    PYTHON("end_reference", End *)(&made);
+    end();
+}
+
+TEST(windows)
+{
+    typedef int Export(void *, void *, int);
+    Count *count = PYTHON("count_windows", Count *);
+    Object view = {0}, pin = {0}, none = {0};
+    int buffer;
+    begin();
+    CHECK_RETURNS(PYTHON("view", View *)(pool, 5, 9, &view), POOL_OK);
+    CHECK_RETURNS(PYTHON("pin", View *)(pool, 70, 8, &pin), POOL_OK);
+    CHECK_RETURNS(PYTHON("view", View *)(pool, TOTAL, 8, &none), POOL_RANGE);
+    CHECK_RETURNS(PYTHON("pin", View *)(pool, TOTAL, 8, &none), POOL_RANGE);
+    CHECK_EQ_SIZE(count(), 2);
+    CHECK(PYTHON("export_window", Export *)(&view, &buffer, 5) == 91);
+    CHECK(PYTHON("export_window", Export *)(&pin, &buffer, 5) == 80);
+    PYTHON("end_window", End *)(&none);
+    initialized = 0;
+    PYTHON("end_window", End *)(&view);
+    initialized = 1;
+    CHECK_EQ_SIZE(count(), 2);
+    PYTHON("end_window", End *)(&view);
+    PYTHON("end_window", End *)(&pin);
+    CHECK_EQ_SIZE(count(), 0);
+    CHECK_EQ_SIZE(stats_of(pool).family_views, 0);
+    end();
+}
+
+TEST(buffers)
+{
+    typedef int HoldBuffer(void *, void *, int);
+    Object buffer = {0};
+    begin();
+    exported = released = 0;
+    CHECK(PYTHON("hold", HoldBuffer *)(bytes, &buffer, 5) == 0);
+    PYTHON("let_go", End *)(&buffer);
+    PYTHON("end_buffer", End *)(&buffer);
+    initialized = 0;
+    PYTHON("end_buffer", End *)(&buffer);
+    initialized = 1;
+    CHECK(exported == 1 && released == 2);
+    end();
+}
+
+/* What is adopted is held until it is let go, whatever calls that; by another interpreter
+ * than its own, until its own comes to it. */
+TEST(adoptions)
+{
+    typedef int HoldBuffer(void *, void *, int);
+    Count *count = PYTHON("count_adopted", Count *);
+    Object buffer = {0}, other = {0};
+    begin();
+    CHECK(PYTHON("hold", HoldBuffer *)(bytes, &buffer, 5) == 0);
+    CHECK(PYTHON("hold", HoldBuffer *)(bytes, &other, 5) == 0);
+    CHECK_RETURNS(PYTHON("adopt", View *)(pool, TOTAL, BLOCK, &buffer), POOL_RANGE);
+    CHECK(buffer.references == 0 && count() == 0);
+    CHECK_RETURNS(PYTHON("adopt", View *)(pool, 0, BLOCK, &buffer), POOL_OK);
+    CHECK(buffer.references == 1 && count() == 1 && unlocks == 2);
+    call_write(); /* copies the block, and lets go */
+    CHECK(buffer.references == 0 && count() == 0 && unlocks == 3);
+
+    in_main = 0;
+    CHECK_RETURNS(PYTHON("adopt", View *)(pool, 0, BLOCK, &buffer), POOL_OK);
+    CHECK_RETURNS(PYTHON("adopt", View *)(pool, BLOCK, BLOCK, &other), POOL_OK);
+    call_gather();
+    call_scatter();
+    CHECK(buffer.references == 1 && other.references == 1);
+    in_main = 1;
+    CHECK(pending(NULL) == 0);
+    CHECK(buffer.references == 0 && other.references == 0 && count() == 0);
+
+    CHECK_RETURNS(PYTHON("adopt", View *)(pool, 0, BLOCK, &buffer), POOL_OK);
+    initialized = 0;
+    call_write();
+    initialized = 1;
+    CHECK(buffer.references == 1 && count() == 1);
+    size_store_relaxed(&python_adopted, 0);
+    end();
+}
+
+TEST(nothing_by_that_name)
+{
+    CHECK(pool_for_python("pool_next_extent", &functions) == NULL);
+    CHECK(pool_for_python("pool_version", &functions) != NULL);
+}
+
+static const TestCase cases[] = {
+    TEST_CASE(calls_keep_the_lock_unless_they_wait),
+    TEST_CASE(calls_within_calls),
+    TEST_CASE(references),
+    TEST_CASE(windows),
+    TEST_CASE(buffers),
+    TEST_CASE(adoptions),
+    TEST_CASE(nothing_by_that_name),
+};
+TEST_MAIN(cases)
