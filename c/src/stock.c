@@ -70,6 +70,10 @@ static Node *stock_node(Stock *stock)
     return node;
 }
 
+/* So many bytes of blocks take longer to be copied, cleared or wiped than the threads of
+ * an interpreter should stand still for. */
+enum { STOCK_LONG = 1 << 20 };
+
 /* Zeros what was dropped, in a family that wants it (POOL_WIPE). All memory of the
  * library's that anybody's bytes were in passes here before it is used again, kept or
  * given back. */
@@ -79,6 +83,9 @@ static void stock_wipe(const Stock *stock, const Arena *arena)
     for (block = arena->wipes ? stock->dropped : NULL; block != NULL;
          block = block->as.next) {
         if (!block_is_adopted(block)) {
+            if (arena->block_size >= STOCK_LONG) {
+                interpreter_unlock();
+            }
             memset(block->data, 0, arena->block_size);
             block->from &= ~(uintptr_t)BLOCK_DIRTY;
         }
@@ -136,6 +143,9 @@ static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
     bool possible;
     if (need.blocks == 0 && need.nodes == 0) {
         return POOL_OK;
+    }
+    if (need.blocks > (STOCK_LONG - 1) / arena->block_size) {
+        interpreter_unlock();
     }
     possible =
         need.blocks <= arena->few || arena_can_have(arena, need_bytes(&need, arena));

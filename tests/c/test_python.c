@@ -301,6 +301,29 @@ TEST(calls_keep_the_lock_unless_they_wait)
     }
 }
 
+/* One byte in a large block may mean that all of it is copied, or wiped. */
+TEST(calls_that_copy_large_blocks_do_not_keep_it)
+{
+    typedef size_t Write(MemoryPool *, size_t, const void *, size_t);
+    typedef PoolStatus Function(MemoryPool *, size_t, size_t);
+    enum { LARGE = 1 << 20 };
+    PoolOptions options = {sizeof options, LARGE, LARGE, 0, POOL_WIPE};
+    MemoryPool *large, *clone;
+    begin();
+    large = pool_create_with(&options);
+    CHECK(pool_write(large, 5, bytes, 9) == 9);
+    CHECK(PYTHON("pool_write", Write *)(large, 6, bytes, 9) == 9);
+    CHECK(unlocks == 0);
+    clone = pool_clone(large);
+    CHECK(PYTHON("pool_write", Write *)(clone, 6, bytes, 9) == 9);
+    CHECK(unlocks == 1);
+    CHECK_RETURNS(PYTHON("pool_discard", Function *)(clone, 0, LARGE), POOL_OK);
+    CHECK(unlocks == 2);
+    pool_destroy(clone);
+    pool_destroy(large);
+    end();
+}
+
 static void hold_and_read(void)
 {
     hold();
@@ -435,6 +458,7 @@ TEST(nothing_by_that_name)
 
 static const TestCase cases[] = {
     TEST_CASE(calls_keep_the_lock_unless_they_wait),
+    TEST_CASE(calls_that_copy_large_blocks_do_not_keep_it),
     TEST_CASE(calls_within_calls),
     TEST_CASE(references),
     TEST_CASE(windows),
