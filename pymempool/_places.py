@@ -12,12 +12,14 @@ path names is taken as it is. fsspec is imported when there is a URL.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import importlib
 import io
 import os
 import secrets
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -131,6 +133,25 @@ def _compressed(codec: str, raw: Any, mode: str) -> Any:
 # ---------------------------------------------------------- all or nothing, here
 
 
+class _Name(str):
+    """The name of a temporary file; lives as long as somebody writes that file."""
+
+
+_unfinished: dict[str, weakref.ref[_Name]] = {}
+
+
+def _remove_abandoned() -> None:
+    """Removes files left since a signal's handler raised in what cleans up."""
+    for name, writer in list(_unfinished.items()):
+        if writer() is None:
+            with suppress(OSError):
+                os.unlink(name)
+            _unfinished.pop(name, None)
+
+
+atexit.register(_remove_abandoned)
+
+
 @contextmanager
 def _replacing(path: str) -> Iterator[NewFile]:
     """A new file that takes the place of path if all goes well."""
@@ -141,7 +162,9 @@ def _replacing(path: str) -> Iterator[NewFile]:
     # Nobody who may not read the old file can get hold of the new one.
     mode = 0o666 if old is None else old.st_mode & 0o700
     folder = os.path.dirname(path)
-    name = os.path.join(folder, f".pymempool-{secrets.token_hex(8)}.tmp")
+    name = _Name(os.path.join(folder, f".pymempool-{secrets.token_hex(8)}.tmp"))
+    _remove_abandoned()
+    _unfinished[str(name)] = weakref.ref(name)
     unnamed = _open_unnamed(folder, mode)
     try:
         with unnamed or NewFile(name, "x", opener=partial(os.open, mode=mode)) as file:
@@ -154,9 +177,11 @@ def _replacing(path: str) -> Iterator[NewFile]:
                 os.replace(name, path)
             elif not _take_free_place(file.fileno(), name, path):
                 os.replace(name, path)
+        _unfinished.pop(name, None)
     except BaseException as error:
         with suppress(OSError):
             os.unlink(name)
+        _unfinished.pop(name, None)
         if isinstance(error, OSError) and error.filename == name:
             error.filename = path  # the one that the caller knows
         raise

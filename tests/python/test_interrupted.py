@@ -386,3 +386,6 @@ def test_at_random_moments(
             raise AssertionError(stats)
     gc.collect()
     assert (views.count(), _adoption.count()) == held
+    with MemoryPool(10) as pool:
+        pool.save(tmp_path / "image")  # which removes what a handler kept from removing
+    assert {path.name for path in tmp_path.iterdir()} <= {"there", "image", "checkpoint"}
