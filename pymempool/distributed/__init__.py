@@ -3,8 +3,9 @@
 
 Each module knows only those before it: _addresses (where a byte lies), _part (one part on
 one worker), _messages (how one is reached), _shard (how two holders of a part stay the
-same), _placement (who has what, and who leads it), _array (for Dask), _pool (what a user
-calls).
+same), _placement (who has what, and who leads it), _upkeep (who is to have what), _remote
+(one of the pools that lie there), _items, _array and _files (longer calls on one), _pool
+(what a user calls).
 """
 
 try:

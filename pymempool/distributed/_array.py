@@ -23,8 +23,8 @@ def array(
     pool: ShardedPool, client: Client, offset: Any, shape: Any, dtype: Any, stripes: Any
 ) -> Any:
     """The work of ShardedPool.array()."""
-    placement, dtype = pool._open(), np.dtype(dtype)
-    total_size, stripe, parts = placement.layout
+    placement, dtype = pool._open().placement, np.dtype(dtype)
+    total_size, stripe, parts = pool._remote.layout
     shape = _sizes(shape)
     row = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
     offset, size = byte_range(offset, row * shape[0], total_size)

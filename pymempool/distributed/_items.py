@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from .._batches import _check, _convert, _Offsets
 from .._buffers import BYTES_MAX, readable, writable
 from .._signatures import SIZE_MAX
 from ..errors import PoolMemoryError, PoolRangeError
-from ._placement import Placement
+
+if TYPE_CHECKING:
+    from ._pool import ShardedPool
 
 
 def plain(buffer: Any) -> memoryview:
@@ -29,20 +31,18 @@ class _Whole(NamedTuple):
         return self.total_size
 
 
-def _checked(placement: Placement, found: _Offsets, item_size: int) -> Any:
+def _checked(pool: ShardedPool, found: _Offsets, item_size: int) -> Any:
     """The offsets as a flat array of int64, all items within the pool."""
-    whole: Any = _Whole(placement.layout.total_size)
+    whole: Any = _Whole(pool._remote.layout.total_size)
     _check(whole, found, item_size)
     return np.asarray(found.raw, np.int64).ravel()
 
 
-def gather(
-    placement: Placement, name: str, offsets: Any, item_size: Any, out: Any
-) -> Any:
+def gather(pool: ShardedPool, offsets: Any, item_size: Any, out: Any) -> Any:
     """The work of ShardedPool.gather()."""
     found = _convert(offsets)
     item_size = integer("item_size", item_size, 0, SIZE_MAX)
-    numbers = _checked(placement, found, item_size)
+    numbers = _checked(pool, found, item_size)
     size = found.items * item_size
     if out is not None:
         with writable(out) as held:
@@ -51,9 +51,9 @@ def gather(
         raise PoolMemoryError(f"{size} bytes do not fit an object")
     target = np.empty(size, np.uint8) if out is None else np.frombuffer(out, np.uint8)
     if size:
-        items = placement.layout.split(numbers, item_size)
-        answers = placement.query(
-            [(part, "gather", (name, it.local, it.size)) for part, it in items]
+        items = pool._remote.layout.split(numbers, item_size)
+        answers = pool._remote.query(
+            [(part, "gather", (it.local, it.size)) for part, it in items]
         )
         for (_, it), answer in zip(items, answers):
             target[it.bytes()] = answer
@@ -64,7 +64,7 @@ def gather(
     return target.reshape(*found.shape, item_size)
 
 
-def scatter(placement: Placement, name: str, offsets: Any, data: Any) -> None:
+def scatter(pool: ShardedPool, offsets: Any, data: Any) -> None:
     """The work of ShardedPool.scatter()."""
     found = _convert(offsets)
     with readable(data) as held:
@@ -74,11 +74,11 @@ def scatter(placement: Placement, name: str, offsets: Any, data: Any) -> None:
         raise PoolRangeError(
             f"size of data is {size}, which {found.items} items of one size do not make"
         )
-    numbers = _checked(placement, found, item_size)
+    numbers = _checked(pool, found, item_size)
     if size:
         source = np.frombuffer(data, np.uint8)
         calls = [
-            (part, "scatter", (name, it.local, it.size, source[it.bytes()]))
-            for part, it in placement.layout.split(numbers, item_size)
+            (part, "scatter", (it.local, it.size, source[it.bytes()]))
+            for part, it in pool._remote.layout.split(numbers, item_size)
         ]
-        placement.change(calls)
+        pool._remote.change(calls)

@@ -27,6 +27,9 @@ Holder = tuple[str, str]  #: the worker's address, and the key of its shard
 WATCH = 0.5  # seconds between two looks at whoever keeps us waiting, at most
 PAUSE = 0.05  # seconds before the first of them, and before something is tried again
 
+#: What Dask raises where a connection breaks, or was closed at our end.
+_BROKEN = (OSError, RuntimeError, asyncio.TimeoutError)
+
 
 class UnreachableError(Exception):
     """No answer came, and none will come to this message."""
@@ -34,6 +37,14 @@ class UnreachableError(Exception):
 
 class ElsewhereError(Exception):
     """This holder does not lead the part."""
+
+
+class MovedError(ElsewhereError):
+    """This holder does not lead the part; `holder` does, as far as it knows."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(holder)
+        self.holder = holder[0], holder[1]
 
 
 class Line:
@@ -47,8 +58,23 @@ class Line:
         """What has a loop, a scheduler and connections."""
         return self._client
 
-    def running(self) -> bool:
-        return self._client.status not in ("closing", "closed")
+    def trouble(self) -> str | None:
+        """Why nothing can be asked any more, and what would be right; None if it can."""
+        if self._client.status in ("closing", "closed"):
+            return (
+                "the client of the pool was closed, or its cluster was: a pool ends with"
+                " the client that made it. Make a client of a running cluster, and a pool"
+                " anew or by load() of what was saved; or unpickle one that still is open"
+            )
+        return None if self._client.status == "running" else self.lost()
+
+    def lost(self) -> str:
+        """What to say when there is no scheduler."""
+        return (
+            f"the scheduler {self.node.scheduler.address} is gone, or the connection to"
+            " it is: no pool outlives that, for nobody else knows who has what. Make a"
+            " client of a running cluster, and a pool anew or by load() of what was saved"
+        )
 
     def send(self, address: str, **message: Any) -> Any:
         """An awaitable for the reply; buffers travel out of band."""
@@ -73,7 +99,7 @@ class Line:
                     raise UnreachableError(address)
                 pause = min(2 * pause, WATCH)
             answer = reply.result()
-        except (OSError, KeyError) as error:
+        except (*_BROKEN, KeyError) as error:
             raise UnreachableError(address) from error
         finally:
             reply.cancel()
@@ -83,15 +109,23 @@ class Line:
 
     async def alive(self, *holders: Holder) -> bool:
         """Whether the scheduler knows of all these shards."""
-        found = await self.node.scheduler.who_has(keys=[key for _, key in holders])
+        keys = [key for _, key in holders]
+        found = await self._of_scheduler("who_has", keys=keys)
         return all(found.values())
+
+    async def _of_scheduler(self, function: str, **arguments: Any) -> Any:
+        """The scheduler's answer. Raises OSError if there is none."""
+        try:
+            return await getattr(self.node.scheduler, function)(**arguments)
+        except _BROKEN as error:
+            raise OSError("the scheduler does not answer") from error
 
     async def follower(self, leader: Holder, part: int) -> Holder | None:
         """Who has all that the leader of a part had, by the leader's record.
 
         Raises PoolClosedError if the scheduler has forgotten the shard.
         """
-        found = await self.node.scheduler.get_metadata(keys=[leader[1]], default=None)
+        found = await self._of_scheduler("get_metadata", keys=[leader[1]], default=None)
         if found is None:
             raise PoolClosedError("the pool is no more where it was made")
         follower = found.get(part)
@@ -99,11 +133,18 @@ class Line:
 
     async def begin_records(self, shard: Holder) -> None:
         """Makes room for the records of a shard, forgotten with the shard's task."""
-        await self.node.scheduler.set_metadata(keys=[shard[1]], value={})
+        await self._of_scheduler("set_metadata", keys=[shard[1]], value={})
 
     async def record(self, leader: Holder, part: int, follower: Holder | None) -> None:
         """Makes the record of the leader of a part."""
-        await self.node.scheduler.set_metadata(keys=[leader[1], part], value=follower)
+        keys = [leader[1], part]
+        await self._of_scheduler("set_metadata", keys=keys, value=follower)
+
+    def check(self) -> None:
+        """Raises PoolClosedError if nothing can be asked any more."""
+        trouble = self.trouble()
+        if trouble is not None:
+            raise PoolClosedError(trouble)
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Waits in this thread for a coroutine on the loop; cancels it if interrupted."""
@@ -117,13 +158,11 @@ class Line:
             finally:
                 ended.set()
 
-        if not self.running():
-            raise PoolClosedError("the client of the pool is closed, or its cluster is")
+        self.check()
         future = asyncio.run_coroutine_threadsafe(whole(), loop)
         try:
             while not ended.wait(WATCH):
-                if not self.running():
-                    raise PoolClosedError("the client of the pool was closed")
+                self.check()
             return future.result()
         except BaseException:
             # Messages may lie in memory of the caller, who gets it back now.
@@ -142,8 +181,13 @@ class WorkerLine(Line):
     def node(self) -> Any:
         return self._worker
 
-    def running(self) -> bool:
-        return self._worker.status.name not in ("closing", "closed", "failed")
+    def trouble(self) -> str | None:
+        if self._worker.status.name in ("closing", "closed", "failed"):
+            return (
+                "the worker is closed, or its scheduler is gone: no task can go on here"
+            )
+        stream = self._worker.batched_stream
+        return self.lost() if stream is not None and stream.closed() else None
 
     def send(self, address: str, **message: Any) -> Any:
         if address == self._worker.address:  # whoever gives up, it is made to its end

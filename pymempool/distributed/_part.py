@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from ..errors import PoolClosedError
+from .._stats import PoolStats
+from ..errors import PoolClosedError, PoolRangeError
 from ..pool import MemoryPool
 
 Number = tuple[str, int, int]  #: of a change; see Numbers in _messages
+
+Run = tuple[int, int]  # offset in the part, and size
 
 _PIECE = 1 << 22  # bytes in a piece when a part is copied
 
@@ -24,6 +27,13 @@ class Sizes(NamedTuple):
     total_size: int
     max_block_size: int
     memory_limit: int | None
+
+
+class End(NamedTuple):
+    """Where a pool ends."""
+
+    total: int  # the bytes of the whole pool
+    here: int  # of these, those of the part; a MemoryPool of none has 1 byte all the same
 
 
 class Made:
@@ -47,12 +57,25 @@ class Part:
     def __init__(self, sizes: Sizes, made: dict[str, Made]) -> None:
         self.sizes, self.made = sizes, made
         self.pools: dict[str, MemoryPool] = {}
+        self.ends: dict[str, End] = {}
 
     def pool(self, name: str) -> MemoryPool:
         try:
             return self.pools[name]
         except KeyError:
             raise PoolClosedError("the pool is closed") from None
+
+    def bytes(self, name: str) -> MemoryPool:
+        """The pool, for what has a range of it."""
+        pool = self.pool(name)
+        if not self.ends[name].here:
+            raise PoolRangeError("the pool has no bytes in this part")
+        return pool
+
+    def close(self) -> None:
+        """Frees the pools."""
+        while self.pools:
+            self.pools.popitem()[1].close()
 
     async def ask(self, question: str, *args: Any) -> Any:
         """Answers a question, in a thread."""
@@ -85,14 +108,15 @@ class Part:
         """
         done: list[str] = []
         for name, pool in list(self.pools.items()):
-            runs = list(pool.extents())
+            runs, end = list(pool.extents()), self.ends[name]
             if not done:
-                yield "create", name
+                yield "create", name, end.total
             else:
                 every = [(list(pool.changes(self.pools[it])), it) for it in done]
                 runs, nearest = min(every, key=lambda it: sum(size for _, size in it[0]))
                 yield "clone", nearest, name
-            for start, size in runs:
+            yield "resize", name, *end
+            for start, size in _clipped(runs, end.here):
                 for at in range(start, start + size, _PIECE):
                     data = pool.read(at, min(_PIECE, start + size - at))
                     if data.strip(b"\0"):
@@ -110,7 +134,7 @@ def _gather(held: Part, name: str, starts: Any, sizes: Any) -> Any:
     done = 0
     for these, size in _alike(starts, sizes):
         end = done + len(these) * size
-        held.pool(name).gather(these, size, out[done:end])
+        held.bytes(name).gather(these, size, out[done:end])
         done = end
     return out
 
@@ -122,24 +146,46 @@ def _alike(starts: Any, sizes: Any) -> list[tuple[Any, int]]:
     return [(starts[group], int(sizes[group[0]])) for group in groups]
 
 
+def _clipped(runs: Iterable[Run], here: int) -> list[Run]:
+    """The runs up to where the pool ends: those of blocks may go beyond."""
+    return [(start, min(size, here - start)) for start, size in runs if start < here]
+
+
+def _changes(held: Part, name: str, base: str) -> list[Run]:
+    return _clipped(held.pool(name).changes(held.pool(base)), held.ends[name].here)
+
+
+def _stats(held: Part, name: str) -> PoolStats:
+    return held.pool(name).stats._replace(total_size=held.ends[name].here)
+
+
+def _size(held: Part, name: str) -> int:
+    held.pool(name)
+    return held.ends[name].total
+
+
 QUESTIONS: dict[str, Callable[..., Any]] = {
-    "read": lambda held, name, *run: memoryview(held.pool(name).read(*run)),
+    "read": lambda held, name, *run: memoryview(held.bytes(name).read(*run)),
     "gather": _gather,
-    "extents": lambda held, name: list(held.pool(name).extents()),
-    "changes": lambda held, name, base: list(held.pool(name).changes(held.pool(base))),
-    "stats": lambda held, name: held.pool(name).stats,
+    "extents": lambda held, name: _clipped(
+        held.pool(name).extents(), held.ends[name].here
+    ),
+    "changes": _changes,
+    "stats": _stats,
+    "size": _size,
 }
 
 # --------------------------------------------------------------- what is changed
 
 
-def _create(held: Part, name: str) -> None:
-    total_size, block, limit = held.sizes
-    held.pools[name] = MemoryPool(total_size, block, memory_limit=limit)
+def _create(held: Part, name: str, total: int) -> None:
+    here, block, limit = held.sizes
+    held.pools[name] = MemoryPool(here, block, memory_limit=limit)
+    held.ends[name] = End(total, here)
 
 
 def _scatter(held: Part, name: str, starts: Any, sizes: Any, data: Any) -> None:
-    pool, data, done = held.pool(name), memoryview(data).cast("B"), 0
+    pool, data, done = held.bytes(name), memoryview(data).cast("B"), 0
     undo: list[Any] = []
     try:
         for these, size in _alike(starts, sizes):
@@ -155,20 +201,40 @@ def _scatter(held: Part, name: str, starts: Any, sizes: Any, data: Any) -> None:
 
 def _clone(held: Part, name: str, new: str) -> None:
     held.pools[new] = held.pool(name).clone()
+    held.ends[new] = held.ends[name]
+
+
+def _restore(held: Part, name: str, source: str) -> None:
+    held.pool(name).restore(held.pool(source))
+    held.ends[name] = held.ends[source]
+
+
+def _resize(held: Part, name: str, total: int, here: int) -> None:
+    pool = held.pool(name)
+    if here:
+        pool.resize(here)
+    else:  # with a zero in the byte that it has to have
+        with pool.clone() as empty:
+            empty.discard(0, empty.total_size)
+            empty.resize(1)
+            pool.restore(empty)
+    held.ends[name] = End(total, here)
 
 
 def _drop(held: Part, name: str) -> None:
     with suppress(KeyError):
         held.pools.pop(name).close()
+        del held.ends[name]
 
 
 CHANGES: dict[str, Callable[..., Any]] = {
     "create": _create,
-    "write": lambda held, name, at, data: held.pool(name).write(at, data),
-    "fill": lambda held, name, *args: held.pool(name).fill(*args),
-    "discard": lambda held, name, *run: held.pool(name).discard(*run),
+    "write": lambda held, name, at, data: held.bytes(name).write(at, data),
+    "fill": lambda held, name, *args: held.bytes(name).fill(*args),
+    "discard": lambda held, name, *run: held.bytes(name).discard(*run),
     "scatter": _scatter,
     "clone": _clone,
-    "restore": lambda held, name, source: held.pool(name).restore(held.pool(source)),
+    "restore": _restore,
+    "resize": _resize,
     "drop": _drop,
 }

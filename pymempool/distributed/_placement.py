@@ -8,17 +8,28 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Callable
 
 import distributed
 from distributed import Client, wait
 
+from .. import __version__
 from ..errors import PoolClosedError, PoolError
 from . import _messages
 from ._addresses import Layout
-from ._messages import PAUSE, WATCH, ElsewhereError, Holder, Line, UnreachableError
+from ._messages import (
+    PAUSE,
+    WATCH,
+    ElsewhereError,
+    Holder,
+    Line,
+    MovedError,
+    UnreachableError,
+)
 from ._part import Sizes
 from ._shard import Shard
+
+_INSTALL = f"pip install 'pymempool[dask]=={__version__}' there"
 
 _PATIENCE = 60.0  # seconds in which a worker that is not gone has to be reached
 
@@ -41,10 +52,13 @@ class ShardLostError(PoolError):
     def __str__(self) -> str:
         total, stripe, parts = self.layout
         start, step = self.part * stripe, parts * stripe
+        workers = " and ".join(self.workers)
+        if start >= total:
+            return f"part {self.part}, which had no bytes, is lost with {workers}"
         more = f", and so on every {step}," if start + step < total else ""
         return (
             f"bytes {start} .. {min(start + stripe, total) - 1}{more} are lost with"
-            f" {' and '.join(self.workers)}"
+            f" {workers}"
         )
 
 
@@ -80,7 +94,7 @@ class Placement:
 
         async def place(part: int) -> None:
             whole = Sizes(layout.below(total_size, part), *sizes)
-            await placement.ask(part, "lead", whole, name)
+            await placement.ask(part, "lead", whole, name, total_size)
             other = placement.shards[(part + 1) % len(placement.shards)]
             if replicas == 2 and await placement.ask(part, "mirror", other) is False:
                 raise PoolError(f"worker {other[0]} cannot hold a part")
@@ -89,7 +103,8 @@ class Placement:
             await asyncio.gather(*map(place, range(parts)))
 
         try:
-            placement._add_shards(client, workers[: max(parts, replicas)])
+            for error in placement.add_shards(client, workers[: max(parts, replicas)]):
+                raise error
             placement.leaders = placement.shards[:parts]
             placement.run(place_all)
         except BaseException:
@@ -97,28 +112,65 @@ class Placement:
             raise
         return placement, name
 
-    def _add_shards(self, client: Client, workers: list[str]) -> None:
-        shards = [(worker, f"pymempool-shard-{uuid.uuid4().hex}") for worker in workers]
-        futures = [
-            client.submit(Shard, key, key=key, workers=[worker], actor=True, pure=False)
-            for worker, key in shards
+    def add_shards(self, client: Client, workers: list[str]) -> list[PoolError]:
+        """Makes shards on workers; returns why those have none that could not."""
+        errors: list[PoolError] = []
+        find = _version_finder()
+        asked = [
+            (worker, client.submit(find, workers=[worker], pure=False))
+            for worker in workers
         ]
-        self.futures += futures
-        for (worker, _), future in zip(shards, futures):
-            while future.status == "pending" and worker in client.nthreads():
-                with suppress(distributed.TimeoutError):
-                    wait(future, timeout=WATCH)
-            if future.status != "finished":
-                raise PoolError(
-                    f"worker {worker} cannot hold a part: {future.status}. Is pymempool"
-                    " there? pip install 'pymempool[dask]'"
-                ) from (future.exception() if future.status == "error" else None)
+        made = []
+        for worker, future in asked:
+            try:
+                _check_version(worker, self._answer(client, worker, future))
+            except PoolError as error:
+                errors.append(error)
+            else:
+                key = f"pymempool-shard-{uuid.uuid4().hex}"
+                made.append(((worker, key), self._submit(client, worker, key)))
+        for shard, future in made:
+            try:
+                self._await(client, shard[0], future)
+                self.run(self.line.begin_records, shard)
+            except PoolError as error:
+                errors.append(error)
+                future.release()
+            else:
+                self.shards.append(shard)
+                self.futures.append(future)
+        return errors
 
-        async def begin_all() -> None:
-            await asyncio.gather(*map(self.line.begin_records, shards))
+    def _submit(self, client: Client, worker: str, key: str) -> Any:
+        return client.submit(
+            Shard, key, key=key, workers=[worker], actor=True, pure=False
+        )
 
-        self.run(begin_all)
-        self.shards += shards
+    def _answer(self, client: Client, worker: str, future: Any) -> Any:
+        while True:
+            self._await(client, worker, future)
+            with suppress(distributed.TimeoutError):  # of a worker that ends just now
+                return future.result(timeout=10 * WATCH)
+
+    def _await(self, client: Client, worker: str, future: Any) -> None:
+        """Returns once what a worker was asked for is there; raises why it is not."""
+        while future.status == "pending" and worker in client.nthreads():
+            self.line.check()
+            with suppress(distributed.TimeoutError):
+                wait(future, timeout=WATCH)
+        if future.status == "finished":
+            return
+        error = future.exception() if future.status == "error" else None
+        if worker not in client.nthreads():
+            raise PoolError(
+                f"worker {worker} is gone: it ended before it could hold a part"
+            ) from error
+        if isinstance(error, ImportError):
+            raise PoolError(
+                f"worker {worker} cannot hold a part, since it lacks a package ({error}):"
+                f" {_INSTALL}"
+            ) from error
+        raise PoolError(f"worker {worker} cannot hold a part: {error!r}") from error
 
     def release(self) -> None:
         """Lets the workers forget their shards."""
@@ -133,12 +185,23 @@ class Placement:
             self._line = _messages.line()
         return self._line
 
+    def trouble(self) -> str | None:
+        """Why nothing can be asked any more, as far as that is known."""
+        return None if self._line is None else self._line.trouble()
+
+    def check(self) -> None:
+        """Raises PoolClosedError if it is known that nothing can be asked any more."""
+        if self._line is not None:
+            self._line.check()
+
     def run(self, function: Any, *args: Any) -> Any:
         """Waits for a coroutine, in this thread."""
         try:
             return self.line.run(function, *args)
         except OSError as error:
-            raise PoolClosedError("the cluster of the pool does not answer") from error
+            raise PoolClosedError(
+                f"the cluster of the pool does not answer: {self.line.lost()}"
+            ) from error
 
     def query(self, calls: list[Call]) -> list[Any]:
         """The answers of parts, asked at the same time; raises the first error."""
@@ -151,9 +214,9 @@ class Placement:
                 [(part, "change", (number, what, *args)) for part, what, args in calls]
             )
 
-    def holders(self) -> list[int]:
-        """How many have all that each part has."""
-        return self._all([(part, "holders", ()) for part in range(self.layout.parts)])
+    def holders(self) -> list[list[Holder]]:
+        """Who has all of each part, the leader first."""
+        return self._all([(part, "placed", ()) for part in range(self.layout.parts)])
 
     def _all(self, calls: list[Call]) -> list[Any]:
         async def gather() -> list[Any]:
@@ -169,44 +232,61 @@ class Placement:
 
     async def ask(self, part: int, function: str, *args: Any) -> Any:
         """The answer of whoever leads the part: the search of rule 7 of _shard."""
-        asked: list[str] = []
+        gone: list[Holder] = []
+        seen: set[Holder] = set()
         holder, patience = self.leaders[part], time.monotonic() + _PATIENCE
         while True:
+            seen.add(holder)
+            found = holder
+            reason: Exception
             try:
                 answer = await self.line.ask(holder, function, part, *args)
+            except MovedError as error:
+                found, reason = error.holder, error
             except (UnreachableError, ElsewhereError, OSError) as error:
-                if await self.line.alive(holder):
-                    if time.monotonic() > patience:
-                        raise PoolError(f"worker {holder[0]} is not reached") from error
-                    await asyncio.sleep(PAUSE)
-                    continue
-                asked.append(holder[0])
-                follower = await self.line.follower(holder, part)
-                if follower is None:
-                    raise ShardLostError(part, self.layout, asked) from None
-                holder, patience = follower, time.monotonic() + _PATIENCE
+                reason = error
+                if not await self.line.alive(holder):
+                    if holder not in gone:
+                        gone.append(holder)
+                        patience = time.monotonic() + _PATIENCE
+                    found = await self._next(part, holder, gone)
             else:
                 self.leaders[part] = holder
                 return answer
+            if found in seen:  # who is waited for: it takes the lead, or is given up
+                if time.monotonic() > patience:
+                    raise PoolError(f"worker {found[0]} is not reached") from reason
+                await asyncio.sleep(PAUSE)
+            holder = found
 
-    # ---------------------------------------------------------------------- repair
+    async def _next(self, part: int, holder: Holder, gone: list[Holder]) -> Holder:
+        """Whom the record of one that is gone names."""
+        named = await self.line.follower(holder, part)
+        if named is None or named in gone:
+            workers = [worker for worker, _ in gone]
+            raise ShardLostError(part, self.layout, workers) from None
+        return named
 
-    def repair(self, client: Client) -> int:
-        """Gives parts that have lost a follower one; returns how many."""
-        if self.replicas == 1:
-            return 0
-        known = {worker for worker, _ in self.shards}
-        self._add_shards(client, sorted(set(client.nthreads()) - known))
-        return int(self.run(self._repair))
 
-    async def _repair(self) -> int:
-        there = [shard for shard in self.shards if await self.line.alive(shard)]
-        repaired = 0
-        for part in range(self.layout.parts):
-            for i in range(len(there)):
-                other = there[(part + 1 + i) % len(there)]
-                done = await self.ask(part, "mirror", other)
-                if done is not False:
-                    repaired += done is True
-                    break
-        return repaired
+def _version_finder() -> Callable[[], str]:
+    """What finds the version of the package on a worker, where it may be missing.
+
+    A worker that gets something of a package that it lacks ends, without saying why. What
+    is returned travels as code, since it has no name in this module.
+    """
+
+    def find() -> str:
+        import pymempool
+        import pymempool.distributed
+
+        return pymempool.__version__
+
+    return find
+
+
+def _check_version(worker: str, version: str) -> None:
+    if version != __version__:
+        raise PoolError(
+            f"worker {worker} cannot hold a part, since it has pymempool {version}, and"
+            f" here is {__version__}: {_INSTALL}"
+        )

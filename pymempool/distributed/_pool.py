@@ -5,23 +5,34 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, cast
 
 from distributed import Client
 
-from .._arguments import byte_range, integer
+from .. import images
+from .._arguments import integer
 from .._buffers import readable, writable
 from .._signatures import SIZE_MAX
 from .._stats import PoolStats
 from ..errors import PoolClosedError, PoolError, PoolUnrelatedError
 from ._addresses import TOTAL_MAX, merged
 from ._array import array
+from ._files import load
 from ._items import gather, plain, scatter
 from ._placement import Placement
+from ._remote import Remote
+from ._upkeep import rebalance, repair
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import (
+        ReadableBuffer,
+        StrOrBytesPath,
+        SupportsRead,
+        SupportsWrite,
+        WriteableBuffer,
+    )
 
 
 class ShardedStats(NamedTuple):
@@ -44,15 +55,22 @@ class ShardedPool:
 
     What is atomic: a call within one stripe. Of a call over several parts each part's
     share is one step by itself, and one that raises may have changed the parts that did
-    not fail. gather() and scatter(): each item's share in a stripe. clone() and restore()
-    take each part at a moment of its own: hold still meanwhile if it must be one moment.
-    An interrupted call is made in each part either wholly or not at all.
+    not fail. gather() and scatter(): each item's share in a stripe. clone(), restore(),
+    resize() and save() take each part at a moment of its own: hold still meanwhile if it
+    must be one moment. An interrupted call is made in each part wholly or not at all.
 
     With replicas=2 changes go through the leader of a part to its follower, in one order
     whoever makes them, and return when both have them. If one worker dies, calls go on
     with the other, and a change that was under way is made once. repair() makes a second
-    replica anew. With one replica, what a dead worker held raises ShardLostError. It is
-    for the scheduler to say which worker is dead; calls wait for it.
+    replica anew, and rebalance() moves parts to workers that joined. With one replica,
+    what a dead worker held raises ShardLostError. It is for the scheduler to say which
+    worker is dead; calls wait for it. A read sees all that was acknowledged before it
+    began, also if a worker answers that was stopped and given up; and it may see a change
+    that is still under way.
+
+    A pool ends with its scheduler, and with the client that it was made with. Then each
+    call but close() and repr() raises PoolClosedError: at once, or within half a second
+    if it is under way.
 
     Any number of threads may use one. It can be pickled into tasks and to other clients:
     what arrives there is another face of the same pool, which ends with the object that
@@ -85,26 +103,21 @@ class ShardedPool:
         block = integer("max_block_size", max_block_size, 1, SIZE_MAX)
         if memory_limit is not None:
             memory_limit = integer("memory_limit", memory_limit, 1, SIZE_MAX)
-        if not isinstance(client, Client) or client.asynchronous:
-            raise TypeError("a distributed.Client is needed, not an asynchronous one")
-        if client.status != "running":
-            raise PoolClosedError("the client is not connected")
-        workers = len(client.nthreads())
-        if not workers:
-            raise PoolError("the cluster has no workers")
+        workers = _workers(client)
         replicas = integer("replicas", replicas, 1, min(2, workers))
         self._client: Client | None = client  # None in a face from a pickle
         self._owns, self._closed = True, False
-        self._placement, self._name = Placement.make(
+        placement, name = Placement.make(
             client, total_size, stripe, replicas, (block, memory_limit)
         )
+        self._remote = Remote(placement, name, total_size)
 
     @classmethod
-    def _face(cls, placement: Placement, name: str) -> ShardedPool:
+    def _face(cls, placement: Placement, name: str, size: int) -> ShardedPool:
         """Another object for a pool, which does not own it."""
         made = cls.__new__(cls)
         made._client, made._owns, made._closed = None, False, False
-        made._placement, made._name = placement, name
+        made._remote = Remote(placement, name, size)
         return made
 
     # ------------------------------------------------------------------ lifetime
@@ -115,10 +128,10 @@ class ShardedPool:
             return
         self._closed = True
         placement = self._placement
-        placement.names.discard(self._name)
+        placement.names.discard(self._remote.name)
         try:
             if self._owns:
-                self._change_all("drop")
+                self._remote.change(self._remote.all("drop"))
         except PoolError:
             pass  # what is lost needs no closing
         finally:
@@ -143,32 +156,31 @@ class ShardedPool:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ShardedPool._face, (self._open(), self._name)
+        remote = self._open()
+        return ShardedPool._face, (remote.placement, remote.name, remote.size)
 
     def __repr__(self) -> str:
         if self._closed:
             return "<ShardedPool, closed>"
-        total, stripe, parts = self._placement.layout
-        return f"<ShardedPool of {total} bytes, stripes of {stripe} in {parts} parts>"
+        total, stripe, parts = self._remote.layout
+        text = f"ShardedPool of {total} bytes, stripes of {stripe} in {parts} parts"
+        return f"<{text}{', out of reach' if self._placement.trouble() else ''}>"
 
-    def _open(self) -> Placement:
+    def _open(self) -> Remote:
         if self._closed:
             raise PoolClosedError("the pool is closed")
-        return self._placement
+        self._placement.check()
+        return self._remote
 
-    def _range(self, offset: Any, size: Any) -> tuple[int, int]:
-        return byte_range(offset, size, self.total_size)
-
-    def _change_all(self, change: str, *args: Any) -> None:
-        """The same change of all parts."""
-        parts = range(self._placement.layout.parts)
-        self._placement.change([(part, change, (self._name, *args)) for part in parts])
+    @property
+    def _placement(self) -> Placement:
+        return self._remote.placement
 
     # --------------------------------------------------------------------- bytes
 
     def read(self, offset: SupportsIndex, size: SupportsIndex) -> bytes:
         """The `size` bytes at `offset`. Raises PoolRangeError, ShardLostError."""
-        pieces = self._read(*self._range(offset, size))
+        pieces = self._open().again(lambda: self._read(*self._remote.range(offset, size)))
         return b"".join(piece for _, piece in sorted(pieces, key=lambda it: it[0]))
 
     def readinto(self, offset: SupportsIndex, buffer: WriteableBuffer) -> int:
@@ -177,24 +189,25 @@ class ShardedPool:
         buffer: as MemoryPool.readinto() takes it. Raises what read() does, and TypeError
         for an unfit buffer; then nothing was copied.
         """
+        remote = self._open()
         with writable(buffer) as held:
-            offset, size = self._range(offset, held.size)
+            size: int = held.size
+            remote.again(lambda: remote.range(offset, size))
         target = plain(buffer)
-        for start, piece in self._read(offset, size):
+        pieces = remote.again(lambda: self._read(*remote.range(offset, size)))
+        for start, piece in pieces:
             target[start : start + len(piece)] = piece
         return size
 
     def _read(self, offset: int, size: int) -> list[tuple[int, memoryview]]:
         """What lies in a range: pieces, and where in it."""
-        placement = self._open()
-        runs = placement.layout.runs(offset, size)
-        found = placement.query(
-            [(part, "read", (self._name, *run)) for part, *run in runs]
-        )
+        layout = self._remote.layout
+        runs = layout.runs(offset, size)
+        found = self._remote.query([(part, "read", tuple(run)) for part, *run in runs])
         pieces = []
         for (part, *_), data in zip(runs, found):
             done = 0
-            for start, end in placement.layout.pieces(offset, size, part):
+            for start, end in layout.pieces(offset, size, part):
                 pieces.append((start, memoryview(data)[done : done + end - start]))
                 done += end - start
         return pieces
@@ -206,36 +219,64 @@ class ShardedPool:
         nothing was written; PoolMemoryError, PoolLimitError, ShardLostError.
         """
         with readable(data) as held:
-            offset, size = self._range(offset, held.size)
+            size: int = held.size
+            self._open().again(lambda: self._remote.range(offset, size))
         source = plain(data)
-        placement, calls = self._open(), []
-        for part, start, _ in placement.layout.runs(offset, size):
-            cuts = placement.layout.pieces(offset, size, part)
-            pieces = [source[a:b] for a, b in cuts]
+        self._open().again(lambda: self._write(*self._remote.range(offset, size), source))
+        return size
+
+    def _write(self, offset: int, size: int, source: memoryview) -> None:
+        layout, calls = self._remote.layout, []
+        for part, start, _ in layout.runs(offset, size):
+            pieces = [source[a:b] for a, b in layout.pieces(offset, size, part)]
             # Joined here, for the part to write it in one step; what is one piece is not.
             whole = pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))
-            calls.append((part, "write", (self._name, start, whole)))
-        placement.change(calls)
-        return size
+            calls.append((part, "write", (start, whole)))
+        self._remote.change(calls)
 
     def fill(
         self, offset: SupportsIndex, byte: SupportsIndex, size: SupportsIndex
     ) -> None:
         """Sets the `size` bytes at `offset` to `byte`, 0 .. 255; else as write()."""
-        offset, size = self._range(offset, size)
-        byte = integer("byte", byte, 0, 255)
-        self._change_range("fill", offset, size, byte)
+        self._open().again(lambda: self._remote.range(offset, size))
+        value = integer("byte", byte, 0, 255)
+        self._change_range("fill", offset, size, value)
 
     def discard(self, offset: SupportsIndex, size: SupportsIndex) -> None:
         """Makes the range a hole, which reads as zeros. Raises what write() does."""
-        self._change_range("discard", *self._range(offset, size))
+        self._change_range("discard", offset, size)
 
-    def _change_range(self, change: str, offset: int, size: int, *byte: int) -> None:
-        placement = self._open()
-        runs = placement.layout.runs(offset, size)
-        placement.change(
-            [(part, change, (self._name, at, *byte, count)) for part, at, count in runs]
-        )
+    def _change_range(self, change: str, offset: Any, size: Any, *byte: int) -> None:
+        remote = self._open()
+
+        def call() -> None:
+            runs = remote.layout.runs(*remote.range(offset, size))
+            remote.change(
+                [(part, change, (at, *byte, count)) for part, at, count in runs]
+            )
+
+        remote.again(call)
+
+    def resize(self, total_size: SupportsIndex) -> None:
+        """Makes the pool larger, by a hole, or smaller, discarding what is beyond.
+
+        total_size: 1 .. 2**62. The number of parts and the size of their blocks stay, so
+            that a pool that is to grow is best made large and then made small.
+
+        Each part is resized at a moment of its own: others must not resize the same pool
+        or use what is cut off or added meanwhile. Raises PoolRangeError, PoolMemoryError,
+        PoolLimitError, ShardLostError; then the size is what it was, as far as there are
+        workers to say so, and bytes past the new end may have become zeros.
+        """
+        total_size = integer("total_size", total_size, 1, TOTAL_MAX)
+        remote, was = self._open(), self.total_size
+        try:
+            remote.resize(total_size)
+        except BaseException:
+            with suppress(PoolError):
+                remote.resize(was)
+            raise
+        remote.size = total_size
 
     # ------------------------------------------------------------- many at once
 
@@ -244,7 +285,8 @@ class ShardedPool:
 
         Arguments, result and errors are those of MemoryPool.gather(), and ShardLostError.
         """
-        return gather(self._open(), self._name, offsets, item_size, out)
+        self._open()
+        return self._open().again(lambda: gather(self, offsets, item_size, out))
 
     def scatter(self, offsets: Any, data: ReadableBuffer) -> None:
         """Puts equal parts of `data` at the offsets, in their order.
@@ -252,7 +294,8 @@ class ShardedPool:
         Arguments and errors are those of MemoryPool.scatter(), and ShardLostError. Where
         items overlap the order counts within each stripe.
         """
-        scatter(self._open(), self._name, offsets, data)
+        self._open()
+        self._open().again(lambda: scatter(self, offsets, data))
 
     # ----------------------------------------------------------------- snapshots
 
@@ -263,12 +306,13 @@ class ShardedPool:
         the memory that it alone holds is not given back otherwise before the whole family
         is closed.
         """
-        placement, new = self._open(), uuid.uuid4().hex
-        made = ShardedPool._face(placement, new)
+        remote, new = self._open(), uuid.uuid4().hex
+        placement = remote.placement
+        made = ShardedPool._face(placement, new, remote.size)
         made._client, made._owns = self._client, True
         placement.names.add(new)
         try:
-            self._change_all("clone", new)
+            remote.change(remote.all("clone", new))
         except BaseException:
             made.close()
             raise
@@ -279,15 +323,96 @@ class ShardedPool:
 
         Raises PoolUnrelatedError, ShardLostError.
         """
-        self._open()
-        self._change_all("restore", self._relative(source))
+        remote = self._open()
+        remote.change(remote.all("restore", self._relative(source)))
+        remote.size = source._remote.size
 
     def _relative(self, other: ShardedPool) -> str:
         if not isinstance(other, ShardedPool):
             raise TypeError(f"a ShardedPool is needed, not {type(other).__name__}")
-        if other._open().family != self._open().family:
+        if other._open().placement.family != self._open().placement.family:
             raise PoolUnrelatedError("the pools do not descend from one another")
-        return other._name
+        return other._remote.name
+
+    # --------------------------------------------------------------------- files
+
+    def save(
+        self,
+        file: StrOrBytesPath | SupportsWrite[memoryview],
+        *,
+        format: str = "raw",
+        since: ShardedPool | None = None,
+        progress: images.Progress | None = None,
+    ) -> None:
+        """Writes the contents to a file, as MemoryPool.save() does and load() takes it.
+
+        file, format, since, progress: as for MemoryPool.save(); a path is one of this
+            process's machine.
+
+        What is written is a clone: of each part the contents of one moment when the call
+        began, and of the whole if nobody writes then. 1 MiB of it is here at a time.
+        Raises what MemoryPool.save() does, and ShardLostError; then the old file stays as
+        it was.
+        """
+        moment: Any = self
+        images.save(moment, file, format, cast("Any", since), progress)
+
+    def apply(
+        self,
+        file: StrOrBytesPath | SupportsRead[bytes],
+        *,
+        progress: images.Progress | None = None,
+    ) -> None:
+        """Brings this pool from the contents that a checkpoint began with to its own.
+
+        file, progress: as for MemoryPool.apply().
+
+        The whole file is read and checked before anything changes; then each part
+        changes in one step, as by restore(). Raises what MemoryPool.apply() does, and
+        ShardLostError, with which the parts that are not lost may have changed.
+        """
+        target: Any = self
+        images.apply(target, file, progress)
+
+    @classmethod
+    def load(
+        cls,
+        client: Client,
+        file: StrOrBytesPath | SupportsRead[bytes],
+        stripe: SupportsIndex = 1 << 20,
+        *,
+        format: str = "raw",
+        replicas: SupportsIndex = 1,
+        max_block_size: SupportsIndex = 65536,
+        memory_limit: SupportsIndex | None = None,
+        progress: images.Progress | None = None,
+    ) -> ShardedPool:
+        """A pool over all workers with the contents and the size of a file.
+
+        client, stripe, replicas, max_block_size, memory_limit: as for a new pool.
+        file, format, progress: as for MemoryPool.load(); a path is one of this process's
+            machine.
+
+        The file is read and copied, 1 MiB at a time; blocks of zeros and holes stay
+        holes. What is loaded counts for the memory limit. Raises what MemoryPool.load()
+        and a new pool raise; then nothing is left behind.
+        """
+        workers = _workers(client)
+        stripe = integer("stripe", stripe, 1, TOTAL_MAX)
+        block = integer("max_block_size", max_block_size, 1, SIZE_MAX)
+
+        def make(total_size: int) -> ShardedPool:
+            return cls(
+                client,
+                total_size,
+                stripe,
+                replicas=replicas,
+                max_block_size=block,
+                memory_limit=memory_limit,
+            )
+
+        room = workers * stripe * -(-block // stripe)
+        return load(make, room, block, file, format, progress)
 
     # ------------------------------------------------------- where there is what
 
@@ -300,33 +425,29 @@ class ShardedPool:
         return self._runs("changes", self._relative(base))
 
     def _runs(self, question: str, *args: Any) -> Iterator[tuple[int, int]]:
-        layout = self._open().layout
+        remote = self._open()
+        found_in, layout = remote.query(remote.all(question, *args)), remote.layout
         runs = sorted(
             run
-            for part, found in enumerate(self._of_parts(question, *args))
+            for part, found in enumerate(found_in)
             for start, size in found
             for run in layout.spread(part, start, size)
         )
         return merged(runs)
 
-    def _of_parts(self, question: str, *args: Any) -> list[Any]:
-        placement = self._open()
-        parts = range(placement.layout.parts)
-        return placement.query([(part, question, (self._name, *args)) for part in parts])
-
     @property
     def total_size(self) -> int:
-        """Bytes that can be addressed."""
-        return self._open().layout.total_size
+        """Bytes that can be addressed, as of now."""
+        return self._open().learn_size()
 
     @property
     def stats(self) -> ShardedStats:
         """Facts about the parts."""
-        layout = self._open().layout
-        parts = tuple(self._of_parts("stats"))
+        remote, total_size = self._open(), self.total_size
+        parts = tuple(remote.query(remote.all("stats")))
         held = sum(stats.held_bytes for stats in parts)
-        replicas = min(self._placement.holders())
-        return ShardedStats(layout.total_size, layout.stripe, held, replicas, parts)
+        replicas = min(map(len, self._placement.holders()))
+        return ShardedStats(total_size, remote.layout.stripe, held, replicas, parts)
 
     # ----------------------------------------------------------------------- Dask
 
@@ -344,21 +465,52 @@ class ShardedPool:
         each. Each keeps its bytes for as long as the array, or one made of it, lives.
         Raises PoolRangeError; PoolError if this is a face from a pickle.
         """
-        return array(self, self._owner(), offset, shape, dtype, stripes)
+        client = self._owner()
+        self._open().learn_size()  # for tasks find out too late
+        return array(self, client, offset, shape, dtype, stripes)
 
     def repair(self) -> int:
         """Gives each part that has lost a replica a new one; returns how many it gave.
 
-        On workers that are left and on new ones; with replicas=1 on none. Changes to such
-        a part wait meanwhile, reads do not. Raises PoolLimitError, ShardLostError;
-        PoolError if this is a face from a pickle.
+        On the workers that hold least, of those that are left and new ones; with
+        replicas=1 on none. Changes to such a part wait meanwhile, reads do not.
+
+        Raises ShardLostError if parts are lost, after it has given the others what they
+        lack; PoolError if there are not two workers for a part, which says who is gone
+        and what is needed; PoolLimitError; PoolError if this is a face from a pickle.
         """
-        self._open()
         client = self._owner()
-        return self._placement.repair(client)
+        return repair(self._placement, client)
+
+    def rebalance(self) -> int:
+        """Moves parts until all workers, new ones too, hold as many and lead as many.
+
+        Returns how many it moved, of each replica that holds a part. Changes to a part
+        wait while it is copied, reads do not. A part does not lose a replica by it, and
+        if it ends early, what was moved stays moved and all can be used: call it again.
+        There are as many parts as there were workers when the pool was made, so that no
+        more workers than that, or twice that with replicas=2, can be used.
+
+        Raises PoolError if a worker cannot be used, ShardLostError if parts are lost,
+        PoolLimitError; PoolError if this is a face from a pickle.
+        """
+        client = self._owner()
+        return rebalance(self._placement, client)
 
     def _owner(self) -> Client:
         self._open()
         if self._client is None:
             raise PoolError("only the pool that was made first can do that")
         return self._client
+
+
+def _workers(client: Any) -> int:
+    """How many workers the cluster of a client has."""
+    if not isinstance(client, Client) or client.asynchronous:
+        raise TypeError("a distributed.Client is needed, not an asynchronous one")
+    if client.status != "running":
+        raise PoolClosedError("the client is not connected to a scheduler")
+    workers = len(client.nthreads())
+    if not workers:
+        raise PoolError("the cluster has no workers")
+    return workers

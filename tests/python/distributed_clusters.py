@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
 
 import pytest
 
@@ -41,6 +42,61 @@ def cluster(workers: int = 3, *, direct: bool = True, **options: Any) -> Iterato
         distributed.Client(made, direct_to_workers=direct) as client,
     ):
         yield client
+
+
+class Apart(NamedTuple):
+    """A scheduler and workers that are processes of nobody else."""
+
+    client: Any
+    scheduler: subprocess.Popen[bytes]
+    start_worker: Callable[[], subprocess.Popen[bytes]]
+
+
+@contextmanager
+def apart(workers: int, folder: Path, ttl: str = "5 minutes") -> Iterator[Apart]:
+    """A cluster without nannies, for tests that end or stop any of its processes.
+
+    ttl: how long a silent worker is waited for.
+    """
+    file, started = folder / "scheduler.json", []
+
+    def start(*args: str) -> subprocess.Popen[bytes]:
+        every = "dask", *args, "--scheduler-file", str(file), "--no-dashboard"
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; sys.argv = {[*every]!r}\n"
+            "from dask.__main__ import main; main()"
+        )
+        environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": ttl}
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", code],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        return started[-1]
+
+    def start_worker() -> subprocess.Popen[bytes]:
+        return start(
+            *("worker", "--host", "127.0.0.1", "--no-nanny"),
+            *("--nthreads", "1", "--memory-limit", "0"),
+        )
+
+    try:
+        scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        for _ in range(workers):
+            start_worker()
+        with distributed.Client(
+            scheduler_file=str(file), direct_to_workers=True, timeout=120
+        ) as client:
+            client.wait_for_workers(workers)
+            yield Apart(client, scheduler, start_worker)
+    finally:
+        for process in started:
+            process.kill()
+        for process in started:
+            process.wait()
 
 
 # ------------------------------------- what test modules make fixtures of

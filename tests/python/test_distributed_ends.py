@@ -24,7 +24,7 @@ from distributed_clusters import (
 from pymempool import MemoryPool, PoolClosedError, PoolError
 from pymempool.distributed import ShardedPool, _messages
 from pymempool.distributed._messages import Line, Numbers, WorkerLine
-from pymempool.distributed._part import CHANGES, Made, Part, Sizes
+from pymempool.distributed._part import CHANGES, End, Made, Part, Sizes
 
 client = pytest.fixture(in_process, scope="module")
 pool = pytest.fixture(on_two_workers)
@@ -67,7 +67,7 @@ def test_a_child_of_fork_has_numbers_of_its_own() -> None:
 
 def test_messages_that_were_overtaken() -> None:
     part = Part(Sizes(100, 16, None), {})
-    part.pools[""] = MemoryPool(100, 16)
+    part.pools[""], part.ends[""] = MemoryPool(100, 16), End(100, 100)
 
     async def write(number: tuple[str, int, int], data: bytes) -> Any:
         return await part.make(number, "write", "", 0, data)
@@ -151,7 +151,7 @@ def test_a_call_on_the_worker_itself_is_made_to_its_end(
         data = memoryview(b"new")
         number = ("somebody", 0, 0)
         call = WorkerLine(workers[first[0]]).ask(
-            first, "change", 0, number, "write", pool._name, 0, data
+            first, "change", 0, number, "write", pool._remote.name, 0, data
         )
         asking = asyncio.ensure_future(call)
         await asyncio.to_thread(begun.wait)
@@ -201,7 +201,7 @@ def test_a_clone_that_fails_leaves_nothing(
         patch.setitem(CHANGES, "clone", fail)
         with pytest.raises(PoolError, match=r"^no$"):
             pool.clone()
-    assert pool._placement.names == {pool._name}
+    assert pool._placement.names == {pool._remote.name}
     assert pool.stats.parts[0].family_pools == 1
 
 

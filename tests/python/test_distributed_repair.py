@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from distributed_clusters import (
     Trouble,
     both,
     changes_made,
+    cluster,
     held_by,
     in_process,
     leader,
@@ -17,7 +19,7 @@ from distributed_clusters import (
     troubled,
 )
 
-from pymempool import PoolError, PoolLimitError
+from pymempool import PoolError, PoolLimitError, __version__
 from pymempool.distributed import ShardedPool, ShardLostError, _placement
 from pymempool.distributed._messages import Line
 from pymempool.distributed._part import CHANGES
@@ -100,7 +102,7 @@ def test_repair_knows_what_was_made(
     asked = pool._placement.ask
 
     async def change(data: bytes, index: int) -> None:
-        args = pool._name, 0, memoryview(data)
+        args = pool._remote.name, 0, memoryview(data)
         await asked(0, "change", ("somebody", index, 0), "write", *args)
 
     client.sync(change, b"B", 0)  # made, and say that its answer was lost
@@ -121,7 +123,11 @@ def test_repair_where_another_worker_fails(
     others = {worker.address for worker in client.cluster.workers.values()}
     third = next(iter(others - {first[0], second[0]}))
     trouble.cut.add((first[0], third))
-    assert pool.repair() == 0
+    with pytest.raises(PoolError, match="1 of 1 parts have one replica still") as told:
+        pool.repair()
+    assert "could not be reached from" in str(told.value)
+    assert f"{second[0]} is gone" in str(told.value)
+    assert "pip" not in str(told.value)
     assert pool.stats.replicas == 1
     trouble.cut.clear()
     assert pool.repair() == 1
@@ -134,7 +140,7 @@ def test_repair_over_the_limit(
     trouble.gone.add(second[1])
     pool.write(0, b"new")
 
-    def fail(held: Any, name: str) -> None:
+    def fail(held: Any, name: str, total: int) -> None:
         raise PoolLimitError("no room")
 
     with monkeypatch.context() as patch:
@@ -170,7 +176,9 @@ def test_a_worker_that_cannot_make_a_shard(
         raise RuntimeError("no")
 
     monkeypatch.setattr(_placement.Shard, "__init__", fail)
-    with pytest.raises(PoolError, match="cannot hold a part: error") as caught:
+    with pytest.raises(
+        PoolError, match=r"cannot hold a part: RuntimeError\(.no.\)$"
+    ) as caught:
         ShardedPool(client, 100, 10)
     assert isinstance(caught.value.__cause__, RuntimeError)
 
@@ -180,7 +188,108 @@ def test_a_worker_that_leaves_before_it_makes_a_shard(
 ) -> None:
     there = client.nthreads()
     answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
-    monkeypatch.setattr(_placement, "WATCH", 0.01)
+    monkeypatch.setattr(_placement, "WATCH", 0.1)
     monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
-    with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 cannot hold a part: pending"):
+    with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 is gone: it ended before"):
         ShardedPool(client, 100, 10)
+
+
+# --------------------------------------------------- what repair() says of workers
+
+
+def test_one_worker_is_left() -> None:
+    """Who is gone, how many are needed, and what to do; and nothing of packages."""
+    with (
+        cluster(2, processes=False) as client,
+        ShardedPool(client, 100, 10, replicas=2) as pool,
+    ):
+        pool.write(0, b"x" * 100)
+        (dead, _), (left, _) = pool._placement.shards
+        lost = client.cluster.workers[0]
+        assert lost.address == dead
+        client.sync(lost.close, nanny=False)
+        with pytest.raises(PoolError) as told:
+            pool.repair()
+        assert type(told.value) is PoolError
+        assert str(told.value) == (
+            "2 of 2 parts have one replica still (0 got a second one); 2 workers are"
+            f" needed for two replicas, and there is 1; {dead} is gone; start"
+            " workers, or see why they are not reached, and call repair() again"
+        )
+        assert pool.read(0, 100) == b"x" * 100
+        client.cluster.scale(3)
+        client.wait_for_workers(2)
+        assert pool.repair() == 2
+        assert pool.stats.replicas == 2
+        assert {it for it, _ in pool._placement.shards} > {dead, left}
+
+
+def test_parts_that_are_lost_do_not_keep_others_from_repair(
+    client: Any, trouble: Trouble
+) -> None:
+    with ShardedPool(client, 30, 10, replicas=2) as pool:
+        pool.write(0, b"x" * 30)
+        placed = pool._placement.holders()
+        for holder in placed[1]:
+            trouble.lose(holder)
+        client.cluster.scale(4)
+        client.wait_for_workers(4)
+        with pytest.raises(ShardLostError, match=r"^bytes 10 \.\. 19 are lost with"):
+            pool.repair()
+        for part in (0, 2):
+            assert len(pool._placement.run(pool._placement.ask, part, "placed")) == 2
+        assert pool.read(0, 10) + pool.read(20, 10) == b"x" * 20
+
+
+def test_repair_takes_workers_that_hold_little(client: Any, trouble: Trouble) -> None:
+    with ShardedPool(client, 30, 10, replicas=2) as pool:
+        trouble.gone.add(pool._placement.shards[2][1])
+        client.cluster.scale(len(client.cluster.workers) + 2)
+        client.wait_for_workers(len(client.cluster.workers))
+        assert pool.repair() == 2
+        copies = Counter(it for holders in pool._placement.holders() for it in holders)
+        assert max(copies.values()) == 2
+
+
+def test_a_new_worker_that_dies_at_once(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said to be gone; it does not lack a package."""
+    with ShardedPool(client, 100, 10, replicas=2) as pool:
+        there = client.nthreads()
+        answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
+        monkeypatch.setattr(_placement, "WATCH", 0.1)
+        monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
+        assert pool.repair() == 0  # nothing needs it
+        answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
+        with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 is gone") as told:
+            pool.rebalance()
+        assert "pip" not in str(told.value)
+
+
+@pytest.mark.parametrize("lack", ["package", "version"])
+def test_a_worker_with_another_package(lack: str) -> None:
+    def break_it() -> None:
+        import sys
+
+        if lack == "package":
+            for name in [it for it in sys.modules if it.startswith("pymempool")]:
+                del sys.modules[name]
+            sys.modules["pymempool"] = None  # type: ignore[assignment]
+        else:
+            import pymempool
+
+            pymempool.__version__ = "0.0.9"
+
+    with cluster(1, threads_per_worker=1) as client:
+        [worker] = client.nthreads()
+        client.run(break_it)
+        with pytest.raises(PoolError) as told:
+            ShardedPool(client, 100)
+        why = "it lacks a package (" if lack == "package" else "it has pymempool 0.0.9, "
+        assert str(told.value).startswith(
+            f"worker {worker} cannot hold a part, since {why}"
+        )
+        install = f"pip install 'pymempool[dask]=={__version__}' there"
+        assert str(told.value).endswith(install)
+        assert list(client.nthreads()) == [worker]  # and it is as well as before
