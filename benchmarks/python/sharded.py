@@ -90,6 +90,8 @@ def sizes(options: argparse.Namespace) -> dict[str, int]:
         "read of 1 byte, 8 threads": 0,
         "write of 1 byte": 0,
         "write of 1 byte, replicas=2": 0,
+        "read of 1 byte, replicas=2": 0,
+        "the same, 8 threads": 0,
     }
 
 
@@ -107,8 +109,8 @@ def measure(
     def often(call: Callable[[], Any]) -> Callable[[], Any]:
         return lambda: [call() for _ in range(CALLS)]
 
-    def in_threads() -> None:
-        list(threads.map(lambda at: pool.read(at * MIB, 1), range(CALLS)))
+    def in_threads(pool: ShardedPool) -> Callable[[], Any]:
+        return lambda: list(threads.map(lambda at: pool.read(at * MIB, 1), range(CALLS)))
 
     def total() -> int:
         return int(pool.array(0, size, "u1").sum(dtype="i8").compute())
@@ -120,7 +122,7 @@ def measure(
         "scatter of 64 bytes": lambda: pool.scatter(offsets, items),
         "sum where it lies": total,
         "read of 1 byte": often(lambda: pool.read(5, 1)),
-        "read of 1 byte, 8 threads": in_threads,
+        "read of 1 byte, 8 threads": in_threads(pool),
         "write of 1 byte": often(lambda: pool.write(5, b"x")),
     }
     two = None
@@ -128,6 +130,8 @@ def measure(
         two = ShardedPool(client, 1 << 40, replicas=2)
         rows["write, replicas=2"] = lambda: two.write(0, data)
         rows["write of 1 byte, replicas=2"] = often(lambda: two.write(5, b"x"))
+        rows["read of 1 byte, replicas=2"] = often(lambda: two.read(5, 1))
+        rows["the same, 8 threads"] = in_threads(two)
     threads = ThreadPoolExecutor(THREADS)
     timings: dict[str, list[Timing]] = {name: [] for name in rows}
     for number in range(options.rounds + 1):
@@ -136,7 +140,7 @@ def measure(
             call()
             end, done = time.perf_counter(), time.process_time()
             if number:  # the first round makes connections and memory
-                calls = CALLS if "1 byte" in name else 1
+                calls = CALLS if "1 byte" in name or "8 threads" in name else 1
                 timings[name].append(((end - begin) / calls, (done - work) / calls))
     threads.shutdown()
     if two is not None:
