@@ -91,7 +91,7 @@ def sizes(options: argparse.Namespace) -> dict[str, int]:
         "write of 1 byte": 0,
         "write of 1 byte, replicas=2": 0,
         "read of 1 byte, replicas=2": 0,
-        "the same, 8 threads": 0,
+        "read, replicas=2, 8 threads": 0,
     }
 
 
@@ -131,7 +131,7 @@ def measure(
         rows["write, replicas=2"] = lambda: two.write(0, data)
         rows["write of 1 byte, replicas=2"] = often(lambda: two.write(5, b"x"))
         rows["read of 1 byte, replicas=2"] = often(lambda: two.read(5, 1))
-        rows["the same, 8 threads"] = in_threads(two)
+        rows["read, replicas=2, 8 threads"] = in_threads(two)
     threads = ThreadPoolExecutor(THREADS)
     timings: dict[str, list[Timing]] = {name: [] for name in rows}
     for number in range(options.rounds + 1):
