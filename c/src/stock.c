@@ -136,26 +136,24 @@ static size_t need_bytes(const Need *need, const Arena *arena)
 
 /* Fills an empty stock with what is needed, or fails and leaves it empty. Locks: the
  * arena. */
-static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
+static NOT_INLINE PoolStatus stock_fill_some(Stock *stock, Arena *arena, const Need *need)
 {
     PoolStatus status;
     size_t peak, mapped;
     bool possible;
-    if (need.blocks == 0 && need.nodes == 0) {
-        return POOL_OK;
-    }
-    if (need.blocks > (STOCK_LONG - 1) / arena->block_size) {
+    size_t nodes = need->nodes;
+    if (need->blocks > (STOCK_LONG - 1) / arena->block_size) {
         interpreter_unlock();
     }
     possible =
-        need.blocks <= arena->few || arena_can_have(arena, need_bytes(&need, arena));
+        need->blocks <= arena->few || arena_can_have(arena, need_bytes(need, arena));
     lock_acquire(&arena->lock);
     peak = arena->peak;
     mapped = arena->mapped;
-    status = possible || !arena_allows(arena, need.blocks)
-                 ? arena_take(arena, need.blocks, &stock->blocks)
+    status = possible || !arena_allows(arena, need->blocks)
+                 ? arena_take(arena, need->blocks, &stock->blocks)
                  : POOL_NO_MEMORY;
-    for (; status == POOL_OK && need.nodes > 0; need.nodes--) {
+    for (; status == POOL_OK && nodes > 0; nodes--) {
         Node *node = (Node *)slab_take(&arena->nodes);
         if (node == NULL) {
             status = POOL_NO_MEMORY;
@@ -170,6 +168,13 @@ static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
     }
     lock_release(&arena->lock);
     return status;
+}
+
+/* The same, of what may be nothing. */
+static inline PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
+{
+    return need.blocks == 0 && need.nodes == 0 ? POOL_OK
+                                               : stock_fill_some(stock, arena, &need);
 }
 
 /* Has the pages of fresh blocks made resident before they are written to from end to end,
