@@ -18,7 +18,7 @@
  * a pool calls take the arena's lock; no other lock but the store's is taken under it.
  */
 /* Requests of fewer bytes are not compared with what the system has left, which takes some
- * 50 us; a page has to be touched for anything that is written. */
+ * 100 us; a page has to be touched for anything that is written. */
 enum { REQUEST_LARGE = 64 << 20, REQUEST_PAGE = 4096 };
 
 typedef struct Arena {
