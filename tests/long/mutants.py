@@ -178,9 +178,9 @@ MUTANTS["test_fork"] = [
         "family.c",
         "    lock_acquire(&registry.lock);\n    for (pool = registry.oldest;",
         "    for (pool = registry.oldest;",
-        "        stripes_let_go(&pool->stripes, whole);\n    }\n"
+        "        stripes_let_go_whole(&pool->stripes);\n    }\n"
         "    lock_release(&registry.lock);",
-        "        stripes_let_go(&pool->stripes, whole);\n    }",
+        "        stripes_let_go_whole(&pool->stripes);\n    }",
     ),
 ]
 MUTANTS["test_crowd"] = [
@@ -422,8 +422,8 @@ MUTANTS["test_pins_meanwhile"] = [
     (
         "what is cut off a pinned block is asked whether it is zero",
         "resize.c",
-        "block != NULL && (block_is_pinned(block) ||",
-        "block != NULL && (",
+        "            (block_is_pinned(block) ||\n",
+        "            (\n",
     ),
 ]
 MUTANTS["test_walks"] = [
@@ -585,14 +585,14 @@ MUTANTS["test_requests"] = [
     (
         "a limit is not said first",
         "stock.c",
-        "possible || !arena_allows(arena, need.blocks)",
+        "possible || !arena_allows(arena, need->blocks)",
         "possible",
     ),
     (
         "a pin counts as a write to all of a block",
         "view.c",
-        "write_begin(pool, offset, size, 0, &hold, &stock)",
-        "write_begin(pool, offset, size, size, &hold, &stock)",
+        "&size, WRITE_NOTHING, &hold",
+        "&size, WRITE_ALL, &hold",
     ),
     (
         "the ends of a copy count as what is written",
@@ -735,8 +735,8 @@ MUTANTS["test_meanwhile"] = [
         "a write is clipped before it holds the blocks",
         "bytes.c",
         "    *hold = stripes_hold_range(&pool->stripes, first, last);\n"
-        "    clipped = clips ? pool_clip(pool, offset, *size) : *size;\n",
-        "    clipped = clips ? pool_clip(pool, offset, *size) : *size;\n"
+        "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n",
+        "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n"
         "    *hold = stripes_hold_range(&pool->stripes, first, last);\n",
     ),
     (
