@@ -347,6 +347,9 @@ static const struct {
 void *pool_for_python(const char *name, const void *functions)
 {
     size_t i;
+    if (name == NULL || functions == NULL) {
+        return NULL;
+    }
     lock_acquire(&registry.lock);
     if (python.object_size == 0) { /* several interpreters hand over the same */
         memcpy(&python, functions, sizeof python);

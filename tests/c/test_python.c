@@ -453,6 +453,8 @@ TEST(adoptions)
 TEST(nothing_by_that_name)
 {
     CHECK(pool_for_python("pool_next_extent", &functions) == NULL);
+    CHECK(pool_for_python(NULL, &functions) == NULL);
+    CHECK(pool_for_python("pool_version", NULL) == NULL);
     CHECK(pool_for_python("pool_version", &functions) != NULL);
 }
 
