@@ -421,6 +421,23 @@ TEST(slab_without_memory)
     check_nothing_live();
 }
 
+/* Where the system has no memory for bookkeeping, what is kept goes back to it. */
+TEST(kept_chunks_make_room_for_bookkeeping)
+{
+#if defined(TEST_ASAN) || defined(TEST_TSAN)
+    test_skip("the sanitizers end a program that asks for so much");
+#else
+    volatile size_t too_much = SIZE_MAX / 2;
+    MemoryPool *pool = pool_create(65536, 4096);
+    CHECK_EQ_INT((int)pool_fill(pool, 0, 1, 65536), POOL_OK);
+    pool_destroy(pool);
+    CHECK_LE_SIZE(65536, store_kept());
+    CHECK(store_alloc(too_much) == NULL);
+    CHECK_EQ_SIZE(store_kept(), 0);
+    check_nothing_live();
+#endif
+}
+
 static const TestCase cases[] = {
     TEST_CASE(blocks_do_not_overlap),
     TEST_CASE(limit_is_all_or_nothing),
@@ -435,5 +452,6 @@ static const TestCase cases[] = {
     TEST_CASE(slab_items_are_used_again),
     TEST_CASE(slab_gives_pages_back),
     TEST_CASE(slab_without_memory),
+    TEST_CASE(kept_chunks_make_room_for_bookkeeping),
 };
 TEST_MAIN(cases)

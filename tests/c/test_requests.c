@@ -213,6 +213,26 @@ TEST(restores_with_pins)
     check_nothing_live();
 }
 
+static void given_back(void *data, size_t size, void *context)
+{
+    (void)data, (void)size, (void)context;
+    CHECK(0); /* the memory stays the caller's */
+}
+
+/* Adopted memory is there already, but each block of it takes a description. */
+TEST(adoptions_of_many_blocks)
+{
+    size_t size = LARGE / sizeof(Adoptee) + 1;
+    MemoryPool *pool = make_with(1, 0, 0);
+    unsigned char *bytes = test_alloc(size);
+    system_left = LARGE - 1;
+    CHECK_RETURNS(pool_adopt(pool, 0, bytes, size, given_back, NULL), POOL_NO_MEMORY);
+    check_unchanged(pool, 0, 0);
+    free(bytes);
+    pool_destroy(pool);
+    check_nothing_live();
+}
+
 /* As it is: what no machine has is refused, and the process lives. */
 TEST(what_no_machine_has)
 {
@@ -235,6 +255,7 @@ static const TestCase cases[] = {
     TEST_CASE(sparse_blocks),
     TEST_CASE(copies_of_large_blocks),
     TEST_CASE(restores_with_pins),
+    TEST_CASE(adoptions_of_many_blocks),
     TEST_CASE(what_no_machine_has),
 };
 TEST_MAIN(cases)
