@@ -66,7 +66,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
-    "README.md": "index.md",
+    "README.md": "project/readme.md",
     "benchmarks/README.md": "project/benchmarks.md",
     "benchmarks/nbd/README.md": "project/benchmarks-nbd.md",
     "benchmarks/python/README.md": "project/benchmarks-python.md",

@@ -255,26 +255,26 @@ def test_plugin_costs_nothing_until_it_is_used(pytester: pytest.Pytester) -> Non
     result.assert_outcomes(passed=1)
 
 
-# ----------------------------------------------------------------------- the README
+# ----------------------------------------------------------------------- the how-to
 
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto" / "tests.md"
 
 
-def readme_example() -> tuple[str, str]:
-    """The test that the README shows, and what it says comes of leaving out a line."""
-    text = README.read_text(encoding="utf-8")
+def howto_example() -> tuple[str, str]:
+    """The test that the how-to shows, and what it says comes of leaving out a line."""
+    text = HOWTO.read_text(encoding="utf-8")
     found = re.findall(r"```py\n(.*?)```\n.*?```text\n(.*?)```", text, re.DOTALL)
     assert len(found) == 1
     return found[0]
 
 
-def test_readme_example(run, compile_c) -> None:
-    run(readme_example()[0], passed=1)
+def test_howto_example(run, compile_c) -> None:
+    run(howto_example()[0], passed=1)
 
 
-def test_readme_example_without_the_line(run, compile_c) -> None:
-    source, told = readme_example()
+def test_howto_example_without_the_line(run, compile_c) -> None:
+    source, told = howto_example()
     line = "    pool_destroy(saved);\n"
     assert line in source
     # A single call leaves one clone, the sweep would leave one for each pass.
