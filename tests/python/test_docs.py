@@ -71,6 +71,20 @@ def test_every_link_leads_somewhere() -> None:
     assert broken == []
 
 
+# ------------------------------------------------------------------------- glossary
+
+
+def test_the_glossary_has_each_term_once_with_the_standard_one() -> None:
+    text = (DOCS / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?!here |---)(.*) \|$", text, re.MULTILINE)
+    cells = [[cell.strip() for cell in row.split("|")] for row in rows]
+    assert len(cells) > 50
+    assert [row for row in cells if len(row) != 3 or not all(row)] == []
+    assert [row[0] for row in cells if not row[2].endswith(".")] == []
+    terms = [row[0] for row in cells]
+    assert sorted(set(terms)) == sorted(terms)
+
+
 # ------------------------------------------------------------------------ reference
 
 
