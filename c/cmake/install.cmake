@@ -21,14 +21,8 @@ configure_package_config_file(
     c/cmake/memory_poolConfig.cmake.in ${package_files}/memory_poolConfig.cmake
     INSTALL_DESTINATION ${package_dir}
     NO_SET_AND_CHECK_MACRO)
-# Before 1.0 a minor version may change the interface, as a major one does later.
-if(PROJECT_VERSION_MAJOR EQUAL 0)
-    set(compatibility SameMinorVersion)
-else()
-    set(compatibility SameMajorVersion)
-endif()
 write_basic_package_version_file(${package_files}/memory_poolConfigVersion.cmake
-                                 COMPATIBILITY ${compatibility})
+                                 COMPATIBILITY ${interface_compatibility})
 install(FILES ${package_files}/memory_poolConfig.cmake
               ${package_files}/memory_poolConfigVersion.cmake
         DESTINATION ${package_dir} COMPONENT dev)
