@@ -67,6 +67,8 @@ PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "README.md": "project/readme.md",
+    "RELEASING.md": "project/releasing.md",
+    "SECURITY.md": "project/security.md",
     "benchmarks/README.md": "project/benchmarks.md",
     "benchmarks/nbd/README.md": "project/benchmarks-nbd.md",
     "benchmarks/python/README.md": "project/benchmarks-python.md",

@@ -6,11 +6,44 @@ lint() {
     ruff format --check benchmarks docs/conf.py docs/site examples pymempool tests \
         pytest_pymempool.py
     mypy
-    check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+    github
+    git ls-files -z | xargs -0 codespell
     # The steps share variables with .ci/run, which a look at one file cannot know.
     git grep -lzE '^#(!.*\bbash|!.*/sh| shellcheck shell=bash)' \
         | xargs -0 shellcheck --severity=warning --exclude=SC2034,SC2154
     git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
     cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability \
         --inline-suppr --suppress=toomanyconfigs -Ic c/memory_pool.c c/nbdkit/*.c
+}
+
+# What GitHub reads: its form, what the workflows mean, and whether they can do harm
+# (actions that are not pinned, permissions that are not needed).
+github() {
+    local schema=(check-jsonschema --builtin-schema)
+    "${schema[@]}" vendor.github-workflows .github/workflows/*.yml
+    "${schema[@]}" custom.github-workflows-require-timeout .github/workflows/*.yml
+    "${schema[@]}" vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
+    "${schema[@]}" vendor.dependabot .github/dependabot.yml
+    "${schema[@]}" vendor.readthedocs .readthedocs.yaml
+    zizmor --offline --quiet --no-progress --min-severity=medium .github
+    workflows_run_every_step
+    # Its package fetches the program from GitHub while it is installed.
+    if pip install -q --disable-pip-version-check --require-hashes -r .ci/actionlint.txt \
+        >"$scratch/actionlint.log" 2>&1
+    then
+        actionlint
+    elif [ -n "${GITHUB_ACTIONS:-}" ]; then
+        cat "$scratch/actionlint.log"
+        return 1
+    else
+        skip 'actionlint, which could not be fetched from GitHub'
+    fi
+}
+
+workflows_run_every_step() {
+    local name
+    for name in "${first_lane[@]}" "${second_lane[@]}" readme; do
+        grep -qE "^ +steps: (.* )?$name( |$)|^ +- run: \.ci/$name " .github/workflows/ci.yml ||
+            { printf 'ci.yml does not run the step %s\n' "$name"; return 1; }
+    done
 }

@@ -20,7 +20,7 @@ tools() {
     bare_path=$PATH # for the README's commands, which must do without the venv
     python3 -m venv "$scratch/venv"
     export PATH=$scratch/venv/bin:$PATH
-    pip install -q --disable-pip-version-check -r .ci/requirements.txt
+    pip install -q --disable-pip-version-check -r .ci/requirements.txt '.[dev]'
 
     # The oldest CMake that the project promises to work with.
     python3 -m venv "$scratch/oldest"
