@@ -427,7 +427,7 @@ TEST(kept_chunks_make_room_for_bookkeeping)
 #if defined(TEST_ASAN) || defined(TEST_TSAN)
     test_skip("the sanitizers end a program that asks for so much");
 #else
-    volatile size_t too_much = SIZE_MAX / 2;
+    volatile size_t too_much = SIZE_MAX - 4096;
     MemoryPool *pool = pool_create(65536, 4096);
     CHECK_EQ_INT((int)pool_fill(pool, 0, 1, 65536), POOL_OK);
     pool_destroy(pool);
