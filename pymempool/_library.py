@@ -17,7 +17,7 @@ import sys
 from ctypes import CDLL, PyDLL, Structure, byref, c_size_t, c_void_p, cast, pythonapi
 from typing import Any, NoReturn
 
-from ._signatures import HEADER_VERSION, INT, SIGNATURES, SIZE, PoolStats, Signature
+from ._signatures import HEADER_VERSION, INT, SIGNATURES, SIZE, Signature, StatsStruct
 from .errors import Status, raise_status
 
 #: Up to here, in bytes, a call keeps the interpreter's lock. Reads through `parallel`
@@ -97,7 +97,7 @@ def fail(
     ]
     call = f"{function}({', '.join(asked)})"
     if status == Status.POOL_LIMIT:
-        stats = read_stats(arguments[0], PoolStats.shared_blocks.offset, quick)
+        stats = read_stats(arguments[0], StatsStruct.shared_blocks.offset, quick)
         used = f"{stats.family_bytes} of {stats.memory_limit} bytes are in use"
         text += f": {used}, in blocks of {stats.block_size}"
     raise_status(status, f"{call}: {text}{more}")
@@ -132,9 +132,9 @@ def _check_found(found: int, function: Any, arguments: tuple[Any, ...]) -> int:
 _CHECKS = {"status": _check_status, "pointer": _check_pointer, "found": _check_found}
 
 
-def read_stats(address: int, struct_size: int, library: CDLL) -> PoolStats:
+def read_stats(address: int, struct_size: int, library: CDLL) -> StatsStruct:
     """The facts of the pool at an address, as far as struct_size reaches."""
-    stats = PoolStats(struct_size)
+    stats = StatsStruct(struct_size)
     library.pool_stats(address, byref(stats))
     return stats
 

@@ -74,9 +74,9 @@ class Parameter(c_void_p):
     owner: Owner
 
 
-# Sizes of PoolStats that leave out what costs more.
-_UP_TO_TOTAL = _signatures.PoolStats.block_size.offset
-_UP_TO_BLOCK = _signatures.PoolStats.references.offset
+# Sizes of the statistics that leave out what costs more.
+_UP_TO_TOTAL = _signatures.StatsStruct.block_size.offset
+_UP_TO_BLOCK = _signatures.StatsStruct.references.offset
 
 
 def fail_short(

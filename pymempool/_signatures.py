@@ -63,8 +63,8 @@ class PoolView(Structure):
     ]
 
 
-class PoolStats(Structure):
-    """What pool_stats fills in, as far as struct_size reaches."""
+class StatsStruct(Structure):
+    """The C struct PoolStats: what pool_stats fills in, as far as struct_size reaches."""
 
     _fields_ = [
         ("struct_size", c_size_t),
@@ -133,7 +133,7 @@ NAME = Argument("const char *", c_char_p)
 CODE = Argument("PoolStatus", c_int)
 OUT = Argument("size_t *", POINTER(c_size_t))
 OPTIONS = Argument("const PoolOptions *", POINTER(PoolOptions))
-STATS = Argument("PoolStats *", POINTER(PoolStats))
+STATS = Argument("PoolStats *", POINTER(StatsStruct))
 VIEW = Argument("PoolView *", POINTER(PoolView))
 RELEASE = Argument("void (*{})(void *data, size_t size, void *context)", RELEASE_FUNCTION)
 

@@ -477,7 +477,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
     def stats(self) -> PoolStats:
         """Facts from one moment. Costs a walk over the tree for shared_blocks."""
         owner = self._owner
-        stats = read_stats(owner.address, sizeof(_signatures.PoolStats), parallel)
+        stats = read_stats(owner.address, sizeof(_signatures.StatsStruct), parallel)
         return PoolStats(*(getattr(stats, name) for name in PoolStats._fields))
 
     def __repr__(self) -> str:
@@ -491,8 +491,8 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         )
 
 
-# The size of PoolStats without what costs a walk over the tree.
-_UP_TO_SHARED = _signatures.PoolStats.shared_blocks.offset
+# The size of the statistics without what costs a walk over the tree.
+_UP_TO_SHARED = _signatures.StatsStruct.shared_blocks.offset
 
 
 def trim() -> int:

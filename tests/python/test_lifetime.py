@@ -431,14 +431,14 @@ def test_exit_gives_pools_back() -> None:
         import atexit
 
         def last():  # registered first, so it runs after everybody else
-            stats = read_stats(kept, sizeof(PoolStats), quick)
+            stats = read_stats(kept, sizeof(StatsStruct), quick)
             print("alive:", stats.family_pools, pool.closed, clone.closed)
 
         atexit.register(last)
         from ctypes import sizeof
         from pymempool import MemoryPool
         from pymempool._library import parallel, quick, read_stats
-        from pymempool._signatures import PoolStats
+        from pymempool._signatures import StatsStruct
         pool = MemoryPool(4096)
         clone = pool.clone()
         kept = parallel.pool_retain(pool.handle)

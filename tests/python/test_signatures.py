@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import ctypes
 import os
 import re
@@ -94,8 +95,19 @@ def test_version(header: Path) -> None:
 
 
 def test_public_stats_are_those_of_c() -> None:
-    fields = [name for name, _ in _signatures.PoolStats._fields_]
+    fields = [name for name, _ in _signatures.StatsStruct._fields_]
     assert fields == ["struct_size", *pymempool.PoolStats._fields]
+
+
+def test_a_public_name_is_one_thing() -> None:
+    """No other module of the package has a class or function of its own so called."""
+    homes: dict[str, set[str]] = {name: set() for name in pymempool.__all__}
+    for path in Path(pymempool.pool.__file__).parent.rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name in homes:
+                homes[node.name].add(path.name)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+    assert homes["PoolStats"] == {"_stats.py"}
 
 
 # --------------------------------------------------------------- by the compiler
@@ -133,9 +145,16 @@ def test_compiler_would_find_a_conflict(header: Path) -> None:
     assert "conflicting types" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["PoolOptions", "PoolView", "PoolStats"])
+STRUCTS = {
+    "PoolOptions": _signatures.PoolOptions,
+    "PoolView": _signatures.PoolView,
+    "PoolStats": _signatures.StatsStruct,
+}
+
+
+@pytest.mark.parametrize("name", STRUCTS)
 def test_compiler_lays_structs_out_alike(name: str, header: Path) -> None:
-    struct = getattr(_signatures, name)
+    struct = STRUCTS[name]
     facts = [f"sizeof({name}) == {ctypes.sizeof(struct)}"]
     for field, _ in struct._fields_:
         place = getattr(struct, field)
