@@ -18,6 +18,7 @@ from typing import Any
 import fake_nbdkit
 import pytest
 from command_line import POSIX, Terminal, command
+from documents import ROOT, blocks
 from fake_nbdkit import PLAN, SHOWN, STATS
 
 from pymempool import _serve, _serve_display, cli
@@ -131,6 +132,26 @@ def test_a_disk_at_a_private_socket(
     assert told.out.startswith(first)
     assert statistics(told.out) == [SHOWN]
     assert told.out.endswith("\nended\n")
+
+
+@POSIX
+def test_the_page_shows_what_is_told(fake: Fake, tell: Any) -> None:
+    fake.plan(answers=[{**STATS, "total_size": 1 << 40}, "!INT"])
+    page = [
+        block
+        for block in blocks(ROOT / "docs" / "howto" / "command-line.md")
+        if block.source.startswith("pymempool serve ")
+    ]
+    assert len(page) == 1
+    told = tell(*shlex.split(page[0].source)[1:])
+    assert (told.status, told.err) == (0, "")
+    # Of the private folder all but its parent and the part that differs each time.
+    shown, printed = (
+        re.sub(r"/[^\s'=]*/(pymempool[a-z-]*-)\w{8}/", r"/tmp/\1XXXXXXXX/", text)
+        for text in (page[0].output, told.out)
+    )
+    assert "XXXXXXXX" in shown
+    assert printed.startswith(shown)
 
 
 @POSIX
