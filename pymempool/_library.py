@@ -30,33 +30,58 @@ _FILE_NAMES = {"win32": "memory_pool.dll", "darwin": "libmemory_pool.dylib"}
 _FILE_NAME = _FILE_NAMES.get(sys.platform, "libmemory_pool.so")
 
 
-def _find() -> str:
-    """The library's path: it lies in the package, along the package's own path.
+def _folders() -> list[str]:
+    """The folders of this package, as they are in its own path.
 
-    Not beside this file: an editable install keeps sources and library apart, and lists
-    both folders in the path.
+    Not the folder of this file alone: an editable install keeps sources and library
+    apart, and lists both folders in the path.
     """
-    folders = list(sys.modules[__package__].__path__)
-    for folder in folders:
-        path = os.path.join(os.path.abspath(folder), _FILE_NAME)
-        if os.path.exists(path):
+    return [os.path.abspath(folder) for folder in sys.modules[__package__].__path__]
+
+
+def _find() -> str:
+    """The path of the library.
+
+    It lies in the package. Only sources have none, as in a clone from whose folder Python
+    was started; they use that of the pymempool which is installed, the first along
+    sys.path that has one.
+    """
+    own = _folders()
+    places = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
+    others = [os.path.join(place, __package__) for place in places]
+    for folder in (*own, *others):
+        path = os.path.join(folder, _FILE_NAME)
+        if os.path.isfile(path):
             return path
     raise ImportError(
-        f"{_FILE_NAME} is in none of the folders of pymempool: {folders}"
-        " (a source folder has no library; install the package)"
+        f"{_FILE_NAME} is neither in {' nor in '.join(own)} nor in another pymempool"
+        " along sys.path: sources have no library; install the package (pip install .)"
     )
+
+
+def _unfit(path: str, why: str) -> ImportError:
+    """The error for a library that these sources cannot use."""
+    text = f"{path} {why}"
+    own = _folders()
+    if os.path.dirname(path) not in own:
+        text += (
+            f". It is the first one along sys.path, as the sources in {own[0]} have none:"
+            " install the package from these sources (pip install .), or start Python in"
+            " another folder to use the package that is installed"
+        )
+    return ImportError(text, path=path)
 
 
 def _load(loader: type[CDLL], path: str) -> CDLL:
     try:
         library = loader(path)
     except OSError as error:
-        raise ImportError(f"cannot load {path}: {error}", path=path) from error
+        raise _unfit(path, f"cannot be loaded: {error}") from error
     for name, signature in SIGNATURES.items():
         try:
             function = getattr(library, name)
         except AttributeError as error:
-            raise ImportError(f"{path} has no function {name}", path=path) from error
+            raise _unfit(path, f"has no function {name}") from error
         _declare(function, signature)
     return library
 
@@ -75,9 +100,7 @@ def _check_version(path: str) -> str:
     text = ".".join(map(str, version))
     if version[:2] != HEADER_VERSION:
         wanted = ".".join(map(str, HEADER_VERSION))
-        raise ImportError(
-            f"{path} has version {text}, pymempool needs {wanted}.x", path=path
-        )
+        raise _unfit(path, f"has version {text}, pymempool needs {wanted}.x")
     return text
 
 

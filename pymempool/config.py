@@ -15,13 +15,11 @@ from . import _library
 
 
 def get_include() -> str:
-    """The folder of memory_pool.h."""
-    # Along the package's path, as the library is found, and for the same reason.
-    folders = [os.path.join(os.path.abspath(f), "include") for f in _package_path()]
-    for folder in folders:
-        if os.path.exists(os.path.join(folder, "memory_pool.h")):
-            return folder
-    raise FileNotFoundError(f"memory_pool.h is in none of {folders}")
+    """The folder of memory_pool.h, which is installed beside the library."""
+    folder = os.path.join(os.path.dirname(get_library()), "include")
+    if not os.path.exists(os.path.join(folder, "memory_pool.h")):
+        raise FileNotFoundError(f"memory_pool.h is not in {folder}")
+    return folder
 
 
 def get_library() -> str:
@@ -46,7 +44,3 @@ def linker_flags() -> list[str]:
 def quoted(flags: list[str]) -> str:
     """The flags as one line for a shell."""
     return subprocess.list2cmdline(flags) if os.name == "nt" else shlex.join(flags)
-
-
-def _package_path() -> list[str]:
-    return list(sys.modules[__package__].__path__)

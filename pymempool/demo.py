@@ -327,10 +327,9 @@ def hit_limit(report: Report) -> None:
 
 def default_files() -> list[Path]:
     """The package itself: its sources and the shared library."""
-    kinds = {".py", ".so", ".dll", ".dylib"}
     folders = [Path(folder) for folder in pymempool.__path__]
-    found = [path for folder in folders for path in folder.iterdir()]
-    return sorted({path for path in found if path.suffix in kinds})
+    found = {path for folder in folders for path in folder.glob("*.py")}
+    return sorted({*found, Path(pymempool.get_library())})
 
 
 @contextmanager

@@ -19,8 +19,7 @@ python_coverage() {
     export COVERAGE_FILE=$scratch/python-coverage/data
     mkdir "$scratch/python-coverage"
     local coverage=$installed/bin/coverage rules=--rcfile=.ci/python-coverage.ini
-    # Not `-m pytest`, which would find the sources and not what is installed.
-    "$coverage" run "$rules" "$installed/bin/pytest" -q -p no:cacheprovider \
+    "$coverage" run "$rules" -m pytest -q -p no:cacheprovider \
         --ignore tests/python/test_ctest.py --ignore tests/python/test_counts.py \
         --ignore tests/python/test_docs.py \
         -k 'not fork_while_threads and not in_long_calls'

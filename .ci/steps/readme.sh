@@ -1,20 +1,22 @@
 # shellcheck shell=bash
-# The README's two commands, as a newcomer runs them: in a fresh clone, with nothing set up.
+# The README's two commands and the tutorial's first one, as a newcomer runs them: in a
+# fresh clone, with nothing set up.
 
-# readme_command NAME: the block of code behind the comment `<!-- command: NAME -->`.
-readme_command() {
+# page_command NAME PAGE: the block of code behind the comment `<!-- command: NAME -->`.
+page_command() {
     awk -v marker="<!-- command: $1 -->" '
         $0 == marker     { armed = 1; next }
         armed && /^```/  { if (inside) exit; inside = 1; next }
         inside           { print }
-    ' README.md
+    ' "$2"
 }
 
-run_readme_command() {
+# run_page_command NAME PAGE: what is typed to the command is its standard input.
+run_page_command() {
     local command clone=$scratch/clone-$1
-    command=$(readme_command "$1")
+    command=$(page_command "$1" "$2")
     if [ -z "$command" ]; then
-        printf 'README.md has no command: %s\n' "$1"
+        printf '%s has no command: %s\n' "$2" "$1"
         return 1
     fi
     git clone -q . "$clone"
@@ -23,6 +25,10 @@ run_readme_command() {
 }
 
 readme() {
-    run_readme_command demo
-    run_readme_command test
+    run_page_command tutorial docs/tutorial/python.md <<'END'
+import pymempool
+print(pymempool.MemoryPool(1 << 40))
+END
+    run_page_command demo README.md
+    run_page_command test README.md
 }

@@ -52,17 +52,15 @@ def test_library_is_the_one_in_use() -> None:
     assert addresses[0] == addresses[1]
 
 
-def test_header_is_looked_for_in_each_folder_of_the_package(
+def test_header_is_looked_for_beside_the_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "b" / "include").mkdir(parents=True)
-    (tmp_path / "b" / "include" / "memory_pool.h").touch()
-    folders = [str(tmp_path / "a"), str(tmp_path / "b")]
-    monkeypatch.setattr(pymempool, "__path__", folders)
-    assert pymempool.get_include() == str(tmp_path / "b" / "include")
-    monkeypatch.setattr(pymempool, "__path__", folders[:1])
-    with pytest.raises(FileNotFoundError, match=r"memory_pool\.h is in none of"):
+    monkeypatch.setattr(_library, "_path", str(tmp_path / "library"))
+    with pytest.raises(FileNotFoundError, match=r"memory_pool\.h is not in .*include"):
         pymempool.get_include()
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "memory_pool.h").touch()
+    assert pymempool.get_include() == str(tmp_path / "include")
 
 
 def test_command_tells_flags_in_one_line_and_paths_in_lines_of_their_own(
@@ -101,7 +99,6 @@ def test_a_program_is_compiled_with_the_flags_and_runs(
     (folder / "include").mkdir(parents=True)
     shutil.copy(Path(pymempool.get_include(), "memory_pool.h"), folder / "include")
     library = shutil.copy(pymempool.get_library(), folder)
-    monkeypatch.setattr(pymempool, "__path__", [str(folder)])
     monkeypatch.setattr(_library, "_path", str(library))
 
     (tmp_path / "app.c").write_text(PROGRAM)
