@@ -59,10 +59,19 @@ class Owner:
 
 
 class _Closed:
-    """Stands in for the owner of a closed pool: whatever is asked of it raises."""
+    """Stands in for the owner of a closed pool: whatever an Owner has raises here.
+
+    Of anything else it says, as every object does, that it has no such attribute: pydoc,
+    copy and mock look into a class, where it stands as well, and try names.
+    """
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise PoolClosedError("the pool is closed")
+        if name in _OWNED:
+            raise PoolClosedError("the pool is closed")
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+
+_OWNED = {name for name in dir(Owner) if not name.startswith("__")}
 
 
 CLOSED = cast(Owner, _Closed())
