@@ -30,9 +30,9 @@ python_coverage() {
 python_sanitizers() {
     install_for_python
     local alone=() test
-    for test in bench checkpoints cli cli_trouble config control counts ctest demo \
-        'distributed*' docs drawings examples 'filesystem*' formats model pictures readme \
-        remote 'serve*' signatures terminal testing
+    for test in bench checkpoints cli cli_trouble clone config control counts ctest demo \
+        'distributed*' docs drawings examples 'filesystem*' formats introspection model \
+        pictures readme remote 'serve*' signatures terminal testing
     do
         alone+=(--ignore-glob "*/test_$test.py") # little of C, or a compiler
     done

@@ -108,9 +108,10 @@ def test_a_path_with_odd_entries(
 ) -> None:
     site = installed(tmp_path / "site")
     monkeypatch.setattr(pymempool, "__path__", [str(clone / "pymempool")])
-    odd = [b"bytes", None, tmp_path / "path", "\0", str(tmp_path / "file"), "site"]
     (tmp_path / "file").write_text("no folder")
-    (tmp_path / "path" / "pymempool" / NAME).mkdir(parents=True)
+    (tmp_path / "folder" / "pymempool" / NAME).mkdir(parents=True)
+    names = [str(tmp_path / name) for name in ("nothing", "file", "folder")]
+    odd = [b"bytes", None, tmp_path / "path", "\0", *names, "site"]
     monkeypatch.setattr(sys, "path", odd)
     monkeypatch.chdir(tmp_path)
     assert _library._find() == str(site / "pymempool" / NAME)

@@ -143,8 +143,8 @@ def test_help_from_the_command_line() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, "pymempool.MemoryPool"],
         capture_output=True,
-        text=True,
         encoding="utf-8",
+        errors="replace",
         env={**os.environ, "PYTHONUTF8": "1"},
     )
     assert "class MemoryPool" in done.stdout, done.stderr
