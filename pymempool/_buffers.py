@@ -74,6 +74,10 @@ BYTES_MAX = sys.maxsize - sys.getsizeof(b"")
 fresh_bytes: Callable[[None, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_void_p)(
     ("PyBytes_FromStringAndSize", pythonapi)
 )
+#: has_buffer(object): whether it exports memory, fit for us or not.
+has_buffer: Callable[[object], int] = PYFUNCTYPE(c_int, py_object)(
+    ("PyObject_CheckBuffer", pythonapi)
+)
 _hold_buffer = function("hold", c_int, py_object, py_object, c_int)
 _let_go = function("let_go", None, py_object)
 

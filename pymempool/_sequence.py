@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import sys
+from itertools import islice
 from typing import TYPE_CHECKING, Any, overload
 
 from ._arguments import integer
-from ._buffers import readable
+from ._buffers import has_buffer, readable
 from ._owner import CLOSED, Owner
 from ._signatures import SIZE_MAX
 from .errors import PoolRangeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import SupportsIndex
 
     from _typeshed import ReadableBuffer
@@ -75,14 +78,19 @@ class ByteSequence:
     @overload
     def __setitem__(self, key: SupportsIndex, value: SupportsIndex) -> None: ...
     @overload
-    def __setitem__(self, key: slice, value: ReadableBuffer | MemoryPool) -> None: ...
+    def __setitem__(
+        self, key: slice, value: ReadableBuffer | MemoryPool | Iterable[SupportsIndex]
+    ) -> None: ...
     def __setitem__(self, key: SupportsIndex | slice, value: Any) -> None:
         """`pool[i] = 0 .. 255` and `pool[a:b] = data`, data as long as the slice.
 
-        data may be another pool, which is copied as copy_from() does.
+        data: bytes, or any object of contiguous memory, whose bytes are taken whatever
+            its items are; another pool, which is copied as copy_from() does; or else an
+            iterable of integers 0 .. 255.
 
-        Raises PoolRangeError, PoolMemoryError, PoolLimitError, TypeError; then nothing
-        was changed.
+        Raises PoolRangeError, PoolMemoryError, PoolLimitError, TypeError; ValueError for
+        an integer of an iterable that is no byte, and what the iterable itself raises.
+        Then nothing was changed.
         """
         if not isinstance(key, slice):
             offset = self._index(key)
@@ -93,6 +101,9 @@ class ByteSequence:
             integer("size of what is assigned", value._owner.ask(), size, size)
             self.copy_from(value, 0, size, offset)  # type: ignore[arg-type]
             return
+        if not has_buffer(value):
+            value = _bytes_of(value, size)
+            self._owner.ask()  # an iterable can do anything, even resize the pool
         with readable(value) as source:
             integer("size of what is assigned", source.size, size, size)
             self._write(offset, source.address, size)
@@ -117,3 +128,25 @@ class ByteSequence:
             return start, stop - start
         start, stop, _ = slice(start, stop).indices(owner.ask())
         return start, max(0, stop - start)
+
+
+def _bytes_of(numbers: Any, size: int) -> bytes:
+    """The integers of an iterable as bytes, `size` of them or fewer.
+
+    Takes one more than that, and so finds out that there are too many.
+    """
+    needed = "a contiguous bytes-like object, or an iterable of integers, is needed"
+    if isinstance(numbers, str):
+        raise TypeError(f"{needed}, not str")
+    try:
+        some = islice(numbers, min(size + 1, sys.maxsize))
+    except TypeError as error:
+        raise TypeError(
+            f"{needed}, not this {type(numbers).__name__}: {error}"
+        ) from error
+    data = bytes(some)
+    if len(data) > size:
+        raise PoolRangeError(
+            f"size of what is assigned is above {size}, allowed is {size}"
+        )
+    return data

@@ -8,6 +8,7 @@ changes the flat memory.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import operator
 import sys
@@ -139,6 +140,20 @@ def content(value: Any, to_write: bool = False) -> bytes:
             if not fit or (to_write and "O" in view.format):
                 raise Refused
             return view.tobytes()
+    except Refused:
+        raise
+    except BaseException as error:
+        raise Refused(type(error)) from None
+
+
+def is_memory(value: Any) -> bool:
+    return bool(ctypes.pythonapi.PyObject_CheckBuffer(ctypes.py_object(value)))
+
+
+def items(value: Any) -> bytes:
+    """The bytes of an iterable of integers."""
+    try:
+        return bytes(iter(value)) if not isinstance(value, str) else content(value)
     except Refused:
         raise
     except BaseException as error:
@@ -367,7 +382,7 @@ def set_item(world: World, pair: Pair, key: Any, value: Any) -> Done:
     elif isinstance(value, MemoryPool):
         data = bytes(world.pair_of(value).flat)
     else:
-        data = content(value)
+        data = content(value) if is_memory(value) else items(value)
     if len(data) != stop - start:
         raise Refused
     return puts(pair, start, data, None)

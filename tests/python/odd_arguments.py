@@ -231,7 +231,7 @@ class Kinds:
         numbers = small | small | signed | ends
         sizes = st.sampled_from([1, 2, 4, 8])
         keys = signed | parts | parts | recipes("open slice", signed)
-        values = small | memory | memory | others
+        values = small | memory | memory | others | offsets
         self.strategies: dict[str, Any] = {
             "n": mostly(numbers, odd),
             "s": mostly(sizes, odd),

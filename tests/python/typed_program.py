@@ -33,6 +33,9 @@ def as_a_sequence(pool: MemoryPool) -> None:
     pool[0:5] = b"hello"
     pool[0:5] = array("B", range(5))
     pool[:] = pool.clone()
+    pool[0:2] = [1, 2]
+    pool[0:2] = (byte for byte in range(2))
+    pool[0:2] = [1.0]  # type: ignore[list-item]
     for _ in pool:  # type: ignore[misc]
         break
 
