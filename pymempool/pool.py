@@ -27,7 +27,7 @@ from ._sequence import ByteSequence
 from ._signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
 from ._stats import PoolStats
 from ._storage import Storage
-from .errors import PoolMemoryError
+from .errors import PoolMemoryError, PoolRangeError
 from .pictures import Pictured
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 
 # Bound once: these calls are short enough to notice.
 _read_quick, _write_quick = quick.pool_read, quick.pool_write
+
+
+class _Usual(int):
+    """A default that can be told from the same number given by a caller."""
+
+
+_USUAL_SIZE = _Usual(65536)
 
 
 class MemoryPool(ByteSequence, Batches, Storage, Pictured):
@@ -63,8 +70,9 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
     def __init__(
         self,
         total_size: SupportsIndex,
-        max_block_size: SupportsIndex = 65536,
+        max_block_size: SupportsIndex = _USUAL_SIZE,
         *,
+        block_size: SupportsIndex | None = None,
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
         overcommit: bool = False,
@@ -75,6 +83,8 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         max_block_size: 1 or more; blocks have the largest power of two not above it, nor
             above the smallest one that covers total_size. It stays so: resize() makes
             no larger blocks of the small ones of a small pool.
+        block_size: given in place of max_block_size, the exact size of the blocks. Raises
+            PoolRangeError if the rule above makes another number of it.
         memory_limit: the most bytes of blocks that this pool and its clones may hold
             together, 1 or more; None for no limit.
         wipe: whether blocks of this pool and its clones are overwritten with zeros as
@@ -83,18 +93,29 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         overcommit: whether calls that need more memory than the system has left are
             tried all the same, and not refused at once with PoolMemoryError.
 
-        Raises PoolRangeError, PoolMemoryError.
+        Raises PoolRangeError, PoolMemoryError; TypeError for both sizes of blocks.
         """
+        if block_size is not None and max_block_size is not _USUAL_SIZE:
+            raise TypeError("max_block_size or block_size may be given, not both")
         options = PoolOptions(
             sizeof(PoolOptions),
             integer("total_size", total_size, 1, SIZE_MAX),
-            integer("max_block_size", max_block_size, 1, SIZE_MAX),
+            integer("block_size", block_size, 1, SIZE_MAX)
+            if block_size is not None
+            else integer("max_block_size", max_block_size, 1, SIZE_MAX),
             0
             if memory_limit is None
             else integer("memory_limit", memory_limit, 1, SIZE_MAX),
             (WIPE if wipe else 0) | (OVERCOMMIT if overcommit else 0),
         )
-        self._own(Owner(_references.create(options), options.total_size))
+        owner = Owner(_references.create(options), options.total_size)
+        if block_size is not None and owner.block_size != options.max_block_size:
+            raise PoolRangeError(
+                f"block_size is {options.max_block_size}, allowed is a power of two up to"
+                f" the first that covers {options.total_size} bytes:"
+                f" {owner.block_size} would do"
+            )
+        self._own(owner)
 
     @classmethod
     def from_handle(cls, address: SupportsIndex, *, retain: bool = True) -> Self:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import io
 import pickle
 from typing import Any, Callable
@@ -115,6 +116,8 @@ def test_sizes_of_a_new_pool(wrong: int) -> None:
         MemoryPool(wrong)
     with pytest.raises(PoolRangeError, match="max_block_size"):
         MemoryPool(4096, wrong)
+    with pytest.raises(PoolRangeError, match=r"^block_size"):
+        MemoryPool(4096, block_size=wrong)
     with pytest.raises(PoolRangeError, match="memory_limit"):
         MemoryPool(4096, memory_limit=wrong)
     with pytest.raises(PoolRangeError, match="address"):
@@ -123,6 +126,46 @@ def test_sizes_of_a_new_pool(wrong: int) -> None:
         MemoryPool.from_handle(wrong, retain=False)
     with MemoryPool(10) as pool, pytest.raises(PoolRangeError, match="total_size"):
         pool.resize(wrong)
+
+
+@pytest.mark.parametrize("total", [1, 5, 64, 100, 65536, 70_000, SIZE_MAX])
+@pytest.mark.parametrize("size", [1, 2, 3, 63, 64, 65, 4096, 65536, 1 << 17, SIZE_MAX])
+def test_the_size_of_blocks_that_is_wanted(total: int, size: int) -> None:
+    with MemoryPool(total, size) as pool:
+        made = pool.block_size
+    if made == size:
+        with MemoryPool(total, block_size=size) as pool:
+            assert (pool.total_size, pool.block_size) == (total, size)
+        return
+    with pytest.raises(
+        PoolRangeError, match=rf"^block_size is {size}, .* {made} would do$"
+    ):
+        MemoryPool(total, block_size=size)
+    with MemoryPool(total, block_size=made) as pool:
+        assert pool.block_size == made
+
+
+def test_the_size_of_blocks_is_any_integer_or_left_out() -> None:
+    numpy_like = type("Int", (), {"__index__": lambda self: 512})()
+    assert MemoryPool(4096, block_size=numpy_like).block_size == 512
+    assert MemoryPool(4096, 1024, block_size=None).block_size == 1024
+    assert MemoryPool(1 << 20, block_size=None).block_size == 65536
+    assert inspect.signature(MemoryPool).parameters["max_block_size"].default == 65536
+
+
+@pytest.mark.parametrize("most", [65536, 512, True, None])
+def test_one_size_of_blocks_is_given(most: Any) -> None:
+    with pytest.raises(TypeError, match="max_block_size or block_size may be given"):
+        MemoryPool(4096, most, block_size=512)
+    with pytest.raises(TypeError, match="max_block_size or block_size may be given"):
+        MemoryPool(4096, max_block_size=most, block_size=512)
+
+
+def test_a_pool_made_again_with_a_wrong_size_stays(pool: MemoryPool) -> None:
+    before = pool.handle, pool[:], pool.stats.references
+    with pytest.raises(PoolRangeError):
+        pool.__init__(4096, block_size=100)  # type: ignore[misc]
+    assert (pool.handle, pool[:], pool.stats.references) == before
 
 
 @pytest.mark.parametrize("wrong", NO_NUMBERS, ids=repr)
@@ -134,6 +177,8 @@ def test_sizes_of_a_new_pool_that_are_none(wrong: Any) -> None:
     with pytest.raises(TypeError, match="address"):
         MemoryPool.from_handle(wrong)
     if wrong is not None:
+        with pytest.raises(TypeError, match=r"^block_size"):
+            MemoryPool(4096, block_size=wrong)
         with pytest.raises(TypeError, match="memory_limit"):
             MemoryPool(4096, memory_limit=wrong)
 

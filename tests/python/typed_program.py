@@ -18,6 +18,13 @@ class Mine(MemoryPool):
     """What comes of a subclass is of the subclass."""
 
 
+def constructors() -> None:
+    MemoryPool(4096, 512)
+    MemoryPool(4096, max_block_size=512, memory_limit=None)
+    MemoryPool(4096, block_size=512)
+    MemoryPool(4096, block_size=0.5)  # type: ignore[arg-type]
+
+
 def subclasses(mine: Mine) -> None:
     assert_type(mine.clone(), Mine)
     assert_type(Mine.from_handle(mine.handle), Mine)
