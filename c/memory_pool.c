@@ -3,52 +3,44 @@
  * memory_pool.c - the library as one translation unit
  *
  * Everything but the public functions is static. The order is that of dependence: each
- * file uses only what stands above it.
+ * folder uses only what stands above it.
  */
-#if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
-#  define _DEFAULT_SOURCE 1 /* anonymous mappings and madvise, in strict C as well */
-#endif
-#if defined(__APPLE__) && !defined(_DARWIN_C_SOURCE)
-#  define _DARWIN_C_SOURCE 1
-#endif
+#include "src/base/features.h"
 
-#include "memory_pool.h"
+#include "memory_pool.h" /* here, so that debuggers and abidw are told this name of it */
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "src/atomics.h"
-#include "src/checked.h"
-#include "src/faults.c"
-#include "src/platform.h"
+#include "src/base/base.h"
+#include "src/base/fault_injection.c"
 #if defined(_WIN32)
-#  include "src/platform_win32.c"
+#  include "src/base/platform_win32.c"
 #else
-#  include "src/platform_posix.c"
+#  include "src/base/platform_posix.c"
 #endif
-#include "src/status.c"
-#include "src/interpreter.c"
-#include "src/lock.c"
-#include "src/stripes.c"
-#include "src/store.c"
-#include "src/slab.c"
-#include "src/chunk.c"
-#include "src/arena.c"
-#include "src/stock.c"
-#include "src/tree.c"
-#include "src/edit.c"
-#include "src/family.c"
-#include "src/bytes.c"
-#include "src/pins.c"
-#include "src/discard.c"
-#include "src/view.c"
-#include "src/pool.c"
-#include "src/resize.c"
-#include "src/walk.c"
-#include "src/adopt.c"
-#include "src/copy.c"
-#include "src/batch.c"
-#include "src/python.c"
+#include "src/base/status.c"
+#include "src/base/interpreter.c"
+
+#include "src/sync/lock.c"
+#include "src/sync/stripes.c"
+
+#include "src/memory/store.c"
+#include "src/memory/slab.c"
+#include "src/memory/chunk.c"
+#include "src/memory/arena.c"
+
+#include "src/tree/stock.c"
+#include "src/tree/tree.c"
+#include "src/tree/tree_edit.c"
+
+#include "src/pool/family.c"
+#include "src/pool/bytes.c"
+#include "src/pool/pins.c"
+#include "src/pool/discard.c"
+#include "src/pool/view.c"
+#include "src/pool/pool.c"
+#include "src/pool/resize.c"
+#include "src/pool/walk.c"
+#include "src/pool/adopt.c"
+#include "src/pool/copy.c"
+#include "src/pool/batch.c"
+
+#include "src/python/python.c"

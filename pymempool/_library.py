@@ -7,7 +7,7 @@ moves up to QUICK_BYTES goes through `quick`, anything longer or of unknown leng
 `parallel`.
 
 What is called through `quick` are variants of the functions of the same name. They too
-let other threads run while they wait for another call; c/src/interpreter.c says how.
+let other threads run while they wait for another call; c/src/base/interpreter.c says how.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def library_for(size: int) -> CDLL:
 
 
 class _Functions(Structure):
-    """What the library needs of CPython: the struct Python of c/src/python.c."""
+    """What the library needs of CPython: the struct Python of c/src/python/python.c."""
 
     _fields_ = [
         ("object_size", c_size_t),

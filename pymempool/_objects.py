@@ -7,9 +7,9 @@ given back. And the collector runs the finalizers of a whole cycle before it tak
 cycle apart, so that memory would go while the __del__ of another object in it may still
 read it.
 
-So the finalizers are C functions (c/src/python.c), which no handler can interrupt, and
-the collector does not see the objects: one goes when its last holder has gone, and that
-is after every __del__.
+So the finalizers are C functions (c/src/python/python.c), which no handler can interrupt,
+and the collector does not see the objects: one goes when its last holder has gone, and
+that is after every __del__.
 
 The types are made by PyType_FromSpec. That, the slots and the kinds of members are in
 CPython's documentation, and so is __basicsize__: that of object is the size of what
@@ -87,7 +87,7 @@ def owning_type(
     """A type whose objects have a body of so many bytes, all zero at first.
 
     members: of the body, each with its kind and place, to be read from Python.
-    finalizer, getbuffer: names of functions of c/src/python.c.
+    finalizer, getbuffer: names of functions of c/src/python/python.c.
     """
     rows = (_Member * (len(members) + 1))()
     for row, (member, (kind, offset)) in zip(rows, members.items()):
@@ -123,7 +123,7 @@ def hide(thing: object) -> None:
 
 
 def function(name: str, result: Any, *arguments: Any) -> Any:
-    """One of the functions of c/src/python.c, which is called with the lock held."""
+    """A function of c/src/python/python.c, which is called with the lock held."""
     found = quick[name]
     found.argtypes, found.restype = arguments, result
     return found

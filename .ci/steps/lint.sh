@@ -14,6 +14,32 @@ lint() {
     git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror
     cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability \
         --inline-suppr --suppress=toomanyconfigs -Ic c/memory_pool.c c/nbdkit/*.c
+    each_file_alone
+    if git grep -L 'SPDX-License-Identifier: MIT' -- c; then
+        echo 'these name no licence'
+        return 1
+    fi
+}
+
+# The library is compiled as one unit, but each of its files can be read alone. What such a
+# file misses then is the static functions of others. gcc warns of that, and cannot be told
+# not to; so it is asked for errors, and clang for warnings.
+each_file_alone() {
+    local files=() read=(-std=c11 -Wall -Wextra -fsyntax-only)
+    local all_but=(-Werror -Wno-undefined-internal -Wno-unused-function -Wno-unused-variable)
+    mapfile -t files < <(git ls-files 'c/src/*.c')
+    for file in "${files[@]}"; do
+        case $file in
+        *_win32.c)
+            clang --target=x86_64-w64-mingw32 "${read[@]}" "${all_but[@]}" "$file"
+            ;;
+        *)
+            clang "${read[@]}" -Wpedantic "${all_but[@]}" "$file"
+            gcc "${read[@]}" -Werror=implicit-function-declaration "$file" \
+                2>"$scratch/alone.log" || { cat "$scratch/alone.log"; return 1; }
+            ;;
+        esac
+    done
 }
 
 # What GitHub reads: its form, what the workflows mean, and whether they can do harm

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Installs two components: `runtime`, the shared library, and `dev`, what is needed to
 # build with it: the header, the static library, the CMake package and the .pc file.
 include(CMakePackageConfigHelpers)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Sets `nbdkit` to whether the plugin is built when nobody says: where it would be installed
 # and where nbdkit's header is, for the compiler that is used. Not in a cross build, nor in
 # one for 32 bits by `gcc -m32`, which finds that header as well.

@@ -20,7 +20,7 @@
 #  include <sched.h>
 #endif
 
-#include "src/atomics.h"
+#include "src/base/atomics.h"
 
 /* What happens at the next wait, at the next copy, and after the next look at a count;
  * each happens once. */

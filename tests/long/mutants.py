@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 20  # of tests of threads; of others each run is like the first
 COMPILE = ["cc", "-std=c11", "-O2", "-g"]
 
-# Name, file in c/src, and pairs: what stands there, what comes in its place.
+# Name, file in a folder of c/src, and pairs: what stands there, what comes in its place.
 MUTANTS = {}
 MUTANTS["test_linear"] = [
     (
@@ -286,7 +286,7 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a discard leaves what is pinned as it is",
-        "edit.c",
+        "tree_edit.c",
         "        memset(block->data, 0, pinned_size);\n",
         "",
     ),
@@ -298,7 +298,7 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a copied node has no count of blocks",
-        "edit.c",
+        "tree_edit.c",
         "size_store_relaxed(&copy->blocks, size_load_relaxed(&node->blocks));",
         "size_store_relaxed(&copy->blocks, 0);",
     ),
@@ -578,7 +578,7 @@ MUTANTS["test_requests"] = [
     ),
     (
         "copies of shared blocks count as what is written",
-        "edit.c",
+        "tree_edit.c",
         "            need->holes += child == NULL;",
         "            need->holes++;",
     ),
@@ -612,7 +612,7 @@ MUTANTS["test_faults"] = [
 MUTANTS["test_tree"] = [
     (
         "a node that nobody holds is lost",
-        "edit.c",
+        "tree_edit.c",
         "    stock_put_node(stock, node);\n}",
         "}",
     ),
@@ -824,7 +824,7 @@ def build(folder: Path, name: str, edits: list[tuple[str, ...]]) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "c", folder / "c")
     for file, old, new in edits:
-        path = folder / "c" / "src" / file
+        (path,) = (folder / "c" / "src").rglob(file)
         text = path.read_text()
         if old not in text:
             raise SystemExit(f"{path.name} has no longer:\n{old}")

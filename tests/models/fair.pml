@@ -1,7 +1,7 @@
 /*
  * fair.pml - nobody waits for ever beside others that come again and again
  *
- * The fair lock of c/src/lock.c and, built of it, a gate, a stripe and a span that lies on
+ * The fair lock of c/src/sync/lock.c and, built of it, a gate, a stripe and a span that lies on
  * the stripe's block. Two threads at most never stop: one locks the whole pool in a loop, the other
  * the block or the span. Others come once, in each way there is, up to three in line.
  * Checked: they get done, if each thread that can go on does so at some time (weak fairness), and no two are

@@ -1,5 +1,5 @@
 /*
- * stripes.pml - the locks of c/src/stripes.c, included by the models beside it
+ * stripes.pml - the locks of c/src/sync/stripes.c, included by the models beside it
  *
  * Two pools, the older one 0, of two stripes and two spans each. A lock is its version, odd
  * while it is held; a gate has in its second bit the mark that there may be spans. Waiting

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * references.cpp - counts that go down: the last one, and the only one (edit.c, tree.c)
+ * references.cpp - counts that go down: the last one, the only one (tree_edit.c, tree.c)
  *
  * A leaf is shared by two pools, and holds a block that a view holds as well once the
  * model has begun. The first pool copies the leaf (which takes a reference on the block),

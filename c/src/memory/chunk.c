@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chunk.c - system pages that blocks are carved from
+ *
+ *     base ─► | data 0 | data 1 | data 2 |  ...  | system pages
+ *     block[] |  ref   |  ref   |  ref   |  ...  | beside the data, a row (slab.c)
+ *
+ * Blocks are carved densely out of a chunk, in the order in which they are first needed.
+ * Its pages are untouched until then, so that a block of which eight bytes are written
+ * makes one page resident. Blocks that were freed are used again first; they are DIRTY:
+ * who takes one must overwrite or clear it.
+ *
+ * The memory of free blocks is kept as far as the store allows it (kept), counted in
+ * shares of a chunk, or all of it where no block is in use. What the store does not allow
+ * goes back to the system at once (chunk_trim): the whole pages of free blocks that lie
+ * side by side, and those of their descriptions. All of it stays mapped, and a
+ * description has the same data, or none, as long as the family lives: readers without a
+ * lock rely on it (stripes.c).
+ *
+ * The caller has the arena's lock, under which the store's may be taken.
+ */
+#include "memory.h"
+
+static inline bool block_is_adopted(const Block *block)
+{
+    return (block->from & BLOCK_OWN) == 0;
+}
+
+static inline bool block_is_dirty(const Block *block)
+{
+    return (block->from & BLOCK_DIRTY) != 0;
+}
+
+/* The data of a block that is held. */
+static inline unsigned char *block_data(const Block *block)
+{
+    return block->data != NULL ? block->data : ((const Adoptee *)block)->data;
+}
+
+/* The data of a block for a reader that only watches; NULL if it must start over, since
+ * the block is of adopted memory or what it meets is a block no more. Loaded once: what
+ * was compared with NULL is what is followed. */
+static inline const unsigned char *block_watch_data(const Block *block)
+{
+    return *(unsigned char *const volatile *)&block->data;
+}
+
+/* ---------------------------------------------------------------------- making */
+
+static size_t chunk_header_size(size_t count)
+{
+    return offsetof(Chunk, block) + count * sizeof(Block);
+}
+
+/* A chunk of so many blocks without its pages, or NULL. */
+static Chunk *chunk_alloc(size_t count)
+{
+    size_t size = chunk_header_size(count), header = 0;
+    Chunk *chunk;
+    if (size >= HEADER_PAGES_FROM) {
+        header = checked_max(PLATFORM_MAP_MIN, (size_t)1 << checked_log2_ceil(size));
+        chunk = (Chunk *)store_map(header, PLATFORM_DENSE);
+    } else {
+        chunk = (Chunk *)store_alloc(size);
+    }
+    if (chunk != NULL) {
+        memset(chunk, 0, sizeof *chunk);
+        chunk->header = header;
+        chunk->count = count;
+        row_init(&chunk->row, chunk->block, sizeof(Block), count, header > 0);
+    }
+    return chunk;
+}
+
+static void chunk_free(Chunk *chunk)
+{
+    if (chunk->header > 0) {
+        platform_unmap(chunk, chunk->header);
+    } else {
+        platform_free(chunk);
+    }
+}
+
+/* A chunk of size bytes for blocks of item_size, or NULL. */
+static Chunk *chunk_make(size_t size, size_t item_size)
+{
+    Chunk *chunk = chunk_alloc(size / item_size);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    chunk->base = (unsigned char *)store_get(size, &chunk->dirty_end);
+    if (chunk->base != NULL) {
+        chunk->kept = size; /* until its blocks are taken */
+        chunk->warm_end = chunk->dirty_end;
+    } else {
+        chunk->base = (unsigned char *)store_map(size, item_size > 4096 ? PLATFORM_SPARSE
+                                                                        : PLATFORM_DENSE);
+    }
+    if (chunk->base == NULL) {
+        chunk_free(chunk);
+        return NULL;
+    }
+    chunk->size = size;
+    chunk->weight = item_size + (chunk->header > 0 ? sizeof(Block) : 0);
+    return chunk;
+}
+
+static inline bool chunk_is_full(const Chunk *chunk)
+{
+    return chunk->free == NULL && chunk->row.count == chunk->count &&
+           chunk->row.blank == 0;
+}
+
+/* Bytes at the base of a chunk that may hold something. */
+static size_t chunk_dirty_end(const Chunk *chunk, size_t item_size)
+{
+    return checked_max(chunk->dirty_end, chunk->row.count * item_size);
+}
+
+/* --------------------------------------------------------------------- account */
+
+/* Bytes that are kept if all of the chunk is. */
+static size_t chunk_whole(const Chunk *chunk)
+{
+    return chunk->count * chunk->weight;
+}
+
+/* Bytes of its free blocks that may have memory. */
+static size_t chunk_idle(const Chunk *chunk, size_t item_size)
+{
+    size_t fresh = chunk->row.count * item_size;
+    size_t warm = chunk->warm_end > fresh ? chunk->warm_end - fresh : 0;
+    return chunk->idle * chunk->weight + warm;
+}
+
+/* Has the store count no more than so many bytes for it. */
+static void chunk_uncount(Chunk *chunk, size_t bytes)
+{
+    if (chunk->kept > bytes) {
+        store_unreserve(chunk->kept - bytes);
+        chunk->kept = bytes;
+    }
+}
+
+/* Has the store count so many bytes for it, no fewer than now; if it refuses, none. */
+static bool chunk_keep(Chunk *chunk, size_t bytes)
+{
+    if (!store_reserve(bytes - chunk->kept)) {
+        chunk_uncount(chunk, 0);
+        return false;
+    }
+    chunk->kept = bytes;
+    return true;
+}
+
+/* ---------------------------------------------------------------------- taking */
+
+/* Before a fresh block at an offset of its chunk is given out: where each block is a page
+ * or less, the pages of the next ones are made resident with it, in a family that is so
+ * large already that they do not count. Sixteen faults cost more than one call. */
+enum { AHEAD = 65536, AHEAD_FROM = 1 << 20, AHEAD_ITEM_MAX = 4096 };
+
+static void chunk_populate(Chunk *chunk, size_t at, size_t item_size)
+{
+    if (chunk->size >= AHEAD_FROM && item_size <= AHEAD_ITEM_MAX && at % AHEAD == 0 &&
+        at >= chunk->dirty_end) {
+        platform_populate(chunk->base + at, AHEAD);
+    }
+}
+
+static void block_init(Chunk *chunk, size_t i, size_t item_size, bool dirty)
+{
+    Block *block = &chunk->block[i];
+    block->data = chunk->base + i * item_size;
+    block->from = (uintptr_t)chunk | BLOCK_OWN | (dirty ? BLOCK_DIRTY : 0);
+}
+
+/* The next block that was never given out. *headers is the arena's account of the bytes of
+ * descriptions, here and below. */
+static Block *chunk_take_fresh(Chunk *chunk, size_t item_size, size_t *headers)
+{
+    size_t i = chunk->row.count++, at = i * item_size;
+    if (row_is_blank(&chunk->row, i)) {
+        uint64_t pages = chunk->row.blank & row_pages_of(&chunk->row, i);
+        *headers += row_bytes(&chunk->row, pages);
+        chunk->row.blank &= ~pages;
+    }
+    chunk_populate(chunk, at, item_size);
+    block_init(chunk, i, item_size, at < chunk->dirty_end);
+    size_store_relaxed(&chunk->block[i].refs, 0); /* it may look free */
+    return &chunk->block[i];
+}
+
+/* Puts the blocks of which the descriptions are blank on the list. They count as dirty:
+ * what lies at the borders of their pages may be. */
+static void chunk_carve(Chunk *chunk, size_t item_size, size_t *headers)
+{
+    size_t i;
+    for (i = 0; i < chunk->count; i++) {
+        if (row_is_blank(&chunk->row, i)) {
+            block_init(chunk, i, item_size, true);
+        }
+    }
+    *headers += row_carve(&chunk->row, &chunk->free);
+}
+
+/* One block of a chunk that has one to give. */
+static Block *chunk_take(Chunk *chunk, size_t item_size, size_t *headers)
+{
+    Block *block;
+    chunk->used++;
+    if (chunk->free == NULL && chunk->row.count < chunk->count) {
+        block = chunk_take_fresh(chunk, item_size, headers);
+    } else {
+        if (chunk->free == NULL) {
+            chunk_carve(chunk, item_size, headers);
+        }
+        block = (Block *)item_take(&chunk->free);
+        chunk->idle -= chunk->idle > 0;
+    }
+    if (chunk->kept > 0) {
+        size_t idle = chunk_idle(chunk, item_size);
+        if (idle == 0 || chunk->kept > idle + chunk_whole(chunk) / CHUNK_SHARES) {
+            chunk_uncount(chunk, idle);
+        }
+    }
+    return block;
+}
+
+/* ---------------------------------------------------------------------- giving */
+
+/* Gives the pages of an empty chunk back to the system; returns how many bytes. */
+static size_t chunk_reset(Chunk *chunk, size_t item_size, size_t *headers)
+{
+    FreeRun all = {0, 0, 0};
+    size_t given;
+    all.end = chunk->count;
+    chunk->dirty_end = chunk_dirty_end(chunk, item_size);
+    if (platform_reset(chunk->base, chunk->size)) {
+        chunk->dirty_end = 0;
+    }
+    given = row_reset(&chunk->row, &all);
+    *headers -= given;
+    chunk->row.count = 0;
+    chunk->free = NULL;
+    chunk->warm_end = chunk->idle = 0;
+    return given + chunk->size;
+}
+
+/* The whole pages among the bytes [from, to) of a chunk go back; returns how many bytes,
+ * and whether they read as zeros now. */
+static size_t chunk_reset_bytes(Chunk *chunk, size_t *from, size_t *to, bool *zeros)
+{
+    size_t inside = platform_page_size() - 1;
+    *from = (*from + inside) & ~inside;
+    *to &= ~inside;
+    if (*from >= *to) {
+        *zeros = false;
+        return 0;
+    }
+    *zeros = platform_reset(chunk->base + *from, *to - *from);
+    return *to - *from;
+}
+
+/* The same for a run; what had no memory any more is not counted again. */
+static size_t chunk_reset_run(Chunk *chunk, const FreeRun *run, size_t item_size)
+{
+    size_t from = run->first * item_size, to = run->end * item_size, i;
+    bool zeros;
+    size_t given = chunk_reset_bytes(chunk, &from, &to, &zeros);
+    for (i = from / item_size; zeros && i < to / item_size; i++) { /* powers of two */
+        if (!row_is_blank(&chunk->row, i)) {
+            chunk->block[i].from &= ~(uintptr_t)BLOCK_DIRTY;
+        }
+    }
+    return checked_min(given, run->idle * item_size);
+}
+
+/* The same for what is warm behind the blocks that were given out. */
+static size_t chunk_reset_warm(Chunk *chunk, size_t item_size)
+{
+    size_t from = chunk->row.count * item_size, to = chunk->size;
+    size_t given = 0;
+    bool zeros;
+    if (chunk->warm_end > from) {
+        given = chunk_reset_bytes(chunk, &from, &to, &zeros);
+        chunk->dirty_end = zeros ? checked_min(chunk->dirty_end, from) : chunk->dirty_end;
+        given = checked_min(given, chunk->warm_end > from ? chunk->warm_end - from : 0);
+    }
+    chunk->warm_end = 0;
+    return given;
+}
+
+/* Gives the pages of the free blocks of a chunk that is partly used back to the system;
+ * returns how many bytes. */
+static size_t chunk_trim(Chunk *chunk, size_t item_size, size_t *headers)
+{
+    FreeRun run = {0, 0, 0};
+    size_t given = 0, rows = 0;
+    while (row_next(&chunk->row, &run)) {
+        if (run.idle > 0) { /* else it was trimmed before */
+            given += chunk_reset_run(chunk, &run, item_size);
+            rows += row_reset(&chunk->row, &run);
+        }
+    }
+    given += chunk_reset_warm(chunk, item_size);
+    *headers -= rows;
+    chunk->free = NULL;
+    (void)row_link(&chunk->row, &chunk->free);
+    chunk->idle = 0;
+    return given + rows;
+}

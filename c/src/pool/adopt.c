@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * adopt.c - memory of somebody else's as part of a pool
+ *
+ * The blocks that an adoption covers wholly get the caller's memory as their data,
+ * without a copy; the ragged ends are copied. Such a block is copied when it is written
+ * to, as a shared one is. An adoption counts its blocks; when the last one has gone, the
+ * memory is given back to its owner (stock_release).
+ *
+ *     offset ──┐                                          size
+ *     | block  ▼ | block      | block      | block   ▲  |
+ *              |..|============|============|.........|
+ *               copied   adopted      adopted   copied
+ */
+#include "pool.h"
+
+/* The blocks [first, end) that a range covers wholly; none if first is end or more. */
+static void adopt_whole(const MemoryPool *pool, size_t offset, size_t size, size_t *first,
+                        size_t *end)
+{
+    size_t inside = ((size_t)1 << pool->block_shift) - 1;
+    *first = pool_index(pool, offset) + ((offset & inside) != 0);
+    *end = pool_index(pool, offset + (size - 1)) +
+           (((offset + (size - 1)) & inside) == inside);
+}
+
+/* What the ragged ends of a range take. */
+static Need adopt_measure(const MemoryPool *pool, size_t offset, size_t size)
+{
+    size_t head = pool_index(pool, offset);
+    size_t tail = pool_index(pool, offset + (size - 1));
+    size_t first, end;
+    Need need = {0, 0, 0, 0}, at_tail = {0, 0, 0, 0};
+    adopt_whole(pool, offset, size, &first, &end);
+    if (head < first) {
+        need = tree_measure(&pool->tree, head, head);
+    }
+    if (tail >= end && tail >= first) {
+        at_tail = tree_measure(&pool->tree, tail, tail);
+    }
+    need.blocks += at_tail.blocks;
+    need.holes += at_tail.holes;
+    need.written = size - (first < end ? (end - first) << pool->block_shift : 0);
+    need.nodes = tree_measure(&pool->tree, head, tail).nodes;
+    return need;
+}
+
+/* Fills the stock with what a range takes, its whole blocks included. */
+static PoolStatus adopt_fill(MemoryPool *pool, size_t offset, size_t size,
+                             Adoption *adoption, Stock *stock, Block **adoptees)
+{
+    Arena *arena = &pool->family->arena;
+    PoolStatus status = POOL_OK;
+    size_t at, end;
+    *adoptees = NULL;
+    adopt_whole(pool, offset, size, &at, &end);
+    if (at < end && !arena_can_have(arena, checked_times(end - at, sizeof(Adoptee)))) {
+        return POOL_NO_MEMORY;
+    }
+    lock_acquire(&arena->lock);
+    for (; at < end; at++) {
+        Block *block = arena_take_adoptee(arena, adoption);
+        if (block == NULL) {
+            status = POOL_NO_MEMORY;
+            break;
+        }
+        block->as.next = *adoptees;
+        *adoptees = block;
+    }
+    lock_release(&arena->lock);
+    if (status == POOL_OK) {
+        status = stock_fill(stock, arena, adopt_measure(pool, offset, size));
+    }
+    if (status != POOL_OK) {
+        lock_acquire(&arena->lock);
+        arena_give(arena, *adoptees, &stock->released);
+        lock_release(&arena->lock);
+    }
+    return status;
+}
+
+/* Puts a block of adopted memory into a slot of a private leaf, or its bytes into the
+ * block that is pinned there; returns 1 if there was a hole. */
+static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block, Stock *stock)
+{
+    Block *old = (Block *)ptr_load_acquire(slot);
+    if (old != NULL && block_is_pinned(old)) {
+        memcpy(old->data, block_data(block), (size_t)1 << pool->block_shift);
+        stock_put_block(stock, block);
+        return 0;
+    }
+    size_store_relaxed(&block->refs, 1);
+    ptr_store_release(&block->as.pin, NULL);
+    ptr_store_release(slot, block);
+    if (old != NULL) {
+        block_drop(old, stock);
+    }
+    return old == NULL;
+}
+
+static void adopt_carry_out(MemoryPool *pool, size_t offset, unsigned char *data,
+                            size_t size, Block *adoptees, Stock *stock)
+{
+    size_t block_size = (size_t)1 << pool->block_shift;
+    size_t stop = offset + size;
+    size_t at, end;
+    adopt_whole(pool, offset, size, &at, &end);
+    if (at >= end) {
+        bytes_put(pool, offset, data, 0, size, stock);
+        return;
+    }
+    bytes_put(pool, offset, data, 0, (at << pool->block_shift) - offset, stock);
+    data += (at << pool->block_shift) - offset;
+    while (at < end) {
+        Node *leaf = tree_own_leaf(&pool->tree, at, stock);
+        size_t first = at, added = 0;
+        do {
+            Block *block = adoptees;
+            adoptees = block->as.next;
+            ((Adoptee *)block)->data = data;
+            added += slot_adopt(pool, node_slot(leaf, 0, at), block, stock);
+            data += block_size;
+            at++;
+        } while (at < end && (at & (TREE_SLOTS - 1)) != 0);
+        tree_count(&pool->tree, first, added);
+    }
+    if (pool_index(pool, stop - 1) >= end) {
+        size_t rest = stop - (end << pool->block_shift);
+        bytes_put(pool, stop - rest, data, 0, rest, stock);
+    }
+}
+
+/* Locks: the whole pool, in it the arena. */
+PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
+                      void (*release)(void *data, size_t size, void *context),
+                      void *context)
+{
+    PoolStatus status =
+        data == NULL && size > 0 ? POOL_INVALID : pool_check(pool, offset, size);
+    Stock stock = {0};
+    Adoption *adoption;
+    Block *adoptees;
+    Hold hold;
+    if (status != POOL_OK) {
+        return status_set(status);
+    }
+    adoption = (Adoption *)store_alloc(sizeof *adoption);
+    if (adoption == NULL) {
+        return status_set(POOL_NO_MEMORY);
+    }
+    adoption->blocks = 1; /* this call, until it is done */
+    adoption->data = data;
+    adoption->size = size;
+    adoption->release = release;
+    adoption->context = context;
+    hold = stripes_hold_whole(&pool->stripes);
+    status = pool_check(pool, offset, size);
+    if (status == POOL_OK && size > 0) {
+        status = adopt_fill(pool, offset, size, adoption, &stock, &adoptees);
+    }
+    if (status == POOL_OK) {
+        if (size > 0) {
+            adopt_carry_out(pool, offset, (unsigned char *)data, size, adoptees, &stock);
+        }
+        stock_empty(&stock, &pool->family->arena);
+        lock_acquire(&pool->family->arena.lock);
+        adoption_drop(adoption, &stock.released);
+        lock_release(&pool->family->arena.lock);
+    } else {
+        platform_free(adoption); /* the memory stays the caller's */
+    }
+    write_end(pool, hold, &stock);
+    return status_set(status);
+}

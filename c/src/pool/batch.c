@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * batch.c - many small ranges in one call, and read-modify-write of one
+ *
+ * Each item of a batch is one atomic step; the batch is not. All offsets are checked
+ * before the first byte moves. What a scatter needs is taken in one go if any of it is
+ * missing, so that it fails before it has begun; only if another thread shares (clones)
+ * or discards blocks while it runs can it find, in its midst, that it needs more.
+ */
+#include "pool.h"
+
+static PoolStatus batch_check(const MemoryPool *pool, const void *bytes,
+                              const size_t *offsets, size_t count, size_t item_size)
+{
+    size_t i, total;
+    if (pool == NULL ||
+        (count > 0 && (offsets == NULL || (bytes == NULL && item_size > 0)))) {
+        return POOL_INVALID;
+    }
+    total = pool_total(pool);
+    for (i = 0; i < count; i++) {
+        if (!checked_fits(total, offsets[i], item_size)) {
+            return POOL_RANGE;
+        }
+    }
+    return POOL_OK;
+}
+
+/* Items are looked up some at a time, and in steps: each step asks for the cache lines that
+ * the next one will look at, so that the processor fetches those of all items together
+ * and not one after the other. One watch of the gate serves them all. An item that cannot
+ * be looked up so has found = false. */
+enum { ITEMS_AT_ONCE = 32 };
+
+typedef struct Item {
+    Piece piece;
+    size_t version; /* of its stripe, when it was looked up */
+    bool found;
+    Node *leaf;
+    Block *block;
+    const unsigned char *data; /* of the block; NULL: a hole */
+} Item;
+
+static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size, bool own,
+                                  bool open, const Watch *gate, Item *item)
+{
+    item->piece = piece_at(pool, offset, size);
+    item->version = lock_version(stripes_lock(&pool->stripes, item->piece.index));
+    item->leaf = NULL;
+    item->found = open && item->piece.size == size && (item->version & 1) == 0 &&
+                  checked_fits(pool_total(pool), offset, size) &&
+                  tree_watch_leaf(&pool->tree, item->piece.index, gate, own, &item->leaf);
+    if (item->leaf != NULL) {
+        cpu_prefetch(node_slot(item->leaf, 0, item->piece.index));
+    }
+}
+
+static inline void item_find_block(const Watch *gate, Item *item)
+{
+    item->block = NULL;
+    if (item->found && item->leaf != NULL) {
+        item->block = leaf_block(item->leaf, item->piece.index);
+        item->found = watch_shape(gate);
+        cpu_prefetch(item->block);
+    }
+}
+
+static inline void item_find_data(Item *item)
+{
+    item->data = NULL;
+    if (item->found && item->block != NULL) {
+        item->data = block_watch_data(item->block);
+        item->found = item->data != NULL;
+        cpu_prefetch(item->data + item->piece.start);
+    }
+}
+
+/* Looks up to ITEMS_AT_ONCE items up. With own set, what is not private is a hole. */
+static void items_find(MemoryPool *pool, const size_t *offsets, size_t count, size_t size,
+                       bool own, Watch *gate, Item *items)
+{
+    bool open = watch_gate(gate, &pool->stripes);
+    size_t i;
+    for (i = 0; i < count; i++) {
+        item_find_leaf(pool, offsets[i], size, own, open, gate, &items[i]);
+    }
+    for (i = 0; i < count; i++) {
+        item_find_block(gate, &items[i]);
+    }
+}
+
+/* The last step of looking up, for who goes on to the bytes. */
+static void items_find_data(Item *items, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++) {
+        item_find_data(&items[i]);
+    }
+}
+
+/* Whether all that was seen of an item is of one moment. */
+static inline bool item_holds(MemoryPool *pool, const Watch *gate, const Item *item)
+{
+    return watch_shape(gate) &&
+           item->version == lock_version(stripes_lock(&pool->stripes, item->piece.index));
+}
+
+/* Copies an item; false if it was not found or something came between. */
+static inline bool item_get(MemoryPool *pool, const Watch *gate, const Item *item,
+                            unsigned char *dest)
+{
+    if (!item->found) {
+        return false;
+    }
+    block_get(dest, item->data, item->piece, item->piece.size <= SMALL_MAX);
+    return item_holds(pool, gate, item);
+}
+
+/* Locks: as pool_read, for each item. */
+PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size_t count,
+                       size_t item_size)
+{
+    unsigned char *at = (unsigned char *)dest;
+    PoolStatus status = batch_check(pool, dest, offsets, count, item_size);
+    size_t done, i, some;
+    if (status != POOL_OK || item_size == 0) {
+        return status_set(status);
+    }
+    for (done = 0; done < count; done += some) {
+        Item items[ITEMS_AT_ONCE];
+        Watch gate;
+        some = checked_min(count - done, ITEMS_AT_ONCE);
+        items_find(pool, offsets + done, some, item_size, false, &gate, items);
+        items_find_data(items, some);
+        for (i = 0; i < some; i++, at += item_size) {
+            if (!item_get(pool, &gate, &items[i], at) &&
+                bytes_read(pool, at, offsets[done + i], item_size, false) == 0) {
+                return status_set(POOL_RANGE); /* the pool was made smaller meanwhile */
+            }
+        }
+    }
+    return status_set(POOL_OK);
+}
+
+/* ------------------------------------------------------------------- scattering */
+
+static int batch_compare(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* What it takes to write to the blocks from the first to the last of each item; blocks
+ * has room for count indices. */
+static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t count,
+                          size_t item_size, size_t *blocks)
+{
+    Need need = {0, 0, 0, 0};
+    size_t i, done = SIZE_MAX;
+    memcpy(blocks, offsets, count * sizeof *blocks);
+    qsort(blocks, count, sizeof *blocks, batch_compare);
+    for (i = 0; i < count;) { /* runs of blocks that touch */
+        Need run;
+        size_t first = pool_index(pool, blocks[i]);
+        size_t last = pool_index(pool, blocks[i] + (item_size - 1));
+        for (i++; i < count && pool_index(pool, blocks[i]) <= last + 1; i++) {
+            last = checked_max(last, pool_index(pool, blocks[i] + (item_size - 1)));
+        }
+        run = tree_measure_next(&pool->tree, first, last, &done);
+        need.blocks += run.blocks;
+        need.nodes += run.nodes;
+        need.holes += run.holes;
+    }
+    need.written = checked_times(count, item_size);
+    return need;
+}
+
+/* Writes items of which some need blocks or nodes. What is measured and what is written
+ * are the same copy of the offsets: the caller's may lie in a pinned block that an item is
+ * written to. Locks: the whole pool, in it the arena. */
+static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
+                            const unsigned char *src, size_t count, size_t item_size)
+{
+    Stock stock = {0};
+    PoolStatus status;
+    Hold hold;
+    size_t i;
+    size_t *copy = count > SIZE_MAX / (2 * sizeof *copy)
+                       ? NULL
+                       : (size_t *)store_alloc(2 * count * sizeof *copy);
+    if (copy == NULL) {
+        return POOL_NO_MEMORY;
+    }
+    memcpy(copy, offsets, count * sizeof *copy);
+    hold = stripes_hold_whole(&pool->stripes);
+    status = batch_check(pool, src, copy, count, item_size);
+    if (status == POOL_OK) {
+        status = stock_fill(&stock, &pool->family->arena,
+                            batch_measure(pool, copy, count, item_size, copy + count));
+    }
+    for (i = 0; status == POOL_OK && i < count; i++) {
+        bytes_put(pool, copy[i], src + i * item_size, 0, item_size, &stock);
+    }
+    write_end(pool, hold, &stock);
+    platform_free(copy);
+    return status;
+}
+
+/* Whether the blocks of all items are there and private, as far as can be seen without a
+ * lock, so that none of them has to be made. */
+static bool batch_seems_ready(MemoryPool *pool, const size_t *offsets, size_t count,
+                              size_t item_size)
+{
+    size_t done, i, some;
+    for (done = 0; done < count; done += some) {
+        Item items[ITEMS_AT_ONCE];
+        Watch gate;
+        some = checked_min(count - done, ITEMS_AT_ONCE);
+        items_find(pool, offsets + done, some, item_size, true, &gate, items);
+        for (i = 0; i < some; i++) {
+            if (!items[i].found || items[i].block == NULL ||
+                block_is_shared(items[i].block) || !item_holds(pool, &gate, &items[i])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Writes items one by one, as long as their blocks are there and private; returns how
+ * many. Locks: for each item the stripe of its block. */
+static size_t batch_try_put(MemoryPool *pool, const size_t *offsets,
+                            const unsigned char *src, size_t count, size_t item_size)
+{
+    size_t done, i, some;
+    for (done = 0; done < count; done += some) {
+        Item items[ITEMS_AT_ONCE];
+        Watch gate;
+        some = checked_min(count - done, ITEMS_AT_ONCE);
+        items_find(pool, offsets + done, some, item_size, true, &gate, items);
+        items_find_data(items, some);
+        for (i = 0; i < some; i++, src += item_size) {
+            if (!items[i].found || items[i].leaf == NULL ||
+                !leaf_try_write(pool, items[i].leaf, gate.gate, items[i].piece, src,
+                                item_size <= SMALL_MAX)) {
+                return done + i;
+            }
+        }
+    }
+    return count;
+}
+
+/* Locks: for each item the stripe of its block, or, if blocks or nodes must be made, the
+ * whole pool for all of them. */
+PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
+                        size_t count, size_t item_size)
+{
+    const unsigned char *bytes = (const unsigned char *)src;
+    PoolStatus status = batch_check(pool, src, offsets, count, item_size);
+    size_t done = 0;
+    if (status != POOL_OK || item_size == 0 || count == 0) {
+        return status_set(status);
+    }
+    if (batch_seems_ready(pool, offsets, count, item_size)) {
+        done = batch_try_put(pool, offsets, bytes, count, item_size);
+    }
+    if (done < count) {
+        status = batch_put(pool, offsets + done, bytes + done * item_size, count - done,
+                           item_size);
+    }
+    return status_set(status);
+}
+
+/* ------------------------------------------------------------ read-modify-write */
+
+/* An integer of size bytes in the machine's byte order. */
+static uint64_t integer_load(const unsigned char *bytes, size_t size)
+{
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (size) {
+    case 1: return bytes[0];
+    case 2: memcpy(&two, bytes, 2); return two;
+    case 4: memcpy(&four, bytes, 4); return four;
+    default: memcpy(&eight, bytes, 8); return eight;
+    }
+}
+
+static void integer_store(unsigned char *bytes, size_t size, uint64_t value)
+{
+    uint8_t one = (uint8_t)value;
+    uint16_t two = (uint16_t)value;
+    uint32_t four = (uint32_t)value;
+    switch (size) {
+    case 1: bytes[0] = one; return;
+    case 2: memcpy(bytes, &two, 2); return;
+    case 4: memcpy(bytes, &four, 4); return;
+    default: memcpy(bytes, &value, 8); return;
+    }
+}
+
+/* Replaces the integer at offset by added to it, or, if expected is not NULL, by value if
+ * it is *expected. *old gets what was there. Locks: as pool_write. */
+static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
+                                 const uint64_t *expected, uint64_t value, uint64_t *old)
+{
+    unsigned char bytes[8];
+    Stock stock = {0};
+    PoolStatus status;
+    Hold hold;
+    if (pool == NULL || old == NULL ||
+        (size != 1 && size != 2 && size != 4 && size != 8)) {
+        return POOL_INVALID;
+    }
+    if (!checked_fits(pool_total(pool), offset, size)) {
+        return POOL_RANGE;
+    }
+    status = write_begin(pool, offset, &size, WRITE_ALL, &hold, &stock);
+    if (status == POOL_OK) {
+        (void)bytes_get(pool, bytes, offset, size, NULL);
+        *old = integer_load(bytes, size);
+        if (expected == NULL || *old == *expected) {
+            integer_store(bytes, size, expected == NULL ? *old + value : value);
+            bytes_put(pool, offset, bytes, 0, size, &stock);
+        }
+        write_end(pool, hold, &stock);
+    }
+    return status;
+}
+
+PoolStatus pool_fetch_add(MemoryPool *pool, size_t offset, size_t size, uint64_t value,
+                          uint64_t *old)
+{
+    return status_set(integer_change(pool, offset, size, NULL, value, old));
+}
+
+PoolStatus pool_compare_exchange(MemoryPool *pool, size_t offset, size_t size,
+                                 uint64_t expected, uint64_t value, uint64_t *old)
+{
+    return status_set(integer_change(pool, offset, size, &expected, value, old));
+}

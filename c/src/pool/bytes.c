@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bytes.c - reading and writing
+ *
+ * Every function here does the same: clip or check the range, hold the blocks it covers,
+ * go over them piece by piece, let go. A PIECE is what one block has of the range. As a
+ * pool may be resized by another thread, a range that was clipped or checked before its
+ * blocks were held is clipped or checked again after; what is held is the whole range that
+ * was requested, so that a larger pool does not need more.
+ */
+#include "pool.h"
+
+static inline Piece piece_at(const MemoryPool *pool, size_t offset, size_t size)
+{
+    size_t block_size = (size_t)1 << pool->block_shift;
+    Piece piece;
+    piece.index = offset >> pool->block_shift;
+    piece.start = offset & (block_size - 1);
+    piece.size = checked_min(size, block_size - piece.start);
+    return piece;
+}
+
+/* Whether a range lies in one block; then *piece is all of it. */
+static inline bool piece_is_all_of(const MemoryPool *pool, size_t offset, size_t size,
+                                   Piece *piece)
+{
+    bool is_all;
+    *piece = piece_at(pool, offset, size);
+    is_all = piece->size == size;
+    piece->size = size;
+    return is_all;
+}
+
+static inline size_t pool_total(const MemoryPool *pool)
+{
+    return size_load_acquire((AtomicSize *)&pool->total_size);
+}
+
+static inline size_t pool_index(const MemoryPool *pool, size_t offset)
+{
+    return offset >> pool->block_shift;
+}
+
+/* How many of size bytes at offset the pool has. */
+static inline size_t pool_clip(const MemoryPool *pool, size_t offset, size_t size)
+{
+    return checked_clip(pool_total(pool), offset, size);
+}
+
+/* Whether pool_read, pool_write and pool_take may move anything; if not, the status says
+ * why. */
+static inline bool pool_moves(const MemoryPool *pool, size_t offset, const void *buffer,
+                              size_t size)
+{
+    PoolStatus status = POOL_OK;
+    if (pool == NULL || (buffer == NULL && size > 0)) {
+        status = POOL_INVALID;
+    } else if (size > 0 && pool_clip(pool, offset, size) == 0) {
+        status = POOL_RANGE;
+    }
+    return status_set(status) == POOL_OK && size > 0;
+}
+
+/* The last block of size bytes (1 or more) at an offset below total_size, of which some may
+ * lie beyond the end. */
+static inline size_t pool_last(const MemoryPool *pool, size_t offset, size_t size)
+{
+    return pool_index(pool, offset + (checked_min(size, SIZE_MAX - offset) - 1));
+}
+
+/* What pool_fill and pool_discard have to say about their range. */
+static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size)
+{
+    if (pool == NULL) {
+        return POOL_INVALID;
+    }
+    return checked_fits(pool_total(pool), offset, size) ? POOL_OK : POOL_RANGE;
+}
+
+/* -------------------------------------------------------------------- reading */
+
+/* Copies 1 to SMALL_MAX bytes without a call, as two halves that may overlap. */
+static inline void small_copy(unsigned char *dest, const unsigned char *src, size_t size)
+{
+    uint64_t eight[2];
+    uint32_t four[2];
+    if (size >= 8) {
+        memcpy(&eight[0], src, 8);
+        memcpy(&eight[1], src + size - 8, 8);
+        memcpy(dest, &eight[0], 8);
+        memcpy(dest + size - 8, &eight[1], 8);
+    } else if (size >= 4) {
+        memcpy(&four[0], src, 4);
+        memcpy(&four[1], src + size - 4, 4);
+        memcpy(dest, &four[0], 4);
+        memcpy(dest + size - 4, &four[1], 4);
+    } else {
+        unsigned char first = src[0], middle = src[size / 2], last = src[size - 1];
+        dest[0] = first;
+        dest[size / 2] = middle;
+        dest[size - 1] = last;
+    }
+}
+
+/* Copies any number of bytes to memory of the caller's. What malloc takes for itself alone
+ * begins 16 bytes into a page, and blocks begin with one. Where the destination lies so
+ * little further into its page than the source, each load looks to some processors as if
+ * it needed a store just made, and the instruction that memcpy uses from some 2 KiB on
+ * takes 2 to 10 times as long. Shorter pieces are copied by others. (memmove, as compilers
+ * know that instruction too, and would put it in place of a memcpy of known size.) */
+static NOT_INLINE void long_copy(unsigned char *dest, const unsigned char *src,
+                                 size_t size)
+{
+    enum { SAME_PLACE = 4096, REACH = 32, SHORT = 512 };
+    bool stalls = ((uintptr_t)dest - (uintptr_t)src - 1) % SAME_PLACE < REACH - 1;
+    while (size > 0) {
+        size_t some = stalls ? checked_min(size, SHORT) : size;
+        memmove(dest, src, some);
+        dest += some;
+        src += some;
+        size -= some;
+    }
+}
+
+/* Copies a piece of a block's data (NULL: a hole). small: no more than SMALL_MAX bytes. */
+static inline void block_get(unsigned char *dest, const unsigned char *data, Piece piece,
+                             bool small)
+{
+    static const unsigned char zeros[SMALL_MAX];
+    if (small) {
+        small_copy(dest, data == NULL ? zeros : data + piece.start, piece.size);
+    } else if (data == NULL) {
+        memset(dest, 0, piece.size);
+    } else {
+        long_copy(dest, data + piece.start, piece.size);
+    }
+}
+
+/* Copies a piece out of its leaf (NULL: a hole). The caller holds its stripe (watch is
+ * NULL) or watches it; then false means that it must start over. */
+static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece,
+                                    bool small, const Watch *watch)
+{
+    Block *block = leaf == NULL ? NULL : leaf_block(leaf, piece.index);
+    const unsigned char *data = NULL;
+    if (watch != NULL && !watch_shape(watch)) {
+        return false;
+    }
+    if (block != NULL) {
+        data = watch != NULL ? block_watch_data(block) : block_data(block);
+        if (watch != NULL && data == NULL) {
+            return false;
+        }
+    }
+    block_get(dest, data, piece, small);
+    return true;
+}
+
+/* The same for a range. */
+static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size,
+                      const Watch *watch)
+{
+    Node *leaf = NULL;
+    bool known = false;
+    while (size > 0) {
+        Piece piece = piece_at(pool, offset, size);
+        if (!known || (piece.index & (TREE_SLOTS - 1)) == 0) {
+            known = true;
+            if (watch == NULL) {
+                leaf = tree_leaf(&pool->tree, piece.index);
+            } else if (!tree_watch_leaf(&pool->tree, piece.index, watch, false, &leaf)) {
+                return false;
+            }
+        }
+        if (!piece_get(dest, leaf, piece, false, watch)) {
+            return false;
+        }
+        dest += piece.size;
+        offset += piece.size;
+        size -= piece.size;
+    }
+    return true;
+}
+
+/* Reads a range of one block without a lock; false if something came between. */
+static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
+                                         size_t offset, Piece piece, bool small)
+{
+    Watch watch;
+    Node *leaf;
+    return watch_begin(&watch, &pool->stripes, piece.index, piece.index) &&
+           checked_fits(pool_total(pool), offset, piece.size) &&
+           tree_watch_leaf(&pool->tree, piece.index, &watch, false, &leaf) &&
+           piece_get(dest, leaf, piece, small, &watch) && watch_end(&watch);
+}
+
+/* Reads any range, clipped if that is allowed: without a lock if that works at once, holding
+ * it if not. Returns how many bytes; 0 if the pool has none of them any more, or not all. */
+static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
+                         size_t size, bool clips)
+{
+    size_t clipped = pool_clip(pool, offset, size);
+    size_t first = pool_index(pool, offset);
+    Watch watch;
+    Hold hold;
+    if ((clips ? clipped > 0 : clipped == size) &&
+        watch_begin(&watch, &pool->stripes, first, pool_last(pool, offset, clipped)) &&
+        pool_clip(pool, offset, size) == clipped &&
+        bytes_get(pool, dest, offset, clipped, &watch) && watch_end(&watch)) {
+        return clipped;
+    }
+    hold = stripes_hold_range(&pool->stripes, first, pool_last(pool, offset, size));
+    clipped = pool_clip(pool, offset, size);
+    clipped = clips || clipped == size ? clipped : 0;
+    (void)bytes_get(pool, dest, offset, clipped, NULL);
+    stripes_let_go(&pool->stripes, hold);
+    return clipped;
+}
+
+/* pool_read for what is not small, or not read at once. */
+static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *dest,
+                                            size_t offset, size_t size)
+{
+    if (pool != NULL && dest != NULL && size > 0) {
+        Piece piece;
+        if (piece_is_all_of(pool, offset, size, &piece) &&
+            block_try_read(pool, dest, offset, piece, false)) {
+            (void)status_set(POOL_OK);
+            return size;
+        }
+    }
+    if (!pool_moves(pool, offset, dest, size)) {
+        return 0;
+    }
+    size = bytes_read(pool, dest, offset, size, true);
+    (void)status_set(size == 0 ? POOL_RANGE : POOL_OK);
+    return size;
+}
+
+/* Locks: nothing; the stripes of the range if it was written to, or the tree's shape
+ * changed, while it was read, or if it lies in adopted memory. */
+size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size)
+{
+    if (pool != NULL && dest != NULL && size - 1 < SMALL_MAX) {
+        Piece piece;
+        if (piece_is_all_of(pool, offset, size, &piece) &&
+            block_try_read(pool, (unsigned char *)dest, offset, piece, true)) {
+            (void)status_set(POOL_OK);
+            return size;
+        }
+    }
+    return bytes_read_clipped(pool, (unsigned char *)dest, offset, size);
+}
+
+/* -------------------------------------------------------------------- writing */
+
+/* Writes src, or the byte if src is NULL. src may be memory of this very block, through
+ * a pin or from pool_copy. */
+static inline void data_put(unsigned char *data, const unsigned char *src, int byte,
+                            size_t size)
+{
+    if (src == NULL) {
+        memset(data, byte, size);
+    } else {
+        memmove(data, src, size);
+    }
+}
+
+/* Gives what surrounds a piece in a new block its bytes: those of the block it replaces,
+ * or zeros. */
+static void block_surround(const MemoryPool *pool, Block *block, const Block *old,
+                           Piece piece)
+{
+    size_t end = piece.start + piece.size;
+    size_t rest = ((size_t)1 << pool->block_shift) - end;
+    if (old != NULL) {
+        const unsigned char *data = block_data(old);
+        if (!block_is_dirty(block) && end + rest >= POPULATE_MIN) {
+            platform_populate(block->data, end + rest);
+        }
+        memcpy(block->data, data, piece.start);
+        memcpy(block->data + end, data + end, rest);
+    } else if (block_is_dirty(block)) {
+        memset(block->data, 0, piece.start);
+        memset(block->data + end, 0, rest);
+    }
+    block->from |= BLOCK_DIRTY;
+}
+
+/* Puts a piece into a slot of a private leaf; returns 1 if there was a hole. */
+static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
+                       const unsigned char *src, int byte, Stock *stock)
+{
+    Block *old = (Block *)ptr_load_acquire(slot);
+    Block *block;
+    if (old != NULL && !block_is_shared(old)) {
+        data_put(old->data + piece.start, src, byte, piece.size);
+        return 0;
+    }
+    block = stock_block(stock);
+    block_surround(pool, block, old, piece);
+    data_put(block->data + piece.start, src, byte, piece.size);
+    ptr_store_release(slot, block);
+    if (old == NULL) {
+        return 1;
+    }
+    size_add_relaxed(&pool->copied, 1);
+    block_drop(old, stock);
+    return 0;
+}
+
+/* Writes a range for which the stock has all that is needed, leaf by leaf. */
+static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src, int byte,
+                      size_t size, Stock *stock)
+{
+    while (size > 0) {
+        Piece piece = piece_at(pool, offset, size);
+        size_t first = piece.index, added = 0;
+        Node *leaf = tree_own_leaf(&pool->tree, first, stock);
+        do {
+            piece = piece_at(pool, offset, size);
+            added +=
+                slot_put(pool, node_slot(leaf, 0, piece.index), piece, src, byte, stock);
+            src = src == NULL ? NULL : src + piece.size;
+            offset += piece.size;
+            size -= piece.size;
+        } while (size > 0 && ((piece.index + 1) & (TREE_SLOTS - 1)) != 0);
+        if (added > 0) {
+            tree_count(&pool->tree, first, added);
+        }
+    }
+}
+
+/* What it takes that the blocks of a range can be written to; POOL_RANGE if it is no longer
+ * in the pool. The tree may then be too low to be asked. */
+static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t size,
+                                Need *need)
+{
+    need->blocks = need->nodes = 0;
+    if (size == 0 || !checked_fits(pool_total(pool), offset, size)) {
+        return POOL_RANGE;
+    }
+    *need = tree_measure(&pool->tree, pool_index(pool, offset),
+                         pool_index(pool, offset + (size - 1)));
+    return POOL_OK;
+}
+
+/* Holds what a write to *size bytes needs, and fills the stock for it; if it clips, *size
+ * is then what the pool has of them. If that fails, nothing is held; POOL_RANGE if the
+ * range, or all of it if it is clipped, is no longer in the pool. */
+static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
+                              WriteMode mode, Hold *hold, Stock *stock)
+{
+    size_t first = pool_index(pool, offset), last = pool_last(pool, offset, *size);
+    size_t clipped;
+    PoolStatus status;
+    Need need;
+    *hold = stripes_hold_range(&pool->stripes, first, last);
+    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;
+    status = write_measure(pool, offset, clipped, &need);
+    if (need.nodes > 0 && !hold->whole) { /* it changes the shape */
+        stripes_let_go(&pool->stripes, *hold);
+        *hold = stripes_hold_whole(&pool->stripes);
+        clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;
+        status = write_measure(pool, offset, clipped, &need);
+    }
+    *size = clipped;
+    if (status == POOL_OK) {
+        need.written = mode == WRITE_NOTHING ? 0 : clipped;
+        status = stock_fill(stock, &pool->family->arena, need);
+    }
+    if (status != POOL_OK) {
+        stripes_let_go(&pool->stripes, *hold);
+    }
+    return status;
+}
+
+/* Lets go after a change. */
+static void write_end(MemoryPool *pool, Hold hold, Stock *stock)
+{
+    stock_empty(stock, &pool->family->arena);
+    stripes_let_go(&pool->stripes, hold);
+    stock_release(stock);
+}
+
+/* Writes to a block of a leaf that was private, and in its tree, when the gate had a
+ * version; false if the gate moved since, or the block is not there or not private.
+ * small: no more than SMALL_MAX bytes. Locks: the stripe of the block. */
+static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t gate,
+                                         Piece piece, const unsigned char *src,
+                                         bool small)
+{
+    Lock *lock = stripes_lock(&pool->stripes, piece.index);
+    Block *block = NULL;
+    lock_acquire(lock);
+    if (lock_version(&pool->stripes.gate.lock) == gate) {
+        block = leaf_block(leaf, piece.index);
+    }
+    if (block != NULL && block_is_shared(block)) {
+        block = NULL;
+    }
+    if (block != NULL && small) {
+        small_copy(block->data + piece.start, src, piece.size);
+    } else if (block != NULL) {
+        memmove(block->data + piece.start, src, piece.size);
+    }
+    lock_release(lock);
+    return block != NULL;
+}
+
+/* Writes to a block that is there and private, which is what most writes do; false if it
+ * is not, or something came between.
+ *
+ * The leaf is looked for before the stripe is held, because a processor gets ahead with
+ * that while it waits for the stripe's cache line. If the gate did not move until the
+ * stripe was held, the leaf still is in the tree and private, and the pool as large.
+ * Locks: the stripe of the block. */
+static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece piece,
+                                          const unsigned char *src, bool small)
+{
+    Watch watch;
+    Node *leaf;
+    return watch_gate(&watch, &pool->stripes) &&
+           checked_fits(pool_total(pool), offset, piece.size) &&
+           tree_watch_leaf(&pool->tree, piece.index, &watch, true, &leaf) &&
+           leaf != NULL && leaf_try_write(pool, leaf, watch.gate, piece, src, small);
+}
+
+/* Writes src, or the byte if src is NULL, to any range; clips and fails as write_begin.
+ * Locks: the stripes or a span of the range, or the whole pool if nodes must be made or
+ * copied; in it the arena, if blocks must. */
+static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
+                              int byte, size_t *size, WriteMode mode)
+{
+    Hold hold;
+    Stock stock = {0};
+    PoolStatus status = write_begin(pool, offset, size, mode, &hold, &stock);
+    if (status == POOL_OK) {
+        size_t block_size = (size_t)1 << pool->block_shift;
+        stock_populate(&stock, block_size, ((offset | *size) & (block_size - 1)) == 0);
+        bytes_put(pool, offset, src, byte, *size, &stock);
+        write_end(pool, hold, &stock);
+    }
+    return status;
+}
+
+/* pool_write for what is not small, or not written at once. */
+static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
+                                             const unsigned char *src, size_t size)
+{
+    if (pool != NULL && src != NULL && size > 0) {
+        Piece piece = piece_at(pool, offset, size);
+        if (piece.size == size && block_try_write(pool, offset, piece, src, false)) {
+            (void)status_set(POOL_OK);
+            return size;
+        }
+    }
+    if (!pool_moves(pool, offset, src, size)) {
+        return 0;
+    }
+    return status_set(bytes_write(pool, offset, src, 0, &size, WRITE_CLIPPED)) == POOL_OK
+               ? size
+               : 0;
+}
+
+/* Locks: the stripe of the block if it is there and private, which is what most writes
+ * find; else as bytes_write. */
+size_t pool_write(MemoryPool *pool, size_t offset, const void *src, size_t size)
+{
+    if (pool != NULL && src != NULL && size - 1 < SMALL_MAX) {
+        Piece piece = piece_at(pool, offset, size);
+        if (piece.size == size &&
+            block_try_write(pool, offset, piece, (const unsigned char *)src, true)) {
+            (void)status_set(POOL_OK);
+            return size;
+        }
+    }
+    return bytes_write_clipped(pool, offset, (const unsigned char *)src, size);
+}

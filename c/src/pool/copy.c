@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * copy.c - copying within a pool and between pools
+ *
+ * The source is seen as runs of data with holes between them. Holes become holes. Of the
+ * data, whole blocks are shared if the pools are relatives and the offsets differ by
+ * whole blocks; the rest is copied piece by piece. What is written first cannot spoil
+ * what is read later: runs and pieces are taken in ascending or descending order, as
+ * memmove does it, and holes are made when all data has been read.
+ */
+#include "pool.h"
+
+typedef struct Run {
+    size_t start, size; /* in the source */
+} Run;
+
+typedef struct Copy {
+    MemoryPool *dst, *src;
+    size_t dst_offset, src_offset, size;
+    bool shares;     /* whole blocks can be shared            */
+    bool descending; /* the end must be copied first          */
+    Run *runs;       /* in ascending order                    */
+    size_t count, room;
+} Copy;
+
+static size_t copy_target(const Copy *copy, size_t src_offset)
+{
+    return src_offset - copy->src_offset + copy->dst_offset;
+}
+
+/* Notes one more run; false if there is no memory. */
+static bool copy_add_run(Copy *copy, size_t start, size_t size)
+{
+    if (copy->count == copy->room) {
+        size_t room = copy->room == 0 ? 16 : copy->room * 2;
+        Run *runs = (Run *)store_alloc(room * sizeof *runs);
+        if (runs == NULL) {
+            return false;
+        }
+        if (copy->count > 0) {
+            memcpy(runs, copy->runs, copy->count * sizeof *runs);
+        }
+        platform_free(copy->runs);
+        copy->runs = runs;
+        copy->room = room;
+    }
+    copy->runs[copy->count].start = start;
+    copy->runs[copy->count].size = size;
+    copy->count++;
+    return true;
+}
+
+static PoolStatus copy_find_runs(Copy *copy)
+{
+    size_t at = copy->src_offset, end = at + copy->size;
+    size_t start, size;
+    while (walk_find(copy->src, NULL, end, at, &start, &size, NULL)) {
+        if (!copy_add_run(copy, start, size)) {
+            return POOL_NO_MEMORY;
+        }
+        at = start + size;
+    }
+    return POOL_OK;
+}
+
+/* The hole before a run, or (number is count) after the last; size 0 if there is none. */
+static Run copy_hole(const Copy *copy, size_t number)
+{
+    const Run *runs = copy->runs;
+    Run hole;
+    hole.start =
+        number == 0 ? copy->src_offset : runs[number - 1].start + runs[number - 1].size;
+    hole.size =
+        (number == copy->count ? copy->src_offset + copy->size : runs[number].start) -
+        hole.start;
+    return hole;
+}
+
+/* ------------------------------------------------------------------ measuring */
+
+/* Whether the source has the whole block that begins at an offset of it. */
+static bool copy_covers(const Copy *copy, size_t src_offset)
+{
+    return src_offset >= copy->src_offset &&
+           checked_fits(copy->size, src_offset - copy->src_offset,
+                        (size_t)1 << copy->dst->block_shift);
+}
+
+/* Whether writing to a block of the target takes a new one: because there is none, or it
+ * is shared, or it will be, as a source of this very copy (if it is pinned, then when the
+ * pin is released meanwhile). */
+static bool copy_takes_block(const Copy *copy, size_t index)
+{
+    return (copy->shares && copy->dst == copy->src &&
+            copy_covers(copy, index << copy->dst->block_shift)) ||
+           tree_measure(&copy->dst->tree, index, index).blocks > 0;
+}
+
+/* Blocks that a run takes of those from first to last in the target. If it shares, these
+ * are the ends, if they are covered in part. */
+static size_t copy_run_blocks(const Copy *copy, const Run *run, size_t first, size_t last)
+{
+    size_t inside = ((size_t)1 << copy->dst->block_shift) - 1;
+    size_t start = copy_target(copy, run->start);
+    bool head = (start & inside) != 0;
+    bool tail = ((start + run->size) & inside) != 0 && (first != last || !head);
+    if (!copy->shares) {
+        return tree_measure(&copy->dst->tree, first, last).blocks;
+    }
+    return (size_t)(head && copy_takes_block(copy, first)) +
+           (size_t)(tail && copy_takes_block(copy, last));
+}
+
+/* Blocks taken for what would be shared but is pinned in the source, and so is copied; no
+ * fewer than that, since a pin may be released meanwhile, but none is added. */
+static size_t copy_pinned_blocks(const Copy *copy)
+{
+    MemoryPool *src = copy->src;
+    size_t end = pool_index(src, copy->src_offset + (copy->size - 1)) + 1;
+    size_t index = pool_index(src, copy->src_offset);
+    size_t blocks = 0;
+    for (; pins_find(src, index, end, &index); index++) {
+        size_t start = index << src->block_shift;
+        if (copy_covers(copy, start)) {
+            size_t target = pool_index(copy->dst, copy_target(copy, start));
+            blocks += copy_takes_block(copy, target);
+        }
+    }
+    return blocks;
+}
+
+/* Adds what the discard of a hole takes: blocks for its ends, where those are shared and
+ * must stay, and the nodes on the way to both ends, where that is shared; what is between
+ * them is let go of as a whole. The blocks that the runs before and after it touch are
+ * counted with those. For last_done see tree_measure_next. */
+static void copy_measure_hole(const Copy *copy, size_t number, Need *need,
+                              size_t *last_done)
+{
+    const MemoryPool *dst = copy->dst;
+    Run hole = copy_hole(copy, number);
+    size_t offset = copy_target(copy, hole.start);
+    size_t ends[2];
+    Discard discard;
+    unsigned i;
+    if (hole.size == 0) {
+        return;
+    }
+    ends[0] = pool_index(dst, offset);
+    ends[1] = pool_index(dst, offset + (hole.size - 1));
+    for (i = 0; i < 2; i++) {
+        if (tree_path_is_shared(&dst->tree, ends[i])) {
+            need->nodes +=
+                tree_measure_next(&dst->tree, ends[i], ends[i], last_done).nodes;
+        }
+    }
+    discard = discard_plan(dst, offset, hole.size);
+    for (i = 0; i < discard.count; i++) {
+        size_t index = discard.pieces[i].index;
+        bool before = number > 0 && index == pool_index(dst, offset - 1);
+        bool after = number < copy->count && index == pool_index(dst, offset + hole.size);
+        need->blocks += !before && !after && copy_takes_block(copy, index);
+    }
+}
+
+/* How many of the blocks at the ends of the target are there. */
+static size_t copy_ends(const Copy *copy)
+{
+    const MemoryPool *dst = copy->dst;
+    size_t first = pool_index(dst, copy->dst_offset);
+    size_t last = pool_index(dst, copy->dst_offset + (copy->size - 1));
+    return (size_t)(tree_block(&dst->tree, first) != NULL) +
+           (size_t)(last != first && tree_block(&dst->tree, last) != NULL);
+}
+
+/* An upper bound of what all of it takes. */
+static Need copy_measure(const Copy *copy)
+{
+    const MemoryPool *dst = copy->dst;
+    Need need = {0, 0, 0, 0};
+    size_t i, next = 0, done = SIZE_MAX;
+    for (i = 0; i < copy->count; i++) {
+        const Run *run = &copy->runs[i];
+        size_t first = pool_index(dst, copy_target(copy, run->start));
+        size_t last = pool_index(dst, copy_target(copy, run->start + (run->size - 1)));
+        copy_measure_hole(copy, i, &need, &done);
+        first = checked_max(first, next); /* the run before may end in the same block */
+        if (first <= last) {
+            need.nodes += tree_measure_next(&dst->tree, first, last, &done).nodes;
+            need.blocks += copy_run_blocks(copy, run, first, last);
+            next = last + 1;
+        }
+    }
+    copy_measure_hole(copy, copy->count, &need, &done);
+    if (copy->shares) {
+        need.blocks += copy_pinned_blocks(copy);
+    }
+    /* All of the blocks is written to, but for those at the ends, if those are holes. */
+    need.holes = need.blocks - checked_min(need.blocks, copy_ends(copy));
+    need.written = copy->size;
+    return need;
+}
+
+/* ----------------------------------------------------------------- carrying out */
+
+/* Copies what lies in one block of the source and one of the target. */
+static void copy_piece(const Copy *copy, size_t src_offset, size_t size, Stock *stock)
+{
+    MemoryPool *dst = copy->dst;
+    Piece from = piece_at(copy->src, src_offset, size);
+    Piece to = piece_at(dst, copy_target(copy, src_offset), size);
+    Block *block = tree_block(&copy->src->tree, from.index);
+    Node *leaf = tree_own_leaf(&dst->tree, to.index, stock);
+    AtomicPtr *slot = node_slot(leaf, 0, to.index);
+    Block *old = (Block *)ptr_load_acquire(slot);
+    size_t added;
+    if (copy->shares && to.size == (size_t)1 << dst->block_shift &&
+        !block_is_pinned(block) && (old == NULL || !block_is_pinned(old))) {
+        added = old == NULL;
+        if (old != block) {
+            size_add_relaxed(&block->refs, 1);
+            ptr_store_release(slot, block);
+            if (old != NULL) {
+                block_drop(old, stock);
+            }
+        }
+    } else {
+        added = slot_put(dst, slot, to, block_data(block) + from.start, 0, stock);
+    }
+    if (added > 0) {
+        tree_count(&dst->tree, to.index, added);
+    }
+}
+
+/* The size of the first piece of a range, or of its last if that is copied first. */
+static size_t copy_piece_size(const Copy *copy, size_t start, size_t size)
+{
+    if (!copy->descending) {
+        size_t in_src = piece_at(copy->src, start, size).size;
+        return piece_at(copy->dst, copy_target(copy, start), in_src).size;
+    } else {
+        size_t last = start + (size - 1);
+        size_t in_src = piece_at(copy->src, last, 1).start + 1;
+        size_t in_dst = piece_at(copy->dst, copy_target(copy, last), 1).start + 1;
+        return checked_min(size, checked_min(in_src, in_dst));
+    }
+}
+
+static void copy_run(const Copy *copy, Run run, Stock *stock)
+{
+    while (run.size > 0) {
+        size_t size = copy_piece_size(copy, run.start, run.size);
+        if (copy->descending) {
+            copy_piece(copy, run.start + (run.size - size), size, stock);
+        } else {
+            copy_piece(copy, run.start, size, stock);
+            run.start += size;
+        }
+        run.size -= size;
+    }
+}
+
+static void copy_carry_out(const Copy *copy, Stock *stock)
+{
+    size_t i;
+    for (i = 0; i < copy->count; i++) {
+        copy_run(copy, copy->runs[copy->descending ? copy->count - 1 - i : i], stock);
+    }
+    for (i = 0; i <= copy->count; i++) {
+        Run hole = copy_hole(copy, i);
+        if (hole.size > 0) {
+            Discard discard =
+                discard_plan(copy->dst, copy_target(copy, hole.start), hole.size);
+            discard_carry_out(copy->dst, &discard, stock);
+        }
+    }
+}
+
+/* Copies between two pools (or in one) that are held. */
+static PoolStatus copy_held(Copy *copy, Stock *stock)
+{
+    size_t inside = ((size_t)1 << copy->dst->block_shift) - 1;
+    PoolStatus status;
+    copy->shares = copy->dst->family == copy->src->family &&
+                   ((copy->dst_offset - copy->src_offset) & inside) == 0;
+    copy->descending = copy->dst == copy->src && copy->dst_offset > copy->src_offset;
+    status = copy_find_runs(copy);
+    if (status == POOL_OK) {
+        status = stock_fill(stock, &copy->dst->family->arena, copy_measure(copy));
+    }
+    if (status == POOL_OK) {
+        copy_carry_out(copy, stock);
+        stock_empty(stock, &copy->dst->family->arena);
+    }
+    platform_free(copy->runs);
+    return status;
+}
+
+/* Locks: both pools as a whole, in them the arena of dst. */
+PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
+                     size_t src_offset, size_t size)
+{
+    Copy copy = {0};
+    Stock stock = {0};
+    PoolStatus status;
+    if (dst == NULL || src == NULL) {
+        return status_set(POOL_INVALID);
+    }
+    copy.dst = dst;
+    copy.src = src;
+    copy.dst_offset = dst_offset;
+    copy.src_offset = src_offset;
+    copy.size = size;
+    pools_hold(dst, src);
+    status = pool_check(dst, dst_offset, size);
+    if (status == POOL_OK) {
+        status = pool_check(src, src_offset, size);
+    }
+    if (status == POOL_OK && size > 0 && (dst != src || dst_offset != src_offset)) {
+        status = copy_held(&copy, &stock);
+    }
+    pools_let_go(dst, src);
+    stock_release(&stock);
+    return status_set(status);
+}

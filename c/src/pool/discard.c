@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * discard.c - giving memory back: discard, take, fill with zeros
+ *
+ * Discarding a range removes the blocks [first, end), and clears up to two more in which
+ * only a piece is in the range and something lies beside it. A pinned block is cleared
+ * and stays.
+ */
+#include "pool.h"
+
+/* Nobody may write to the data meanwhile: bytes that change between the two looks at them
+ * could make it say yes where another byte never was 0. So a pinned block is not asked. */
+static bool data_is_zero(const unsigned char *data, size_t size)
+{
+    return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
+}
+
+/* Whether a block holds nothing but zeros beside a piece. What comes after the piece is
+ * looked at first: in a stream that is consumed, that is where the data is. */
+static bool piece_is_all(const MemoryPool *pool, const Block *block, Piece piece)
+{
+    size_t end = piece.start + piece.size;
+    const unsigned char *data = block_data(block);
+    return data_is_zero(data + end, ((size_t)1 << pool->block_shift) - end) &&
+           data_is_zero(data, piece.start);
+}
+
+/* Notes the piece if its block must stay; false if the block can go. Of a pinned one what
+ * is beside the piece is not looked at: it may be written to through the pin. */
+static bool discard_keeps(Discard *discard, const MemoryPool *pool, Piece piece)
+{
+    Block *block = tree_block(&pool->tree, piece.index);
+    if (block == NULL || (!block_is_pinned(block) && piece_is_all(pool, block, piece))) {
+        return false;
+    }
+    discard->pieces[discard->count++] = piece;
+    return true;
+}
+
+static Discard discard_plan(const MemoryPool *pool, size_t offset, size_t size)
+{
+    size_t last = pool_index(pool, offset + (size - 1));
+    size_t last_start = last << pool->block_shift;
+    Piece head = piece_at(pool, offset, size);
+    Discard discard = {0};
+    discard.first = head.index + discard_keeps(&discard, pool, head);
+    discard.end = last + 1;
+    if (last != head.index) {
+        Piece tail = piece_at(pool, last_start, offset + size - last_start);
+        discard.end -= discard_keeps(&discard, pool, tail);
+    }
+    return discard;
+}
+
+/* An upper bound of what it takes to carry the plan out. */
+static Need discard_measure(const MemoryPool *pool, const Discard *discard)
+{
+    Need need = {0, 0, 0, 0};
+    unsigned i;
+    for (i = 0; i < discard->count; i++) {
+        size_t index = discard->pieces[i].index;
+        Need piece = tree_measure(&pool->tree, index, index);
+        need.blocks += piece.blocks;
+        need.nodes += piece.nodes;
+    }
+    if (discard->first < discard->end) {
+        need.nodes += tree_measure_clear(&pool->tree, discard->first, discard->end - 1);
+    }
+    return need;
+}
+
+static void discard_carry_out(MemoryPool *pool, const Discard *discard, Stock *stock)
+{
+    unsigned i;
+    for (i = 0; i < discard->count; i++) {
+        Piece piece = discard->pieces[i];
+        Node *leaf = tree_own_leaf(&pool->tree, piece.index, stock);
+        (void)slot_put(pool, node_slot(leaf, 0, piece.index), piece, NULL, 0, stock);
+    }
+    if (discard->first < discard->end) {
+        size_t pinned_size = pins_count(pool) > 0 ? (size_t)1 << pool->block_shift : 0;
+        tree_clear(&pool->tree, discard->first, discard->end - 1, pinned_size, stock);
+    }
+}
+
+/* Discards a range of one block by its stripe alone, if the block stays or is none; false
+ * if that is not so, or the range is no longer in the pool. */
+static bool block_try_discard(MemoryPool *pool, unsigned char *dest, size_t offset,
+                              Piece piece)
+{
+    Lock *lock = stripes_hold_block(&pool->stripes, piece.index);
+    Node *leaf = tree_private_leaf(&pool->tree, piece.index);
+    Block *block = tree_block(&pool->tree, piece.index);
+    bool stays = leaf != NULL && block != NULL && !block_is_shared(block) &&
+                 (block_is_pinned(block) || !piece_is_all(pool, block, piece));
+    bool done =
+        (block == NULL || stays) && checked_fits(pool_total(pool), offset, piece.size);
+    if (done && dest != NULL) {
+        (void)bytes_get(pool, dest, offset, piece.size, NULL);
+    }
+    if (done && stays) {
+        memset(block->data + piece.start, 0, piece.size);
+    }
+    lock_release(lock);
+    return done;
+}
+
+/* pool_discard, and pool_take if dest is not NULL. If it clips, *size is then what the pool
+ * has of the range; POOL_RANGE if the range, or all of it if it is clipped, is no longer in
+ * the pool.
+ * Locks: the stripe of the block if there is one block and it stays; the whole pool if
+ * not, and in it the arena. */
+static PoolStatus bytes_discard(MemoryPool *pool, unsigned char *dest, size_t offset,
+                                size_t *size, bool clips)
+{
+    Stock stock = {0};
+    Piece piece = piece_at(pool, offset, *size);
+    PoolStatus status = POOL_RANGE;
+    Discard discard;
+    size_t clipped;
+    Hold hold;
+    if (piece.size == *size && block_try_discard(pool, dest, offset, piece)) {
+        return POOL_OK;
+    }
+    hold = stripes_hold_whole(&pool->stripes);
+    clipped = pool_clip(pool, offset, *size);
+    if (clipped == *size || (clips && clipped > 0)) {
+        *size = clipped;
+        discard = discard_plan(pool, offset, clipped);
+        status =
+            stock_fill(&stock, &pool->family->arena, discard_measure(pool, &discard));
+    }
+    if (status == POOL_OK) {
+        if (dest != NULL) {
+            (void)bytes_get(pool, dest, offset, clipped, NULL);
+        }
+        discard_carry_out(pool, &discard, &stock);
+    }
+    write_end(pool, hold, &stock);
+    return status;
+}
+
+PoolStatus pool_discard(MemoryPool *pool, size_t offset, size_t size)
+{
+    PoolStatus status = pool_check(pool, offset, size);
+    if (status == POOL_OK && size > 0) {
+        status = bytes_discard(pool, NULL, offset, &size, false);
+    }
+    return status_set(status);
+}
+
+size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t size)
+{
+    PoolStatus status;
+    if (!pool_moves(pool, offset, dest, size)) {
+        return 0;
+    }
+    status = bytes_discard(pool, (unsigned char *)dest, offset, &size, true);
+    return status_set(status) == POOL_OK ? size : 0;
+}
+
+PoolStatus pool_fill(MemoryPool *pool, size_t offset, int byte, size_t size)
+{
+    PoolStatus status = pool_check(pool, offset, size);
+    if (status == POOL_OK && size > 0) {
+        status = (byte & 0xff) == 0
+                     ? bytes_discard(pool, NULL, offset, &size, false)
+                     : bytes_write(pool, offset, NULL, byte & 0xff, &size, WRITE_ALL);
+    }
+    return status_set(status);
+}

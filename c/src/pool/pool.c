@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.c - the life of a pool: made, cloned, restored, counted, ended
+ */
+#include "pool.h"
+
+/* ------------------------------------------------------------------- creation */
+
+/* Makes a pool without contents in a family, or NULL. It is not registered yet. */
+static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned block_shift)
+{
+    void *memory = store_alloc(sizeof(MemoryPool) + CACHE_LINE);
+    uintptr_t line = ((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1);
+    MemoryPool *pool = (MemoryPool *)line;
+    if (memory == NULL) {
+        return NULL;
+    }
+    memset(pool, 0, offsetof(MemoryPool, stripes));
+    pool->memory = memory;
+    size_store_relaxed(&pool->refs, 1);
+    pool->block_shift = block_shift;
+    size_store_relaxed(&pool->total_size, total_size);
+    size_store_relaxed(&pool->tree.height,
+                       tree_height(((total_size - 1) >> block_shift) + 1));
+    pool->family = family;
+    stripes_init(&pool->stripes);
+    return pool;
+}
+
+static void pool_free(MemoryPool *pool)
+{
+    if (pool != NULL) {
+        platform_free(pool->memory);
+    }
+}
+
+/* Copies the caller's options, whatever version of the structure they have. */
+static PoolStatus options_read(const PoolOptions *from, PoolOptions *options)
+{
+    enum { SIZE_LEAST = offsetof(PoolOptions, memory_limit), SIZE_MOST = 1024 };
+    const unsigned char *bytes = (const unsigned char *)from;
+    size_t i;
+    memset(options, 0, sizeof *options);
+    if (from == NULL || from->struct_size < SIZE_LEAST || from->struct_size > SIZE_MOST) {
+        return POOL_INVALID;
+    }
+    memcpy(options, from, checked_min(from->struct_size, sizeof *options));
+    for (i = sizeof *options; i < from->struct_size; i++) {
+        if (bytes[i] != 0) {
+            return POOL_INVALID; /* it asks for something this version does not know */
+        }
+    }
+    if (options->total_size == 0 || options->max_block_size == 0 ||
+        (options->flags & ~(size_t)(POOL_WIPE | POOL_OVERCOMMIT)) != 0) {
+        return POOL_INVALID;
+    }
+    return POOL_OK;
+}
+
+/* Locks: register. */
+MemoryPool *pool_create_with(const PoolOptions *from)
+{
+    PoolOptions options;
+    Family *family = NULL;
+    MemoryPool *pool = NULL;
+    unsigned shift;
+    if (status_set(options_read(from, &options)) != POOL_OK) {
+        return NULL;
+    }
+    shift = (unsigned)checked_min(checked_log2_floor(options.max_block_size),
+                                  checked_log2_ceil(options.total_size));
+    family = (Family *)store_alloc(sizeof *family);
+    if (family != NULL) {
+        memset(family, 0, sizeof *family);
+        arena_init(&family->arena, (size_t)1 << shift, sizeof(Node),
+                   options.memory_limit == 0 ? SIZE_MAX : options.memory_limit);
+        family->arena.wipes = (options.flags & POOL_WIPE) != 0;
+        family->arena.overcommits = (options.flags & POOL_OVERCOMMIT) != 0;
+        pool = pool_allocate(family, options.total_size, shift);
+    }
+    if (pool == NULL || registry_add(pool) != POOL_OK) {
+        pool_free(pool);
+        platform_free(family);
+        (void)status_set(POOL_NO_MEMORY);
+        return NULL;
+    }
+    return pool;
+}
+
+MemoryPool *pool_create(size_t total_size, size_t max_block_size)
+{
+    PoolOptions options = {sizeof options, total_size, max_block_size, 0, 0};
+    return pool_create_with(&options);
+}
+
+/* ----------------------------------------------------------------- references */
+
+/* Locks: nothing. */
+MemoryPool *pool_retain(MemoryPool *pool)
+{
+    if (pool != NULL) {
+        size_add_relaxed(&pool->refs, 1);
+    }
+    (void)status_set(pool == NULL ? POOL_INVALID : POOL_OK);
+    return pool;
+}
+
+/* Locks, with the last reference: the whole pool (so that a fork does not find it half
+ * taken apart), in it the arena; then the register. */
+void pool_destroy(MemoryPool *pool)
+{
+    (void)status_set(POOL_OK);
+    if (pool != NULL && size_sub_acq_rel(&pool->refs, 1) == 1) {
+        Family *family = pool->family;
+        Stock stock = {0};
+        Hold hold = stripes_hold_whole(&pool->stripes);
+        lock_acquire(&family->arena.lock);
+        pins_hold_locked(pool, 0);
+        lock_release(&family->arena.lock);
+        tree_replace(&pool->tree, NULL, 1, &stock);
+        stock_empty(&stock, &family->arena);
+        stripes_let_go(&pool->stripes, hold);
+        registry_remove(pool);
+        family_release(family);
+        pool_free(pool);
+        stock_release(&stock);
+        (void)status_set(POOL_OK);
+    }
+}
+
+/* ------------------------------------------------------------------ snapshots */
+
+/* Gives an empty pool the contents of a relative, which is held as a whole. Locks: the
+ * arena. */
+static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from)
+{
+    Arena *arena = &from->family->arena;
+    unsigned height = tree_top(&from->tree) + 1;
+    Stock stock = {0};
+    PoolStatus status = stock_fill(&stock, arena, pins_measure(from, height));
+    if (status == POOL_OK) {
+        lock_acquire(&arena->lock);
+        size_store_release(&pool->total_size, pool_total(from));
+        tree_replace(&pool->tree, tree_retain_root(&from->tree), height, &stock);
+        pins_unshare_locked(from, &pool->tree, &stock);
+        lock_release(&arena->lock);
+        stock_empty(&stock, arena);
+    }
+    return status;
+}
+
+/* Locks: the whole pool, in it the arena; before and after it the register. */
+MemoryPool *pool_clone(MemoryPool *pool)
+{
+    MemoryPool *clone;
+    PoolStatus status = POOL_NO_MEMORY;
+    if (pool == NULL) {
+        (void)status_set(POOL_INVALID);
+        return NULL;
+    }
+    clone = pool_allocate(pool->family, pool_total(pool), pool->block_shift);
+    if (clone != NULL && registry_add(clone) == POOL_OK) {
+        Hold hold = stripes_hold_whole(&pool->stripes);
+        status = pool_share(clone, pool);
+        stripes_let_go(&pool->stripes, hold);
+        if (status != POOL_OK) {
+            pool_destroy(clone);
+            clone = NULL;
+        }
+    } else {
+        pool_free(clone);
+        clone = NULL;
+    }
+    (void)status_set(status);
+    return clone;
+}
+
+/* Both of two relatives as a whole, the older first, so that two threads that want the
+ * same two cannot wait for each other. */
+static void pools_hold(MemoryPool *a, MemoryPool *b)
+{
+    MemoryPool *older = a->age < b->age ? a : b;
+    (void)stripes_hold_whole(&older->stripes);
+    if (a != b) {
+        (void)stripes_hold_whole(&(older == a ? b : a)->stripes);
+    }
+}
+
+static void pools_let_go(MemoryPool *a, MemoryPool *b)
+{
+    stripes_let_go_whole(&a->stripes);
+    if (a != b) {
+        stripes_let_go_whole(&b->stripes);
+    }
+}
+
+/* Whether two pools may be compared or restored from each other. */
+static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b)
+{
+    if (a == NULL || b == NULL) {
+        return POOL_INVALID;
+    }
+    return a->family == b->family ? POOL_OK : POOL_UNRELATED;
+}
+
+/* What pool_restore takes: copies of what from has pinned, and ways to what pool has. */
+static Need restore_measure(MemoryPool *pool, MemoryPool *from)
+{
+    unsigned height = tree_top(&from->tree) + 1;
+    Need need = pins_measure(from, height);
+    need.nodes += pins_measure(pool, height).nodes;
+    return need;
+}
+
+/* Gives pool, of which both are held, the contents of its relative. */
+static void restore_carry_out(MemoryPool *pool, MemoryPool *from, Stock *stock)
+{
+    Arena *arena = &pool->family->arena;
+    Pin *pin;
+    lock_acquire(&arena->lock); /* so that no pin is taken off meanwhile */
+    pins_hold_locked(pool, pool_index(pool, pool_total(from) - 1) + 1);
+    size_store_release(&pool->total_size, pool_total(from));
+    tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
+                 stock);
+    pins_unshare_locked(from, &pool->tree, stock);
+    for (pin = pool->pins; pin != NULL; pin = pin->next) {
+        pin_put_back_locked(pool, pin, stock);
+    }
+    lock_release(&arena->lock);
+}
+
+/* Locks: both pools as a whole, in it the arena. */
+PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
+{
+    PoolStatus status = pools_relation(pool, from);
+    if (status == POOL_OK && pool != from) {
+        Stock stock = {0};
+        pools_hold(pool, from);
+        status = stock_fill(&stock, &pool->family->arena, restore_measure(pool, from));
+        if (status == POOL_OK) {
+            restore_carry_out(pool, from, &stock);
+            stock_empty(&stock, &pool->family->arena);
+        }
+        pools_let_go(pool, from);
+        stock_release(&stock);
+    }
+    return status_set(status);
+}
+
+/* ---------------------------------------------------------------------- facts */
+
+static void stats_of_family(PoolStats *stats, MemoryPool *pool)
+{
+    Family *family = pool->family;
+    Arena *arena = &family->arena;
+    lock_acquire(&arena->lock);
+    stats->pinned_blocks = pins_count(pool); /* not one whose block is gone already */
+    stats->family_bytes = arena->held;
+    stats->family_peak_bytes = arena->peak;
+    stats->memory_limit = arena->limit == SIZE_MAX ? 0 : arena->limit;
+    stats->flags = (size_t)(arena->wipes ? POOL_WIPE : 0) |
+                   (size_t)(arena->overcommits ? POOL_OVERCOMMIT : 0);
+    stats->family_views = size_load_relaxed(&family->views);
+    stats->adopted_blocks = arena->adopted;
+    stats->family_pools = size_load_relaxed(&family->pools);
+    stats->metadata_bytes = arena->headers + arena->nodes.bytes + arena->adoptees.bytes +
+                            sizeof *family + stats->family_pools * sizeof *pool;
+    lock_release(&arena->lock);
+    stats->kept_bytes = store_kept();
+}
+
+/* Locks: the whole pool, in it the arena; then the store. */
+void pool_stats(MemoryPool *pool, PoolStats *stats)
+{
+    PoolStats all = {0};
+    Hold hold;
+    if (pool == NULL || stats == NULL ||
+        stats->struct_size < offsetof(PoolStats, block_size)) {
+        (void)status_set(POOL_INVALID);
+        return;
+    }
+    all.struct_size = stats->struct_size;
+    hold = stripes_hold_whole(&pool->stripes);
+    all.total_size = pool_total(pool);
+    all.block_size = (size_t)1 << pool->block_shift;
+    all.references = size_load_acquire(&pool->refs);
+    all.held_blocks = tree_blocks(&pool->tree);
+    all.held_bytes =
+        all.held_blocks > SIZE_MAX >> pool->block_shift
+            ? SIZE_MAX /* the last block, which the end cuts short, is one too many */
+            : all.held_blocks << pool->block_shift;
+    if (stats->struct_size > offsetof(PoolStats, shared_blocks)) {
+        all.shared_blocks = all.held_blocks - tree_private_blocks(&pool->tree);
+    }
+    all.copied_blocks = size_load_relaxed(&pool->copied);
+    stats_of_family(&all, pool);
+    stripes_let_go(&pool->stripes, hold);
+    memcpy(stats, &all, checked_min(stats->struct_size, sizeof all));
+    (void)status_set(POOL_OK);
+}

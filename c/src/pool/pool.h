@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.h - pools, and what is done with them
+ */
+#ifndef POOL_POOL_H
+#define POOL_POOL_H
+
+#include "../tree/tree.h"
+
+/* ---------------------------------------------------------------- families and pools */
+
+typedef struct Pin Pin;
+
+/* What pools have in common that descend from one another; see family.c. */
+typedef struct Family {
+    struct Family *previous, *next;
+    AtomicSize refs;          /* pools, views and pins            */
+    AtomicSize views;         /* and pins                         */
+    AtomicSize pools;         /* changed under the register's lock */
+    char padding[CACHE_LINE]; /* a view need not disturb who wants the arena */
+    Arena arena;
+} Family;
+
+/* What every call reads lies on a line that is seldom written to, what is written to more
+ * often on the next, and then come the stripes, with a line each. */
+struct MemoryPool {
+    union {
+        struct {
+            unsigned block_shift;  /* the block size is 1 << block_shift */
+            AtomicSize total_size; /* changed with the whole pool held   */
+            Tree tree;
+            Family *family;
+            Pin *pins;         /* changed under the arena's lock, see pins.c     */
+            AtomicSize pinned; /* how many; grows only while the blocks are held */
+        };
+        char first_line[CACHE_LINE];
+    };
+    union {
+        struct {
+            AtomicSize refs;
+            MemoryPool *older, *younger;
+            uint64_t age;      /* larger for younger pools; never comes round       */
+            AtomicSize copied; /* copies made on write                              */
+            void *memory;      /* what to free: the pool begins on a cache line     */
+        };
+        char second_line[CACHE_LINE];
+    };
+    Stripes stripes;
+};
+
+/* All families and pools of the process, see family.c. */
+static struct Register {
+    Lock lock;
+    bool forks_seen_to;
+    uint64_t ages;
+    Family families; /* a ring; only its links are used  */
+    MemoryPool *oldest, *youngest;
+} registry;
+
+/* family.c */
+static PoolStatus registry_add(MemoryPool *pool);
+static void family_release(Family *family);
+static void registry_remove(MemoryPool *pool);
+
+/* pool.c */
+static void pools_hold(MemoryPool *a, MemoryPool *b);
+static void pools_let_go(MemoryPool *a, MemoryPool *b);
+static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b);
+
+/* ----------------------------------------------------------------------------- bytes */
+
+/* What one block has of a range. */
+typedef struct Piece {
+    size_t index; /* of the block                    */
+    size_t start; /* first byte of it in the block   */
+    size_t size;  /* bytes, up to the block's end    */
+} Piece;
+
+enum { SMALL_MAX = 16 }; /* bytes that are copied without a call */
+
+/* What a write does at the end of the pool, and in the blocks that it takes. */
+typedef enum WriteMode {
+    WRITE_ALL,     /* all bytes, or none if some are past the end */
+    WRITE_CLIPPED, /* those that the pool has                     */
+    WRITE_NOTHING  /* as WRITE_ALL, but it is for a pin           */
+} WriteMode;
+
+/* bytes.c */
+static Piece piece_at(const MemoryPool *pool, size_t offset, size_t size);
+static size_t pool_total(const MemoryPool *pool);
+static size_t pool_index(const MemoryPool *pool, size_t offset);
+static size_t pool_clip(const MemoryPool *pool, size_t offset, size_t size);
+static bool pool_moves(const MemoryPool *pool, size_t offset, const void *buffer,
+                       size_t size);
+static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size);
+static void block_get(unsigned char *dest, const unsigned char *data, Piece piece,
+                      bool small);
+static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size,
+                      const Watch *watch);
+static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
+                         size_t size, bool clips);
+static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
+                       const unsigned char *src, int byte, Stock *stock);
+static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src, int byte,
+                      size_t size, Stock *stock);
+static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
+                              WriteMode mode, Hold *hold, Stock *stock);
+static void write_end(MemoryPool *pool, Hold hold, Stock *stock);
+static bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t gate, Piece piece,
+                           const unsigned char *src, bool small);
+static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
+                              int byte, size_t *size, WriteMode mode);
+
+/* ------------------------------------------------------------------------------ pins */
+
+/* A block that stays where it is, see pins.c. */
+struct Pin {
+    Pin *previous, *next; /* in the list of its pool                           */
+    MemoryPool *pool;     /* NULL: it has ended, or was cut off there          */
+    Block *block;         /* a reference if pool is NULL, else its slot has it */
+    size_t index;         /* of the block in the pool                          */
+    size_t count;         /* pins of this block                                */
+};
+
+/* pins.c */
+static size_t pins_count(MemoryPool *pool);
+static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare);
+static void pin_remove(Pin *pin, Arena *arena, Stock *stock);
+static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found);
+static void pins_cut(MemoryPool *pool, size_t first, size_t end);
+static void pins_hold_locked(MemoryPool *pool, size_t end);
+static Need pins_measure(MemoryPool *pool, unsigned height);
+static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Stock *stock);
+static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Stock *stock);
+
+/* --------------------------------------------------------------------- discard, walk */
+
+/* What is discarded: blocks [first, end) go, pieces of others are cleared; see
+ * discard.c. */
+typedef struct Discard {
+    size_t first, end;
+    Piece pieces[2];
+    unsigned count;
+} Discard;
+
+/* discard.c */
+static bool data_is_zero(const unsigned char *data, size_t size);
+static bool discard_keeps(Discard *discard, const MemoryPool *pool, Piece piece);
+static Discard discard_plan(const MemoryPool *pool, size_t offset, size_t size);
+static Need discard_measure(const MemoryPool *pool, const Discard *discard);
+static void discard_carry_out(MemoryPool *pool, const Discard *discard, Stock *stock);
+
+/* walk.c */
+static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
+                      size_t offset, size_t *start, size_t *size, size_t *kind);
+
+#endif /* POOL_POOL_H */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * resize.c - making a pool larger or smaller in place
+ */
+#include "pool.h"
+
+/* What cutting a pool at total_size removes: all blocks beyond it, and what its last
+ * block has beyond it. (It may have something even where the pool ended already: what was
+ * written through a pin that an earlier cut went through. If there is a pin, nobody asks:
+ * for data_is_zero see discard.c.) */
+static Discard cut_plan(MemoryPool *pool, size_t total_size)
+{
+    size_t block_size = (size_t)1 << pool->block_shift;
+    size_t last = pool_index(pool, total_size - 1);
+    Block *block = tree_block(&pool->tree, last);
+    Discard cut = {0};
+    cut.first = last + 1;
+    cut.end = pool_index(pool, pool_total(pool) - 1) + 1;
+    if ((total_size & (block_size - 1)) != 0) {
+        Piece piece;
+        piece.index = last;
+        piece.start = total_size & (block_size - 1);
+        piece.size = block_size - piece.start;
+        if (block != NULL &&
+            (block_is_pinned(block) ||
+             !data_is_zero(block_data(block) + piece.start, piece.size))) {
+            cut.first -= !discard_keeps(&cut, pool, piece);
+        }
+    }
+    return cut;
+}
+
+/* Locks: the whole pool, in it the arena. */
+PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
+{
+    Stock stock = {0};
+    Discard cut;
+    Need need;
+    PoolStatus status;
+    unsigned height;
+    Hold hold;
+    if (pool == NULL || total_size == 0) {
+        return status_set(POOL_INVALID);
+    }
+    hold = stripes_hold_whole(&pool->stripes);
+    height = tree_height(pool_index(pool, total_size - 1) + 1);
+    cut = cut_plan(pool, checked_min(total_size, pool_total(pool)));
+    need = discard_measure(pool, &cut);
+    need.nodes += height - checked_min(height, tree_top(&pool->tree) + 1);
+    status = stock_fill(&stock, &pool->family->arena, need);
+    if (status == POOL_OK) {
+        pins_cut(pool, cut.first, cut.end);
+        discard_carry_out(pool, &cut, &stock);
+        tree_raise(&pool->tree, height, &stock);
+        size_store_release(&pool->total_size, total_size);
+    }
+    write_end(pool, hold, &stock);
+    return status_set(status);
+}

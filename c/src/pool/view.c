@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * view.c - memory of a pool in the caller's hands: frozen views and live pins
+ *
+ * A VIEW holds a block as the slot of a node does. To everybody else the block is then
+ * shared, and the next write copies it: what the view shows never changes. A hole is
+ * viewed in pages of zeros that all views of holes share. For a PIN see pins.c. Both hold
+ * a reference to the family, so that its memory lives until the last of them is released.
+ */
+#include "pool.h"
+
+/* What a view or pin of a range may show of its first block; fails as pool_view does. */
+static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
+                             const PoolView *view)
+{
+    if (pool == NULL || view == NULL || view->struct_size < sizeof *view || size == 0) {
+        return POOL_INVALID;
+    }
+    return checked_fits(pool_total(pool), offset, size) ? POOL_OK : POOL_RANGE;
+}
+
+static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, Piece piece,
+                     Block *block, Pin *pin)
+{
+    size_add_relaxed(&pool->family->refs, 1);
+    size_add_relaxed(&pool->family->views, 1);
+    view->data = data + piece.start;
+    view->size = piece.size;
+    view->family = pool->family;
+    view->block = block;
+    view->pin = pin;
+}
+
+/* Holds the block of a piece for a view; of a pinned one, a copy with the piece alone:
+ * what is beside it may be written to through the pin. */
+static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block, Stock *stock)
+{
+    *block = tree_block(&pool->tree, piece.index);
+    if (*block != NULL && block_is_pinned(*block)) {
+        Need need = {1, 0, 0, 0};
+        const Block *pinned = *block;
+        PoolStatus status = stock_fill(stock, &pool->family->arena, need);
+        if (status != POOL_OK) {
+            return status;
+        }
+        *block = stock_block(stock);
+        memcpy((*block)->data + piece.start, pinned->data + piece.start, piece.size);
+        (*block)->from |= BLOCK_DIRTY;
+    } else if (*block != NULL) {
+        size_add_relaxed(&(*block)->refs, 1);
+    }
+    return POOL_OK;
+}
+
+/* Locks: the stripe of the block; in it the arena for a hole or a pinned block. */
+PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
+{
+    PoolStatus status = view_check(pool, offset, size, view);
+    Stock stock = {0};
+    unsigned char *data = NULL;
+    Block *block = NULL;
+    Piece piece;
+    Lock *lock;
+    if (status != POOL_OK) {
+        return status_set(status);
+    }
+    piece = piece_at(pool, offset, size);
+    lock = stripes_hold_block(&pool->stripes, piece.index);
+    if (!checked_fits(pool_total(pool), offset, size)) {
+        status = POOL_RANGE;
+    } else {
+        status = view_block(pool, piece, &block, &stock);
+    }
+    if (status == POOL_OK) {
+        data = block != NULL ? block_data(block)
+                             : (unsigned char *)arena_zeros(&pool->family->arena);
+        status = data == NULL ? POOL_NO_MEMORY : POOL_OK;
+    }
+    if (status == POOL_OK) {
+        view_set(view, pool, data, piece, block, NULL);
+    }
+    lock_release(lock);
+    return status_set(status);
+}
+
+/* Locks: the stripe of the block, or the whole pool if nodes must be made or copied; in
+ * it the arena. */
+PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
+{
+    PoolStatus status = view_check(pool, offset, size, view);
+    Stock stock = {0};
+    Piece piece, nothing;
+    Pin *pin;
+    Hold hold;
+    if (status != POOL_OK) {
+        return status_set(status);
+    }
+    pin = (Pin *)store_alloc(sizeof *pin);
+    if (pin == NULL) {
+        return status_set(POOL_NO_MEMORY);
+    }
+    piece = nothing = piece_at(pool, offset, size);
+    nothing.size = 0;
+    size = piece.size;
+    status = write_begin(pool, offset, &size, WRITE_NOTHING, &hold, &stock);
+    if (status == POOL_OK) {
+        Node *leaf = tree_own_leaf(&pool->tree, piece.index, &stock);
+        AtomicPtr *slot = node_slot(leaf, 0, piece.index);
+        Block *block;
+        if (slot_put(pool, slot, nothing, NULL, 0, &stock) > 0) {
+            tree_count(&pool->tree, piece.index, 1);
+        }
+        block = (Block *)ptr_load_acquire(slot);
+        pin = pin_add(pool, piece.index, block, pin);
+        view_set(view, pool, block->data, piece, NULL, pin);
+        write_end(pool, hold, &stock);
+    } else {
+        platform_free(pin);
+    }
+    return status_set(status);
+}
+
+/* Locks: the arena; with the last view of a family that has no pool left, the register.
+ * */
+void pool_view_release(PoolView *view)
+{
+    if (view != NULL && view->family != NULL) {
+        Family *family = (Family *)view->family;
+        Stock stock = {0};
+        if (view->pin != NULL) {
+            pin_remove((Pin *)view->pin, &family->arena, &stock);
+        } else if (view->block != NULL) {
+            block_drop((Block *)view->block, &stock);
+        }
+        stock_empty(&stock, &family->arena);
+        size_sub_relaxed(&family->views, 1);
+        family_release(family);
+        view->data = NULL;
+        view->size = 0;
+        view->family = view->block = view->pin = NULL;
+        stock_release(&stock);
+    }
+    (void)status_set(POOL_OK);
+}

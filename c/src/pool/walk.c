@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * walk.c - where a pool holds data, of which kind, and where it differs from a relative
+ *
+ * All are one question: the first run of blocks, in a range, in which two trees hold
+ * something different. Where data is, the other tree is empty; by kind, the run ends where
+ * the kind does as well. Nothing is looked at past the range, so that no call holds a pool
+ * for longer than its range takes.
+ */
+#include "pool.h"
+
+/* Whether such a run was found in a pool that is held as a whole (other as well, unless
+ * it is NULL); then *start and *size are its part of [offset, end), and *kind its kind
+ * (NULL: whatever it is). The larger pool reaches to end. */
+static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
+                      size_t offset, size_t *start, size_t *size, size_t *kind)
+{
+    TreeRun run = {0, kind != NULL, false, 0, 0, 0};
+    if (offset >= end) {
+        return false;
+    }
+    run.last = pool_index(pool, end - 1);
+    if (!tree_find_run(&pool->tree, other, pool_index(pool, offset), &run)) {
+        return false;
+    }
+    *start = checked_max(run.first << pool->block_shift, offset);
+    *size = (run.end <= run.last ? run.end << pool->block_shift : end) - *start;
+    if (kind != NULL) {
+        *kind = run.state - 1;
+    }
+    return true;
+}
+
+/* A run of data, of one kind unless kind is NULL. Locks: the whole pool. */
+static int walk_data(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                     size_t *size, size_t *kind)
+{
+    bool found;
+    Hold hold;
+    if (pool == NULL || start == NULL || size == NULL) {
+        (void)status_set(POOL_INVALID);
+        return -1;
+    }
+    hold = stripes_hold_whole(&pool->stripes);
+    end = checked_min(end, pool_total(pool));
+    found = walk_find(pool, NULL, end, offset, start, size, kind);
+    stripes_let_go(&pool->stripes, hold);
+    (void)status_set(POOL_OK);
+    return found;
+}
+
+/* Locks: the whole pool. */
+int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                     size_t *size)
+{
+    return walk_data(pool, offset, end, start, size, NULL);
+}
+
+/* Locks: the whole pool. */
+int pool_next_kind(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                   size_t *size, size_t *kind)
+{
+    if (kind == NULL) {
+        (void)status_set(POOL_INVALID);
+        return -1;
+    }
+    return walk_data(pool, offset, end, start, size, kind);
+}
+
+/* Locks: both pools as a whole. */
+int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t end,
+                     size_t *start, size_t *size)
+{
+    PoolStatus status = pools_relation(pool, base);
+    bool found;
+    if (start == NULL || size == NULL) {
+        status = POOL_INVALID;
+    }
+    if (status_set(status) != POOL_OK) {
+        return -1;
+    }
+    pools_hold(pool, base);
+    end = checked_min(end, checked_max(pool_total(pool), pool_total(base)));
+    found = walk_find(pool, &base->tree, end, offset, start, size, NULL);
+    pools_let_go(pool, base);
+    return found;
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * python.c - what pymempool has CPython call
+ *
+ * The library knows nothing of Python but the addresses of a few functions of its C API,
+ * which the package hands over once. Two things cannot be done from Python itself:
+ *
+ *   - to keep the interpreter's lock in short calls, and yet not while they wait: see
+ *     interpreter.c;
+ *   - to take and to give back without a gap. CPython runs the handlers of signals
+ *     between two of its instructions, inside finalizers too, and what a handler raises
+ *     there ends them. So the objects that own something here have finalizers in C, and
+ *     calls that give something put it into such an object.
+ *
+ * An object's own data is its BODY, behind what CPython keeps of every object. There are
+ * three kinds, whose types the package makes by PyType_FromSpec:
+ *
+ *     reference   the address of a pool, and one reference to it
+ *     window      a view or a pin; exports its memory, that of a view read-only
+ *     buffer      CPython's Py_buffer: memory of another object, held in place
+ */
+#include "../pool/pool.h"
+
+typedef struct Python {
+    size_t object_size;                     /* where the body begins */
+    void *(*save_thread)(void);             /* PyEval_SaveThread     */
+    void (*restore_thread)(void *);         /* PyEval_RestoreThread  */
+    int (*is_initialized)(void);            /* Py_IsInitialized      */
+    int (*ensure)(void);                    /* PyGILState_Ensure     */
+    void (*release)(int);                   /* PyGILState_Release    */
+    void (*inc_ref)(void *);                /* Py_IncRef             */
+    void (*dec_ref)(void *);                /* Py_DecRef             */
+    int (*get_buffer)(void *, void *, int); /* PyObject_GetBuffer */
+    void (*release_buffer)(void *);         /* PyBuffer_Release      */
+    int (*fill_info)(void *, void *, void *, ptrdiff_t, int, int); /* PyBuffer_FillInfo */
+    void *(*interpreter_get)(void);                   /* PyInterpreterState_Get  */
+    void *(*interpreter_main)(void);                  /* PyInterpreterState_Main */
+    int (*add_pending_call)(int (*)(void *), void *); /* Py_AddPendingCall */
+} Python;
+
+static Python python; /* set once, under the register's lock */
+
+/* For tests: views and pins, and buffers, that somebody has. */
+static AtomicSize python_windows, python_adopted;
+
+static void *python_body(void *object)
+{
+    return (unsigned char *)object + python.object_size;
+}
+
+/* ------------------------------------------------- calls with the lock held */
+
+/* The function with the lock of the interpreter held, but not while it waits. */
+#define PYTHON_CALL(result, name, parameters, arguments)                                 \
+    static result python_##name parameters                                               \
+    {                                                                                    \
+        void *outer = interpreter_enter();                                               \
+        result found = pool_##name arguments;                                            \
+        interpreter_leave(outer);                                                        \
+        return found;                                                                    \
+    }
+
+PYTHON_CALL(size_t, write,
+            (MemoryPool * pool, size_t offset, const void *src, size_t size),
+            (pool, offset, src, size))
+PYTHON_CALL(size_t, read, (MemoryPool * pool, void *dest, size_t offset, size_t size),
+            (pool, dest, offset, size))
+PYTHON_CALL(PoolStatus, fill, (MemoryPool * pool, size_t offset, int byte, size_t size),
+            (pool, offset, byte, size))
+PYTHON_CALL(PoolStatus, discard, (MemoryPool * pool, size_t offset, size_t size),
+            (pool, offset, size))
+PYTHON_CALL(size_t, take, (MemoryPool * pool, void *dest, size_t offset, size_t size),
+            (pool, dest, offset, size))
+PYTHON_CALL(PoolStatus, copy,
+            (MemoryPool * dst, size_t dst_offset, MemoryPool *src, size_t src_offset,
+             size_t size),
+            (dst, dst_offset, src, src_offset, size))
+PYTHON_CALL(PoolStatus, gather,
+            (MemoryPool * pool, void *dest, const size_t *offsets, size_t count,
+             size_t item_size),
+            (pool, dest, offsets, count, item_size))
+PYTHON_CALL(PoolStatus, scatter,
+            (MemoryPool * pool, const size_t *offsets, const void *src, size_t count,
+             size_t item_size),
+            (pool, offsets, src, count, item_size))
+PYTHON_CALL(PoolStatus, fetch_add,
+            (MemoryPool * pool, size_t offset, size_t size, uint64_t value,
+             uint64_t *old),
+            (pool, offset, size, value, old))
+PYTHON_CALL(PoolStatus, compare_exchange,
+            (MemoryPool * pool, size_t offset, size_t size, uint64_t expected,
+             uint64_t value, uint64_t *old),
+            (pool, offset, size, expected, value, old))
+
+static void python_stats(MemoryPool *pool, PoolStats *stats)
+{
+    void *outer = interpreter_enter();
+    pool_stats(pool, stats);
+    interpreter_leave(outer);
+}
+
+/* ----------------------------------------------------------------- references */
+
+static MemoryPool *python_create(const PoolOptions *options, void *reference)
+{
+    void *outer = interpreter_enter();
+    MemoryPool *pool = pool_create_with(options);
+    *(MemoryPool **)python_body(reference) = pool;
+    interpreter_leave(outer);
+    return pool;
+}
+
+static MemoryPool *python_clone(MemoryPool *of, void *reference)
+{
+    void *outer = interpreter_enter();
+    MemoryPool *pool = pool_clone(of);
+    *(MemoryPool **)python_body(reference) = pool;
+    interpreter_leave(outer);
+    return pool;
+}
+
+static MemoryPool *python_retain(MemoryPool *pool, void *reference)
+{
+    *(MemoryPool **)python_body(reference) = pool_retain(pool);
+    return pool;
+}
+
+/* Takes over the reference that the caller has. */
+static MemoryPool *python_take_over(MemoryPool *pool, void *reference)
+{
+    *(MemoryPool **)python_body(reference) = pool;
+    return pool;
+}
+
+/* Finalizers do nothing at the interpreter's end, once its threads have stopped. Freeing
+ * all that a pool holds takes its time. */
+static void python_end_reference(void *reference)
+{
+    MemoryPool *pool = *(MemoryPool **)python_body(reference);
+    if (pool != NULL && python.is_initialized()) {
+        void *outer = interpreter_enter();
+        interpreter_unlock();
+        pool_destroy(pool);
+        interpreter_leave(outer);
+    }
+}
+
+/* -------------------------------------------------------------------- windows */
+
+typedef struct PythonWindow {
+    PoolView view;
+    int readonly;
+} PythonWindow;
+
+static PoolStatus python_view(MemoryPool *pool, size_t offset, size_t size, void *window)
+{
+    void *outer = interpreter_enter();
+    PythonWindow *body = (PythonWindow *)python_body(window);
+    PoolStatus status;
+    body->view.struct_size = sizeof body->view;
+    body->readonly = 1;
+    status = pool_view(pool, offset, size, &body->view);
+    size_add_relaxed(&python_windows, status == POOL_OK);
+    interpreter_leave(outer);
+    return status;
+}
+
+static PoolStatus python_pin(MemoryPool *pool, size_t offset, size_t size, void *window)
+{
+    void *outer = interpreter_enter();
+    PythonWindow *body = (PythonWindow *)python_body(window);
+    PoolStatus status;
+    body->view.struct_size = sizeof body->view;
+    status = pool_pin(pool, offset, size, &body->view);
+    size_add_relaxed(&python_windows, status == POOL_OK);
+    interpreter_leave(outer);
+    return status;
+}
+
+/* bf_getbuffer: what is frozen is read-only for everybody who gets at the object. */
+static int python_export_window(void *window, void *buffer, int flags)
+{
+    const PythonWindow *body = (const PythonWindow *)python_body(window);
+    return python.fill_info(buffer, window, body->view.data, (ptrdiff_t)body->view.size,
+                            body->readonly, flags);
+}
+
+static void python_end_window(void *window)
+{
+    PoolView *view = &((PythonWindow *)python_body(window))->view;
+    if (view->family != NULL && python.is_initialized()) {
+        void *outer = interpreter_enter();
+        pool_view_release(view);
+        size_sub_relaxed(&python_windows, 1);
+        interpreter_leave(outer);
+    }
+}
+
+/* -------------------------------------------------------------------- buffers */
+
+typedef struct PythonBuffer {
+    void *next; /* of those to be dropped */
+    void *data; /* here begins the Py_buffer */
+} PythonBuffer;
+
+static PythonBuffer *buffer_body(void *buffer)
+{
+    return (PythonBuffer *)python_body(buffer);
+}
+
+/* -1, with Python's exception set, if the exporter refuses. */
+static int python_hold(void *exporter, void *buffer, int flags)
+{
+    return python.get_buffer(exporter, &buffer_body(buffer)->data, flags);
+}
+
+static void python_let_go(void *buffer)
+{
+    python.release_buffer(&buffer_body(buffer)->data); /* which empties it */
+}
+
+static void python_end_buffer(void *buffer)
+{
+    if (python.is_initialized()) {
+        python_let_go(buffer);
+    }
+}
+
+/* Buffers that were let go in another interpreter than the main one, theirs; guarded by
+ * the register's lock, which a fork holds. */
+static void *python_dropped;
+
+/* Called by CPython in the main interpreter. Locks: register. */
+static int python_drop_pending(void *nothing)
+{
+    void *outer = interpreter_enter();
+    void *buffer;
+    (void)nothing;
+    lock_acquire(&registry.lock);
+    buffer = python_dropped;
+    python_dropped = NULL;
+    lock_release(&registry.lock);
+    interpreter_leave(outer);
+    while (buffer != NULL) {
+        void *next = buffer_body(buffer)->next;
+        python.dec_ref(buffer);
+        buffer = next;
+    }
+    return 0;
+}
+
+/* Called in whichever thread let go last, with no lock held, the interpreter's neither
+ * (stock_release). A thread of another interpreter leaves the object to the main one.
+ * Locks: register. */
+static void python_end_adoption(void *data, size_t size, void *buffer)
+{
+    bool is_main;
+    int state;
+    (void)data;
+    (void)size;
+    if (!python.is_initialized()) {
+        return;
+    }
+    size_sub_relaxed(&python_adopted, 1);
+    state = python.ensure();
+    is_main = python.interpreter_get() == python.interpreter_main();
+    if (is_main) {
+        python.dec_ref(buffer);
+    }
+    python.release(state);
+    if (!is_main) {
+        lock_acquire(&registry.lock);
+        buffer_body(buffer)->next = python_dropped;
+        python_dropped = buffer;
+        lock_release(&registry.lock);
+        (void)python.add_pending_call(python_drop_pending, NULL); /* if full: next time */
+    }
+}
+
+/* Adopts what a buffer holds, and holds the buffer if that succeeds. */
+static PoolStatus python_adopt(MemoryPool *pool, size_t offset, size_t size, void *buffer)
+{
+    void *outer = interpreter_enter();
+    PoolStatus status;
+    python.inc_ref(buffer);
+    size_add_relaxed(&python_adopted, 1);
+    interpreter_unlock();
+    status = pool_adopt(pool, offset, buffer_body(buffer)->data, size,
+                        python_end_adoption, buffer);
+    interpreter_leave(outer);
+    if (status != POOL_OK) {
+        size_sub_relaxed(&python_adopted, 1);
+        python.dec_ref(buffer);
+    }
+    return status;
+}
+
+static size_t python_count_windows(void)
+{
+    return size_load_relaxed(&python_windows);
+}
+
+static size_t python_count_adopted(void)
+{
+    return size_load_relaxed(&python_adopted);
+}
+
+/* ------------------------------------------------------------------ the table */
+
+typedef void (*PythonFunction)(void);
+
+/* Calls that hold the lock for a moment, and then what has to do with objects. */
+static const struct {
+    const char *name;
+    PythonFunction function;
+} python_functions[] = {
+    {"pool_write", (PythonFunction)python_write},
+    {"pool_read", (PythonFunction)python_read},
+    {"pool_fill", (PythonFunction)python_fill},
+    {"pool_discard", (PythonFunction)python_discard},
+    {"pool_take", (PythonFunction)python_take},
+    {"pool_copy", (PythonFunction)python_copy},
+    {"pool_gather", (PythonFunction)python_gather},
+    {"pool_scatter", (PythonFunction)python_scatter},
+    {"pool_fetch_add", (PythonFunction)python_fetch_add},
+    {"pool_compare_exchange", (PythonFunction)python_compare_exchange},
+    {"pool_stats", (PythonFunction)python_stats},
+    {"pool_fail_allocation", (PythonFunction)pool_fail_allocation},
+    {"pool_last_status", (PythonFunction)pool_last_status},
+    {"pool_status_text", (PythonFunction)pool_status_text},
+    {"pool_version", (PythonFunction)pool_version},
+    {"create", (PythonFunction)python_create},
+    {"clone", (PythonFunction)python_clone},
+    {"retain", (PythonFunction)python_retain},
+    {"take_over", (PythonFunction)python_take_over},
+    {"end_reference", (PythonFunction)python_end_reference},
+    {"view", (PythonFunction)python_view},
+    {"pin", (PythonFunction)python_pin},
+    {"export_window", (PythonFunction)python_export_window},
+    {"end_window", (PythonFunction)python_end_window},
+    {"hold", (PythonFunction)python_hold},
+    {"let_go", (PythonFunction)python_let_go},
+    {"end_buffer", (PythonFunction)python_end_buffer},
+    {"adopt", (PythonFunction)python_adopt},
+    {"count_windows", (PythonFunction)python_count_windows},
+    {"count_adopted", (PythonFunction)python_count_adopted},
+};
+
+/* Locks: register. */
+void *pool_for_python(const char *name, const void *functions)
+{
+    size_t i;
+    if (name == NULL || functions == NULL) {
+        return NULL;
+    }
+    lock_acquire(&registry.lock);
+    if (python.object_size == 0) { /* several interpreters hand over the same */
+        memcpy(&python, functions, sizeof python);
+        interpreter.unlock = python.save_thread;
+        interpreter.lock = python.restore_thread;
+    }
+    lock_release(&registry.lock);
+    for (i = 0; i < sizeof python_functions / sizeof *python_functions; i++) {
+        if (strcmp(python_functions[i].name, name) == 0) {
+            return (void *)(uintptr_t)python_functions[i].function;
+        }
+    }
+    return NULL;
+}

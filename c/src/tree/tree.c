@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree.c - the persistent radix tree that a pool is
+ *
+ *     root ──► node ─┬► node ─┬► leaf ─┬► block     height 3: the index of a block is
+ *                    │        │        ├► (hole)    three digits of TREE_BITS each
+ *                    │        │        └► block
+ *                    │        └► (hole)
+ *                    └► node ◄── another pool's tree may share any of these
+ *
+ * Nodes and blocks count their references: each slot that points to one is a reference,
+ * each root is, and so is each view of a block. A node is PRIVATE to a tree if it and all
+ * nodes above it have one reference; it may then be changed in place. A node that is not
+ * is copied first (the copy takes a reference on each child), and its whole path with it.
+ * So a clone is one more reference to the root, and two trees are equal wherever they
+ * share a node. A node that holds no block is removed: a tree grows with its blocks only.
+ *
+ * TREE_BITS: a node of 2^TREE_BITS slots is a trade between short walks (large) and cheap
+ * copies of paths and little memory for isolated blocks (small); docs/design.md has the
+ * measurements.
+ *
+ * Locks: the caller holds, of the pool whose tree it is,
+ *     tree_watch_leaf                              nothing
+ *     tree_leaf, tree_private_leaf, tree_measure   the stripes of the blocks named
+ *     tree_own_leaf, tree_count                    the same, if no node is to be made
+ *     everything else                              the whole pool
+ * The trees of relatives need no lock: what they share with this one is not private to
+ * them either, and so is never changed, and the reference held from here keeps it alive.
+ */
+#include "tree.h"
+
+/* The levels needed for so many blocks. */
+static unsigned tree_height(size_t blocks)
+{
+    unsigned height = 1;
+    while (checked_shift_right(blocks - 1, height * TREE_BITS) != 0) {
+        height++;
+    }
+    return height;
+}
+
+static inline unsigned tree_top(const Tree *tree)
+{
+    return (unsigned)size_load_acquire((AtomicSize *)&tree->height) - 1;
+}
+
+static inline Node *tree_root(const Tree *tree)
+{
+    return (Node *)ptr_load_acquire((AtomicPtr *)&tree->root);
+}
+
+/* The slot of a node at a level (0: leaf) on the way to a block. */
+static inline AtomicPtr *node_slot(Node *node, unsigned level, size_t index)
+{
+    return &node->slot[(index >> (level * TREE_BITS)) & (TREE_SLOTS - 1)];
+}
+
+static inline Node *node_child(Node *node, unsigned level, size_t index)
+{
+    return (Node *)ptr_load_acquire(node_slot(node, level, index));
+}
+
+static inline bool node_is_shared(Node *node)
+{
+    return size_load_acquire(&node->refs) > 1;
+}
+
+static inline Block *leaf_block(Node *leaf, size_t index)
+{
+    return (Block *)ptr_load_acquire(node_slot(leaf, 0, index));
+}
+
+static inline bool block_is_pinned(Block *block)
+{
+    return ptr_load_acquire(&block->as.pin) != NULL;
+}
+
+/* Whether anybody but one slot holds it. A pin has no reference beside the slot's. */
+static inline bool block_has_others(Block *block)
+{
+    return size_load_acquire(&block->refs) > 1;
+}
+
+/* Whether it must be copied before it is written to. */
+static inline bool block_is_shared(Block *block)
+{
+    return block_is_adopted(block) || block_has_others(block);
+}
+
+/* The last index that lies below the same slot of a node at this level as index does. */
+static inline size_t level_last(unsigned level, size_t index)
+{
+    return index | (((size_t)1 << (level * TREE_BITS)) - 1);
+}
+
+/* ------------------------------------------------------------------- looking */
+
+/* The leaf in which a block has its slot, or NULL. */
+static inline Node *tree_leaf(const Tree *tree, size_t index)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree_top(tree);
+    for (; node != NULL && level > 0; level--) {
+        node = node_child(node, level, index);
+    }
+    return node;
+}
+
+/* The same for a reader that only watches; false if it must start over. With own set, a
+ * leaf that is not private counts as none. Each node is asked once whether it is shared: a
+ * relative that goes may change the answer at any time. */
+static ALWAYS_INLINE bool tree_watch_leaf(const Tree *tree, size_t index,
+                                          const Watch *watch, bool own, Node **leaf)
+{
+    Node *node = tree_root(tree);
+    unsigned bits = tree_top(tree) * TREE_BITS;
+    *leaf = NULL;
+    while (node != NULL && !(own && node_is_shared(node))) {
+        if (bits == 0) {
+            *leaf = node;
+            break;
+        }
+        node = (Node *)ptr_load_acquire(&node->slot[(index >> bits) & (TREE_SLOTS - 1)]);
+        if (!watch_shape(watch)) { /* the root needs no look: it is a node, or was one */
+            return false;
+        }
+        bits -= TREE_BITS;
+    }
+    return true;
+}
+
+/* The same if it is private to the tree, else NULL. */
+static inline Node *tree_private_leaf(const Tree *tree, size_t index)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree_top(tree);
+    for (; node != NULL && !node_is_shared(node); level--) {
+        if (level == 0) {
+            return node;
+        }
+        node = node_child(node, level, index);
+    }
+    return NULL;
+}
+
+static Block *tree_block(const Tree *tree, size_t index)
+{
+    Node *leaf = tree_leaf(tree, index);
+    return leaf == NULL ? NULL : leaf_block(leaf, index);
+}
+
+/* Whether a node on the way to a block, as far as there are any, is shared. */
+static bool tree_path_is_shared(const Tree *tree, size_t index)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree_top(tree);
+    for (; node != NULL && !node_is_shared(node); level--) {
+        if (level == 0) {
+            return false;
+        }
+        node = node_child(node, level, index);
+    }
+    return node != NULL;
+}
+
+/* Slots of no node. */
+static AtomicPtr tree_holes[TREE_SLOTS];
+
+/* The slots of a node, or holes; all of its cache lines are asked for at once. */
+static inline AtomicPtr *node_slots(Node *node)
+{
+    size_t at;
+    for (at = 0; node != NULL && at < sizeof *node; at += CACHE_LINE) {
+        cpu_prefetch((unsigned char *)node + at);
+    }
+    return node == NULL ? tree_holes : node->slot;
+}
+
+/* What a block is: flags of PoolKind. shared: whether a node on the way to it is. */
+static inline size_t block_kind(Block *block, bool shared)
+{
+    size_t kind = block_is_adopted(block) ? POOL_KIND_ADOPTED : 0;
+    if (block_is_pinned(block)) {
+        kind |= POOL_KIND_PINNED;
+    } else if (shared || block_has_others(block)) {
+        kind |= POOL_KIND_SHARED;
+    }
+    return kind;
+}
+
+/* Takes note of the state at an index and after it; whether the search is over. */
+static inline bool run_is_over(TreeRun *run, size_t state, size_t index)
+{
+    if (state == run->state) {
+        return false;
+    }
+    if (run->state != 0) {
+        run->end = index;
+        return true;
+    }
+    run->state = state;
+    run->first = index;
+    return run->start_only;
+}
+
+/* Whether two different nodes of one level, of which either may be NULL, hold different
+ * blocks at every index: one of them has a block everywhere, the other none. */
+static inline bool nodes_differ_everywhere(Node *node, Node *other, unsigned level)
+{
+    unsigned bits = (level + 1) * TREE_BITS;
+    if ((node != NULL && other != NULL) || bits >= SIZE_BITS) {
+        return false;
+    }
+    return size_load_relaxed(&(node != NULL ? node : other)->blocks) == (size_t)1 << bits;
+}
+
+/* The first of the slots i to end - 1 of two nodes that differ, or end. */
+static inline unsigned slots_skip_equal(AtomicPtr *slots, AtomicPtr *others, unsigned i,
+                                        unsigned end)
+{
+    while (i < end && ptr_load_acquire(&slots[i]) == ptr_load_acquire(&others[i])) {
+        i++;
+    }
+    return i;
+}
+
+/* Goes on with a search, from first on, in two nodes of one level, of which either may be
+ * NULL; whether it is over. What they share is skipped unseen, and so is, unless by kind,
+ * what is a block everywhere in one and a hole in the other. shared: whether a node above
+ * these is (by kind only). */
+static bool node_find_run(Node *node, Node *other, unsigned level, bool shared,
+                          size_t first, TreeRun *run)
+{
+    unsigned bits = level * TREE_BITS;
+    size_t slot = first >> bits, left = (run->last >> bits) - slot;
+    unsigned i = (unsigned)slot & (TREE_SLOTS - 1);
+    unsigned end = (unsigned)checked_min(i + left + 1, TREE_SLOTS);
+    AtomicPtr *slots, *others;
+    if (node == other || (!run->by_kind && nodes_differ_everywhere(node, other, level))) {
+        return run_is_over(run, node != other, first);
+    }
+    shared = shared || (run->by_kind && node_is_shared(node));
+    slots = node_slots(node);
+    others = node_slots(other);
+    for (slot -= i;; i++) {
+        void *a, *b;
+        size_t index;
+        bool over;
+        if (run->state == 0) {
+            i = slots_skip_equal(slots, others, i, end);
+        }
+        if (i == end) {
+            return false;
+        }
+        a = ptr_load_acquire(&slots[i]);
+        b = ptr_load_acquire(&others[i]);
+        index = checked_max((slot + i) << bits, first);
+        if (a != b && level > 0) {
+            over = node_find_run((Node *)a, (Node *)b, level - 1, shared, index, run);
+        } else if (a != b && run->by_kind) {
+            over = run_is_over(run, block_kind((Block *)a, shared) + 1, index);
+        } else {
+            over = run_is_over(run, a != b, index);
+        }
+        if (over) {
+            return true;
+        }
+    }
+}
+
+/* The same for nodes that both begin at 0, the second at the same level or a lower one:
+ * beyond that there are only holes. */
+static bool node_find_run_over(Node *node, unsigned level, Node *other,
+                               unsigned other_level, size_t first, TreeRun *run)
+{
+    size_t end = level_last(level, 0);
+    if (level == other_level) {
+        return node_find_run(node, other, level, false, first, run);
+    }
+    if (first <= end) {
+        Node *child = node == NULL ? NULL : node_child(node, level, 0);
+        if (node_find_run_over(child, level - 1, other, other_level, first, run)) {
+            return true;
+        }
+        if (run->last <= end) {
+            return false;
+        }
+        first = end + 1;
+    }
+    return node_find_run(node, NULL, level, false, first, run);
+}
+
+/* Searches whole trees, from first on; whether there is such a run. With no other tree
+ * (NULL) it is one of blocks. The higher of the two trees reaches to run->last. */
+static bool tree_find_run(const Tree *tree, const Tree *other, size_t first, TreeRun *run)
+{
+    unsigned top = tree_top(tree);
+    run->state = 0;
+    run->end = run->last + 1;
+    if (other == NULL) {
+        (void)node_find_run(tree_root(tree), NULL, top, false, first, run);
+    } else if (top < tree_top(other)) {
+        return tree_find_run(other, tree, first, run);
+    } else {
+        (void)node_find_run_over(tree_root(tree), top, tree_root(other), tree_top(other),
+                                 first, run);
+    }
+    return run->state != 0;
+}
+
+/* Whether there is a block among those from first to last below a node. */
+static bool node_has_blocks(Node *node, unsigned level, size_t first, size_t last)
+{
+    TreeRun run = {last, false, true, 0, 0, 0};
+    return node_find_run(node, NULL, level, false, first, &run);
+}
+
+static size_t tree_blocks(const Tree *tree)
+{
+    Node *root = tree_root(tree);
+    return root == NULL ? 0 : size_load_relaxed(&root->blocks);
+}
+
+/* How many blocks below a node nobody else holds. */
+static size_t node_private_blocks(Node *node, unsigned level)
+{
+    size_t blocks = 0;
+    unsigned i;
+    if (node == NULL || node_is_shared(node)) {
+        return 0;
+    }
+    for (i = 0; i < TREE_SLOTS; i++) {
+        void *child = ptr_load_acquire(&node->slot[i]);
+        if (level > 0) {
+            blocks += node_private_blocks((Node *)child, level - 1);
+        } else if (child != NULL && !block_has_others((Block *)child)) {
+            blocks++;
+        }
+    }
+    return blocks;
+}
+
+static size_t tree_private_blocks(const Tree *tree)
+{
+    return node_private_blocks(tree_root(tree), tree_top(tree));
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree.h - the tree of blocks, and changing it
+ */
+#ifndef POOL_TREE_H
+#define POOL_TREE_H
+
+#include "../memory/memory.h"
+
+/* ----------------------------------------------------------------------------- stock */
+
+/* A node has 2^TREE_BITS slots: why so many, says tree.c. */
+enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
+
+/* A node of the tree, see tree.c. */
+typedef struct Node {
+    AtomicSize refs;
+    AtomicSize blocks;          /* blocks below this node; the mark of a free item   */
+    AtomicPtr slot[TREE_SLOTS]; /* Node, or Block at the lowest level; NULL: a hole  */
+} Node;
+
+/* Blocks and nodes that a call has set aside, and what fell out of a tree; see stock.c. */
+typedef struct Stock {
+    Block *blocks;      /* to take from; linked by as.next       */
+    Block *dropped;     /* that fell out                         */
+    Node *nodes;        /* both; linked by slot[0]               */
+    Adoption *released; /* to be released when nothing is held   */
+} Stock;
+
+/* What a call takes. A block that is there already is copied, so that all of a new one is
+ * written to; in place of a hole only what the call writes becomes resident. */
+typedef struct Need {
+    size_t blocks, nodes;
+    size_t holes;   /* of the blocks, those that come into holes    */
+    size_t written; /* bytes that the call writes, to all of these  */
+} Need;
+
+/* Fewer bytes are not worth a call that makes pages resident. */
+enum { POPULATE_MIN = 65536 };
+
+/* stock.c */
+static void stock_put_block(Stock *stock, Block *block);
+static void stock_put_node(Stock *stock, Node *node);
+static Block *stock_block(Stock *stock);
+static Node *stock_raw_node(Stock *stock);
+static Node *stock_node(Stock *stock);
+static void stock_empty(Stock *stock, Arena *arena);
+static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need);
+static void stock_populate(const Stock *stock, size_t block_size, bool edges);
+static void stock_release(Stock *stock);
+
+/* ------------------------------------------------------------------------------ tree */
+
+/* The blocks of a pool, by their index; see tree.c. */
+typedef struct Tree {
+    AtomicPtr root;    /* Node; NULL: all is a hole  */
+    AtomicSize height; /* levels of nodes, 1 or more */
+} Tree;
+
+/* A search for the first run of indexes at which two trees hold different blocks. */
+typedef struct TreeRun {
+    size_t last;       /* where the search ends                                 */
+    bool by_kind;      /* the run ends where the kind of the blocks changes     */
+    bool start_only;   /* its end is not looked for                             */
+    size_t state;      /* 0: none was found; else 1, or by kind the kind and 1  */
+    size_t first, end; /* what was found; end is last + 1 if it goes on to last */
+} TreeRun;
+
+/* tree.c */
+static unsigned tree_height(size_t blocks);
+static unsigned tree_top(const Tree *tree);
+static Node *tree_root(const Tree *tree);
+static AtomicPtr *node_slot(Node *node, unsigned level, size_t index);
+static Node *node_child(Node *node, unsigned level, size_t index);
+static bool node_is_shared(Node *node);
+static Block *leaf_block(Node *leaf, size_t index);
+static bool block_is_pinned(Block *block);
+static bool block_is_shared(Block *block);
+static size_t level_last(unsigned level, size_t index);
+static Node *tree_leaf(const Tree *tree, size_t index);
+static bool tree_watch_leaf(const Tree *tree, size_t index, const Watch *watch, bool own,
+                            Node **leaf);
+static Node *tree_private_leaf(const Tree *tree, size_t index);
+static Block *tree_block(const Tree *tree, size_t index);
+static bool tree_path_is_shared(const Tree *tree, size_t index);
+static bool tree_find_run(const Tree *tree, const Tree *other, size_t first,
+                          TreeRun *run);
+static bool node_has_blocks(Node *node, unsigned level, size_t first, size_t last);
+static size_t tree_blocks(const Tree *tree);
+static size_t tree_private_blocks(const Tree *tree);
+
+/* tree_edit.c */
+static Need tree_measure(const Tree *tree, size_t first, size_t last);
+static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
+                              size_t *last_done);
+static void block_drop(Block *block, Stock *stock);
+static Node *tree_own_leaf(Tree *tree, size_t index, Stock *stock);
+static void tree_count(Tree *tree, size_t index, size_t added);
+static size_t tree_measure_clear(const Tree *tree, size_t first, size_t last);
+static void tree_clear(Tree *tree, size_t first, size_t last, size_t pinned_size,
+                       Stock *stock);
+static void tree_replace(Tree *tree, Node *root, unsigned height, Stock *stock);
+static void tree_raise(Tree *tree, unsigned height, Stock *stock);
+static Node *tree_retain_root(const Tree *tree);
+
+#endif /* POOL_TREE_H */

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree_edit.c - changing a tree: what it takes, and doing it
+ *
+ * The functions that measure say what an edit takes, or where it says so an upper bound of
+ * that. The stock gets all of it before the edit begins, which then cannot fail. For the
+ * locks see tree.c.
+ */
+#include "tree.h"
+
+/* ------------------------------------------------------------------ measuring */
+
+/* The nodes of a subtree, its top at a level, that covers the blocks first to last. */
+static size_t nodes_between(unsigned level, size_t first, size_t last)
+{
+    size_t nodes = 0;
+    unsigned l;
+    for (l = 0; l <= level; l++) {
+        unsigned bits = (l + 1) * TREE_BITS;
+        nodes += checked_shift_right(last, bits) - checked_shift_right(first, bits) + 1;
+    }
+    return nodes;
+}
+
+static void node_measure(Node *node, unsigned level, size_t first, size_t last,
+                         bool shared, Need *need)
+{
+    if (node == NULL) {
+        need->nodes += nodes_between(level, first, last);
+        need->blocks += last - first + 1;
+        need->holes += last - first + 1;
+        return;
+    }
+    shared = shared || node_is_shared(node);
+    need->nodes += shared;
+    for (;;) {
+        size_t end = checked_min(level_last(level, first), last);
+        void *child = node_child(node, level, first);
+        if (level > 0) {
+            node_measure((Node *)child, level - 1, first, end, shared, need);
+        } else if (child == NULL || shared || block_is_shared((Block *)child)) {
+            need->blocks++;
+            need->holes += child == NULL;
+        }
+        if (end == last) {
+            return;
+        }
+        first = end + 1;
+    }
+}
+
+/* What it takes to make all blocks from first to last exist and be private. */
+static Need tree_measure(const Tree *tree, size_t first, size_t last)
+{
+    Need need = {0, 0, 0, 0};
+    node_measure(tree_root(tree), tree_top(tree), first, last, false, &need);
+    return need;
+}
+
+/* Of the nodes that tree_measure counts on the way to a block, those that are on the way
+ * to an earlier one as well. */
+static size_t tree_measured_twice(const Tree *tree, size_t earlier, size_t index)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree_top(tree) + 1;
+    bool counts = false;
+    size_t nodes = 0;
+    while (level > 0 && checked_shift_right(earlier ^ index, level * TREE_BITS) == 0) {
+        counts = counts || node == NULL || node_is_shared(node);
+        nodes += counts;
+        level--;
+        node = node == NULL || level == 0 ? NULL : node_child(node, level, index);
+    }
+    return nodes;
+}
+
+/* tree_measure for one of several ranges, which are measured in ascending order: nodes on
+ * the way to those before, of which *last_done is the last block (SIZE_MAX: there was
+ * none), are not counted again. They would be most of all nodes where ranges are short. */
+static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
+                              size_t *last_done)
+{
+    Need need = tree_measure(tree, first, last);
+    if (*last_done != SIZE_MAX) {
+        need.nodes -= tree_measured_twice(tree, *last_done, first);
+    }
+    *last_done = last;
+    return need;
+}
+
+/* -------------------------------------------------------------------- editing */
+
+/* Gives back the reference of a slot to a block. */
+static void block_drop(Block *block, Stock *stock)
+{
+    if (size_sub_acq_rel(&block->refs, 1) == 1) {
+        stock_put_block(stock, block);
+    }
+}
+
+/* Gives back a reference to a node, and with the last one those to its children. */
+static void node_drop(Node *node, unsigned level, Stock *stock)
+{
+    unsigned i;
+    if (size_sub_acq_rel(&node->refs, 1) != 1) {
+        return;
+    }
+    for (i = 0; i < TREE_SLOTS; i++) {
+        void *child = ptr_load_acquire(&node->slot[i]);
+        if (child == NULL) {
+            continue;
+        }
+        if (level > 0) {
+            node_drop((Node *)child, level - 1, stock);
+        } else {
+            block_drop((Block *)child, stock);
+        }
+    }
+    stock_put_node(stock, node);
+}
+
+static Node *node_copy(Node *node, unsigned level, Stock *stock)
+{
+    Node *copy = stock_raw_node(stock);
+    unsigned i;
+    size_store_relaxed(&copy->blocks, size_load_relaxed(&node->blocks));
+    for (i = 0; i < TREE_SLOTS; i++) {
+        void *child = ptr_load_acquire(&node->slot[i]);
+        if (child != NULL) {
+            size_add_relaxed(level > 0 ? &((Node *)child)->refs : &((Block *)child)->refs,
+                             1);
+        }
+        ptr_store_release(&copy->slot[i], child);
+    }
+    return copy;
+}
+
+/* Makes the node in a slot of a private node (or in the root) exist and be private. */
+static inline Node *node_own(AtomicPtr *slot, unsigned level, Stock *stock)
+{
+    Node *node = (Node *)ptr_load_acquire(slot);
+    if (node == NULL) {
+        node = stock_node(stock);
+        ptr_store_release(slot, node);
+    } else if (node_is_shared(node)) {
+        Node *copy = node_copy(node, level, stock);
+        ptr_store_release(slot, copy);
+        node_drop(node, level, stock);
+        node = copy;
+    }
+    return node;
+}
+
+/* The leaf of a block, made to exist and to be private together with its path. */
+static Node *tree_own_leaf(Tree *tree, size_t index, Stock *stock)
+{
+    AtomicPtr *slot = &tree->root;
+    unsigned level = tree_top(tree) + 1;
+    Node *node = NULL;
+    while (level-- > 0) {
+        node = node_own(slot, level, stock);
+        slot = node_slot(node, level, index);
+    }
+    return node;
+}
+
+/* Counts blocks that were put into a leaf whose path is private. */
+static void tree_count(Tree *tree, size_t index, size_t added)
+{
+    Node *node = tree_root(tree);
+    unsigned level = tree_top(tree);
+    for (;; level--) {
+        size_add_relaxed(&node->blocks, added);
+        if (level == 0) {
+            return;
+        }
+        node = node_child(node, level, index);
+    }
+}
+
+/* An upper bound of the nodes that tree_clear takes for a range. */
+static size_t tree_measure_clear(const Tree *tree, size_t first, size_t last)
+{
+    size_t paths = (size_t)tree_path_is_shared(tree, first) +
+                   (size_t)tree_path_is_shared(tree, last);
+    return paths * (tree_top(tree) + 1);
+}
+
+static bool level_covers(unsigned level, size_t first, size_t last)
+{
+    unsigned bits = (level + 1) * TREE_BITS;
+    size_t inside = bits < SIZE_BITS ? ((size_t)1 << bits) - 1 : SIZE_MAX;
+    return (first & inside) == 0 && (last & inside) == inside;
+}
+
+/* Takes a block out of a slot of a private leaf and returns 1; a pinned one stays, with
+ * zeros in its pinned_size bytes. Its pin may be released meanwhile: the slot, whose
+ * reference is the only one, holds it. */
+static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Stock *stock)
+{
+    Block *block = (Block *)ptr_load_acquire(slot);
+    if (block == NULL) {
+        return 0;
+    }
+    if (block_is_pinned(block)) {
+        memset(block->data, 0, pinned_size);
+        return 0;
+    }
+    ptr_store_release(slot, NULL);
+    block_drop(block, stock);
+    return 1;
+}
+
+/* Removes the blocks first to last, and the nodes that are then empty; returns how many
+ * blocks were removed. Pinned ones, of pinned_size bytes (0: there are none), are looked
+ * for, cleared and left in place. (The way to a pinned block is private: below a shared
+ * node there is none.) */
+static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t last,
+                         size_t pinned_size, Stock *stock)
+{
+    Node *node = (Node *)ptr_load_acquire(slot);
+    size_t removed = 0;
+    if (!node_has_blocks(node, level, first, last)) {
+        return 0;
+    }
+    if (level_covers(level, first, last) && (pinned_size == 0 || node_is_shared(node))) {
+        removed = size_load_relaxed(&node->blocks);
+        ptr_store_release(slot, NULL);
+        node_drop(node, level, stock);
+        return removed;
+    }
+    node = node_own(slot, level, stock);
+    for (;;) {
+        size_t end = checked_min(level_last(level, first), last);
+        AtomicPtr *child = node_slot(node, level, first);
+        if (level > 0) {
+            removed += node_clear(child, level - 1, first, end, pinned_size, stock);
+        } else {
+            removed += slot_clear(child, pinned_size, stock);
+        }
+        if (end == last) {
+            break;
+        }
+        first = end + 1;
+    }
+    size_sub_relaxed(&node->blocks, removed);
+    if (size_load_relaxed(&node->blocks) == 0) {
+        ptr_store_release(slot, NULL);
+        node_drop(node, level, stock);
+    }
+    return removed;
+}
+
+static void tree_clear(Tree *tree, size_t first, size_t last, size_t pinned_size,
+                       Stock *stock)
+{
+    (void)node_clear(&tree->root, tree_top(tree), first, last, pinned_size, stock);
+}
+
+/* Puts another root in place (which brings its own reference), and drops the old one. */
+static void tree_replace(Tree *tree, Node *root, unsigned height, Stock *stock)
+{
+    Node *old = tree_root(tree);
+    unsigned top = tree_top(tree);
+    ptr_store_release(&tree->root, root);
+    size_store_relaxed(&tree->height, height);
+    if (old != NULL) {
+        node_drop(old, top, stock);
+    }
+}
+
+/* Puts nodes on top until the tree has that height. The stock has one for each level. */
+static void tree_raise(Tree *tree, unsigned height, Stock *stock)
+{
+    for (; tree_top(tree) + 1 < height; size_add_relaxed(&tree->height, 1)) {
+        Node *root = tree_root(tree);
+        if (root != NULL) {
+            Node *above = stock_node(stock);
+            size_store_relaxed(&above->blocks, size_load_relaxed(&root->blocks));
+            ptr_store_release(&above->slot[0], root);
+            ptr_store_release(&tree->root, above);
+        }
+    }
+}
+
+/* The root with one more reference, for tree_replace in another tree. */
+static Node *tree_retain_root(const Tree *tree)
+{
+    Node *root = tree_root(tree);
+    if (root != NULL) {
+        size_add_relaxed(&root->refs, 1);
+    }
+    return root;
+}
