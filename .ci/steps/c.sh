@@ -14,10 +14,11 @@ build_and_test() {
     grep -h 'skipped: ' "$build/Testing/Temporary/LastTest.log" || true
 }
 
-# Once as it is shipped and once with its assertions, by one compiler each.
+# Once as it is shipped and once with its assertions (POOL_DEBUG), by one compiler each.
 native() {
     build_and_test gcc -DCMAKE_C_COMPILER=gcc
-    cmake=$oldest_cmake build_and_test clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug
+    cmake=$oldest_cmake build_and_test clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug \
+        -DPOOL_DEBUG=ON
     gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only c/memory_pool.c c/demo.c
     benchmarks_work gcc
     benchmarks_work clang

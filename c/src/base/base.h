@@ -28,6 +28,16 @@
 #include "checked.h"
 #include "platform.h"
 
+/* What must hold and can be seen at a look: mostly, that somebody holds a lock that the
+ * caller must have. Checked in builds with POOL_DEBUG alone. */
+#if defined(POOL_DEBUG)
+#  undef NDEBUG
+#  include <assert.h>
+#  define POOL_ASSERT(condition) assert(condition)
+#else
+#  define POOL_ASSERT(condition) ((void)0)
+#endif
+
 /* How to give an interpreter's lock up and to get it again; see interpreter.c. */
 static struct Interpreter {
     void *(*unlock)(void);      /* gives the lock up; returns what lock() needs */

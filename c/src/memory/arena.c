@@ -151,6 +151,7 @@ static void arena_give_adopted(Arena *arena, Block *block, Adoption **released)
  * *released. The caller has the lock. */
 static void arena_give(Arena *arena, Block *blocks, Adoption **released)
 {
+    POOL_ASSERT(lock_is_held(&arena->lock));
     while (blocks != NULL) {
         Block *next = blocks->as.next;
         if (block_is_adopted(blocks)) {
@@ -169,6 +170,7 @@ static PoolStatus arena_take(Arena *arena, size_t count, Block **blocks)
 {
     Block **end = blocks;
     size_t left;
+    POOL_ASSERT(lock_is_held(&arena->lock));
     *blocks = NULL;
     if (!arena_allows(arena, count)) {
         return arena->limit == SIZE_MAX ? POOL_NO_MEMORY : POOL_LIMIT;
@@ -194,6 +196,7 @@ static PoolStatus arena_take(Arena *arena, size_t count, Block **blocks)
 static Block *arena_take_adoptee(Arena *arena, Adoption *adoption)
 {
     Block *block = (Block *)slab_take(&arena->adoptees);
+    POOL_ASSERT(lock_is_held(&arena->lock));
     if (block != NULL) {
         block->data = NULL;
         block->from = (uintptr_t)adoption;
@@ -222,6 +225,7 @@ static void *arena_zeros(Arena *arena)
 static size_t arena_trim_chunk(Arena *arena, Chunk *chunk)
 {
     size_t given = 0;
+    POOL_ASSERT(lock_is_held(&arena->lock));
     if (chunk->kept > 0 && chunk->used == 0) {
         given = chunk_reset(chunk, arena->item_size, &arena->headers);
     } else if (chunk_idle(chunk, arena->item_size) > 0) {
@@ -276,6 +280,7 @@ static void arena_shrink(Arena *arena)
  * the lock. */
 static void arena_undo(Arena *arena, size_t mapped)
 {
+    POOL_ASSERT(lock_is_held(&arena->lock));
     while (arena->newest != NULL && arena->newest->before >= mapped) {
         arena_shrink(arena);
     }

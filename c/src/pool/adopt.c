@@ -104,6 +104,7 @@ static void adopt_carry_out(MemoryPool *pool, size_t offset, unsigned char *data
     size_t block_size = (size_t)1 << pool->block_shift;
     size_t stop = offset + size;
     size_t at, end;
+    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
     adopt_whole(pool, offset, size, &at, &end);
     if (at >= end) {
         bytes_put(pool, offset, data, 0, size, stock);

@@ -72,6 +72,7 @@ static Need discard_measure(const MemoryPool *pool, const Discard *discard)
 static void discard_carry_out(MemoryPool *pool, const Discard *discard, Stock *stock)
 {
     unsigned i;
+    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
     for (i = 0; i < discard->count; i++) {
         Piece piece = discard->pieces[i];
         Node *leaf = tree_own_leaf(&pool->tree, piece.index, stock);

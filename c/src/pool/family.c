@@ -19,9 +19,11 @@
  */
 #include "pool.h"
 
-/* The ring of families, which cannot be initialised statically in all compilers. */
+/* The ring of families, which cannot be initialised statically in all compilers. The caller
+ * has the register's lock. */
 static Family *registry_families(void)
 {
+    POOL_ASSERT(lock_is_held(&registry.lock));
     if (registry.families.next == NULL) {
         registry.families.next = registry.families.previous = &registry.families;
     }

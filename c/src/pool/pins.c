@@ -34,6 +34,7 @@ static inline size_t pins_count(MemoryPool *pool)
 static void pin_detach(Pin *pin)
 {
     MemoryPool *pool = pin->pool;
+    POOL_ASSERT(lock_is_held(&pool->family->arena.lock));
     *(pin->previous != NULL ? &pin->previous->next : &pool->pins) = pin->next;
     if (pin->next != NULL) {
         pin->next->previous = pin->previous;
@@ -139,6 +140,7 @@ static void pin_hold(Pin *pin)
 static void pins_cut(MemoryPool *pool, size_t first, size_t end)
 {
     size_t index;
+    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
     if (first >= end || pins_count(pool) == 0) {
         return;
     }

@@ -138,6 +138,7 @@ static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from)
     unsigned height = tree_top(&from->tree) + 1;
     Stock stock = {0};
     PoolStatus status = stock_fill(&stock, arena, pins_measure(from, height));
+    POOL_ASSERT(stripes_are_held_whole(&from->stripes));
     if (status == POOL_OK) {
         lock_acquire(&arena->lock);
         size_store_release(&pool->total_size, pool_total(from));
@@ -217,6 +218,8 @@ static void restore_carry_out(MemoryPool *pool, MemoryPool *from, Stock *stock)
 {
     Arena *arena = &pool->family->arena;
     Pin *pin;
+    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
+    POOL_ASSERT(stripes_are_held_whole(&from->stripes));
     lock_acquire(&arena->lock); /* so that no pin is taken off meanwhile */
     pins_hold_locked(pool, pool_index(pool, pool_total(from) - 1) + 1);
     size_store_release(&pool->total_size, pool_total(from));

@@ -16,6 +16,7 @@ static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
                       size_t offset, size_t *start, size_t *size, size_t *kind)
 {
     TreeRun run = {0, kind != NULL, false, 0, 0, 0};
+    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
     if (offset >= end) {
         return false;
     }

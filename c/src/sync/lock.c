@@ -144,6 +144,7 @@ static inline void lock_acquire(Lock *lock)
 
 static inline void lock_release(Lock *lock)
 {
+    POOL_ASSERT(lock_is_held(lock));
     size_store_release(&lock->version,
                        size_load_relaxed(&lock->version) + LOCK_HOLD - LOCK_HELD);
 }

@@ -69,6 +69,7 @@ static void stripes_await(Stripes *stripes)
 {
     size_t versions = 0;
     unsigned i;
+    POOL_ASSERT(lock_is_held(&stripes->gate.lock));
     for (i = 0; i < STRIPES; i++) { /* one look at all of them, which is mostly enough */
         versions |= size_load_seq_cst(&stripes->stripe[i].lock.version);
     }
@@ -113,6 +114,12 @@ static Hold stripes_hold_whole(Stripes *stripes)
 {
     lock_acquire(&stripes->gate.lock);
     return stripes_await_all(stripes);
+}
+
+/* Whether somebody holds the whole pool, as far as a look can tell; for POOL_ASSERT. */
+static inline bool stripes_are_held_whole(const Stripes *stripes)
+{
+    return lock_is_held((Lock *)&stripes->gate.lock);
 }
 
 /* The same for a thread that is out of patience. */
@@ -199,6 +206,7 @@ static void stripes_let_go_span(Stripes *stripes, Span *span)
     AtomicSize *gate = &stripes->gate.lock.version;
     size_t version;
     unsigned i;
+    POOL_ASSERT(span_is_held(span));
     size_store_release(&span->count, 0);
     do {
         version = size_load_seq_cst(gate);

@@ -30,6 +30,7 @@ enum { SPINS = 64, YIELDS = SPINS + 4, PATIENCE = YIELDS + 4 };
 static void lock_init(Lock *lock);
 static unsigned lock_wait(unsigned waits);
 static size_t lock_version(Lock *lock);
+static bool lock_is_held(Lock *lock);
 static void lock_await(Lock *lock);
 static void lock_line_up(Lock *lock);
 static void lock_acquire(Lock *lock);
@@ -77,6 +78,7 @@ typedef struct Watch {
 static void stripes_init(Stripes *stripes);
 static Lock *stripes_lock(Stripes *stripes, size_t index);
 static Hold stripes_hold_whole(Stripes *stripes);
+static bool stripes_are_held_whole(const Stripes *stripes);
 static void stripes_let_go_whole(Stripes *stripes);
 static Lock *stripes_hold_block(Stripes *stripes, size_t index);
 static Hold stripes_hold_range(Stripes *stripes, size_t first, size_t last);
