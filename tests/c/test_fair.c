@@ -141,7 +141,7 @@ static size_t line_begin, served;
 static void line_moves_on(void)
 {
     if (served < IN_LINE && lock_try_first(&lock)) {
-        lock.serving = line_begin + ++served;
+        size_store_release(&lock.serving, line_begin + ++served);
         lock_release(&lock);
     }
     CHECK_LE_SIZE(++tries, 1000);
@@ -153,14 +153,14 @@ TEST(the_line_is_served_in_order)
          turn++) { /* tickets wrap round at any place */
         lock_init(&lock);
         line_begin = (size_t)0 - turn;
-        lock.serving = line_begin;
-        lock.next = line_begin + IN_LINE;
+        size_store_relaxed(&lock.serving, line_begin);
+        size_store_relaxed(&lock.next, line_begin + IN_LINE);
         served = 0;
         begin(line_moves_on);
         lock_line_up(&lock);
         rivals = NULL;
         CHECK_EQ_SIZE(served, IN_LINE);
-        CHECK_EQ_SIZE(lock.serving, line_begin + IN_LINE + 1);
+        CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), line_begin + IN_LINE + 1);
         lock_release(&lock);
     }
 }
@@ -182,7 +182,7 @@ TEST(a_place_in_line_lapses)
         CHECK_LE_SIZE(LAPSE, nap_time);
         CHECK_LE_SIZE(nap_time, 2 * LAPSE);
         lock_release(&lock);
-        CHECK_EQ_SIZE(lock.serving, lock.next);
+        CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), size_load_relaxed(&lock.next));
         begin(nobody);
         lock_acquire(&lock);
         lock_release(&lock);
@@ -207,7 +207,7 @@ TEST(a_thread_that_was_passed_over_goes_on)
     begin(nobody);
     lock_line_up(&lock);
     CHECK_EQ_SIZE(nap_time, 0);
-    CHECK_EQ_SIZE(lock.serving, 5);
+    CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), 5);
     lock_release(&lock);
     rivals = NULL;
 }
@@ -397,7 +397,7 @@ TEST(a_cancelled_thread_ends_its_call)
     test_thread_join(&thread);
     CHECK_EQ_INT(got_it, 1);
     lock_line_up(&lock); /* nobody is left in line */
-    CHECK_EQ_SIZE(lock.serving, lock.next);
+    CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), size_load_relaxed(&lock.next));
 }
 #endif
 

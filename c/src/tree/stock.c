@@ -44,7 +44,7 @@ static Node *stock_raw_node(Stock *stock)
 static Node *stock_node(Stock *stock)
 {
     Node *node = stock_raw_node(stock);
-    memset(node->slot, 0, sizeof node->slot);
+    memset((void *)node->slot, 0, sizeof node->slot);
     size_store_relaxed(&node->blocks, 0);
     return node;
 }
