@@ -205,6 +205,7 @@ CALLS: dict[str, Call] = {
     "__getitem__, large": lambda s: s.pool[90 : 90 + LARGE],
     "__setitem__": lambda s: s.pool.__setitem__(5, 7),
     "__setitem__, slice": lambda s: s.pool.__setitem__(slice(90, 290), s.short),
+    "__setitem__, integers": lambda s: s.pool.__setitem__(slice(90, 290), range(200)),
     "__setitem__, large": lambda s: s.pool.__setitem__(slice(90, 90 + LARGE), s.memory),
     "__setitem__, a pool": lambda s: s.pool.__setitem__(slice(0, TOTAL), s.stranger),
     "gather": lambda s: s.pool.gather(FEW, 8),

@@ -270,6 +270,7 @@ CLOSED_CALLS: dict[str, Call] = {
     "set slice": lambda pool: pool.__setitem__(slice(0, 1), b"x"),
     "copy_from": lambda pool: pool.copy_from(MemoryPool(1)),
     "copy_from it": lambda pool: MemoryPool(1).copy_from(pool),
+    "set slice to integers": lambda pool: pool.__setitem__(slice(0, 1), [1]),
     "set slice to a pool": lambda pool: pool.__setitem__(slice(0, 1), MemoryPool(1)),
     "set slice to it": lambda pool: MemoryPool(1).__setitem__(slice(0, 1), pool),
     "resize": lambda pool: pool.resize(1),
