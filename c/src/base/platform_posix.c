@@ -3,6 +3,7 @@
  * platform_posix.c - platform.h on POSIX systems
  */
 #include "base.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>

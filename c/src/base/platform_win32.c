@@ -3,6 +3,7 @@
  * platform_win32.c - platform.h on Windows
  */
 #include "base.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #ifndef WIN32_LEAN_AND_MEAN

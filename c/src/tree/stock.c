@@ -159,7 +159,6 @@ static inline PoolStatus stock_fill(Stock *stock, Arena *arena, Need need)
 /* Has the pages of fresh blocks made resident before they are written to from end to end,
  * where they lie side by side and are many: a fault for each page costs more than all the
  * rest of writing to it. edges: the first and the last are written to in full as well. */
-
 static void stock_populate(const Stock *stock, size_t block_size, bool edges)
 {
     const Block *block = stock->blocks;
