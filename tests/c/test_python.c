@@ -15,6 +15,7 @@
 #else
 #  include <sched.h>
 #endif
+#include <stddef.h>
 
 static void (*at_wait)(void); /* happens at the next wait, once */
 static int meanwhile_yield(void)

@@ -476,3 +476,13 @@ def test_errors_of_callbacks_are_told(
         assert told == [kind] * context
     assert pool.write(0, b"x") == 1
     assert pool.stats.adopted_blocks == 0
+
+
+def test_other_interpreters_are_told_that_they_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_adoption, "_IN_MAIN_INTERPRETER", False)
+    with MemoryPool(100) as pool:
+        with pytest.raises(NotImplementedError, match="only the main interpreter"):
+            pool.adopt(0, bytes(50))
+        assert pool.read(0, 100) == bytes(100)

@@ -21,21 +21,31 @@ LIBRARY = Path(pymempool.get_library())
 NAME = LIBRARY.name
 
 
+def copy(source: str | Path, target: str | Path) -> None:
+    """By what every system has; shutil uses a function that Wine lacks."""
+    Path(target).write_bytes(Path(source).read_bytes())
+
+
+def copy_tree(source: str | Path, target: Path, *leave_out: str) -> None:
+    ignored = shutil.ignore_patterns(*leave_out)
+    shutil.copytree(
+        source, target, ignore=ignored, copy_function=copy, dirs_exist_ok=True
+    )
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """The sources of the package, and no library."""
     folder = tmp_path / "clone"
-    not_sources = shutil.ignore_patterns(NAME, "include", "__pycache__")
-    shutil.copytree(HERE, folder / "pymempool", ignore=not_sources)
+    copy_tree(HERE, folder / "pymempool", NAME, "include", "__pycache__")
     return folder
 
 
 def installed(folder: Path) -> Path:
     """A pymempool that has a library; returns the folder for sys.path."""
-    shutil.copytree(HERE, folder / "pymempool", dirs_exist_ok=True)
-    shutil.copy(LIBRARY, folder / "pymempool")
-    include = folder / "pymempool" / "include"
-    shutil.copytree(pymempool.get_include(), include, dirs_exist_ok=True)
+    copy_tree(HERE, folder / "pymempool")
+    copy(LIBRARY, folder / "pymempool" / NAME)
+    copy_tree(pymempool.get_include(), folder / "pymempool" / "include")
     return folder
 
 
@@ -87,7 +97,7 @@ def test_a_library_of_their_own_comes_first(clone: Path, tmp_path: Path) -> None
 def test_it_is_the_first_along_the_path(clone: Path, tmp_path: Path) -> None:
     first, second = installed(tmp_path / "first"), installed(tmp_path / "second")
     nothing, sources = tmp_path / "nothing", tmp_path / "sources"
-    shutil.copytree(clone, sources)
+    copy_tree(str(clone), sources)
     found = where(clone, nothing, sources, first, second)
     assert found == told(clone / "pymempool", first / "pymempool")
 

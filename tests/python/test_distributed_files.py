@@ -404,3 +404,25 @@ def test_errors_are_those_of_one_pool(client: Any, tmp_path: Path) -> None:
         with pytest.raises((PoolError, OSError, ValueError, TypeError)) as found:
             call(lambda file, **more: ShardedPool.load(client, file, **more))
         assert (found.type, str(found.value)) == (wanted.type, str(wanted.value))
+
+
+def test_a_load_that_fails_at_its_end_leaves_no_pool(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(300))
+    closed = []
+    close = ShardedPool.close
+
+    def fail(pool: ShardedPool, total_size: int) -> None:
+        raise PoolMemoryError(f"no memory for {total_size}")
+
+    def note(pool: ShardedPool) -> None:
+        closed.append(pool)
+        close(pool)
+
+    monkeypatch.setattr(ShardedPool, "resize", fail)
+    monkeypatch.setattr(ShardedPool, "close", note)
+    with pytest.raises(PoolMemoryError, match="no memory for 300"):
+        ShardedPool.load(client, image, stripe=100)
+    assert len(closed) == 1

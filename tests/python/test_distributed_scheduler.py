@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable
 
 import pytest
@@ -19,6 +20,7 @@ from distributed_clusters import apart, cluster, distributed, leader
 
 from pymempool import PoolClosedError, PoolError
 from pymempool.distributed import ShardedPool
+from pymempool.distributed._messages import WorkerLine
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are needed")
 
@@ -195,3 +197,15 @@ def test_a_stopped_worker_answers_with_nothing_stale(tmp_path: Path) -> None:
         assert other.read(0, 3) == b"new"
         assert pool.repair() == 1
         assert pool.read(0, 3) == b"new"
+
+
+@pytest.mark.parametrize("status", ["closing", "closed", "failed"])
+def test_a_line_of_a_worker_that_is_closed_says_so(status: str) -> None:
+    stream = SimpleNamespace(closed=lambda: False)
+    worker = SimpleNamespace(
+        status=SimpleNamespace(name="running"), batched_stream=stream
+    )
+    line = WorkerLine(worker)
+    assert line.trouble() is None
+    worker.status.name = status
+    assert "the worker is closed" in str(line.trouble())

@@ -262,3 +262,9 @@ def test_file_that_is_no_library_is_named(tmp_path: Path) -> None:
     path.write_text("nothing to load")
     with pytest.raises(ImportError, match="not-a-library"):
         _library._load(ctypes.CDLL, str(path))
+
+
+def test_a_result_that_is_owned_raises_by_itself() -> None:
+    """Also where the package does not call it: nobody gets a NULL."""
+    with pytest.raises(errors.PoolError, match="pool_create"):
+        _library.parallel.pool_create(0, 1)
