@@ -423,13 +423,13 @@ TEST(an_order_explains_calls_on_large_blocks)
 /* With pools that become smaller and larger, so that calls are clipped or refused. */
 TEST(an_order_explains_calls_beside_resizing)
 {
-    for (unsigned i = 0; i < test_times(SHORT_HISTORIES); i++)
+    for (unsigned i = 0; i < test_times(SHORT_HISTORIES / 2); i++)
         run_history(test_seed * 4000037 + i, SMALLEST, 3 + i % 2, 8, 1, 0);
     CHECK_EQ_SIZE(history.given_up, 0);
-    for (unsigned i = 0; i < test_times(400); i++)
+    for (unsigned i = 0; i < test_times(150); i++)
         run_history(test_seed * 5000011 + i, i % 4 == 0 ? LARGEST : SMALLEST, 2 + i % 3,
                     200, 1, 0);
-    tell_given_up(test_times(400));
+    tell_given_up(test_times(150));
 }
 
 /* ------------------------------------------------- the checker itself can say no */
@@ -528,12 +528,12 @@ TEST(copies_are_of_one_moment)
 /* With blocks so small that nearly every range is one of 64 blocks or more. */
 TEST(an_order_explains_calls_on_long_ranges)
 {
-    for (unsigned i = 0; i < test_times(SHORT_HISTORIES / 3); i++)
+    for (unsigned i = 0; i < test_times(SHORT_HISTORIES / 5); i++)
         run_history(test_seed * 6000011 + i, SMALLEST, 3 + i % 2, 8, (int)(i % 2), 1);
     CHECK_EQ_SIZE(history.given_up, 0);
-    for (unsigned i = 0; i < test_times(200); i++)
+    for (unsigned i = 0; i < test_times(80); i++)
         run_history(test_seed * 7000003 + i, SMALLEST, 2 + i % 3, 200, (int)(i % 2), 1);
-    tell_given_up(test_times(200));
+    tell_given_up(test_times(80));
 }
 
 TEST(a_clipped_call_ends_where_its_pool_did)
