@@ -131,7 +131,10 @@ def test_a_path_with_odd_entries(
 
 
 def test_no_library_anywhere(clone: Path, tmp_path: Path) -> None:
-    done = run("import pymempool", clone, tmp_path / "nothing")
+    nothing = tmp_path / "nothing"
+    if run("import pymempool", nothing).returncode == 0:
+        pytest.skip("this interpreter finds installed packages whatever it is told")
+    done = run("import pymempool", clone, nothing)
     assert done.returncode != 0
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"ImportError: {NAME} is neither in {clone / 'pymempool'} nor")
