@@ -71,7 +71,9 @@ static inline void item_find_data(Item *item)
     if (item->found && item->block != NULL) {
         item->data = block_watch_data(item->block);
         item->found = item->data != NULL;
-        cpu_prefetch(item->data + item->piece.start);
+        if (item->found) {
+            cpu_prefetch(item->data + item->piece.start);
+        }
     }
 }
 
