@@ -4,6 +4,8 @@ given up that still run and still answer whoever asks them."""
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import pickle
 import random
 from collections import Counter
@@ -25,11 +27,13 @@ from distributed_clusters import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymempool import PoolError, PoolLimitError
+from pymempool import PoolError, PoolLimitError, __version__
 from pymempool.distributed import ShardedPool, ShardLostError, _messages
+from pymempool.distributed._addresses import Layout
 from pymempool.distributed._messages import Line
 from pymempool.distributed._part import CHANGES
-from pymempool.distributed._upkeep import next_step
+from pymempool.distributed._placement import _version_finder
+from pymempool.distributed._upkeep import Step, next_step
 
 client = pytest.fixture(in_process, scope="module")
 trouble = pytest.fixture(troubled)
@@ -456,3 +460,116 @@ def test_anything_in_a_row(many: Any, seed: int, monkeypatch: pytest.MonkeyPatch
                 trouble.gone.add(chance.choice(placed)[1])
         for face in faces:
             assert face.read(0, 100) == flat
+
+
+# ------------------------------------------------------------- what seldom happens
+
+
+def shard_of(client: Any, holder: Any) -> Any:
+    """The actor as a worker has it."""
+    workers = {worker.address: worker for worker in client.cluster.workers.values()}
+    return workers[holder[0]].state.actors[holder[1]]
+
+
+def test_a_lost_part_without_bytes() -> None:
+    error = ShardLostError(1, Layout(10, 10, 2), ["a", "b"])
+    assert str(error) == "part 1, which had no bytes, is lost with a and b"
+
+
+def test_the_version_that_is_found() -> None:
+    assert _version_finder()() == __version__
+
+
+def test_a_leader_with_too_many_copies_follows_first() -> None:
+    a, b, c, d = there = [(it, it) for it in "abcd"]
+    assert next_step([[a, b], [a, c], [a, b]], there, 2) == Step(0, "hand_over")
+    assert next_step([[b, a], [a, c], [a, b]], there, 2) == Step(0, "mirror", (d, True))
+
+
+def test_a_shard_without_the_part(client: Any, pool: ShardedPool) -> None:
+    third = third_of(pool)
+    with pytest.raises(_messages.ElsewhereError):
+        client.sync(shard_of(client, third).query, 0, "nothing")
+    assert shard_of(client, third).parts == {}
+
+
+def test_a_part_made_anew_while_its_lock_is_waited_for(
+    client: Any, pool: ShardedPool
+) -> None:
+    first, second = both(pool)
+    shard, held = shard_of(client, first), held_by(client, first)
+
+    async def replaced() -> None:
+        async with held.lock:
+            asked = asyncio.ensure_future(shard.leave(0))
+            await asyncio.sleep(0)  # it waits for the lock now
+            shard.parts[0] = copy.copy(held)
+        try:
+            await asked
+        finally:
+            shard.parts[0] = held
+
+    with pytest.raises(_messages.ElsewhereError):
+        client.sync(replaced)
+    assert ask(pool, "placed") == [first, second]
+
+
+def test_no_lead_without_the_word_of_the_leader(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    trouble.cut.add((second[0], first[0]))
+    with pytest.raises(_messages.MovedError) as moved:
+        client.sync(shard_of(client, second).placed, 0)
+    assert moved.value.holder == first
+    assert not held_by(client, second).leads
+
+
+def test_no_lead_for_one_that_is_not_reached(
+    client: Any, pool: ShardedPool, trouble: Trouble
+) -> None:
+    first, second = both(pool)
+    trouble.cut.add((first[0], second[0]))
+    assert ask(pool, "hand_over") is False
+    assert held_by(client, first).leads
+    assert ask(pool, "placed") == [first, second]
+
+
+def test_a_follower_that_leads_does_not_renounce(
+    client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the lead when the copy for its place is made."""
+    first, second = both(pool)
+    third = third_of(pool)
+    held = held_by(client, first)
+    steps = held.copy
+
+    def slow() -> Iterator[Any]:
+        yield from steps()
+        trouble.lose(first)
+        client.sync(shard_of(client, second).placed, 0)
+
+    monkeypatch.setattr(held, "copy", slow)
+    with pytest.raises(_messages.ElsewhereError):
+        client.sync(shard_of(client, first).mirror, 0, third, True)
+    assert not held.leads
+    assert held_by(client, second).leads
+    assert held_by(client, third).pools == {}
+    assert pool.read(0, 3) == b"old"
+    assert leader(pool) == second
+
+
+def test_a_move_that_cannot_be_made(many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trouble = troubled(many, monkeypatch)
+    with ShardedPool(many, 100, 10, max_block_size=16) as pool:
+        pool.write(0, bytes(range(100)))
+        one, other = pool._placement.shards[:2]
+        for step in (("mirror", other, True), ("hand_over",), ("leave",)):
+            ask(pool, *step)
+        trouble.cut.add((other[0], one[0]))
+        with pytest.raises(PoolError, match="part 0 could not be moved from"):
+            pool.rebalance()
+        assert ask(pool, "placed") == [other]
+        assert pool.read(0, 100) == bytes(range(100))
+        trouble.cut.clear()
+        assert pool.rebalance() == 1
