@@ -486,6 +486,13 @@ def test_a_leader_with_too_many_copies_follows_first() -> None:
     assert next_step([[b, a], [a, c], [a, b]], there, 2) == Step(0, "mirror", (d, True))
 
 
+def test_parts_that_lack_a_replica_are_not_moved() -> None:
+    """They are for repair(), which needs no worker to give anything up."""
+    a, b = there = [(it, it) for it in "ab"]
+    assert next_step([[a], [a]], there, 2) is None
+    assert next_step([[a], [a]], there, 1) == Step(0, "mirror", (b, True))
+
+
 def test_a_shard_without_the_part(client: Any, pool: ShardedPool) -> None:
     third = third_of(pool)
     with pytest.raises(_messages.ElsewhereError):
