@@ -268,6 +268,19 @@ def test_two_that_begin_in_one_column() -> None:
     assert keys == ["b", "a"]
 
 
+def test_what_was_emptied_behind_all_that_is_held() -> None:
+    pool = MemoryPool(1 << 16, 4096)
+    pool.write(0, b"stays")
+    pool.write(0xA000, b"goes")
+    pool.write(0xC000, b"goes as well")
+    base = pool.clone()
+    pool.discard(0xA000, 0x6000)
+    text = pool.map(since=base, ascii=True)
+    assert re.search(r"0xa000 +0xb000 +4 KiB +hole, all changed", text)
+    assert re.search(r"0xc000 +0xd000 +4 KiB +hole, all changed", text)
+    assert "1 block of 4 KiB, 8 KiB changed" in text
+
+
 def test_nothing_is_held() -> None:
     pool = MemoryPool(1)
     assert "nothing is held\n" in pool.map()
