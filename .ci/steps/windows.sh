@@ -49,8 +49,8 @@ windows_python() {
 
     # Its output must be a pipe. Wine may say that all went well of a program that crashed.
     PYTHONDONTWRITEBYTECODE=1 timeout 900 wine "$python/python.exe" -m pytest -rs \
-        -p no:cacheprovider tests/python 2>&1 | tee "$scratch/windows_python.out"
-    tail -n 3 "$scratch/windows_python.out" | grep -qE '^=+ .*passed'
+        -p no:cacheprovider tests/python 2>&1 | tee "$scratch/windows-pytest.log"
+    tail -n 3 "$scratch/windows-pytest.log" | grep -qE '^=+ .*passed'
 }
 
 clang_cl() {
