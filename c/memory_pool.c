@@ -20,14 +20,14 @@
 #include "src/base/interpreter.c"
 
 #include "src/sync/lock.c"
-#include "src/sync/stripes.c"
+#include "src/sync/pool_lock.c"
 
-#include "src/memory/store.c"
+#include "src/memory/chunk_cache.c"
 #include "src/memory/slab.c"
 #include "src/memory/chunk.c"
 #include "src/memory/arena.c"
 
-#include "src/tree/stock.c"
+#include "src/tree/reservation.c"
 #include "src/tree/tree.c"
 #include "src/tree/tree_edit.c"
 

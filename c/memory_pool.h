@@ -61,10 +61,10 @@
  * MEMORY. Blocks come out of large chunks of system pages. The memory of freed blocks is
  * kept for reuse, in all at most 512 MiB a process (64 MiB where addresses have 32 bits)
  * and at most an eighth of the memory that the machine or the container has; what is
- * beyond that goes back to the system at once, and pool_trim() gives back the rest. Memory
- * goes back by pages of the system: a page stays while a block that lies in it is held. So
- * it is with the family's own bookkeeping, of which up to half, or some MiB, may be kept
- * beside that. Memory that is used again never shows what it held before.
+ * beyond that goes back to the system at once, and pool_trim() gives back the rest.
+ * Memory goes back by pages of the system: a page stays while a block that lies in it is
+ * held. So it is with the family's own bookkeeping, of which up to half, or some MiB, may
+ * be kept beside that. Memory that is used again never shows what it held before.
  *
  * A call that would have to write to 64 MiB or more of fresh memory, and to more than the
  * system has left (what is free or can be freed, and swap, of the machine and of the
@@ -128,31 +128,31 @@ typedef enum PoolStatus {
  *
  * POOL_WIPE: a block of the family is overwritten with zeros as soon as nobody holds it,
  * whether it is then used again, kept or given back to the system; the call that let go
- * of it takes the time. All of the block is touched, so that a block of which one page was
- * resident has all of them for as long as it is kept. What the caller copied out, and
+ * of it takes the time. All of the block is touched, so that a block of which one page
+ * was resident has all of them for as long as it is kept. What the caller copied out, and
  * adopted memory, is not the pool's to wipe; nor are pages that the system swapped out or
  * dumped.
  *
- * POOL_OVERCOMMIT: requests are not compared with the memory that the system has left (see
- * MEMORY), for programs that rely on its giving more than it has. */
+ * POOL_OVERCOMMIT: requests are not compared with the memory that the system has left
+ * (see MEMORY), for programs that rely on its giving more than it has. */
 typedef enum PoolFlag {
     POOL_WIPE = 1,
     POOL_OVERCOMMIT = 2,
     POOL_FLAG_MAX_ = 0x7fffffff
 } PoolFlag;
 
-/* What is said of blocks that hold data, as flags: see pool_next_kind.
+/* What is said of blocks that hold data, as flags: see pool_next_state.
  *
- * POOL_KIND_SHARED: somebody else holds it as well, a relative, a view, or another place of
- * the same pool; a write would copy it.
- * POOL_KIND_PINNED: there is a pin on it, so that it stays where it is.
- * POOL_KIND_ADOPTED: it is memory that was adopted; a write would copy it. */
-typedef enum PoolKind {
-    POOL_KIND_SHARED = 1,
-    POOL_KIND_PINNED = 2,
-    POOL_KIND_ADOPTED = 4,
-    POOL_KIND_MAX_ = 0x7fffffff
-} PoolKind;
+ * POOL_BLOCK_SHARED: somebody else holds it as well, a relative, a view, or another place
+ * of the same pool; a write would copy it. POOL_BLOCK_PINNED: there is a pin on it, so
+ * that it stays where it is. POOL_BLOCK_ADOPTED: it is memory that was adopted; a write
+ * would copy it. */
+typedef enum PoolBlockState {
+    POOL_BLOCK_SHARED = 1,
+    POOL_BLOCK_PINNED = 2,
+    POOL_BLOCK_ADOPTED = 4,
+    POOL_BLOCK_STATE_MAX_ = 0x7fffffff
+} PoolBlockState;
 
 /* What pool_create_with needs to know. Set struct_size to sizeof(PoolOptions) and
  * whatever is not used to 0: later versions may add fields at the end. */
@@ -198,7 +198,7 @@ typedef struct PoolStats {
     size_t flags;             /* of the family, of PoolFlag                            */
     size_t metadata_bytes;    /* bytes of the family's own bookkeeping, without what
                                * went back to the system                               */
-    size_t kept_bytes;        /* bytes of freed blocks that the process keeps for reuse,
+    size_t cached_bytes;      /* bytes of freed blocks that the process keeps for reuse,
                                * in chunks that are partly used to within an eighth of
                                * each; see pool_trim                                   */
     size_t shared_blocks;     /* of held_blocks, those that others hold as well; last,
@@ -271,11 +271,11 @@ POOL_API PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *sr
                               size_t src_offset, size_t size);
 
 /* Makes the pool larger (with a hole) or smaller (discarding what is beyond) in place.
- * The block size stays what it is, so that a pool that is to grow is best made as large as
- * a block, or larger, and then made small. Views and pins of what is cut off stay valid;
- * such a pin is no longer a window on the pool, where one of a block that is cut in its
- * midst stays one on what is left. POOL_INVALID if total_size is 0, POOL_NO_MEMORY,
- * POOL_LIMIT. */
+ * The block size stays what it is, so that a pool that is to grow is best made as large
+ * as a block, or larger, and then made small. Views and pins of what is cut off stay
+ * valid; such a pin is no longer a window on the pool, where one of a block that is cut
+ * in its midst stays one on what is left. POOL_INVALID if total_size is 0,
+ * POOL_NO_MEMORY, POOL_LIMIT. */
 POOL_API PoolStatus pool_resize(MemoryPool *pool, size_t total_size);
 
 /* ------------------------------------------------- many ranges, and integers */
@@ -331,41 +331,43 @@ POOL_API PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from);
  *     for (at = 0; pool_next_extent(pool, at, SIZE_MAX, &start, &size) == 1;
  *          at = start + size) ...
  *
- * What lies at end or beyond it is not looked at, and a run that reaches there is cut: so a
- * call takes no longer than its range is worth. SIZE_MAX means up to the end of the pool.
+ * What lies at end or beyond it is not looked at, and a run that reaches there is cut: so
+ * a call takes no longer than its range is worth. SIZE_MAX means up to the end of the
+ * pool.
  *
  * Returns 1 and sets *start (offset or later) and *size (1 or more, never past end or
  * total_size); 0 if there is none, or -1 with POOL_INVALID if an argument is NULL; then
- * *start and *size are untouched. Any offset and end are allowed; past the end of the pool,
- * and if end is not above offset, nothing is found. Each call is one atomic step. It costs
- * one search through the levels of the tree, however long the run is and the hole before. */
+ * *start and *size are untouched. Any offset and end are allowed; past the end of the
+ * pool, and if end is not above offset, nothing is found. Each call is one atomic step.
+ * It costs one search through the levels of the tree, however long the run is and the
+ * hole before. */
 POOL_API int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                               size_t *size);
 
 /* Finds the first run of bytes in [offset, end) in which pool and base, its relative, may
- * differ. What lies outside these runs is the same in both. The answer is by whole blocks:
- * a block that either of them wrote to, freed or got since they had it in common, even if
- * the bytes in it came out equal. What both share is skipped unseen, so that the cost grows
- * with what differs and not with what is held. Beyond its end the smaller of the two counts
- * as a hole, and a run may reach to the end of the larger.
+ * differ. What lies outside these runs is the same in both. The answer is by whole
+ * blocks: a block that either of them wrote to, freed or got since they had it in common,
+ * even if the bytes in it came out equal. What both share is skipped unseen, so that the
+ * cost grows with what differs and not with what is held. Beyond its end the smaller of
+ * the two counts as a hole, and a run may reach to the end of the larger.
  *
- * Returns, errors and what end does as pool_next_extent; -1 also for POOL_UNRELATED. Costs
- * what pool_next_extent does and a look at each block of the run, but for parts of the tree
- * where one pool has all blocks and the other has none. */
+ * Returns, errors and what end does as pool_next_extent; -1 also for POOL_UNRELATED.
+ * Costs what pool_next_extent does and a look at each block of the run, but for parts of
+ * the tree where one pool has all blocks and the other has none. */
 POOL_API int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset,
                               size_t end, size_t *start, size_t *size);
 
 /* Finds the first run of data in [offset, end) whose blocks are all of one kind, and sets
- * *kind to what they are: flags of PoolKind, 0 for blocks that this pool has for itself.
- * The runs are those of pool_next_extent, cut where the kind changes. Relatives, views and
- * pins that come and go change the kind of a block at any time: it is what it was when the
- * call looked at it.
+ * *kind to what they are: flags of PoolBlockState, 0 for blocks that this pool has for
+ * itself. The runs are those of pool_next_extent, cut where the kind changes. Relatives,
+ * views and pins that come and go change the kind of a block at any time: it is what it
+ * was when the call looked at it.
  *
- * Returns, errors and what end does as pool_next_extent; *kind is untouched with the others.
- * Costs what pool_next_extent does and a look at each block of the run: in a pool of many
- * blocks, give an end that bounds them. */
-POOL_API int pool_next_kind(MemoryPool *pool, size_t offset, size_t end, size_t *start,
-                            size_t *size, size_t *kind);
+ * Returns, errors and what end does as pool_next_extent; *kind is untouched with the
+ * others. Costs what pool_next_extent does and a look at each block of the run: in a pool
+ * of many blocks, give an end that bounds them. */
+POOL_API int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                             size_t *size, size_t *state);
 
 /* -------------------------------------------------------------- without a copy */
 
@@ -419,19 +421,18 @@ POOL_API PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size
 /* ---------------------------------------------------------------------- facts */
 
 /* Fills in *stats, as far as stats->struct_size reaches; all from one moment of pool.
- * Counting shared_blocks costs a look at each block in the part of the tree that only this
- * pool uses, with the whole pool held: nothing right after a clone, and much where it has
- * many blocks for itself. If struct_size does not reach that field the call is constant
- * time. POOL_INVALID
- * (in pool_last_status) if an argument is NULL or struct_size does not reach
- * total_size; then nothing is filled in. */
+ * Counting shared_blocks costs a look at each block in the part of the tree that only
+ * this pool uses, with the whole pool held: nothing right after a clone, and much where
+ * it has many blocks for itself. If struct_size does not reach that field the call is
+ * constant time. POOL_INVALID (in pool_last_status) if an argument is NULL or struct_size
+ * does not reach total_size; then nothing is filled in. */
 POOL_API void pool_stats(MemoryPool *pool, PoolStats *stats);
 
-/* Gives the memory that the process keeps for reuse back to the system: all pages in which
- * no block is held, and those of bookkeeping that is not used. Returns the number of bytes
- * given back. Pools are not affected; calls that take or free blocks of a family may wait
- * while one of its chunks (up to 4 MiB, or one block) is looked through, and those that
- * make or end pools, and fork, until it is done. */
+/* Gives the memory that the process keeps for reuse back to the system: all pages in
+ * which no block is held, and those of bookkeeping that is not used. Returns the number
+ * of bytes given back. Pools are not affected; calls that take or free blocks of a family
+ * may wait while one of its chunks (up to 4 MiB, or one block) is looked through, and
+ * those that make or end pools, and fork, until it is done. */
 POOL_API size_t pool_trim(void);
 
 /* For tests: makes the number-th allocation from now on fail, counting those of all

@@ -4,8 +4,8 @@
  *
  * A UNIX socket that only its owner can connect to. A client sends lines and gets one
  * line for each, in order: `ok`, `ok` and JSON, or `error` and a reason. A line is
- * printable ASCII, at most 500 characters; anything else is answered with an error, and
- * a line that is too long ends the connection. A connection that ends before an answer came
+ * printable ASCII, at most 500 characters; anything else is answered with an error, and a
+ * line that is too long ends the connection. A connection that ends before an answer came
  * found no memory for it: the command was carried out, or not. What comes after the last
  * newline is not a command, since nobody knows if it came whole.
  */

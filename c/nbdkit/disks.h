@@ -31,7 +31,8 @@ typedef struct Disk {
     MemoryPool *pool; /* one reference */
 } Disk;
 
-/* Whether a disk can have that name: names go into addresses, lists and JSON as they are. */
+/* Whether a disk can have that name: names go into addresses, lists and JSON as they are.
+ * */
 bool disk_name_is_good(const char *name);
 
 /* What changes the table gives NULL, or a text that says why it changed nothing. */

@@ -149,8 +149,8 @@ static FilePath path_of(int file)
     return path;
 }
 
-/* A file without a name in the folder of path that can be given one; -1 if this system, or
- * the file system, has none. */
+/* A file without a name in the folder of path that can be given one; -1 if this system,
+ * or the file system, has none. */
 static int open_unnamed(const char *path)
 {
     int file = -1;
@@ -338,7 +338,8 @@ static int write_image(MemoryPool *pool, int file)
     return fsync(file);
 }
 
-/* Gives the file the permissions of the one it will replace, or of a new one. Sets errno. */
+/* Gives the file the permissions of the one it will replace, or of a new one. Sets errno.
+ * */
 static int set_mode(int file, const char *path)
 {
     struct stat facts;

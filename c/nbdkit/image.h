@@ -15,16 +15,16 @@
 
 /* All return -1 after nbdkit_error if they fail. */
 
-/* Maps an image, for as long as the process lives: nbdkit may end while a connection still
- * reads it. Returns its size in bytes. */
+/* Maps an image, for as long as the process lives: nbdkit may end while a connection
+ * still reads it. Returns its size in bytes. */
 int64_t image_open(const char *path);
 
 /* Makes the image that is open the contents of the pool from offset 0 on; the pool must
  * be at least as large. */
 int image_adopt(MemoryPool *pool);
 
-/* Whether a file of that many bytes can be made at path, as far as that can be told: tries
- * to make one beside it, of holes alone, and removes that. */
+/* Whether a file of that many bytes can be made at path, as far as that can be told:
+ * tries to make one beside it, of holes alone, and removes that. */
 int image_check_target(const char *path, int64_t size);
 
 /* Writes the pool to path: a temporary file beside it, in which holes stay holes, then a

@@ -315,7 +315,8 @@ static int mempool_can_write(void *handle)
     return ((Connection *)handle)->disk.writable;
 }
 
-/* All connections to a disk use one pool, so that what one has written the others read. */
+/* All connections to a disk use one pool, so that what one has written the others read.
+ * */
 static int yes(void *handle)
 {
     (void)handle;

@@ -170,30 +170,30 @@ static void extent_1m(size_t round)
 }
 
 /* As many blocks of a run of that many. */
-static void kind(size_t asked, size_t blocks)
+static void state(size_t asked, size_t blocks)
 {
     size_t start, size, flags, end = asked * 16;
     MemoryPool *walked = run_of(blocks);
-    check(pool_next_kind(walked, 0, end, &start, &size, &flags) == 1 && size == end,
-          "pool_next_kind");
+    check(pool_next_state(walked, 0, end, &start, &size, &flags) == 1 && size == end,
+          "pool_next_state");
 }
 
-static void kind_32(size_t round)
+static void state_32(size_t round)
 {
     (void)round;
-    kind(32, 32);
+    state(32, 32);
 }
 
-static void kind_32_of_64k(size_t round)
+static void state_32_of_64k(size_t round)
 {
     (void)round;
-    kind(32, 65536);
+    state(32, 65536);
 }
 
-static void kind_1024(size_t round)
+static void state_1024(size_t round)
 {
     (void)round;
-    kind(1024, 65536);
+    state(1024, 65536);
 }
 
 static void change(size_t asked, size_t blocks)
@@ -238,9 +238,9 @@ static const struct Operation {
     {"with_10000_pins", two_blocks, pin_10000},
     {"extent_32", extent_32, NULL}, /* a run of so many blocks, the end not told */
     {"extent_1m", extent_1m, NULL},
-    {"kind_32", kind_32, NULL}, /* so many blocks, of a run of as many, or of 65,536 */
-    {"kind_32_of_64k", kind_32_of_64k, NULL},
-    {"kind_1024", kind_1024, NULL},
+    {"state_32", state_32, NULL}, /* so many blocks, of a run of as many, or of 65,536 */
+    {"state_32_of_64k", state_32_of_64k, NULL},
+    {"state_1024", state_1024, NULL},
     {"change_32", change_32, NULL},
     {"change_32_of_64k", change_32_of_64k, NULL},
     {"change_1024", change_1024, NULL},

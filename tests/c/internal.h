@@ -77,10 +77,10 @@ static void *count_down(void *memory, size_t *live)
 /* Nothing is left of all pools; what was kept for reuse goes first. */
 static inline void check_nothing_live(void)
 {
-    (void)store_trim();
+    (void)chunk_cache_trim();
     CHECK_EQ_SIZE(live_allocs, 0);
     CHECK_EQ_SIZE(live_maps, 0);
-    CHECK_EQ_SIZE(store_kept(), 0);
+    CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
 }
 
 /* Items of a slab that somebody has. */
@@ -89,7 +89,7 @@ static inline size_t slab_used(const Slab *slab)
     size_t items = 0;
     for (const SlabPiece *piece = slab->pieces; piece != NULL; piece = piece->next)
         for (size_t i = 0; i < piece->row.count; i++)
-            items += !row_is_blank(&piece->row, i);
+            items += !row_is_decommitted(&piece->row, i);
     for (void *item = slab->free; item != NULL; item = *(void **)item)
         items--;
     return items;

@@ -2,9 +2,9 @@
 /*
  * linear.h - does an order of the calls explain what each of them returned?
  *
- * A HISTORY is what some threads did: each call with the moments of its begin and its end,
- * taken from one counter, and what it returned. Calls that are one atomic step each can be
- * put into one order in which
+ * A HISTORY is what some threads did: each call with the moments of its begin and its
+ * end, taken from one counter, and what it returned. Calls that are one atomic step each
+ * can be put into one order in which
  *
  *     - a call that ended before another began comes before it, and
  *     - each returns what it did return, if they are made one by one in that order.
@@ -13,17 +13,17 @@
  *     thread 1         |-- read: 0 --|         write 7 can only come after this read
  *
  * The search is that of Wing and Gong: of the next calls of all threads, those that began
- * before any of them had ended may come first; try one, then go on with the rest, and take
- * it back if that leads nowhere. Where the search has been before (as many calls of each
- * thread done, and the same contents) it need not go again; it remembers a number of such
- * places, and one that is forgotten costs time and nothing else. Where calls of all threads
- * overlap for long, as on a busy machine, there may be more places than anybody can wait
- * for: then the history is given up, and counted.
+ * before any of them had ended may come first; try one, then go on with the rest, and
+ * take it back if that leads nowhere. Where the search has been before (as many calls of
+ * each thread done, and the same contents) it need not go again; it remembers a number of
+ * such places, and one that is forgotten costs time and nothing else. Where calls of all
+ * threads overlap for long, as on a busy machine, there may be more places than anybody
+ * can wait for: then the history is given up, and counted.
  *
  * Contents are CELLS of words, in two pools, and how many of its cells each pool has. A
- * call reads or changes the cells [from, to) of a pool; if it was to be clipped, it must be
- * that at that moment the pool ended where the call did. There are few effects, which many
- * functions share.
+ * call reads or changes the cells [from, to) of a pool; if it was to be clipped, it must
+ * be that at that moment the pool ended where the call did. There are few effects, which
+ * many functions share.
  */
 #ifndef LINEAR_H
 #define LINEAR_H
@@ -209,8 +209,8 @@ static inline size_t place_go_on(const History *h, Place *place, size_t thread)
     return thread;
 }
 
-/* Whether an order explains the history, from contents of zeros in all cells; also if it is
- * given up. */
+/* Whether an order explains the history, from contents of zeros in all cells; also if it
+ * is given up. */
 static inline int history_is_linear(History *h)
 {
     Place place = {.contents.cells = {LINEAR_CELLS, LINEAR_CELLS}};

@@ -7,12 +7,12 @@
  * block the window touches, an identity: 0 is a hole, equal numbers are one block shared,
  * and a block that is written to gets a new number. From this all that the public
  * functions say can be told: contents, extents, changes, statistics, and whether a call
- * must run into the memory limit. Views, pins and loans (adopted memory) are in it as well:
- * a view remembers what it must show, a pin what it is a window on, and a loan has the
- * numbers of its blocks, so that it is known when it must be given back.
+ * must run into the memory limit. Views, pins and loans (adopted memory) are in it as
+ * well: a view remembers what it must show, a pin what it is a window on, and a loan has
+ * the numbers of its blocks, so that it is known when it must be given back.
  *
- * model_ops.h makes calls on the library, model_effects.h on the model; model_check compares
- * the two.
+ * model_ops.h makes calls on the library, model_effects.h on the model; model_check
+ * compares the two.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -63,8 +63,8 @@ typedef struct Model {
     unsigned char stranger_bytes[MODEL_WINDOW];
 } Model;
 
-/* Every second family wipes what nobody holds, by the size of its window: nothing else may
- * be different in it. */
+/* Every second family wipes what nobody holds, by the size of its window: nothing else
+ * may be different in it. */
 static inline void model_create(Model *m, size_t total, size_t max_block_size,
                                 size_t limit, size_t base, size_t size)
 {
@@ -227,17 +227,17 @@ static inline int model_takes(const Model *m, size_t pool, size_t block)
     return m->pools[pool].ids[block] == 0 || model_must_copy(m, pool, block);
 }
 
-/* What pool_next_kind says of a block that is there. */
-static inline size_t model_kind(const Model *m, size_t pool, size_t block)
+/* What pool_next_state says of a block that is there. */
+static inline size_t model_state(const Model *m, size_t pool, size_t block)
 {
-    size_t kind = 0;
+    size_t state = 0;
     if (model_is_shared(m, pool, block))
-        kind |= POOL_KIND_SHARED;
+        state |= POOL_BLOCK_SHARED;
     if (model_is_pinned(m, pool, block))
-        kind |= POOL_KIND_PINNED;
+        state |= POOL_BLOCK_PINNED;
     if (model_is_adopted(m, m->pools[pool].ids[block]))
-        kind |= POOL_KIND_ADOPTED;
-    return kind;
+        state |= POOL_BLOCK_ADOPTED;
+    return state;
 }
 
 /* New blocks that a write to [at, end) needs. */
@@ -300,14 +300,14 @@ static inline void model_check_stats(const Model *m, size_t pool, ModelCount cou
 }
 
 /* A walk of a pool: its extents (base: MODEL_POOLS), its changes against base, or, with
- * by_kind, its runs of one kind. */
+ * by_state, its runs of one state. */
 typedef struct ModelWalk {
     size_t pool, base;
-    int by_kind;
+    int by_state;
 } ModelWalk;
 
 typedef struct ModelRun {
-    size_t start, size, kind;
+    size_t start, size, state;
 } ModelRun;
 
 static inline size_t model_walk_total(const Model *m, ModelWalk w)
@@ -340,9 +340,9 @@ static inline int model_find_run(const Model *m, ModelWalk w, size_t offset, siz
     if (b >= stop)
         return 0;
     first = b;
-    run->kind = w.by_kind ? model_kind(m, w.pool, first) : 0;
+    run->state = w.by_state ? model_state(m, w.pool, first) : 0;
     while (b < stop && model_walk_meets(m, w, b) &&
-           (!w.by_kind || model_kind(m, w.pool, b) == run->kind))
+           (!w.by_state || model_state(m, w.pool, b) == run->state))
         b++;
     run->start = (m->first_block + first) * m->block_size;
     run->start = run->start > offset ? run->start : offset;
@@ -360,8 +360,8 @@ static inline size_t model_check_run(const Model *m, ModelWalk w, size_t offset,
     ModelRun run = {1, 2, 3}, expected = run;
     MemoryPool *pool = m->pools[w.pool].pool;
     int found, must = model_find_run(m, w, offset, end, &expected);
-    if (w.by_kind)
-        found = pool_next_kind(pool, offset, end, &run.start, &run.size, &run.kind);
+    if (w.by_state)
+        found = pool_next_state(pool, offset, end, &run.start, &run.size, &run.state);
     else if (w.base < MODEL_POOLS)
         found = pool_next_change(pool, m->pools[w.base].pool, offset, end, &run.start,
                                  &run.size);
@@ -371,8 +371,8 @@ static inline size_t model_check_run(const Model *m, ModelWalk w, size_t offset,
     CHECK_EQ_INT(found, must);
     CHECK_EQ_SIZE(run.start, expected.start);
     CHECK_EQ_SIZE(run.size, expected.size);
-    if (w.by_kind)
-        CHECK_EQ_SIZE(run.kind, expected.kind);
+    if (w.by_state)
+        CHECK_EQ_SIZE(run.state, expected.state);
     return found ? run.start + run.size : 0;
 }
 
@@ -391,9 +391,10 @@ static inline size_t model_walk_place(const Model *m, ModelWalk w, TestRandom *r
 }
 
 /* All runs, and those of some ranges. */
-static inline void model_check_walk(const Model *m, size_t pool, size_t base, int by_kind)
+static inline void model_check_walk(const Model *m, size_t pool, size_t base,
+                                    int by_state)
 {
-    ModelWalk w = {pool, base, by_kind};
+    ModelWalk w = {pool, base, by_state};
     TestRandom random = {m->last_id * 64 + pool * 8 + base};
     size_t offset = 0, end = SIZE_MAX;
     for (unsigned i = 0; i < 4; i++) {

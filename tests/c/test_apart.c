@@ -3,8 +3,8 @@
  * test_apart.c - calls on ranges that lie apart run side by side
  *
  * While a long write is in the midst of its copying, the one thread of this test makes
- * other calls elsewhere in the pool. If one of them had to wait for the write it would wait
- * for ever, and the test's time limit would end it.
+ * other calls elsewhere in the pool. If one of them had to wait for the write it would
+ * wait for ever, and the test's time limit would end it.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -77,7 +77,7 @@ static void view_and_pin(size_t at)
 
 static void check_closed(size_t from, size_t to)
 {
-    CHECK(!stripes_admit(&pool->stripes, from / BLOCK, (to - 1) / BLOCK));
+    CHECK(!pool_lock_grants(&pool->locks, from / BLOCK, (to - 1) / BLOCK));
 }
 
 /* In the midst of a write to part 2. */
@@ -95,7 +95,7 @@ static void second_call(void)
     static unsigned char others[LENGTH];
     check_closed(part(1), part(2));
     check_closed(part(2) - 1, part(2));
-    CHECK(stripes_admit(&pool->stripes, part(2) / BLOCK, part(2) / BLOCK));
+    CHECK(pool_lock_grants(&pool->locks, part(2) / BLOCK, part(2) / BLOCK));
     call_shortly(part(0));
     memset(others, 4, sizeof others);
     at_copy = third_call;
@@ -115,7 +115,7 @@ TEST(long_and_short_calls_beside_a_long_write)
     CHECK_EQ_INT((int)calls, 5);
     check_filled(pool, part(1), 3, LENGTH);
     check_filled(pool, part(2), 4, LENGTH);
-    CHECK_EQ_SIZE(lock_version(&pool->stripes.gate.lock) % LOCK_HOLD, 0);
+    CHECK_EQ_SIZE(lock_version(&pool->locks.shape.lock) % LOCK_STEP, 0);
     pool_destroy(pool);
     check_nothing_live();
 }

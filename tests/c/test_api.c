@@ -154,7 +154,7 @@ TEST(null_is_refused)
 {
     MemoryPool *pool = make(4096, 1024, 0);
     char buffer[4] = "abc";
-    size_t start = 7, size = 9, kind = 11;
+    size_t start = 7, size = 9, state = 11;
 
     CHECK_EQ_SIZE(pool_write(NULL, 0, buffer, 4), 0);
     CHECK_STATUS(POOL_INVALID);
@@ -188,19 +188,19 @@ TEST(null_is_refused)
     CHECK_STATUS(POOL_INVALID);
     CHECK_EQ_INT(pool_next_change(pool, pool, 0, SIZE_MAX, &start, NULL), -1);
     CHECK_STATUS(POOL_INVALID);
-    CHECK_EQ_INT(pool_next_kind(NULL, 0, SIZE_MAX, &start, &size, &kind), -1);
+    CHECK_EQ_INT(pool_next_state(NULL, 0, SIZE_MAX, &start, &size, &state), -1);
     CHECK_STATUS(POOL_INVALID);
-    CHECK_EQ_INT(pool_next_kind(pool, 0, SIZE_MAX, NULL, &size, &kind), -1);
+    CHECK_EQ_INT(pool_next_state(pool, 0, SIZE_MAX, NULL, &size, &state), -1);
     CHECK_STATUS(POOL_INVALID);
-    CHECK_EQ_INT(pool_next_kind(pool, 0, SIZE_MAX, &start, NULL, &kind), -1);
+    CHECK_EQ_INT(pool_next_state(pool, 0, SIZE_MAX, &start, NULL, &state), -1);
     CHECK_STATUS(POOL_INVALID);
-    CHECK_EQ_INT(pool_next_kind(pool, 0, SIZE_MAX, &start, &size, NULL), -1);
+    CHECK_EQ_INT(pool_next_state(pool, 0, SIZE_MAX, &start, &size, NULL), -1);
     CHECK_STATUS(POOL_INVALID);
 
     CHECK_EQ_TEXT(buffer, "abc");
     CHECK_EQ_SIZE(start, 7);
     CHECK_EQ_SIZE(size, 9);
-    CHECK_EQ_SIZE(kind, 11);
+    CHECK_EQ_SIZE(state, 11);
     check_held(pool, 0);
     pool_destroy(pool);
 }
@@ -508,7 +508,8 @@ TEST(block_too_large_to_allocate)
     pool_destroy(pool);
 }
 
-/* Where a destination lies just behind its source within a page, it is copied in pieces. */
+/* Where a destination lies just behind its source within a page, it is copied in pieces.
+ * */
 TEST(read_to_any_place_in_a_page)
 {
     enum { SIZE = 10000, PAGE = 4096 };

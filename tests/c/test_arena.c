@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_arena.c - the arena, its slab and the store of kept chunks, by themselves */
+/* test_arena.c - the arena, its slab and the chunk cache of kept chunks, by themselves */
 #include "internal.h"
 
 enum { NODE = 48 }; /* items of the slab that comes with an arena */
@@ -10,7 +10,7 @@ static PoolStatus take(size_t count, Block **blocks)
 {
     PoolStatus status;
     lock_acquire(&arena.lock);
-    status = arena_take(&arena, count, blocks);
+    status = arena_alloc(&arena, count, blocks);
     lock_release(&arena.lock);
     CHECK((*blocks != NULL) == (status == POOL_OK && count > 0));
     return status;
@@ -19,7 +19,7 @@ static PoolStatus take(size_t count, Block **blocks)
 static void give(Block *blocks)
 {
     lock_acquire(&arena.lock);
-    arena_give(&arena, blocks, NULL);
+    arena_free(&arena, blocks, NULL);
     lock_release(&arena.lock);
 }
 
@@ -145,8 +145,8 @@ TEST(freed_blocks_come_back_dirty)
     close_arena();
 }
 
-/* A chunk goes from family to family through the store; the part of it that was never
- * used is still known to be zeros, and the part that was is known to be dirty. */
+/* A chunk goes from family to family through the chunk cache; the part of it that was
+ * never used is still known to be zeros, and the part that was is known to be dirty. */
 TEST(store_knows_what_is_dirty)
 {
     enum { SIZE = 4096, IN_CHUNK = 65536 / SIZE };
@@ -159,15 +159,15 @@ TEST(store_knows_what_is_dirty)
         for (Block *block = blocks; block != NULL; block = block->as.next)
             use_block(block, SIZE, 0xdd);
         give(blocks);
-        CHECK_EQ_SIZE(store_kept(), 65536); /* empty, and counted already */
+        CHECK_EQ_SIZE(chunk_cache_bytes(), 65536); /* empty, and counted already */
         arena_close(&arena);
-        CHECK_EQ_SIZE(store_kept(), 65536);
+        CHECK_EQ_SIZE(chunk_cache_bytes(), 65536);
 
         size_t before = asked;
         arena_init(&arena, SIZE, NODE, SIZE_MAX);
         CHECK_EQ_INT((int)take(IN_CHUNK, &blocks), POOL_OK);
         CHECK_EQ_SIZE(asked, before + 1); /* a description, and no pages */
-        CHECK_EQ_SIZE(store_kept(), 0);
+        CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
         for (Block *block = blocks; block != NULL; block = block->as.next) {
             clean += !block_is_dirty(block);
             use_block(block, SIZE, 0xee);
@@ -206,10 +206,10 @@ TEST(trim_takes_empty_chunks)
     for (Block *block = gone; block != NULL; block = block->as.next)
         use_block(block, SIZE, 0xdd);
     give(gone);
-    size_t empty = store_kept();
+    size_t empty = chunk_cache_bytes();
     CHECK_LE_SIZE(COUNT / 2 * SIZE, empty);
     CHECK_EQ_SIZE(arena_trim(&arena), empty);
-    CHECK_EQ_SIZE(store_kept(), 0);
+    CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
     CHECK_EQ_SIZE(arena_trim(&arena), 0);
     CHECK_BYTES(kept->data, 0x11, SIZE);
     check_reset(empty / SIZE);
@@ -234,11 +234,11 @@ TEST(trim_takes_whole_pages_of_free_blocks)
     }
     size_t count = list_length(rest), before = asked, free_bytes = count * size;
     give(rest);
-    CHECK_LE_SIZE(free_bytes - free_bytes / 4, store_kept());
-    CHECK_LE_SIZE(store_kept(), free_bytes);
+    CHECK_LE_SIZE(free_bytes - free_bytes / 4, chunk_cache_bytes());
+    CHECK_LE_SIZE(chunk_cache_bytes(), free_bytes);
     CHECK_EQ_SIZE(arena_trim(&arena), free_bytes);
     CHECK_EQ_SIZE(arena_trim(&arena), 0);
-    CHECK_EQ_SIZE(store_kept(), 0);
+    CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
     for (Block *block = some; block != NULL; block = block->as.next)
         CHECK_BYTES(block->data, block->data[0], size);
     CHECK_EQ_INT((int)take(count, &rest), POOL_OK);
@@ -257,15 +257,15 @@ TEST(trim_takes_whole_pages_of_free_blocks)
 TEST(store_is_bounded)
 {
     check_nothing_live();
-    CHECK(store_reserve(0)); /* has it find out its bound */
-    size_t bound = store.bound;
+    CHECK(chunk_cache_reserve(0)); /* has it find out its bound */
+    size_t bound = chunk_cache.bound;
     CHECK_LE_SIZE(1, bound);
-    CHECK_LE_SIZE(bound, STORE_BOUND_MAX);
-    CHECK(!store_reserve(SIZE_MAX));
-    CHECK(!store_reserve(bound + 1));
-    CHECK(store_reserve(bound));
-    CHECK(!store_reserve(1));
-    CHECK_EQ_SIZE(store_kept(), bound);
+    CHECK_LE_SIZE(bound, CHUNK_CACHE_MAX);
+    CHECK(!chunk_cache_reserve(SIZE_MAX));
+    CHECK(!chunk_cache_reserve(bound + 1));
+    CHECK(chunk_cache_reserve(bound));
+    CHECK(!chunk_cache_reserve(1));
+    CHECK_EQ_SIZE(chunk_cache_bytes(), bound);
 
     /* With no room, the pages of an empty chunk go back at once. */
     Block *block = NULL;
@@ -274,8 +274,8 @@ TEST(store_is_bounded)
     use_block(block, 65536, 0xdd);
     give(block);
     check_reset(1);
-    CHECK_EQ_SIZE(store_kept(), bound);
-    store_unreserve(bound);
+    CHECK_EQ_SIZE(chunk_cache_bytes(), bound);
+    chunk_cache_unreserve(bound);
     close_arena();
 }
 
@@ -291,7 +291,7 @@ static void random_takes_and_gives_of(size_t size, size_t most, unsigned times)
         Block **list = &lists[test_below(&random, LISTS)];
         if (test_below(&random, 20) == 0) {
             (void)arena_trim(&arena);
-            CHECK_EQ_SIZE(store_kept(), 0);
+            CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
         } else if (*list != NULL) {
             size_t count = list_length(*list);
             int byte = (*list)->data[0];
@@ -310,7 +310,7 @@ static void random_takes_and_gives_of(size_t size, size_t most, unsigned times)
             for (Block *block = *list; block != NULL; block = block->as.next)
                 use_block(block, size, byte);
         }
-        CHECK_LE_SIZE(store_kept(), store.bound);
+        CHECK_LE_SIZE(chunk_cache_bytes(), chunk_cache.bound);
         peak = held > peak ? held : peak;
         CHECK_EQ_SIZE(arena.held, held);
         CHECK_EQ_SIZE(arena.peak, peak);
@@ -322,18 +322,19 @@ static void random_takes_and_gives_of(size_t size, size_t most, unsigned times)
     close_arena();
 }
 
-/* Of 16 bytes so many that descriptions go back as well; with little kept, and with much. */
+/* Of 16 bytes so many that descriptions go back as well; with little kept, and with much.
+ * */
 TEST(random_takes_and_gives)
 {
     random_takes_and_gives_of(512, 120, 20000);
-    CHECK(store_reserve(0));
+    CHECK(chunk_cache_reserve(0));
     for (unsigned little = 0; little < 2; little++) {
-        store.bound = little ? 1 << 18 : 1 << 26;
+        chunk_cache.bound = little ? 1 << 18 : 1 << 26;
         random_takes_and_gives_of(16, 3000, 2000);
         random_takes_and_gives_of(1024, 500, 2000);
         random_takes_and_gives_of(65536, 20, 2000);
     }
-    store.bound = 0;
+    chunk_cache.bound = 0;
 }
 
 /* ----------------------------------------------------------------------- slab */
@@ -344,7 +345,7 @@ TEST(slab_items_are_used_again)
     static unsigned char *items[COUNT];
     Slab slab = {.item_size = NODE};
     for (size_t i = 0; i < COUNT; i++) {
-        items[i] = slab_take(&slab);
+        items[i] = slab_alloc(&slab);
         CHECK(items[i] != NULL && (uintptr_t)items[i] % sizeof(void *) == 0);
         memset(items[i], (int)(i % 251), NODE);
     }
@@ -352,10 +353,10 @@ TEST(slab_items_are_used_again)
         CHECK_BYTES(items[i], i % 251, NODE);
     CHECK_EQ_SIZE(slab_used(&slab), COUNT);
     for (size_t i = 0; i < COUNT; i += 2)
-        slab_give(&slab, items[i]);
+        slab_free(&slab, items[i]);
     size_t before = asked, bytes = slab.bytes;
     for (size_t i = 0; i < COUNT; i += 2)
-        memset(items[i] = slab_take(&slab), (int)(i % 251), NODE);
+        memset(items[i] = slab_alloc(&slab), (int)(i % 251), NODE);
     CHECK_EQ_SIZE(asked, before);
     CHECK_EQ_SIZE(slab.bytes, bytes);
     for (size_t i = 0; i < COUNT; i++)
@@ -380,11 +381,11 @@ TEST(slab_gives_pages_back)
             size_t n = at % COUNT;
             if (items[n] == NULL) {
                 bytes[n] = (unsigned char)test_below(&random, 251);
-                memset(items[n] = slab_take(&slab), bytes[n], SIZE);
+                memset(items[n] = slab_alloc(&slab), bytes[n], SIZE);
                 used++;
             } else if (gives && test_below(&random, 200) != 0) {
                 CHECK_BYTES(items[n], bytes[n], SIZE);
-                slab_give(&slab, items[n]);
+                slab_free(&slab, items[n]);
                 items[n] = NULL;
                 used--;
             }
@@ -399,7 +400,7 @@ TEST(slab_gives_pages_back)
     for (size_t n = 0; n < COUNT; n++) {
         if (items[n] != NULL) {
             CHECK_BYTES(items[n], bytes[n], SIZE);
-            slab_give(&slab, items[n]);
+            slab_free(&slab, items[n]);
         }
     }
     CHECK_LE_SIZE(slab.bytes, most);
@@ -414,9 +415,9 @@ TEST(slab_without_memory)
 {
     Slab slab = {.item_size = NODE};
     fault_in = 1;
-    CHECK(slab_take(&slab) == NULL);
+    CHECK(slab_alloc(&slab) == NULL);
     CHECK_EQ_SIZE(slab.bytes, 0);
-    CHECK(slab_take(&slab) != NULL);
+    CHECK(slab_alloc(&slab) != NULL);
     slab_close(&slab);
     check_nothing_live();
 }
@@ -431,9 +432,9 @@ TEST(kept_chunks_make_room_for_bookkeeping)
     MemoryPool *pool = pool_create(65536, 4096);
     CHECK_EQ_INT((int)pool_fill(pool, 0, 1, 65536), POOL_OK);
     pool_destroy(pool);
-    CHECK_LE_SIZE(65536, store_kept());
-    CHECK(store_alloc(too_much) == NULL);
-    CHECK_EQ_SIZE(store_kept(), 0);
+    CHECK_LE_SIZE(65536, chunk_cache_bytes());
+    CHECK(memory_alloc(too_much) == NULL);
+    CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
     check_nothing_live();
 #endif
 }

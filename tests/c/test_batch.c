@@ -78,7 +78,8 @@ TEST(batches_refuse)
 }
 
 /* A node on the way to many items is taken once. Taken once for each item, as it was, it
- * made tens of megabytes of what are some hundred KiB, for as long as the family lives. */
+ * made tens of megabytes of what are some hundred KiB, for as long as the family lives.
+ * */
 TEST(scatter_takes_the_nodes_of_single_writes)
 {
     enum { ITEMS = 5000, BLOCK = 64 };

@@ -149,7 +149,8 @@ TEST(copy_of_pinned_blocks)
     pool_destroy(other);
 }
 
-/* A copy that needs no block must not meet the limit; one that does must change nothing. */
+/* A copy that needs no block must not meet the limit; one that does must change nothing.
+ * */
 TEST(copy_and_the_limit)
 {
     enum { BLOCK = 128, TOTAL = 100 * BLOCK };

@@ -2,8 +2,8 @@
 /*
  * test_crowd.c - many threads, threads that die, and pools that end meanwhile
  *
- * Nothing of the library belongs to a thread but its last status: a thread may come and go
- * at any time, and what it has made may be ended by another.
+ * Nothing of the library belongs to a thread but its last status: a thread may come and
+ * go at any time, and what it has made may be ended by another.
  */
 #include "workers.h"
 

@@ -3,9 +3,9 @@
  * test_fair.c - nobody waits for ever, judged by how often rivals went first
  *
  * Most tests need one thread: where the library would yield or sleep while it waits, the
- * test's RIVALS are called in place of that. They release what they hold and try at once to
- * get it again, as a thread in a tight loop does, and count how often they went first. The
- * clock says nothing here.
+ * test's RIVALS are called in place of that. They release what they hold and try at once
+ * to get it again, as a thread in a tight loop does, and count how often they went first.
+ * The clock says nothing here.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -76,11 +76,11 @@ static int fair_yield(void)
 
 /* How often rivals may go first: at each yield and nap before the thread stands in line,
  * and for the hold that they have then. */
-enum { COUNT = STRIPES, OFTEN = PATIENCE - SPINS + 2 };
+enum { COUNT = STRIPES, OFTEN = BACKOFF_MAX - SPINS + 2 };
 
-static Stripes stripes;
+static PoolLock locks;
 static Lock lock;
-static Hold theirs;    /* what the rivals hold                     */
+static Guard theirs;   /* what the rivals hold                     */
 static unsigned first; /* how often they went first                */
 static unsigned tries; /* how often they would have liked to do so */
 
@@ -131,7 +131,7 @@ TEST(a_lock_is_left_to_who_waits)
     lock_release(&lock);
     lock_acquire(&lock); /* and is as it was */
     lock_release(&lock);
-    CHECK_EQ_SIZE(lock_version(&lock) % LOCK_HOLD, 0);
+    CHECK_EQ_SIZE(lock_version(&lock) % LOCK_STEP, 0);
 }
 
 /* Whoever comes later than those in line gets it later, however many they are. */
@@ -157,7 +157,7 @@ TEST(the_line_is_served_in_order)
         size_store_relaxed(&lock.next, line_begin + IN_LINE);
         served = 0;
         begin(line_moves_on);
-        lock_line_up(&lock);
+        lock_acquire_queued(&lock);
         rivals = NULL;
         CHECK_EQ_SIZE(served, IN_LINE);
         CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), line_begin + IN_LINE + 1);
@@ -176,17 +176,17 @@ TEST(a_place_in_line_lapses)
     for (int marked = 0; marked < 2; marked++) {
         lock_init(&lock);
         lock.next = 1;
-        lock.version = marked ? LOCK_HOLD + LOCK_WANTED : LOCK_HOLD;
+        lock.version = marked ? LOCK_STEP + LOCK_HANDOFF : LOCK_STEP;
         begin(nobody);
-        lock_line_up(&lock);
-        CHECK_LE_SIZE(LAPSE, nap_time);
-        CHECK_LE_SIZE(nap_time, 2 * LAPSE);
+        lock_acquire_queued(&lock);
+        CHECK_LE_SIZE(TICKET_TIMEOUT, nap_time);
+        CHECK_LE_SIZE(nap_time, 2 * TICKET_TIMEOUT);
         lock_release(&lock);
         CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), size_load_relaxed(&lock.next));
         begin(nobody);
         lock_acquire(&lock);
         lock_release(&lock);
-        lock_line_up(&lock);
+        lock_acquire_queued(&lock);
         lock_release(&lock);
         CHECK_EQ_SIZE(nap_time, 0);
         rivals = NULL;
@@ -196,16 +196,16 @@ TEST(a_place_in_line_lapses)
 /* Who was passed over, because it slept for too long, is first when it wakes. */
 TEST(a_thread_that_was_passed_over_goes_on)
 {
-    CHECK_EQ_SIZE(lock_line_before(7, 5), 2);
-    CHECK_EQ_SIZE(lock_line_before(7, 7), 0);
-    CHECK_EQ_SIZE(lock_line_before(7, 9), 0);
-    CHECK_EQ_SIZE(lock_line_before(1, SIZE_MAX), 2);
-    CHECK_EQ_SIZE(lock_line_before(SIZE_MAX, 1), 0);
+    CHECK_EQ_SIZE(lock_queue_ahead(7, 5), 2);
+    CHECK_EQ_SIZE(lock_queue_ahead(7, 7), 0);
+    CHECK_EQ_SIZE(lock_queue_ahead(7, 9), 0);
+    CHECK_EQ_SIZE(lock_queue_ahead(1, SIZE_MAX), 2);
+    CHECK_EQ_SIZE(lock_queue_ahead(SIZE_MAX, 1), 0);
     lock_init(&lock);
     lock.next = 3;
     lock.serving = 5; /* two behind it were served */
     begin(nobody);
-    lock_line_up(&lock);
+    lock_acquire_queued(&lock);
     CHECK_EQ_SIZE(nap_time, 0);
     CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), 5);
     lock_release(&lock);
@@ -216,22 +216,22 @@ TEST(a_thread_that_was_passed_over_goes_on)
 
 static void whole_again(void)
 {
-    if (theirs.whole)
-        stripes_let_go_whole(&stripes);
-    theirs.whole = lock_try(&stripes.gate.lock);
-    if (theirs.whole)
+    if (theirs.exclusive)
+        pool_unlock_exclusive(&locks);
+    theirs.exclusive = lock_try(&locks.shape.lock);
+    if (theirs.exclusive)
         went_first();
 }
 
 /* A span of the rivals, from block 0 on. It ends when they are called, and they enter
- * another one if they get the gate. */
+ * another one if they get the shape lock. */
 static void span_again(void)
 {
     if (theirs.span != NULL)
-        stripes_let_go_span(&stripes, theirs.span);
+        pool_unlock_span(&locks, theirs.span);
     theirs.span = NULL;
-    if (lock_try(&stripes.gate.lock)) {
-        theirs = stripes_enter_span(&stripes, &stripes.span[0], 0, 2 * COUNT);
+    if (lock_try(&locks.shape.lock)) {
+        theirs = pool_lock_enter_span(&locks, &locks.span[0], 0, 2 * COUNT);
         went_first();
     }
 }
@@ -239,11 +239,11 @@ static void span_again(void)
 /* Ordinary work on block 3. */
 static void block_again(void)
 {
-    Lock *third = stripes_lock(&stripes, 3);
+    Lock *third = pool_lock_stripe(&locks, 3);
     if (they_have_it)
         lock_release(third);
     they_have_it = lock_try(third);
-    if (they_have_it && !stripes_admit(&stripes, 3, 3)) {
+    if (they_have_it && !pool_lock_grants(&locks, 3, 3)) {
         lock_release(third);
         they_have_it = 0;
     }
@@ -254,25 +254,25 @@ static void block_again(void)
 /* What waits for the blocks 2 to 4 of the pool, in each way there is. */
 static void wait_for_blocks(int way)
 {
-    Hold hold;
+    Guard guard;
     Lock *held;
     switch (way) {
-    case 0: hold = stripes_hold_whole(&stripes); break;
-    case 1: hold = stripes_hold_range(&stripes, 2, 4); break;
-    case 2: hold = stripes_hold_range(&stripes, 2, 2 * COUNT); break;
+    case 0: guard = pool_lock_exclusive(&locks); break;
+    case 1: guard = pool_lock_range(&locks, 2, 4); break;
+    case 2: guard = pool_lock_range(&locks, 2, 2 * COUNT); break;
     default:
-        held = stripes_hold_block(&stripes, 3);
+        held = pool_lock_block(&locks, 3);
         lock_release(held);
         return;
     }
-    stripes_let_go(&stripes, hold);
+    pool_unlock(&locks, guard);
 }
 
 TEST(holds_of_the_whole_pool_starve_nobody)
 {
     for (int way = 0; way < 4; way++) {
-        stripes_init(&stripes);
-        theirs = stripes_hold_whole(&stripes);
+        pool_lock_init(&locks);
+        theirs = pool_lock_exclusive(&locks);
         begin(whole_again);
         wait_for_blocks(way);
         check_served(1);
@@ -282,12 +282,12 @@ TEST(holds_of_the_whole_pool_starve_nobody)
 TEST(spans_starve_nobody)
 {
     for (int way = 0; way < 4; way++) {
-        stripes_init(&stripes);
-        theirs = stripes_hold_range(&stripes, 0, 2 * COUNT);
+        pool_lock_init(&locks);
+        theirs = pool_lock_range(&locks, 0, 2 * COUNT);
         begin(span_again);
         wait_for_blocks(way);
-        check_served(way == 0 ? 0 : 1); /* the gate is free */
-        CHECK_EQ_SIZE(lock_version(&stripes.gate.lock) % LOCK_HOLD, 0);
+        check_served(way == 0 ? 0 : 1); /* the shape lock is free */
+        CHECK_EQ_SIZE(lock_version(&locks.shape.lock) % LOCK_STEP, 0);
     }
 }
 
@@ -295,8 +295,8 @@ TEST(holds_of_a_block_starve_nobody)
 {
     for (int way = 0; way < 4; way++) {
         int by_gate = way == 0 || way == 2; /* which keeps newcomers out at once */
-        stripes_init(&stripes);
-        they_have_it = lock_try(stripes_lock(&stripes, 3));
+        pool_lock_init(&locks);
+        they_have_it = lock_try(pool_lock_stripe(&locks, 3));
         begin(block_again);
         wait_for_blocks(way);
         check_served(by_gate ? 0 : 1);
@@ -304,59 +304,60 @@ TEST(holds_of_a_block_starve_nobody)
 }
 
 /* All spans are in use, and each that ends begins anew at once. */
-static Hold many[SPANS];
+static Guard many[SPANS];
 
 static void one_of_many_again(void)
 {
     size_t at = tries++ % SPANS;
     if (many[at].span != NULL)
-        stripes_let_go_span(&stripes, many[at].span);
+        pool_unlock_span(&locks, many[at].span);
     Span *span = many[at].span;
     many[at].span = NULL;
-    if (span != NULL && lock_try(&stripes.gate.lock)) {
+    if (span != NULL && lock_try(&locks.shape.lock)) {
         size_t from = (at + 1) * 4 * COUNT;
-        many[at] = stripes_enter_span(&stripes, span, from, from + COUNT);
+        many[at] = pool_lock_enter_span(&locks, span, from, from + COUNT);
         went_first();
     }
 }
 
 TEST(many_spans_starve_nobody)
 {
-    stripes_init(&stripes);
+    pool_lock_init(&locks);
     for (size_t i = 0; i < SPANS; i++)
-        many[i] = stripes_hold_range(&stripes, (i + 1) * 4 * COUNT,
-                                     (i + 1) * 4 * COUNT + COUNT);
+        many[i] =
+            pool_lock_range(&locks, (i + 1) * 4 * COUNT, (i + 1) * 4 * COUNT + COUNT);
     begin(one_of_many_again);
-    Hold hold = stripes_hold_range(&stripes, 0, 2 * COUNT);
+    Guard guard = pool_lock_range(&locks, 0, 2 * COUNT);
     check_served(1);
-    CHECK(hold.whole); /* it was out of patience */
-    stripes_let_go(&stripes, hold);
+    CHECK(guard.exclusive); /* it was out of patience */
+    pool_unlock(&locks, guard);
 }
 
-/* The gate is open whenever it is looked at, and closed when the stripe was acquired, for
- * which the rivals make the thread wait: each such round costs patience as well. */
+/* The shape lock is open whenever it is looked at, and closed when the stripe was
+ * acquired, for which the rivals make the thread wait: each such round costs patience as
+ * well. */
 static void close_behind(void)
 {
-    Lock *third = stripes_lock(&stripes, 3);
+    Lock *third = pool_lock_stripe(&locks, 3);
     if (they_have_it) {
         lock_release(third);
         they_have_it = 0;
-        theirs.whole = lock_try(&stripes.gate.lock);
-        if (theirs.whole)
+        theirs.exclusive = lock_try(&locks.shape.lock);
+        if (theirs.exclusive)
             went_first();
     } else {
-        if (theirs.whole)
-            stripes_let_go_whole(&stripes);
-        theirs.whole = 0;
+        if (theirs.exclusive)
+            pool_unlock_exclusive(&locks);
+        theirs.exclusive = 0;
         they_have_it = lock_try(third);
     }
 }
 
 TEST(bad_luck_with_an_open_gate_costs_patience)
 {
-    stripes_init(&stripes);
+    pool_lock_init(&locks);
     they_have_it = 0;
-    theirs = stripes_hold_whole(&stripes);
+    theirs = pool_lock_exclusive(&locks);
     begin(close_behind);
     wait_for_blocks(3);
     check_served(2);
@@ -396,7 +397,7 @@ TEST(a_cancelled_thread_ends_its_call)
     lock_release(&lock);
     test_thread_join(&thread);
     CHECK_EQ_INT(got_it, 1);
-    lock_line_up(&lock); /* nobody is left in line */
+    lock_acquire_queued(&lock); /* nobody is left in line */
     CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), size_load_relaxed(&lock.next));
 }
 #endif
@@ -470,7 +471,7 @@ TEST(small_calls_get_done_beside_long_ones)
     printf("  at most %zu long calls beside one small\n",
            checked_max(workers[2].most, workers[3].most));
     pool_destroy(pool);
-    (void)store_trim();
+    (void)chunk_cache_trim();
 }
 
 static const TestCase cases[] = {

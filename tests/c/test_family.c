@@ -393,10 +393,10 @@ TEST(trim_gives_back_what_is_kept)
     CHECK_RETURNS(pool_fill(pool, 0, 1, TOTAL), POOL_OK);
     fill_block(other, 0, 2);
     pool_destroy(pool);
-    size_t kept = stats_of(other).kept_bytes;
+    size_t kept = stats_of(other).cached_bytes;
     CHECK_EQ_SIZE(pool_trim(), kept);
     CHECK_STATUS(POOL_OK);
-    CHECK_EQ_SIZE(stats_of(other).kept_bytes, 0);
+    CHECK_EQ_SIZE(stats_of(other).cached_bytes, 0);
     CHECK_EQ_SIZE(pool_trim(), 0);
     check_filled(other, 0, 2, BLOCK);
     fill_block(other, 1, 3);

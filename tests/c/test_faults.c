@@ -345,12 +345,12 @@ TEST(looking_allocates_nothing)
     MemoryPool *clone = pool_clone(pool);
     CHECK_RETURNS(pool_fill(clone, 9000, 2, 10000), POOL_OK);
     unsigned char bytes[5000];
-    size_t start, size, kind, before = asked;
+    size_t start, size, state, before = asked;
     CHECK_EQ_SIZE(pool_read(pool, bytes, 0, sizeof bytes), sizeof bytes);
     CHECK_EQ_SIZE(pool_read(pool, bytes, SIZE_MAX / 3, sizeof bytes), sizeof bytes);
     CHECK_EQ_INT(pool_next_extent(pool, 0, SIZE_MAX, &start, &size), 1);
     CHECK_EQ_INT(pool_next_change(pool, clone, 0, SIZE_MAX, &start, &size), 1);
-    CHECK_EQ_INT(pool_next_kind(pool, 0, SIZE_MAX, &start, &size, &kind), 1);
+    CHECK_EQ_INT(pool_next_state(pool, 0, SIZE_MAX, &start, &size, &state), 1);
     (void)stats_of(pool);
     PoolView view = {.struct_size = sizeof view};
     CHECK_RETURNS(pool_view(pool, 5000, 9, &view), POOL_OK);

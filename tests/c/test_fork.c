@@ -3,8 +3,8 @@
  * test_fork.c - fork in the middle of calls
  *
  * Threads go on making calls while the process forks, again and again. The child has none
- * of them, but whatever they held at that moment; it must find every pool whole and be able
- * to use it. What it does must not be seen by the parent.
+ * of them, but whatever they held at that moment; it must find every pool whole and be
+ * able to use it. What it does must not be seen by the parent.
  */
 #include "workers.h"
 

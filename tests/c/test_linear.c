@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_linear.c - what threads see of each other can be explained by one order of the calls
+ * test_linear.c - what threads see of each other can be explained by one order of the
+ * calls
  *
- * Threads make random calls on a pool and its clone and note when each began and ended and
- * what it returned; linear.h looks for the order. The cells: bodies somewhat smaller than a
- * block, which hold one word repeated, and between them integers of 8 bytes.
+ * Threads make random calls on a pool and its clone and note when each began and ended
+ * and what it returned; linear.h looks for the order. The cells: bodies somewhat smaller
+ * than a block, which hold one word repeated, and between them integers of 8 bytes.
  *
  *     block     0           | 1                    | 2                   | 3
  *     cell       0 ........ 1 2 .............. 3 4 .................. 5 6 .........
  *
- * Cell 1 lies in two blocks. Words are different for each write, so that what was read says
- * whose it is. Half a write in one body needs no search: its words differ.
+ * Cell 1 lies in two blocks. Words are different for each write, so that what was read
+ * says whose it is. Half a write in one body needs no search: its words differ.
  */
 #if !defined(_WIN32)
 #  define _POSIX_C_SOURCE 200809L

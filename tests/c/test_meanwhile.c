@@ -101,14 +101,14 @@ static void end_pools(MemoryPool *pool)
 
 static void let_go_and_cut(void)
 {
-    lock_release(&shared_with_others->stripes.gate.lock);
+    lock_release(&shared_with_others->locks.shape.lock);
     CHECK_RETURNS(pool_resize(shared_with_others, LESS), POOL_OK);
 }
 
 /* The next call finds the whole pool held, and smaller when it gets in. */
 static void cut_before_it_gets_in(MemoryPool *pool)
 {
-    (void)stripes_hold_whole(&pool->stripes);
+    (void)pool_lock_exclusive(&pool->locks);
     at_wait = let_go_and_cut;
 }
 
@@ -218,7 +218,7 @@ TEST(gather_stops_at_the_new_end)
 
 static void let_go_and_raise(void)
 {
-    lock_release(&shared_with_others->stripes.gate.lock);
+    lock_release(&shared_with_others->locks.shape.lock);
     CHECK_RETURNS(pool_resize(shared_with_others, 50 * TOTAL), POOL_OK);
     CHECK_RETURNS(pool_fill(shared_with_others, 50 * TOTAL - 1, 3, 1), POOL_OK);
 }
@@ -236,7 +236,7 @@ TEST(clone_has_the_new_end)
     end_pools(pool);
 
     pool = filled_pool();
-    (void)stripes_hold_whole(&pool->stripes);
+    (void)pool_lock_exclusive(&pool->locks);
     at_wait = let_go_and_raise;
     made = pool_clone(pool);
     CHECK_STATUS(POOL_OK);
@@ -253,7 +253,7 @@ TEST(clone_has_the_new_end)
  * away: a writer that had found it before must not write into it. */
 static void let_go(void)
 {
-    lock_release(stripes_lock(&shared_with_others->stripes, 1));
+    lock_release(pool_lock_stripe(&shared_with_others->locks, 1));
 }
 
 static void let_go_and_clone(void)
@@ -287,7 +287,7 @@ static void write_after(void (*action)(void), size_t size)
     unsigned char bytes[BLOCK];
     MemoryPool *pool = filled_pool();
     memset(bytes, 9, sizeof bytes);
-    (void)stripes_hold_block(&pool->stripes, 1);
+    (void)pool_lock_block(&pool->locks, 1);
     at_wait = action;
     CHECK_EQ_SIZE(pool_write(pool, BLOCK + 3, bytes, size), size);
     CHECK_STATUS(POOL_OK);
@@ -320,7 +320,8 @@ static void end_the_clone(void)
 }
 
 /* A clone shares the root, and so all nodes, of a pool of two levels; it ends right after
- * somebody saw that the root is shared. What is then private is the root, which is no leaf. */
+ * somebody saw that the root is shared. What is then private is the root, which is no
+ * leaf. */
 static MemoryPool *pool_whose_clone_ends(void)
 {
     MemoryPool *pool = filled_pool();
@@ -343,12 +344,12 @@ TEST(an_inner_node_is_no_leaf)
 {
     static const size_t sizes[] = {1, 8, 16, 40};
     MemoryPool *pool = pool_whose_clone_ends();
-    Watch watch;
+    OptimisticRead read;
     Node *leaf = NULL;
-    CHECK(watch_gate(&watch, &pool->stripes));
-    CHECK(tree_watch_leaf(&pool->tree, 40, &watch, true, &leaf));
+    CHECK(optimistic_begin_shape(&read, &pool->locks));
+    CHECK(tree_leaf_optimistic(&pool->tree, 40, &read, true, &leaf));
     CHECK(leaf == NULL); /* it was shared when it was looked at */
-    CHECK(tree_watch_leaf(&pool->tree, 40, &watch, true, &leaf));
+    CHECK(tree_leaf_optimistic(&pool->tree, 40, &read, true, &leaf));
     CHECK(leaf == tree_leaf(&pool->tree, 40));
     end_pools(pool);
 
@@ -400,7 +401,7 @@ TEST(scatter_stops_at_what_is_not_ready)
     end_pools(pool);
 }
 
-/* ------------------------------------------------------------------- the register */
+/* ------------------------------------------------------------------- the registry */
 
 static void let_go_of_register(void)
 {
@@ -413,7 +414,7 @@ static void hold_register(void)
     at_wait = let_go_of_register;
 }
 
-/* Whatever changes or walks the register waits for who has it. */
+/* Whatever changes or walks the registry waits for who has it. */
 TEST(pools_come_and_go_by_the_register)
 {
     PoolView view = {.struct_size = sizeof view};
@@ -524,12 +525,12 @@ TEST(readers_see_the_new_end)
 
 /* ----------------------------------------------------------------- adopted memory */
 
-/* Whoever owns it may unmap it as soon as it was given back, so that, unlike the library's
- * own, it must not be looked at without a lock. */
+/* Whoever owns it may unmap it as soon as it was given back, so that, unlike the
+ * library's own, it must not be looked at without a lock. */
 static void check_held(void)
 {
-    Stripes *stripes = &shared_with_others->stripes;
-    CHECK(lock_is_held(stripes_lock(stripes, 1)) || lock_is_held(&stripes->gate.lock));
+    PoolLock *locks = &shared_with_others->locks;
+    CHECK(lock_is_held(pool_lock_stripe(locks, 1)) || lock_is_held(&locks->shape.lock));
 }
 
 TEST(adopted_memory_is_read_under_a_lock)

@@ -169,10 +169,10 @@ static void look_around(void *argument)
     Worker *w = argument;
     for (unsigned i = 0; i < w->times; i++) {
         PoolStats stats = stats_of(w->pool);
-        size_t at = 0, size, kind;
+        size_t at = 0, size, state;
         CHECK_LE_SIZE(stats.pinned_blocks + stats.shared_blocks, stats.held_blocks);
-        while (pool_next_kind(w->pool, at, SIZE_MAX, &at, &size, &kind) == 1) {
-            CHECK(size > 0 && kind != (POOL_KIND_PINNED | POOL_KIND_SHARED));
+        while (pool_next_state(w->pool, at, SIZE_MAX, &at, &size, &state) == 1) {
+            CHECK(size > 0 && state != (POOL_BLOCK_PINNED | POOL_BLOCK_SHARED));
             at += size;
         }
         CHECK(pool_next_extent(w->pool, i % TOTAL, SIZE_MAX, &at, &size) >= 0);

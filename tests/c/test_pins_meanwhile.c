@@ -3,8 +3,8 @@
  * test_pins_meanwhile.c - what the owner of a pin does in the midst of a call
  *
  * As in test_meanwhile.c one thread plays both: in place of the functions by which the
- * library copies and compares stand some that release pins between two bytes, or answer as
- * a comparison may answer while somebody writes to what it compares.
+ * library copies and compares stand some that release pins between two bytes, or answer
+ * as a comparison may answer while somebody writes to what it compares.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -165,7 +165,8 @@ TEST(no_byte_beside_the_range_decides)
     }
 }
 
-/* The same for what an earlier cut left of the block: it is a hole when the pool grows. */
+/* The same for what an earlier cut left of the block: it is a hole when the pool grows.
+ * */
 TEST(what_was_cut_off_reads_as_zeros)
 {
     MemoryPool *pool = make(TOTAL, BLOCK, 0);

@@ -57,7 +57,7 @@ static void restore_thread(void *thread)
 {
     CHECK(thread == &locked && !locked);
     if (pool != NULL)
-        CHECK(!lock_is_held(&pool->stripes.gate.lock));
+        CHECK(!lock_is_held(&pool->locks.shape.lock));
     locked = 1;
 }
 
@@ -175,12 +175,12 @@ static void end(void)
 static void let_go(void)
 {
     CHECK(!locked); /* others can run */
-    lock_release(&pool->stripes.gate.lock);
+    lock_release(&pool->locks.shape.lock);
 }
 
 static void hold(void)
 {
-    (void)stripes_hold_whole(&pool->stripes);
+    (void)pool_lock_exclusive(&pool->locks);
     at_wait = let_go;
 }
 
@@ -405,8 +405,8 @@ TEST(buffers)
     Object buffer = {0};
     begin();
     exported = released = 0;
-    CHECK(PYTHON("hold", HoldBuffer *)(bytes, &buffer, 5) == 0);
-    PYTHON("let_go", End *)(&buffer);
+    CHECK(PYTHON("get_buffer", HoldBuffer *)(bytes, &buffer, 5) == 0);
+    PYTHON("release_buffer", End *)(&buffer);
     PYTHON("end_buffer", End *)(&buffer);
     initialized = 0;
     PYTHON("end_buffer", End *)(&buffer);
@@ -423,8 +423,8 @@ TEST(adoptions)
     Count *count = PYTHON("count_adopted", Count *);
     Object buffer = {0}, other = {0};
     begin();
-    CHECK(PYTHON("hold", HoldBuffer *)(bytes, &buffer, 5) == 0);
-    CHECK(PYTHON("hold", HoldBuffer *)(bytes, &other, 5) == 0);
+    CHECK(PYTHON("get_buffer", HoldBuffer *)(bytes, &buffer, 5) == 0);
+    CHECK(PYTHON("get_buffer", HoldBuffer *)(bytes, &other, 5) == 0);
     CHECK_RETURNS(PYTHON("adopt", View *)(pool, TOTAL, BLOCK, &buffer), POOL_RANGE);
     CHECK(buffer.references == 0 && count() == 0);
     CHECK_RETURNS(PYTHON("adopt", View *)(pool, 0, BLOCK, &buffer), POOL_OK);

@@ -103,8 +103,8 @@ TEST(what_is_kept_counts_as_available)
 {
     MemoryPool *pool = make_with(4096, 0, 0);
     system_left = SIZE_MAX;
-    (void)store_reserve(0);
-    store.bound = 4 * LARGE;
+    (void)chunk_cache_reserve(0);
+    chunk_cache.bound = 4 * LARGE;
     CHECK_RETURNS(pool_fill(pool, 0, 1, 2 * LARGE), POOL_OK);
     CHECK_RETURNS(pool_discard(pool, 0, 2 * LARGE), POOL_OK);
     system_left = 0;
@@ -112,7 +112,7 @@ TEST(what_is_kept_counts_as_available)
     (void)pool_trim();
     CHECK_RETURNS(pool_fill(pool, 4 * LARGE, 2, LARGE), POOL_NO_MEMORY);
     check_unchanged(pool, LARGE / 4096, 2);
-    store.bound = 0;
+    chunk_cache.bound = 0;
     pool_destroy(pool);
     check_nothing_live();
 }

@@ -2,9 +2,9 @@
 /*
  * test_resident.c - what a process has resident beside what its pools hold
  *
- * Random mixes of calls, over blocks from one byte to 4 MiB: after pool_trim no more may be
- * resident than the blocks that are held, a tenth of that, and 64 MiB. What the system says
- * is read from /proc/self/statm.
+ * Random mixes of calls, over blocks from one byte to 4 MiB: after pool_trim no more may
+ * be resident than the blocks that are held, a tenth of that, and 64 MiB. What the system
+ * says is read from /proc/self/statm.
  */
 #include "internal.h"
 #include "pools.h"
@@ -56,8 +56,8 @@ static void check_resident(MemoryPool *pool, size_t kept)
     CHECK_LE_SIZE(now, before + held + held / 10 + kept + SLACK);
 }
 
-/* The most bytes that a mix holds, so that the worst of it would show: bookkeeping and what
- * small blocks are spread out to count as well. */
+/* The most bytes that a mix holds, so that the worst of it would show: bookkeeping and
+ * what small blocks are spread out to count as well. */
 static size_t budget(size_t block_size)
 {
     if (block_size < 64)
@@ -127,8 +127,8 @@ static void mix_run(size_t block_size, size_t flags, size_t bound, bool trims)
 {
     PoolOptions options = {.struct_size = sizeof options, .flags = flags};
     Mix mix = {.total = budget(block_size), .random = {test_seed + block_size}};
-    (void)store_trim();
-    store.bound = bound;
+    (void)chunk_cache_trim();
+    chunk_cache.bound = bound;
     before = resident();
     options.total_size = mix.total;
     options.max_block_size = block_size;
@@ -154,7 +154,7 @@ static void mix_run(size_t block_size, size_t flags, size_t bound, bool trims)
         (void)pool_trim();
     check_resident(mix.pools[0], trims ? 0 : bound);
     pool_destroy(mix.pools[0]);
-    store.bound = 0;
+    chunk_cache.bound = 0;
     check_nothing_live();
 }
 
@@ -191,7 +191,7 @@ TEST(every_second_page)
     check_nothing_live();
 }
 
-/* A chunk out of the store has pages behind the blocks that are in use. */
+/* A chunk out of the chunk cache has pages behind the blocks that are in use. */
 TEST(what_came_out_of_the_store)
 {
     if (!can_measure())
@@ -206,7 +206,7 @@ TEST(what_came_out_of_the_store)
     }
     (void)pool_trim();
     CHECK_LE_SIZE(resident(), before + TEST_COUNT(small) * 4 * MIB + 8 * MIB);
-    CHECK_EQ_SIZE(store_kept(), 0);
+    CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
     for (size_t i = 0; i < TEST_COUNT(small); i++) {
         check_filled(small[i], 0, 2, 4 * MIB + 4096);
         CHECK_RETURNS(pool_fill(small[i], 5 * MIB + 1, 3, 65536), POOL_OK);
@@ -217,7 +217,8 @@ TEST(what_came_out_of_the_store)
     check_nothing_live();
 }
 
-/* 3 MiB in blocks of a byte have 120 MiB of bookkeeping; all but one block is discarded. */
+/* 3 MiB in blocks of a byte have 120 MiB of bookkeeping; all but one block is discarded.
+ * */
 TEST(bookkeeping_goes_back)
 {
     if (!can_measure())

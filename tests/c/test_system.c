@@ -124,20 +124,20 @@ TEST(no_pool_without_fork_handlers)
 
 static size_t locks_held(MemoryPool *pool)
 {
-    size_t held = (size_t)lock_is_held(&pool->stripes.gate.lock) +
+    size_t held = (size_t)lock_is_held(&pool->locks.shape.lock) +
                   (size_t)lock_is_held(&pool->family->arena.lock) +
-                  (size_t)lock_is_held(&store.lock) +
+                  (size_t)lock_is_held(&chunk_cache.lock) +
                   (size_t)lock_is_held(&registry.lock);
     for (size_t i = 0; i < STRIPES; i++)
-        held += (size_t)lock_is_held(stripes_lock(&pool->stripes, i));
+        held += (size_t)lock_is_held(pool_lock_stripe(&pool->locks, i));
     return held;
 }
 
 /* Tickets of threads that are still in line. */
 static size_t in_line(MemoryPool *pool)
 {
-    Lock *locks[] = {&pool->stripes.gate.lock, stripes_lock(&pool->stripes, 5),
-                     &pool->family->arena.lock, &store.lock, &registry.lock};
+    Lock *locks[] = {&pool->locks.shape.lock, pool_lock_stripe(&pool->locks, 5),
+                     &pool->family->arena.lock, &chunk_cache.lock, &registry.lock};
     size_t waiting = 0;
     for (size_t i = 0; i < TEST_COUNT(locks); i++)
         waiting += locks[i]->next - locks[i]->serving;
@@ -146,15 +146,16 @@ static size_t in_line(MemoryPool *pool)
 
 static void stand_in_line(MemoryPool *pool)
 {
-    pool->stripes.gate.lock.next++;
-    stripes_lock(&pool->stripes, 5)->next++;
+    pool->locks.shape.lock.next++;
+    pool_lock_stripe(&pool->locks, 5)->next++;
     pool->family->arena.lock.next++;
-    store.lock.next++;
+    chunk_cache.lock.next++;
     registry.lock.next++;
 }
 
-/* At the moment of a fork another thread may have taken a stripe, to find the gate closed,
- * or may stand in line. The child does not have that thread; in the parent it goes on. */
+/* At the moment of a fork another thread may have taken a stripe, to find the shape lock
+ * closed, or may stand in line. The child does not have that thread; in the parent it
+ * goes on. */
 TEST(a_child_frees_the_stripes_of_threads_it_has_not)
 {
     MemoryPool *pool = make(1000 * BLOCK, BLOCK, 0), *clone = pool_clone(pool);
@@ -163,18 +164,18 @@ TEST(a_child_frees_the_stripes_of_threads_it_has_not)
     CHECK_EQ_SIZE(locks_held(pool), 4);
     CHECK_EQ_SIZE(locks_held(clone), 4);
     CHECK_EQ_SIZE(locks_held(stranger), 4);
-    lock_acquire(stripes_lock(&pool->stripes, 3));
-    lock_acquire(stripes_lock(&clone->stripes, STRIPES - 1));
+    lock_acquire(pool_lock_stripe(&pool->locks, 3));
+    lock_acquire(pool_lock_stripe(&clone->locks, STRIPES - 1));
     after_in_parent();
     CHECK_EQ_SIZE(locks_held(pool), 1);
     CHECK_EQ_SIZE(locks_held(clone), 1);
     CHECK_EQ_SIZE(locks_held(stranger), 0);
-    lock_release(stripes_lock(&pool->stripes, 3));
-    lock_release(stripes_lock(&clone->stripes, STRIPES - 1));
+    lock_release(pool_lock_stripe(&pool->locks, 3));
+    lock_release(pool_lock_stripe(&clone->locks, STRIPES - 1));
 
     prepare_fork();
-    lock_acquire(stripes_lock(&pool->stripes, 3));
-    lock_acquire(stripes_lock(&clone->stripes, STRIPES - 1));
+    lock_acquire(pool_lock_stripe(&pool->locks, 3));
+    lock_acquire(pool_lock_stripe(&clone->locks, STRIPES - 1));
     stand_in_line(pool);
     CHECK_EQ_SIZE(in_line(pool), 5);
     after_in_child();
@@ -207,7 +208,8 @@ TEST(memory_of_a_container)
     }
 }
 
-/* How much memory there is decides how much is kept; not to know it is no reason to fail. */
+/* How much memory there is decides how much is kept; not to know it is no reason to fail.
+ * */
 TEST(memory_of_unknown_size)
 {
     CHECK_LE_SIZE(1 << 20, platform_memory());
@@ -216,16 +218,16 @@ TEST(memory_of_unknown_size)
     refused = 0;
     pages_of_memory = LONG_MAX; /* more bytes than can be said */
     CHECK_EQ_SIZE(platform_memory(), SIZE_MAX);
-    store.bound = 0;
-    CHECK(store_reserve(1));
-    store_unreserve(1);
-    CHECK_EQ_SIZE(store.bound, STORE_BOUND_MAX);
+    chunk_cache.bound = 0;
+    CHECK(chunk_cache_reserve(1));
+    chunk_cache_unreserve(1);
+    CHECK_EQ_SIZE(chunk_cache.bound, CHUNK_CACHE_MAX);
     pages_of_memory = 16;
-    store.bound = 0;
-    CHECK(!store_reserve(platform_memory()));
-    CHECK_EQ_SIZE(store.bound, 2 * (size_t)sysconf(_SC_PAGESIZE));
+    chunk_cache.bound = 0;
+    CHECK(!chunk_cache_reserve(platform_memory()));
+    CHECK_EQ_SIZE(chunk_cache.bound, 2 * (size_t)sysconf(_SC_PAGESIZE));
     pages_of_memory = 0;
-    store.bound = 0;
+    chunk_cache.bound = 0;
 }
 
 #if defined(__linux__)
@@ -282,13 +284,14 @@ static void discard_and_use_again(int refuse)
     unsigned char bytes[2 * BLOCK];
     MemoryPool *pool = make(COUNT * BLOCK, BLOCK, 0);
     memset(bytes, 0x55, sizeof bytes);
-    store.bound = 1; /* nothing is kept: empty chunks give their pages back at once */
+    chunk_cache.bound =
+        1; /* nothing is kept: empty chunks give their pages back at once */
     for (size_t at = 0; at < COUNT * BLOCK; at += sizeof bytes)
         CHECK_EQ_SIZE(pool_write(pool, at, bytes, sizeof bytes), sizeof bytes);
     refused = refuse;
     CHECK_RETURNS(pool_discard(pool, 0, COUNT * BLOCK), POOL_OK);
     refused = 0;
-    CHECK_EQ_SIZE(stats_of(pool).kept_bytes, 0);
+    CHECK_EQ_SIZE(stats_of(pool).cached_bytes, 0);
     for (size_t at = 0; at < COUNT * BLOCK; at += BLOCK) {
         CHECK_EQ_SIZE(pool_write(pool, at + 100, "x", 1), 1);
         CHECK_EQ_SIZE(pool_read(pool, bytes, at, BLOCK), BLOCK);
@@ -296,7 +299,7 @@ static void discard_and_use_again(int refuse)
         CHECK_BYTES(bytes + 101, 0, BLOCK - 101);
     }
     pool_destroy(pool);
-    store.bound = 0;
+    chunk_cache.bound = 0;
     check_nothing_live();
 }
 
@@ -306,8 +309,8 @@ TEST(pages_that_are_not_taken_back_show_nothing)
     discard_and_use_again(1);
 }
 
-/* The same where a chunk is partly used: all but every eighth block is trimmed, and then used
- * again. */
+/* The same where a chunk is partly used: all but every eighth block is trimmed, and then
+ * used again. */
 static void trim_and_use_again(size_t block, int refuse)
 {
     enum { TOTAL = 2 << 20 };
@@ -318,7 +321,7 @@ static void trim_and_use_again(size_t block, int refuse)
         CHECK_RETURNS(pool_discard(pool, at + block, 7 * block), POOL_OK);
     refused = refuse;
     (void)pool_trim();
-    CHECK_EQ_SIZE(stats_of(pool).kept_bytes, 0);
+    CHECK_EQ_SIZE(stats_of(pool).cached_bytes, 0);
     refused = 0;
     for (size_t at = 0; at < TOTAL; at += block) {
         int byte = at / block % 8 == 0 ? 0x55 : 0;
@@ -374,7 +377,7 @@ TEST(only_fresh_pages_are_populated)
     size_t fresh = populated_by_writes();
     if (!CAN_POPULATE) {
         test_skip("this system cannot be asked to make pages resident");
-    } else if (store_kept() < WRITES * BLOCK) {
+    } else if (chunk_cache_bytes() < WRITES * BLOCK) {
         test_skip("so little memory that what was in use is not kept");
     } else {
         CHECK_LE_SIZE(1, fresh);

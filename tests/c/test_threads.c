@@ -21,7 +21,7 @@ static void look_often(void *argument)
     Worker *w = argument;
     for (unsigned i = 0; i < w->times / 4 + 1; i++) {
         PoolStats stats = {.struct_size = sizeof stats};
-        size_t start = 0, size = 0, kind = 0;
+        size_t start = 0, size = 0, state = 0;
         pool_stats(w->pool, &stats);
         CHECK_STATUS(POOL_OK);
         CHECK_LE_SIZE(stats.shared_blocks, stats.held_blocks);
@@ -33,10 +33,10 @@ static void look_often(void *argument)
         CHECK_LE_SIZE(
             0, (size_t)pool_next_change(w->pool, w->other, 0, SIZE_MAX, &start, &size));
         CHECK_STATUS(POOL_OK);
-        if (pool_next_kind(w->pool, 0, SIZE_MAX, &start, &size, &kind) == 1) {
+        if (pool_next_state(w->pool, 0, SIZE_MAX, &start, &size, &state) == 1) {
             CHECK_EQ_SIZE(start, FIRST);
             CHECK_LE_SIZE(size, 5 * BLOCK);
-            CHECK_LE_SIZE(kind, POOL_KIND_SHARED);
+            CHECK_LE_SIZE(state, POOL_BLOCK_SHARED);
         }
         CHECK_STATUS(POOL_OK);
         if (i % 16 == 0)

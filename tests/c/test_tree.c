@@ -29,21 +29,21 @@ static void open_trees(size_t blocks, size_t first)
 
 static void close_trees(void)
 {
-    Stock stock = {0};
+    Reservation reservation = {0};
     for (size_t i = 0; i < TREES; i++)
-        tree_replace(&trees[i].tree, NULL, 1, &stock);
-    stock_empty(&stock, &arena);
+        tree_replace(&trees[i].tree, NULL, 1, &reservation);
+    reservation_empty(&reservation, &arena);
     CHECK_EQ_SIZE(slab_used(&arena.nodes), 0);
     CHECK_EQ_SIZE(arena.held, 0);
     arena_close(&arena);
     check_nothing_live();
 }
 
-/* Makes some of the blocks first to last of a tree exist and be private, as writes do, with
- * exactly the stock that was measured: a run of them at every step. */
+/* Makes some of the blocks first to last of a tree exist and be private, as writes do,
+ * with exactly the reservation that was measured: a run of them at every step. */
 static void put_some(Listed *t, size_t first, size_t last, size_t run, size_t step)
 {
-    Stock stock = {0};
+    Reservation reservation = {0};
     Need need = {0, 0, 0, 0};
     size_t done = SIZE_MAX;
     for (size_t i = first; i <= last; i += step) {
@@ -52,26 +52,26 @@ static void put_some(Listed *t, size_t first, size_t last, size_t run, size_t st
         need.blocks += more.blocks;
         need.nodes += more.nodes;
     }
-    CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
+    CHECK_EQ_INT((int)reservation_fill(&reservation, &arena, need), POOL_OK);
     for (size_t i = first; i <= last; i++) {
         if ((i - first) % step >= run)
             continue;
-        Node *leaf = tree_own_leaf(&t->tree, base + i, &stock);
+        Node *leaf = tree_unshare_leaf(&t->tree, base + i, &reservation);
         CHECK(leaf == tree_private_leaf(&t->tree, base + i));
         Block *old = leaf_block(leaf, base + i);
         if (old == NULL || block_is_shared(old)) {
-            CHECK(stock.blocks != NULL);
-            t->blocks[i] = stock_block(&stock);
+            CHECK(reservation.blocks != NULL);
+            t->blocks[i] = reservation_take_block(&reservation);
             ptr_store_release(node_slot(leaf, 0, base + i), t->blocks[i]);
             if (old == NULL)
                 tree_count(&t->tree, base + i, 1);
             else
-                block_drop(old, &stock);
+                block_drop(old, &reservation);
         }
     }
-    CHECK(stock.blocks == NULL); /* no block more than needed was asked for */
-    CHECK(stock.nodes == NULL);
-    stock_empty(&stock, &arena);
+    CHECK(reservation.blocks == NULL); /* no block more than needed was asked for */
+    CHECK(reservation.nodes == NULL);
+    reservation_empty(&reservation, &arena);
 }
 
 static void put(Listed *t, size_t first, size_t last)
@@ -81,24 +81,24 @@ static void put(Listed *t, size_t first, size_t last)
 
 static void clear(Listed *t, size_t first, size_t last)
 {
-    Stock stock = {0};
+    Reservation reservation = {0};
     Need need = {0, 0, 0, 0};
     need.nodes = tree_measure_clear(&t->tree, base + first, base + last);
-    CHECK_EQ_INT((int)stock_fill(&stock, &arena, need), POOL_OK);
-    tree_clear(&t->tree, base + first, base + last, 0, &stock);
-    stock_empty(&stock, &arena);
+    CHECK_EQ_INT((int)reservation_fill(&reservation, &arena, need), POOL_OK);
+    tree_clear(&t->tree, base + first, base + last, 0, &reservation);
+    reservation_empty(&reservation, &arena);
     for (size_t i = first; i <= last; i++)
         t->blocks[i] = NULL;
 }
 
 static void restore(Listed *t, const Listed *from)
 {
-    Stock stock = {0};
+    Reservation reservation = {0};
     if (t == from)
         return;
     tree_replace(&t->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
-                 &stock);
-    stock_empty(&stock, &arena);
+                 &reservation);
+    reservation_empty(&reservation, &arena);
     memcpy(t->blocks, from->blocks, sizeof t->blocks);
 }
 
@@ -322,14 +322,14 @@ TEST(references_pass_2_to_the_32)
     pool_stats(pool, &stats);
     CHECK_EQ_SIZE(stats.references, many);
 
-    Stock stock = {0};
+    Reservation reservation = {0};
     size_store_relaxed(&block->refs, 1);
     size_store_relaxed(&root->refs, 1);
     size_store_relaxed(&pool->refs, 1);
     size_store_relaxed(&pool->family->refs, 1);
-    block_drop(block, &stock);
-    node_drop(root, tree_top(&pool->tree), &stock);
-    stock_empty(&stock, &pool->family->arena);
+    block_drop(block, &reservation);
+    node_drop(root, tree_top(&pool->tree), &reservation);
+    reservation_empty(&reservation, &pool->family->arena);
     pool_destroy(pool);
     check_nothing_live();
 }

@@ -25,8 +25,8 @@ static int fail(const char *what)
     return 1;
 }
 
-/* Puts the address of a function into the pointer at `function`; what dlsym returns cannot
- * be converted in standard C. */
+/* Puts the address of a function into the pointer at `function`; what dlsym returns
+ * cannot be converted in standard C. */
 static void find(const char *name, void *function)
 {
     void *address = dlsym(library, name);

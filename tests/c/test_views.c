@@ -321,7 +321,8 @@ TEST(clone_and_view_of_a_pinned_block_are_copies)
     pool_destroy(pool);
 }
 
-/* The ways to many pinned blocks have most nodes in common, and a clone takes them once. */
+/* The ways to many pinned blocks have most nodes in common, and a clone takes them once.
+ * */
 TEST(clone_of_many_pinned_blocks_takes_each_node_once)
 {
     enum { PINS = 3000 };

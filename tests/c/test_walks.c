@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_walks.c - runs of data, of changes and of one kind in parts of large pools
+ * test_walks.c - runs of data, of changes and of one state in parts of large pools
  *
- * A family of relatives of more blocks than a node of the third level has below it, so that
- * there are nodes of every level that are full, shared, empty and mixed. Beside each pool
- * stands a list of the identities of its blocks: 0 is a hole, equal numbers are one block.
+ * A family of relatives of more blocks than a node of the third level has below it, so
+ * that there are nodes of every level that are full, shared, empty and mixed. Beside each
+ * pool stands a list of the identities of its blocks: 0 is a hole, equal numbers are one
+ * block.
  */
 #include "pools.h"
 
@@ -36,51 +37,51 @@ static size_t offset_of(size_t block)
 /* ------------------------------------------------------------ what must be found */
 
 /* SHARED, ADOPTED and PINNED of a block that is there. */
-static size_t kind_of(const Listed *p, size_t block)
+static size_t state_of(const Listed *p, size_t block)
 {
-    size_t kind = p->ids[block] % 2 != 0 ? POOL_KIND_ADOPTED : 0;
+    size_t state = p->ids[block] % 2 != 0 ? POOL_BLOCK_ADOPTED : 0;
     if (p == &pools[0] && block == pinned)
-        return kind | POOL_KIND_PINNED;
+        return state | POOL_BLOCK_PINNED;
     for (size_t i = 0; i < POOLS; i++) {
         if (&pools[i] != p && pools[i].ids[block] == p->ids[block])
-            kind |= POOL_KIND_SHARED;
+            state |= POOL_BLOCK_SHARED;
     }
-    return kind;
+    return state;
 }
 
 /* What a block is to a walk: 0 if it is in no run, else the same within one run. */
-static size_t state_of(const Listed *p, const Listed *base, int by_kind, size_t block)
+static size_t group_of(const Listed *p, const Listed *base, int by_state, size_t block)
 {
     if (p->ids[block] == (base != NULL ? base->ids[block] : 0))
         return 0;
-    return by_kind ? kind_of(p, block) + 1 : 1;
+    return by_state ? state_of(p, block) + 1 : 1;
 }
 
 /* Compares one answer; returns where to go on, 0 if nothing was found. */
-static size_t check_run(const Listed *p, const Listed *base, int by_kind, size_t offset,
+static size_t check_run(const Listed *p, const Listed *base, int by_state, size_t offset,
                         size_t end)
 {
     size_t total = base != NULL && base->total > p->total ? base->total : p->total;
-    size_t start = 1, size = 2, kind = 3, b = 0, first;
+    size_t start = 1, size = 2, state = 3, b = 0, first;
     size_t stop = end < total ? end : total;
-    int found = by_kind ? pool_next_kind(p->pool, offset, end, &start, &size, &kind)
+    int found = by_state ? pool_next_state(p->pool, offset, end, &start, &size, &state)
                 : base != NULL
                     ? pool_next_change(p->pool, base->pool, offset, end, &start, &size)
                     : pool_next_extent(p->pool, offset, end, &start, &size);
     if (offset / BLOCK > first_block)
         b = offset / BLOCK - first_block;
-    while (b < BLOCKS && state_of(p, base, by_kind, b) == 0)
+    while (b < BLOCKS && group_of(p, base, by_state, b) == 0)
         b++;
     first = b;
     if (offset >= stop || b >= BLOCKS || offset_of(b) >= stop) {
         CHECK_EQ_INT(found, 0);
         CHECK_EQ_SIZE(start, 1);
         CHECK_EQ_SIZE(size, 2);
-        CHECK_EQ_SIZE(kind, 3);
+        CHECK_EQ_SIZE(state, 3);
         return 0;
     }
     while (b < BLOCKS && offset_of(b) < stop &&
-           state_of(p, base, by_kind, b) == state_of(p, base, by_kind, first))
+           group_of(p, base, by_state, b) == group_of(p, base, by_state, first))
         b++;
     size_t from = offset_of(first) > offset ? offset_of(first) : offset;
     size_t to = b < BLOCKS && offset_of(b) < stop ? offset_of(b) : stop;
@@ -89,8 +90,8 @@ static size_t check_run(const Listed *p, const Listed *base, int by_kind, size_t
     CHECK_EQ_INT(found, 1);
     CHECK_EQ_SIZE(start, from);
     CHECK_EQ_SIZE(size, to - from);
-    if (by_kind)
-        CHECK_EQ_SIZE(kind, kind_of(p, first));
+    if (by_state)
+        CHECK_EQ_SIZE(state, state_of(p, first));
     return start + size;
 }
 
@@ -109,7 +110,7 @@ static void fill(Listed *p, size_t first, size_t end)
         pool_fill(p->pool, offset_of(first), 7, offset_of(end) - offset_of(first)),
         POOL_OK);
     for (size_t b = first; b < end; b++) {
-        int own = p->ids[b] != 0 && (kind_of(p, b) & ~(size_t)POOL_KIND_PINNED) == 0;
+        int own = p->ids[b] != 0 && (state_of(p, b) & ~(size_t)POOL_BLOCK_PINNED) == 0;
         p->ids[b] = own ? p->ids[b] : (last_id += 2);
     }
 }
@@ -258,7 +259,7 @@ TEST(random_ranges_that_lie_across_nodes)
 TEST(ends)
 {
     MemoryPool *pool = make(100 * NODE, NODE, 0), *clone = pool_clone(pool);
-    size_t start = 0, size = 0, kind = 0;
+    size_t start = 0, size = 0, state = 0;
     CHECK_RETURNS(pool_fill(pool, 2 * NODE, 1, 50 * NODE), POOL_OK);
     static const struct {
         size_t offset, end, start, size; /* size 0: nothing is found */
@@ -284,7 +285,7 @@ TEST(ends)
         size_t offset = ranges[i / 3].offset, end = ranges[i / 3].end;
         int found = i % 3 == 0 ? pool_next_extent(pool, offset, end, &start, &size)
                     : i % 3 == 1
-                        ? pool_next_kind(pool, offset, end, &start, &size, &kind)
+                        ? pool_next_state(pool, offset, end, &start, &size, &state)
                         : pool_next_change(clone, pool, offset, end, &start, &size);
         CHECK_STATUS(POOL_OK);
         CHECK_EQ_INT(found, ranges[i / 3].size != 0);

@@ -2,9 +2,9 @@
 /*
  * test_wipe.c - with POOL_WIPE, nothing of what was written stays behind
  *
- * All memory of the process is searched for a secret that was only ever in a pool, however
- * its blocks were let go of. The same without the flag finds it, so that the search is
- * known to work.
+ * All memory of the process is searched for a secret that was only ever in a pool,
+ * however its blocks were let go of. The same without the flag finds it, so that the
+ * search is known to work.
  */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #  define _GNU_SOURCE /* pread */
@@ -117,9 +117,10 @@ static size_t count_secrets(void)
     return found;
 }
 
-/* Ways for blocks to be let go of, after which not one secret may be left. The first
- * time a function is called, the linker looks for it and saves all registers on the stack,
- * which is not what this is about: so each way is gone twice, and the second time counts. */
+/* Ways for blocks to be let go of, after which not one secret may be left. The first time
+ * a function is called, the linker looks for it and saves all registers on the stack,
+ * which is not what this is about: so each way is gone twice, and the second time counts.
+ * */
 static int counts;
 
 static void release_by_destroy(MemoryPool *pool)

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         CHECK_LE_SIZE(filled / 2, fill(pool, bytes) + PIECE);
         pool_destroy(pool);
         pool = make(1, 1, 0);
-        most = stats_of(pool).kept_bytes > most ? stats_of(pool).kept_bytes : most;
+        most = stats_of(pool).cached_bytes > most ? stats_of(pool).cached_bytes : most;
         pool_destroy(pool);
     }
     CHECK_LE_SIZE(most, group / 8);

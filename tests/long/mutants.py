@@ -28,27 +28,27 @@ MUTANTS = {}
 MUTANTS["test_linear"] = [
     (
         "reader does not look again at the end",
-        "stripes.c",
-        "return watch_shape(watch) && watch_sum(watch) == watch->sum;",
-        "return (watch->sum & LOCK_HELD) == 0;",
+        "pool_lock.c",
+        "return optimistic_validate_shape(read) && optimistic_sum(read) == read->sum;",
+        "return (read->sum & LOCK_HELD) == 0;",
     ),
     (
         "reader looks again at the gate only",
-        "stripes.c",
-        "return watch_shape(watch) && watch_sum(watch) == watch->sum;",
-        "return watch_shape(watch);",
+        "pool_lock.c",
+        "return optimistic_validate_shape(read) && optimistic_sum(read) == read->sum;",
+        "return optimistic_validate_shape(read);",
     ),
     (
         "reader looks again at the stripes only",
-        "stripes.c",
-        "return watch_shape(watch) && watch_sum(watch) == watch->sum;",
-        "return watch_sum(watch) == watch->sum;",
+        "pool_lock.c",
+        "return optimistic_validate_shape(read) && optimistic_sum(read) == read->sum;",
+        "return optimistic_sum(read) == read->sum;",
     ),
     (
         "reader watches the first stripe of a range only",
-        "stripes.c",
-        "watch->count = last - first < STRIPES ? last - first + 1 : STRIPES;",
-        "watch->count = last - first < STRIPES ? 1 : STRIPES;",
+        "pool_lock.c",
+        "read->count = last - first < STRIPES ? last - first + 1 : STRIPES;",
+        "read->count = last - first < STRIPES ? 1 : STRIPES;",
     ),
     (
         "small write does not take the stripe",
@@ -61,66 +61,68 @@ MUTANTS["test_linear"] = [
     (
         "small write does not look at the gate again",
         "bytes.c",
-        "    if (lock_version(&pool->stripes.gate.lock) == gate) {",
-        "    if ((gate & LOCK_HELD) == 0) {",
+        "    if (lock_version(&pool->locks.shape.lock) == shape) {",
+        "    if ((shape & LOCK_HELD) == 0) {",
     ),
     (
         "who holds stripes does not look at the gate",
-        "stripes.c",
-        "        if (stripes_admit(stripes, first, last)) {\n            return hold;",
-        "        if (hold.to > 0) {\n            return hold;",
+        "pool_lock.c",
+        "        if (pool_lock_grants(locks, first, last)) {\n            return guard;",
+        "        if (guard.to > 0) {\n            return guard;",
     ),
     (
         "who holds the gate does not look at the stripes",
-        "stripes.c",
+        "pool_lock.c",
         "    for (i = 0; (versions & LOCK_HELD) != 0 && i < STRIPES; i++) {",
         "    for (i = 0; versions == 1 && i < STRIPES; i++) {",
     ),
     (
         "a range takes its first stripe only",
-        "stripes.c",
-        "    hold.to = (unsigned)(last % STRIPES) + 1;",
-        "    hold.to = hold.from + 1;",
+        "pool_lock.c",
+        "    guard.to = (unsigned)(last % STRIPES) + 1;",
+        "    guard.to = guard.from + 1;",
     ),
     (
         "work on a long range does not keep others out",
-        "stripes.c",
-        "((gate & LOCK_HELD) == 0 && stripes_span_of(stripes, first, last) == NULL);",
-        "(gate & LOCK_HELD) == 0;",
+        "pool_lock.c",
+        "((shape & LOCK_HELD) == 0 &&\n"
+        "            pool_lock_find_overlap(locks, first, last) == NULL);",
+        "(shape & LOCK_HELD) == 0;",
     ),
     (
         "a clone does not wait for work on a long range",
-        "stripes.c",
-        "for (waits = 0; span_is_held(&stripes->span[i]);) {",
+        "pool_lock.c",
+        "for (waits = 0; span_is_held(&locks->span[i]);) {",
         "for (waits = 0; waits == 1;) {",
     ),
     (
         "clone does not take the gate",
         "pool.c",
-        "        Hold hold = stripes_hold_whole(&pool->stripes);\n"
+        "        Guard guard = pool_lock_exclusive(&pool->locks);\n"
         "        status = pool_share(clone, pool);\n"
-        "        stripes_let_go(&pool->stripes, hold);",
+        "        pool_unlock(&pool->locks, guard);",
         "        status = pool_share(clone, pool);",
     ),
     (
         "restore does not take the gates",
         "pool.c",
-        "        pools_hold(pool, from);\n        status = stock_fill",
-        "        status = stock_fill",
-        "        pools_let_go(pool, from);\n        stock_release(&stock);",
-        "        stock_release(&stock);",
+        "        pools_lock(pool, from);\n        status = reservation_fill",
+        "        status = reservation_fill",
+        "        pools_unlock(pool, from);\n"
+        "        reservation_release_adopted(&reservation);",
+        "        reservation_release_adopted(&reservation);",
     ),
     (
         "a change of shape is made under stripes",
         "bytes.c",
-        "    if (need.nodes > 0 && !hold->whole) {",
-        "    if (need.nodes > 0 && hold->whole) {",
+        "    if (need.nodes > 0 && !guard->exclusive) {",
+        "    if (need.nodes > 0 && guard->exclusive) {",
     ),
     (
         "view does not take the stripe",
         "view.c",
-        "    lock = stripes_hold_block(&pool->stripes, piece.index);",
-        "    lock = stripes_lock(&pool->stripes, piece.index);",
+        "    lock = pool_lock_block(&pool->locks, piece.index);",
+        "    lock = pool_lock_stripe(&pool->locks, piece.index);",
         "    lock_release(lock);\n    return status_set(status);",
         "    (void)lock;\n    return status_set(status);",
     ),
@@ -136,16 +138,16 @@ MUTANTS["test_linear"] = [
         "batch.c",
         "        *old = integer_load(bytes, size);\n",
         "        *old = integer_load(bytes, size);\n"
-        "        stripes_let_go(&pool->stripes, hold);\n"
-        "        hold = stripes_hold_whole(&pool->stripes);\n",
+        "        pool_unlock(&pool->locks, guard);\n"
+        "        guard = pool_lock_exclusive(&pool->locks);\n",
     ),
     (
         "copy holds one pool at a time",
         "copy.c",
-        "    pools_hold(dst, src);",
-        "    pools_hold(dst, dst);",
-        "pools_let_go(dst, src);",
-        "pools_let_go(dst, dst);",
+        "    pools_lock(dst, src);",
+        "    pools_lock(dst, dst);",
+        "pools_unlock(dst, src);",
+        "pools_unlock(dst, dst);",
     ),
 ]
 
@@ -154,23 +156,24 @@ MUTANTS["test_fork"] = [
     (
         "fork does not wait for the stripes",
         "family.c",
-        "        (void)stripes_hold_whole(&pool->stripes);\n    }\n    for (family",
-        "        lock_acquire(&pool->stripes.gate.lock);\n    }\n    for (family",
+        "        (void)pool_lock_exclusive(&pool->locks);\n    }\n    for (family",
+        "        lock_acquire(&pool->locks.shape.lock);\n    }\n    for (family",
     ),
     (
         "fork does not hold the arenas",
         "family.c",
-        "        lock_acquire(&family->arena.lock);\n    }\n    lock_acquire(&store",
-        "        (void)family;\n    }\n    lock_acquire(&store",
+        "        lock_acquire(&family->arena.lock);\n"
+        "    }\n    lock_acquire(&chunk_cache",
+        "        (void)family;\n    }\n    lock_acquire(&chunk_cache",
         "        lock_release(&family->arena.lock);",
         "        (void)family;",
     ),
     (
         "fork does not hold the store",
         "family.c",
-        "    lock_acquire(&store.lock);\n}",
+        "    lock_acquire(&chunk_cache.lock);\n}",
         "}",
-        "    lock_release(&store.lock);\n",
+        "    lock_release(&chunk_cache.lock);\n",
         "",
     ),
     (
@@ -178,9 +181,9 @@ MUTANTS["test_fork"] = [
         "family.c",
         "    lock_acquire(&registry.lock);\n    for (pool = registry.oldest;",
         "    for (pool = registry.oldest;",
-        "        stripes_let_go_whole(&pool->stripes);\n    }\n"
+        "        pool_unlock_exclusive(&pool->locks);\n    }\n"
         "    lock_release(&registry.lock);",
-        "        stripes_let_go_whole(&pool->stripes);\n    }",
+        "        pool_unlock_exclusive(&pool->locks);\n    }",
     ),
 ]
 MUTANTS["test_crowd"] = [
@@ -220,7 +223,7 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a failed call raises the peak",
-        "stock.c",
+        "reservation.c",
         "        arena->peak = peak;",
         "        (void)peak;",
     ),
@@ -233,13 +236,13 @@ MUTANTS["fuzz_replay"] = [
     (
         "adopted memory over a pin is not given back",
         "adopt.c",
-        "        stock_put_block(stock, block);\n        return 0;",
+        "        reservation_put_block(reservation, block);\n        return 0;",
         "        return 0;",
     ),
     (
         "a failed adoption keeps its blocks",
         "adopt.c",
-        "        arena_give(arena, *adoptees, &stock->released);",
+        "        arena_free(arena, *adoptees, &reservation->released);",
         "        (void)adoptees;",
     ),
     (
@@ -262,7 +265,7 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a wipe leaves a byte",
-        "stock.c",
+        "reservation.c",
         "memset(block->data, 0, arena->block_size);",
         "memset(block->data, 0, arena->block_size - 1);",
     ),
@@ -372,33 +375,33 @@ MUTANTS["test_meanwhile"] = [
     (
         "adopted memory is read without a lock",
         "bytes.c",
-        "watch != NULL ? block_watch_data(block) : block_data(block);",
+        "read != NULL ? block_data_optimistic(block) : block_data(block);",
         "block_data(block);",
     ),
     (
         "adopted memory is gathered without a lock",
         "batch.c",
-        "item->data = block_watch_data(item->block);",
+        "item->data = block_data_optimistic(item->block);",
         "item->data = block_data(item->block);",
     ),
     (
         "a leaf is asked twice whether it is shared",
         "tree.c",
         """    *leaf = NULL;
-    while (node != NULL && !(own && node_is_shared(node))) {
+    while (node != NULL && !(private_only && node_is_shared(node))) {
         if (bits == 0) {
             *leaf = node;
             break;
         }
 """,
-        """    while (node != NULL && bits > 0 && !(own && node_is_shared(node))) {
-""",
+        "    while (node != NULL && bits > 0 &&\n"
+        "           !(private_only && node_is_shared(node))) {\n",
         """        bits -= TREE_BITS;
     }
     return true;""",
         """        bits -= TREE_BITS;
     }
-    *leaf = own && node != NULL && node_is_shared(node) ? NULL : node;
+    *leaf = private_only && node != NULL && node_is_shared(node) ? NULL : node;
     return true;""",
     ),
 ]
@@ -434,9 +437,9 @@ MUTANTS["test_walks"] = [
         "->blocks) + 1 >= (size_t)1 << bits;",
     ),
     (
-        "a full node is full for kinds as well",
+        "a full node is full for states as well",
         "tree.c",
-        "(!run->by_kind && nodes_differ_everywhere(node, other, level))",
+        "(!run->by_state && nodes_differ_everywhere(node, other, level))",
         "nodes_differ_everywhere(node, other, level)",
     ),
     (
@@ -465,8 +468,10 @@ MUTANTS["test_adopt"] = [
     (
         "adopted memory is given back while the pool is held",
         "bytes.c",
-        "    stripes_let_go(&pool->stripes, hold);\n    stock_release(stock);",
-        "    stock_release(stock);\n    stripes_let_go(&pool->stripes, hold);",
+        "    pool_unlock(&pool->locks, guard);\n"
+        "    reservation_release_adopted(reservation);",
+        "    reservation_release_adopted(reservation);\n"
+        "    pool_unlock(&pool->locks, guard);",
     ),
 ]
 MUTANTS["test_batch"] = [
@@ -500,22 +505,22 @@ MUTANTS["test_system"] = [
 MUTANTS["test_arena"] = [
     (
         "what is kept has no bound",
-        "store.c",
-        "size <= store.bound && store.kept <= store.bound - size;",
-        "size <= store.bound;",
+        "chunk_cache.c",
+        "size <= chunk_cache.bound && chunk_cache.cached <= chunk_cache.bound - size;",
+        "size <= chunk_cache.bound;",
     ),
     (
         "what is trimmed still counts as kept",
         "arena.c",
-        "    chunk_uncount(chunk, 0);\n    return given;",
-        "    return given;",
+        "    chunk_uncount_cached(chunk, 0);\n    return freed;",
+        "    return freed;",
     ),
 ]
 MUTANTS["test_arena"] += [
     (
         "items in pages that went back stay on the list",
         "slab.c",
-        "} else if (!row_is_blank(row, i)) {",
+        "} else if (!row_is_decommitted(row, i)) {",
         "} else {",
     ),
     (
@@ -527,14 +532,14 @@ MUTANTS["test_arena"] += [
     (
         "bookkeeping that went back is still counted",
         "slab.c",
-        "    slab->bytes -= given;\n",
+        "    slab->bytes -= freed;\n",
         "",
     ),
     (
         "what a chunk keeps when it is full is still counted",
         "chunk.c",
-        "idle == 0 || chunk->kept > idle",
-        "chunk->kept > idle",
+        "idle == 0 || chunk->cached > idle",
+        "chunk->cached > idle",
     ),
 ]
 MUTANTS["test_resident"] = [
@@ -567,12 +572,12 @@ MUTANTS["test_requests"] = [
     (
         "requests may be larger than what is left",
         "arena.c",
-        "bytes <= checked_plus(POOL_AVAILABLE(), store_kept());",
-        "bytes / 8 <= checked_plus(POOL_AVAILABLE(), store_kept());",
+        "bytes <= checked_plus(POOL_AVAILABLE(), chunk_cache_bytes());",
+        "bytes / 8 <= checked_plus(POOL_AVAILABLE(), chunk_cache_bytes());",
     ),
     (
         "sparse blocks count in full",
-        "stock.c",
+        "reservation.c",
         "        holes = checked_min(holes, written);",
         "        (void)written;",
     ),
@@ -584,15 +589,15 @@ MUTANTS["test_requests"] = [
     ),
     (
         "a limit is not said first",
-        "stock.c",
-        "possible || !arena_allows(arena, need->blocks)",
+        "reservation.c",
+        "possible || !arena_within_limit(arena, need->blocks)",
         "possible",
     ),
     (
         "a pin counts as a write to all of a block",
         "view.c",
-        "&size, WRITE_NOTHING, &hold",
-        "&size, WRITE_ALL, &hold",
+        "&size, WRITE_NOTHING, &guard",
+        "&size, WRITE_ALL, &guard",
     ),
     (
         "the ends of a copy count as what is written",
@@ -605,15 +610,15 @@ MUTANTS["test_faults"] = [
     (
         "views of holes show less than a large block",
         "arena.c",
-        "store_map(checked_max(CHUNK_MIN, arena->block_size), PLATFORM_ZEROS);",
-        "store_map(CHUNK_MIN, PLATFORM_ZEROS);",
+        "memory_map(checked_max(CHUNK_MIN, arena->block_size), PLATFORM_ZEROS);",
+        "memory_map(CHUNK_MIN, PLATFORM_ZEROS);",
     ),
 ]
 MUTANTS["test_tree"] = [
     (
         "a node that nobody holds is lost",
         "tree_edit.c",
-        "    stock_put_node(stock, node);\n}",
+        "    reservation_put_node(reservation, node);\n}",
         "}",
     ),
 ]
@@ -621,31 +626,31 @@ MUTANTS["test_fair"] = [
     (
         "who is first in line does not mark the lock",
         "lock.c",
-        "(void)size_swap_seq_cst(&lock->version, version, version + LOCK_WANTED);",
+        "(void)size_swap_seq_cst(&lock->version, version, version + LOCK_HANDOFF);",
         "(void)version;",
     ),
     (
         "a marked lock is taken by anybody",
         "lock.c",
-        "(version & (LOCK_HELD | LOCK_WANTED)) == 0 &&",
+        "(version & (LOCK_HELD | LOCK_HANDOFF)) == 0 &&",
         "(version & LOCK_HELD) == 0 &&",
     ),
     (
         "nobody stands in line",
         "lock.c",
-        "        if (waits == PATIENCE) {\n            lock_line_up",
-        "        if (waits > PATIENCE) {\n            lock_line_up",
+        "        if (waits == BACKOFF_MAX) {\n            lock_acquire_queued",
+        "        if (waits > BACKOFF_MAX) {\n            lock_acquire_queued",
     ),
     (
         "in line, everybody acts as if it was the first",
         "lock.c",
-        "if ((before == 0 || slept >= LAPSE) && lock_try_first(lock)) {",
+        "if ((before == 0 || slept >= TICKET_TIMEOUT) && lock_try_first(lock)) {",
         "if (lock_try_first(lock)) {",
     ),
     (
         "a place in line does not lapse",
         "lock.c",
-        "if ((before == 0 || slept >= LAPSE) && lock_try_first(lock)) {",
+        "if ((before == 0 || slept >= TICKET_TIMEOUT) && lock_try_first(lock)) {",
         "if (before == 0 && lock_try_first(lock)) {",
     ),
     (
@@ -657,19 +662,20 @@ MUTANTS["test_fair"] = [
     (
         "the line is moved back by who was passed over",
         "lock.c",
-        "if (lock_line_before(ticket + 1, size_load_relaxed(&lock->serving)) > 0) {",
+        "if (lock_queue_ahead(ticket + 1, size_load_relaxed(&lock->serving)) > 0) {",
         "if (ticket + 1 != size_load_relaxed(&lock->serving)) {",
     ),
     (
         "who meets the gate closed never stands in line",
-        "stripes.c",
-        "        if (*waits == PATIENCE) {\n            return false;\n        }\n",
+        "pool_lock.c",
+        "        if (*waits == BACKOFF_MAX) {\n            return false;\n        }\n",
         "",
     ),
     (
         "who meets other spans never stands in line",
-        "stripes.c",
-        "    } while (waits < PATIENCE);\n    return stripes_hold_whole_late(stripes);",
+        "pool_lock.c",
+        "    } while (waits < BACKOFF_MAX);\n"
+        "    return pool_lock_exclusive_queued(locks);",
         "        waits = 0;\n    } while (true);",
     ),
     (
@@ -679,49 +685,51 @@ MUTANTS["test_fair"] = [
         "    state = PTHREAD_CANCEL_ENABLE;\n",
     ),
 ]
-MUTANTS["test_stripes"] = [
+MUTANTS["test_pool_lock"] = [
     (
         "work that overlaps a span is admitted",
-        "stripes.c",
-        "((gate & LOCK_HELD) == 0 && stripes_span_of(stripes, first, last) == NULL);",
-        "(gate & LOCK_HELD) == 0;",
+        "pool_lock.c",
+        "((shape & LOCK_HELD) == 0 &&\n"
+        "            pool_lock_find_overlap(locks, first, last) == NULL);",
+        "(shape & LOCK_HELD) == 0;",
     ),
     (
         "a span is entered beside holders of stripes",
-        "stripes.c",
-        "    stripes_await(stripes);\n    size_store_relaxed(&span->first, first);",
+        "pool_lock.c",
+        "    pool_lock_await_stripes(locks);\n"
+        "    size_store_relaxed(&span->first, first);",
         "    size_store_relaxed(&span->first, first);",
     ),
     (
         "a span is entered beside one that it overlaps",
-        "stripes.c",
+        "pool_lock.c",
         "        if (other == NULL && span != NULL) {",
         "        if (span != NULL) {",
     ),
     (
         "who has the gate does not wait for spans",
-        "stripes.c",
-        "for (waits = 0; span_is_held(&stripes->span[i]);) {",
+        "pool_lock.c",
+        "for (waits = 0; span_is_held(&locks->span[i]);) {",
         "for (waits = 0; waits == 1;) {",
     ),
     (
         "a span leaves its mark on the gate",
-        "stripes.c",
-        "version + LOCK_HOLD - LOCK_SPANS));",
-        "version + LOCK_HOLD));",
+        "pool_lock.c",
+        "version + LOCK_STEP - LOCK_SPANS));",
+        "version + LOCK_STEP));",
     ),
     (
         "the first span that ends opens the gate",
-        "stripes.c",
-        "            if (span_is_held(&stripes->span[i])) {\n                return;",
-        "            if (span_is_held(&stripes->span[i]) && i == SPANS) {\n"
+        "pool_lock.c",
+        "            if (span_is_held(&locks->span[i])) {\n                return;",
+        "            if (span_is_held(&locks->span[i]) && i == SPANS) {\n"
         "                return;",
     ),
     (
         "a reader begins beside a span",
-        "stripes.c",
-        "(watch->gate & (LOCK_HELD | LOCK_SPANS)) == 0;",
-        "(watch->gate & LOCK_HELD) == 0;",
+        "pool_lock.c",
+        "(read->shape & (LOCK_HELD | LOCK_SPANS)) == 0;",
+        "(read->shape & LOCK_HELD) == 0;",
     ),
 ]
 MUTANTS["test_meanwhile"] = [
@@ -734,18 +742,18 @@ MUTANTS["test_meanwhile"] = [
     (
         "a write is clipped before it holds the blocks",
         "bytes.c",
-        "    *hold = stripes_hold_range(&pool->stripes, first, last);\n"
+        "    *guard = pool_lock_range(&pool->locks, first, last);\n"
         "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n",
         "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n"
-        "    *hold = stripes_hold_range(&pool->stripes, first, last);\n",
+        "    *guard = pool_lock_range(&pool->locks, first, last);\n",
     ),
     (
         "a take is clipped before it holds the blocks",
         "discard.c",
-        "    hold = stripes_hold_whole(&pool->stripes);\n"
+        "    guard = pool_lock_exclusive(&pool->locks);\n"
         "    clipped = pool_clip(pool, offset, *size);\n",
         "    clipped = pool_clip(pool, offset, *size);\n"
-        "    hold = stripes_hold_whole(&pool->stripes);\n",
+        "    guard = pool_lock_exclusive(&pool->locks);\n",
     ),
 ]
 # Found by ThreadSanitizer, whose word counts as the test's.
@@ -807,7 +815,7 @@ MUTANTS["test_pins"] = [
         "memcpy((*block)->data, pinned->data, (size_t)1 << pool->block_shift);",
     ),
 ]
-THREADED = {"test_linear", "test_fork", "test_crowd", "test_stripes", "test_pins"}
+THREADED = {"test_linear", "test_fork", "test_crowd", "test_pool_lock", "test_pins"}
 SANITIZED = {"test_pins"}
 
 

@@ -195,7 +195,7 @@ static size_t print_resident(const char *when, double begin)
         "%-6s %7.1f MiB resident, %6.1f MiB in blocks, %5.1f of bookkeeping, %5.1f kept; "
         "%.0f s\n",
         when, (double)resident / 1048576, (double)stats.family_bytes / 1048576,
-        (double)stats.metadata_bytes / 1048576, (double)stats.kept_bytes / 1048576,
+        (double)stats.metadata_bytes / 1048576, (double)stats.cached_bytes / 1048576,
         long_seconds() - begin);
     fflush(stdout);
     return resident;

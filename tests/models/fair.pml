@@ -1,28 +1,28 @@
 /*
  * fair.pml - nobody waits for ever beside others that come again and again
  *
- * The fair lock of c/src/sync/lock.c and, built of it, a gate, a stripe and a span that lies on
- * the stripe's block. Two threads at most never stop: one locks the whole pool in a loop, the other
- * the block or the span. Others come once, in each way there is, up to three in line.
- * Checked: they get done, if each thread that can go on does so at some time (weak fairness), and no two are
- * in the pool at once.
+ * The fair lock of c/src/sync/lock.c and, built of it, a shape lock, a stripe and a span
+ * that lies on the stripe's block. Two threads at most never stop: one locks the whole pool
+ * in a loop, the other the block or the span. Others come once, in each way there is, up to
+ * three in line. Checked: they get done, if each thread that can go on does so at some time
+ * (weak fairness), and no two are in the pool at once.
  *
  * A thread out of luck tries again or, out of patience, stands in line; it chooses, but not
  * for ever (tried). A mark that falls between the two steps of a release is lost: once for
  * each lock, since to be lost always would take a coincidence without end. Places in line
  * do not lapse here: all threads live.
  *
- *  MUTATION NO_MARK        who is first in line does not mark the lock
- *  MUTATION NO_HEED        a marked lock is taken by anybody
- *  MUTATION NO_LINE        who is out of patience marks the lock, but there is no line
- *  MUTATION NO_LATE_GATE   who meets the gate closed never stands in line for it
- *  MUTATION UNCOUNTED      a round that finds the gate open again costs no patience
- *  MUTATION SPAN_NEVER_LATE who meets a span never stands in line for the gate
- *  MUTATION TURN_FIRST     the line moves on before the lock was taken
+ *  MUTATION NO_MARK            the first in the queue does not mark the lock
+ *  MUTATION NO_HEED            any thread takes a marked lock
+ *  MUTATION NO_QUEUE           a thread that stops backing off marks the lock, without a queue
+ *  MUTATION NO_QUEUE_AT_SHAPE  a thread that finds the shape lock held never queues for it
+ *  MUTATION UNCOUNTED          a round that finds the shape lock free again does not count
+ *  MUTATION NO_QUEUE_AT_SPAN   a thread that finds a span never queues for the shape lock
+ *  MUTATION TURN_FIRST         the queue moves on before the lock was taken
  */
 #define HELD 1
-#define WANTED 2
-#define GATE 0
+#define HANDOFF 2
+#define SHAPE 0
 #define STRIPE 1
 #define TURNS 4 /* as many as can stand in line */
 
@@ -38,13 +38,13 @@ byte inside, done;
 #define may_take(l) (lock[l].bits == 0)
 #endif
 
-inline line_up(l)
+inline acquire_queued(l)
 {
     d_step {
         ticket = lock[l].next;
         lock[l].next = (ticket + 1) % TURNS
     };
-#ifndef NO_LINE
+#ifndef NO_QUEUE
     lock[l].serving == ticket;
 #endif
 #ifdef TURN_FIRST
@@ -53,7 +53,7 @@ inline line_up(l)
     do
     :: atomic { !held(l) -> lock[l].bits = HELD; break }
 #ifndef NO_MARK
-    :: atomic { lock[l].bits == HELD -> lock[l].bits = HELD + WANTED }
+    :: atomic { lock[l].bits == HELD -> lock[l].bits = HELD + HANDOFF }
 #endif
     od;
 #ifndef TURN_FIRST
@@ -67,7 +67,7 @@ inline acquire(l)
 {
     if
     :: atomic { may_take(l) -> lock[l].bits = lock[l].bits | HELD }
-    :: atomic { !may_take(l) -> skip }; line_up(l)
+    :: atomic { !may_take(l) -> skip }; acquire_queued(l)
     fi
 }
 
@@ -85,83 +85,83 @@ inline release(l)
     }
 }
 
-/* ------------------------------------------------------------------ as in stripes.c */
+/* ------------------------------------------------------------------ as in pool_lock.c */
 
-inline hold_whole()
+inline lock_exclusive()
 {
-    acquire(GATE);
+    acquire(SHAPE);
     !held(STRIPE);
     span == 0
 }
 
-inline hold_whole_late()
+inline lock_exclusive_queued()
 {
-    line_up(GATE);
+    acquire_queued(SHAPE);
     !held(STRIPE);
     span == 0
 }
 
 /* how: what it has in the end. */
-inline hold_block()
+inline lock_block()
 {
     do
     ::  acquire(STRIPE);
         if
-        :: !held(GATE) && !span -> how = STRIPE; break
+        :: !held(SHAPE) && !span -> how = STRIPE; break
         :: else
         fi;
         release(STRIPE);
         if
-#if defined(NO_LATE_GATE)
-        :: !held(GATE) && !span
+#if defined(NO_QUEUE_AT_SHAPE)
+        :: !held(SHAPE) && !span
 #elif defined(UNCOUNTED)
-        :: !held(GATE) && !span
-        :: held(GATE) || span -> hold_whole_late(); how = GATE; break
+        :: !held(SHAPE) && !span
+        :: held(SHAPE) || span -> lock_exclusive_queued(); how = SHAPE; break
 #else
         :: !tried -> tried = 1
-        :: hold_whole_late(); how = GATE; break
+        :: lock_exclusive_queued(); how = SHAPE; break
 #endif
         fi
     od;
     tried = 0
 }
 
-inline let_go_block()
+inline unlock_block()
 {
     if
     :: how == STRIPE -> release(STRIPE)
-    :: else -> release(GATE)
+    :: else -> release(SHAPE)
     fi;
     how = 0
 }
 
 /* how: 2 for a span. */
-inline hold_span()
+inline lock_span()
 {
     do
-    ::  acquire(GATE);
+    ::  acquire(SHAPE);
         if
-        :: !span -> !held(STRIPE); span = 1; how = 2; release(GATE); break
+        :: !span -> !held(STRIPE); span = 1; how = 2; release(SHAPE); break
         :: else
         fi;
-        release(GATE);
+        release(SHAPE);
         if
-#ifdef SPAN_NEVER_LATE
+#ifdef NO_QUEUE_AT_SPAN
         :: !span
 #else
         :: !tried -> tried = 1
-        :: hold_whole_late(); how = GATE; break
+        :: lock_exclusive_queued(); how = SHAPE; break
 #endif
         fi
     od;
     tried = 0
 }
 
-inline let_go_span()
+inline unlock_span()
 {
     if
     :: how == 2 -> span = 0
-    :: else -> release(GATE)
+    :: else -> release(SHAPE)
     fi;
     how = 0
 }
@@ -178,7 +178,7 @@ proctype GreedyWhole()
 {
     byte ticket, seen;
     do
-    :: hold_whole(); critical(); release(GATE)
+    :: lock_exclusive(); critical(); release(SHAPE)
     od
 }
 
@@ -187,7 +187,7 @@ proctype GreedyBlock()
     byte ticket, seen, how;
     bit tried;
     do
-    :: hold_block(); critical(); let_go_block()
+    :: lock_block(); critical(); unlock_block()
     od
 }
 
@@ -196,14 +196,14 @@ proctype GreedySpan()
     byte ticket, seen, how;
     bit tried;
     do
-    :: hold_span(); critical(); let_go_span()
+    :: lock_span(); critical(); unlock_span()
     od
 }
 
 proctype Whole()
 {
     byte ticket, seen;
-    hold_whole(); critical(); release(GATE);
+    lock_exclusive(); critical(); release(SHAPE);
     done++
 }
 
@@ -211,7 +211,7 @@ proctype Block()
 {
     byte ticket, seen, how;
     bit tried;
-    hold_block(); critical(); let_go_block();
+    lock_block(); critical(); unlock_block();
     done++
 }
 
@@ -219,7 +219,7 @@ proctype Span()
 {
     byte ticket, seen, how;
     bit tried;
-    hold_span(); critical(); let_go_span();
+    lock_span(); critical(); unlock_span();
     done++
 }
 

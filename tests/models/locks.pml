@@ -5,15 +5,15 @@
  * pool; and what holds two pools, named in both orders. Checked: no two have a block at
  * once (users), and everybody gets done.
  *
- *  MUTATION NO_SECOND_LOOK      ordinary work does not look at the gate at all
+ *  MUTATION NO_SECOND_LOOK      ordinary work does not look at the shape lock at all
  *  MUTATION LOOK_BEFORE_STRIPE  it looks before it has its stripes, not after
- *  MUTATION NO_LOOK_AT_STRIPES  who has the gate does not wait for the stripes
+ *  MUTATION NO_LOOK_AT_STRIPES  who has the shape lock does not wait for the stripes
  *  MUTATION WAIT_WITH_STRIPES   ordinary work keeps its stripes while it waits
  *  MUTATION STRIPES_DESCENDING  one of those with two stripes takes the higher one first
  *  MUTATION POOLS_AS_NAMED      two pools are held in the order in which they are named
  */
 #define SAME_VERSION /* nobody watches here, and old versions would only multiply states */
-#include "stripes.pml"
+#include "pool_lock.pml"
 
 /* How many have the blocks of a stripe, whichever way they hold them: never two. */
 typedef Users {
@@ -48,52 +48,52 @@ inline leave(p, low, high)
 
 proctype Block(byte p, s)
 {
-    hold_range(p, s, s);
+    lock_range(p, s, s);
     enter(p, s, s);
     leave(p, s, s);
-    let_go_range(p, s, s)
+    unlock_range(p, s, s)
 }
 
 proctype Range(byte low, high)
 {
-    hold_range(0, low, high);
+    lock_range(0, low, high);
     enter(0, low, high);
     leave(0, low, high);
-    let_go_range(0, low, high);
-    hold_range(0, low, high);
+    unlock_range(0, low, high);
+    lock_range(0, low, high);
     enter(0, low, high);
     leave(0, low, high);
-    let_go_range(0, low, high)
+    unlock_range(0, low, high)
 }
 
 proctype Whole(byte p)
 {
-    hold_whole(p);
+    lock_exclusive(p);
     enter(p, 0, 1);
     leave(p, 0, 1);
-    let_go_whole(p);
-    hold_whole(p);
+    unlock_exclusive(p);
+    lock_exclusive(p);
     enter(p, 0, 1);
     leave(p, 0, 1);
-    let_go_whole(p)
+    unlock_exclusive(p)
 }
 
-/* pools_hold; they are let go in the order in which they were named. */
+/* pools_lock; they are unlocked in the order in which they were named. */
 proctype Pair(byte a, b)
 {
 #ifdef POOLS_AS_NAMED
-    hold_whole(a);
-    hold_whole(b);
+    lock_exclusive(a);
+    lock_exclusive(b);
 #else
-    hold_whole(0);
-    hold_whole(1);
+    lock_exclusive(0);
+    lock_exclusive(1);
 #endif
     enter(0, 0, 1);
     enter(1, 0, 1);
     leave(0, 0, 1);
     leave(1, 0, 1);
-    let_go_whole(a);
-    let_go_whole(b)
+    unlock_exclusive(a);
+    unlock_exclusive(b)
 }
 
 init

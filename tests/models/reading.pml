@@ -6,16 +6,16 @@
  * and looks again; if it is out of luck it reads under the stripes. Whatever it believes
  * has two equal halves, and is not older than what it read before.
  *
- *  MUTATION NO_GATE_AT_END      the second look is at the stripes only
- *  MUTATION NO_STRIPES_AT_END   the second look is at the gate only
+ *  MUTATION NO_SHAPE_AT_END     the second look is at the stripes only
+ *  MUTATION NO_STRIPES_AT_END   the second look is at the shape lock only
  *  MUTATION SUM_ONLY            two held stripes make an even sum, and it is believed
  *  MUTATION SAME_VERSION        letting go restores the version that was there before
- *  MUTATION WRITE_AFTER_LET_GO  the second block is written after the stripes are let go
- *  MUTATION NO_SECOND_LOOK      ordinary work does not look at the gate at all
- *  MUTATION NO_LOOK_AT_STRIPES  who has the gate does not wait for the stripes
- *  MUTATION WATCH_BESIDE_SPANS  the reader begins while there are spans
+ *  MUTATION WRITE_AFTER_UNLOCK  the second block is written after the stripes are let go
+ *  MUTATION NO_SECOND_LOOK      ordinary work does not look at the shape lock at all
+ *  MUTATION NO_LOOK_AT_STRIPES  who has the shape lock does not wait for the stripes
+ *  MUTATION READ_BESIDE_SPANS   the reader begins while there are spans
  */
-#include "stripes.pml"
+#include "pool_lock.pml"
 
 byte data[2];
 byte writes; /* so many were begun: the next value */
@@ -24,7 +24,7 @@ inline write_both()
 {
     d_step { writes++; value = writes };
     data[0] = value;
-#ifndef WRITE_AFTER_LET_GO
+#ifndef WRITE_AFTER_UNLOCK
     data[1] = value;
 #endif
 }
@@ -32,10 +32,10 @@ inline write_both()
 proctype Writer()
 {
     byte value;
-    hold_range(0, 0, 1);
+    lock_range(0, 0, 1);
     write_both();
-    let_go_range(0, 0, 1);
-#ifdef WRITE_AFTER_LET_GO
+    unlock_range(0, 0, 1);
+#ifdef WRITE_AFTER_UNLOCK
     data[1] = value
 #endif
 }
@@ -43,10 +43,10 @@ proctype Writer()
 proctype SpanWriter()
 {
     byte value, span, seen;
-    hold_span(0, 0, 2, span);
+    lock_span(0, 0, 2, span);
     write_both();
-    let_go_span(0, span, seen);
-#ifdef WRITE_AFTER_LET_GO
+    unlock_span(0, span, seen);
+#ifdef WRITE_AFTER_UNLOCK
     data[1] = value
 #endif
 }
@@ -54,10 +54,10 @@ proctype SpanWriter()
 proctype WholeWriter()
 {
     byte value;
-    hold_whole(0);
+    lock_exclusive(0);
     write_both();
-    let_go_whole(0);
-#ifdef WRITE_AFTER_LET_GO
+    unlock_exclusive(0);
+#ifdef WRITE_AFTER_UNLOCK
     data[1] = value
 #endif
 }
@@ -76,7 +76,7 @@ inline believe()
         before = got[0];
         got[0] = 0;
         got[1] = 0;
-        gate = 0;
+        shape = 0;
         sum = 0;
         again = 0
     }
@@ -85,21 +85,21 @@ inline believe()
 /* Believes what it read, or goes to where it reads under the stripes. */
 inline read_watching()
 {
-    gate = pool[0].gate;
-    watch_sum(sum, first);
+    shape = pool[0].shape;
+    optimistic_sum(sum, first);
     if
-    :: is_closed(gate) || odd(sum) -> goto with_stripes
+    :: is_closed(shape) || odd(sum) -> goto with_stripes
     :: else
     fi;
     read_both();
-#ifndef NO_GATE_AT_END
+#ifndef NO_SHAPE_AT_END
     if
-    :: !watch_shape(gate) -> goto with_stripes
+    :: !optimistic_validate_shape(shape) -> goto with_stripes
     :: else
     fi;
 #endif
 #ifndef NO_STRIPES_AT_END
-    watch_sum(again, first);
+    optimistic_sum(again, first);
     if
     :: sum != again -> goto with_stripes
     :: else
@@ -110,15 +110,15 @@ inline read_watching()
 
 proctype Reader()
 {
-    byte got[2], gate, sum, again, first, before;
+    byte got[2], shape, sum, again, first, before;
     read_watching();
     read_watching();
     goto done;
 with_stripes:
-    hold_range(0, 0, 1);
+    lock_range(0, 0, 1);
     read_both();
     believe();
-    let_go_range(0, 0, 1);
+    unlock_range(0, 0, 1);
 done:
     skip
 }

@@ -2,19 +2,19 @@
  * spans.pml - long ranges that lie apart run side by side, and those that do not, do not
  *
  * Four blocks on two stripes. Work on one block and on two neighbours by their stripes;
- * three spans, of which the one in the middle overlaps both others; the whole pool. Checked:
- * no two have a block at once (users), everybody gets done, and in the end the gate is
- * unmarked, so that readers need no lock again.
+ * three spans, of which the one in the middle overlaps both others; the whole pool.
+ * Checked: no two have a block at once (users), everybody gets done, and in the end the
+ * shape lock is unmarked, so that readers need no lock again.
  *
  *  MUTATION ADMITTED_TO_SPANS    ordinary work does not look at the spans
  *  MUTATION SPAN_BESIDE_STRIPES  a span does not wait for the stripes
  *  MUTATION SPANS_OVERLAP        a span does not look at the others
  *  MUTATION WHOLE_BESIDE_SPANS   the whole pool does not wait for spans
- *  MUTATION FIRST_OPENS_GATE     the first of two spans takes the mark off
- *  MUTATION MARK_IS_LEFT         a span that ends does not look at the gate
+ *  MUTATION FIRST_OPENS_SHAPE    the first of two spans takes the mark off
+ *  MUTATION MARK_IS_LEFT         a span that ends does not look at the shape lock
  *  MUTATION SAME_VERSION         letting go restores the version that was there before
  */
-#include "stripes.pml"
+#include "pool_lock.pml"
 
 byte users[4]; /* how many have a block: never two */
 byte running;
@@ -37,41 +37,41 @@ inline finish()
 {
     d_step {
         running--;
-        assert(running > 0 || !(pool[0].gate & (1 + MARK)))
+        assert(running > 0 || !(pool[0].shape & (1 + MARK)))
     }
 }
 
 proctype Range(byte first, last)
 {
-    hold_range(0, first, last);
+    lock_range(0, first, last);
     enter(first, last);
     leave(first, last);
-    let_go_range(0, first, last);
+    unlock_range(0, first, last);
     finish()
 }
 
 proctype Span(byte first)
 {
     byte span, seen;
-    hold_span(0, first, 2, span);
+    lock_span(0, first, 2, span);
     enter(first, first + 1);
     leave(first, first + 1);
 #ifdef MARK_IS_LEFT
     pool[0].count[span] = 0;
 #else
-    let_go_span(0, span, seen);
+    unlock_span(0, span, seen);
 #endif
     finish()
 }
 
 proctype Whole()
 {
-    hold_whole(0);
+    lock_exclusive(0);
     enter(0, 1);
     enter(2, 3);
     leave(0, 1);
     leave(2, 3);
-    let_go_whole(0);
+    unlock_exclusive(0);
     finish()
 }
 

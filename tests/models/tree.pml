@@ -5,7 +5,7 @@
  * a node above it. Nodes and blocks count their references; with the last one they go
  * back to the family and are given out again at once, with something else in their slots:
  * the list of free nodes, or a leaf where there was a block. Who follows a pointer says
- * what it takes it for, and that is asserted; only a reader's look at the gate stands
+ * what it takes it for, and that is asserted; only a reader's look at the shape lock stands
  * between it and a wild one.
  *
  *     Writer   writes to both blocks of pool 0: under the stripes where the tree is its
@@ -17,30 +17,30 @@
  *     Reader   reads both blocks of pool 0 without a lock, then under it if it must; they
  *              must be equal, and none that the clone wrote
  *     Quick    writes to one block of pool 0 as small writes do: it finds the leaf first,
- *              without a lock, then takes the stripe and looks at the gate; what it then
+ *              without a lock, then takes the stripe and looks at the shape lock; what it then
  *              writes to must be in the tree, and private
  *
  * Three of them run at once; all have too many states. What the
  * cloner does to the clone is one step for each call, since nobody else looks at it.
  *
- *  MUTATION NO_CHECK_OF_BLOCK   a block's pointer is followed before a look at the gate
+ *  MUTATION NO_CHECK_OF_BLOCK   a block's pointer is followed before a look at the shape lock
  *  MUTATION NO_CHECK_OF_NODE    the same for a leaf's
- *  MUTATION NO_GATE_AT_END      the reader's last look is at the stripes only
- *  MUTATION NO_STRIPES_AT_END   the reader's last look is at the gate only
- *  MUTATION SHAPE_BY_STRIPES    nodes are copied and put in without the gate
- *  MUTATION DISCARD_BY_STRIPES  a tree is emptied without the gate
- *  MUTATION CLONE_BY_STRIPES    a clone takes its reference without the gate
- *  MUTATION RESTORE_BY_STRIPES  a pool is restored from its clone without the gate
+ *  MUTATION NO_SHAPE_AT_END     the reader's last look is at the stripes only
+ *  MUTATION NO_STRIPES_AT_END   the reader's last look is at the shape lock only
+ *  MUTATION SHAPE_BY_STRIPES    nodes are copied and put in without the shape lock
+ *  MUTATION DISCARD_BY_STRIPES  a tree is emptied without the shape lock
+ *  MUTATION CLONE_BY_STRIPES    a clone takes its reference without the shape lock
+ *  MUTATION RESTORE_BY_STRIPES  a pool is restored from its clone without the shape lock
  *  MUTATION VIEW_NOT_COUNTED    a view does not count as one who holds the block
  *  MUTATION VIEW_WITHOUT_STRIPE a view takes its reference without the stripe
  *  MUTATION WRITE_TO_SHARED     a write does not copy what others hold
- *  MUTATION QUICK_WITHOUT_LOOK  a quick write does not look at the gate under the stripe
+ *  MUTATION QUICK_WITHOUT_LOOK  a quick write does not look at the shape lock under the stripe
  *  MUTATION QUICK_TO_SHARED     a quick write takes a leaf that others hold
  *  MUTATION QUICK_TO_VIEWED     a quick write takes a block that others hold
  *  MUTATION QUICK_ASKS_TWICE    a quick write stops at a node that is shared, and asks it
  *                               again whether it is before it takes it for a leaf
  */
-#include "stripes.pml"
+#include "pool_lock.pml"
 
 #define NODES 6
 #define BLOCKS 8
@@ -266,7 +266,7 @@ proctype Writer(byte writes)
     do
     :: value < writes ->
         value++;
-        hold_range(0, 0, 1);
+        lock_range(0, 0, 1);
         if
 #ifdef SHAPE_BY_STRIPES
         :: true ->
@@ -274,12 +274,12 @@ proctype Writer(byte writes)
         :: path_is_private ->
 #endif
             put_both(root, height, value, value);
-            let_go_range(0, 0, 1)
+            unlock_range(0, 0, 1)
         :: else ->
-            let_go_range(0, 0, 1);
-            hold_whole(0);
+            unlock_range(0, 0, 1);
+            lock_exclusive(0);
             put_both(root, height, value, value);
-            let_go_whole(0)
+            unlock_exclusive(0)
         fi
     :: else -> break
     od
@@ -289,31 +289,31 @@ proctype Cloner()
 {
     byte n, old, top, b, fresh, its_root, its_height = 1;
 #ifdef CLONE_BY_STRIPES
-    hold_range(0, 0, 1);
+    lock_range(0, 0, 1);
     replace(its_root, its_height, root, height);
-    let_go_range(0, 0, 1);
+    unlock_range(0, 0, 1);
 #else
-    hold_whole(0);
+    lock_exclusive(0);
     replace(its_root, its_height, root, height);
-    let_go_whole(0);
+    unlock_exclusive(0);
 #endif
 #if defined(DISCARD_BY_STRIPES)
-    hold_range(0, 0, 1);
+    lock_range(0, 0, 1);
     replace(root, height, NONE, height);
-    let_go_range(0, 0, 1);
+    unlock_range(0, 0, 1);
 #elif defined(RESTORE_BY_STRIPES)
-    hold_range(0, 0, 1);
+    lock_range(0, 0, 1);
     replace(root, height, its_root, its_height);
-    let_go_range(0, 0, 1);
+    unlock_range(0, 0, 1);
 #else
-    hold_whole(0);
+    lock_exclusive(0);
     if
     :: true -> replace(root, height, its_root, its_height)
     :: true -> replace(root, height, NONE, height)
     :: true -> raise(root, height)
     :: true
     fi;
-    let_go_whole(0);
+    unlock_exclusive(0);
 #endif
     atomic { put_both(its_root, its_height, 8, 9) };
     atomic { raise(its_root, its_height) };
@@ -327,7 +327,7 @@ proctype Viewer()
 {
     byte n, b, seen;
 #ifndef VIEW_WITHOUT_STRIPE
-    hold_range(0, 0, 0);
+    lock_range(0, 0, 0);
 #endif
     n = its_leaf;
     if
@@ -344,7 +344,7 @@ proctype Viewer()
     :: else
     fi;
 #ifndef VIEW_WITHOUT_STRIPE
-    let_go_range(0, 0, 0);
+    unlock_range(0, 0, 0);
 #endif
     if
     :: is_block(b) ->
@@ -356,11 +356,11 @@ proctype Viewer()
     fi
 }
 
-/* One look at the gate between loading a pointer and following it. */
+/* One look at the shape lock between loading a pointer and following it. */
 inline check_shape()
 {
     if
-    :: !watch_shape(gate) -> goto with_stripes
+    :: !optimistic_validate_shape(shape) -> goto with_stripes
     :: else
     fi
 }
@@ -382,11 +382,11 @@ inline get(i)
 
 proctype Reader()
 {
-    byte gate, sum, again, first, n, level, b, got[2];
-    gate = pool[0].gate;
-    watch_sum(sum, first);
+    byte shape, sum, again, first, n, level, b, got[2];
+    shape = pool[0].shape;
+    optimistic_sum(sum, first);
     if
-    :: is_closed(gate) || odd(sum) -> goto with_stripes
+    :: is_closed(shape) || odd(sum) -> goto with_stripes
     :: else
     fi;
     n = root;
@@ -407,11 +407,11 @@ proctype Reader()
         get(1)
     :: else
     fi;
-#ifndef NO_GATE_AT_END
+#ifndef NO_SHAPE_AT_END
     check_shape();
 #endif
 #ifndef NO_STRIPES_AT_END
-    watch_sum(again, first);
+    optimistic_sum(again, first);
     if
     :: sum != again -> goto with_stripes
     :: else
@@ -422,8 +422,8 @@ proctype Reader()
 
 with_stripes:
     skip;
-    d_step { got[0] = 0; got[1] = 0; gate = 0; sum = 0; again = 0; level = 0; b = 0 };
-    hold_range(0, 0, 1);
+    d_step { got[0] = 0; got[1] = 0; shape = 0; sum = 0; again = 0; level = 0; b = 0 };
+    lock_range(0, 0, 1);
     n = its_leaf;
     if
     :: n != NONE ->
@@ -443,7 +443,7 @@ with_stripes:
     :: else
     fi;
     assert(got[0] == got[1] && got[0] < 8);
-    let_go_range(0, 0, 1);
+    unlock_range(0, 0, 1);
 done:
     skip
 }
@@ -461,10 +461,10 @@ done:
 
 proctype Quick()
 {
-    byte gate, n, level, b;
-    gate = pool[0].gate;
+    byte shape, n, level, b;
+    shape = pool[0].shape;
     if
-    :: is_closed(gate) -> goto done
+    :: is_closed(shape) -> goto done
     :: else
     fi;
     n = root;
@@ -482,7 +482,7 @@ proctype Quick()
     :: level == 1 ->
         n = node[n].slot[0];
         if
-        :: !watch_shape(gate) || n == NONE -> goto done
+        :: !optimistic_validate_shape(shape) || n == NONE -> goto done
         :: else
         fi;
         assert(is_node(n));
@@ -503,7 +503,7 @@ proctype Quick()
 #ifdef QUICK_WITHOUT_LOOK
     :: true ->
 #else
-    :: watch_shape(gate) ->
+    :: optimistic_validate_shape(shape) ->
 #endif
         d_step { b = node[n].slot[0]; assert(b == NONE || is_block(b)) };
         if

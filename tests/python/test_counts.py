@@ -119,7 +119,7 @@ def test_a_walk_costs_its_range_and_not_its_run() -> None:
     """By the record, which the tests above hold the library to."""
     cost = {operation: float(figure) for operation, figure in FIGURES.items()}
     assert cost["extent_1m"] < 2 * cost["extent_32"]
-    for walk in ("kind", "change"):
+    for walk in ("state", "change"):
         assert cost[f"{walk}_32_of_64k"] < 2 * cost[f"{walk}_32"]
         assert cost[f"{walk}_1024"] < 40 * cost[f"{walk}_32"]  # it costs that, not more
 

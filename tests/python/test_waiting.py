@@ -31,7 +31,7 @@ POOL_API int hold(MemoryPool **pools, size_t count, int arena, int *state, int n
 {
     size_t i;
     for (i = 0; i < count && !arena; i++)
-        (void)stripes_hold_whole(&pools[i]->stripes);
+        (void)pool_lock_exclusive(&pools[i]->locks);
     if (arena)
         lock_acquire(&pools[0]->family->arena.lock);
     for (*(volatile int *)state = 1; naps > 0 && *(volatile int *)state == 1; naps--)
@@ -39,7 +39,7 @@ POOL_API int hold(MemoryPool **pools, size_t count, int arena, int *state, int n
     if (arena)
         lock_release(&pools[0]->family->arena.lock);
     for (i = 0; i < count && !arena; i++)
-        stripes_let_go(&pools[i]->stripes, (Hold){.whole = true});
+        pool_unlock(&pools[i]->locks, (Guard){.exclusive = true});
     return *(volatile int *)state;
 }
 """

@@ -5,9 +5,9 @@
  * Each folder has one header such as this, for the types, constants and functions that
  * more than one file uses. All but the public functions are static, as all files are
  * compiled as one (memory_pool.c); the headers let people and tools read each file by
- * itself (what such a reading misses is the functions of other files). Types are described
- * in the headers, functions where they are defined. Each header includes that of the folder
- * to its left here, so that no file can use what stands to the right of it:
+ * itself (what such a reading misses is the functions of other files). Types are
+ * described in the headers, functions where they are defined. Each header includes that
+ * of the folder to its left here, so that no file can use what stands to the right of it:
  *
  *     base ◄── sync ◄── memory ◄── tree ◄── pool ◄── python
  */

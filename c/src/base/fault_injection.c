@@ -9,7 +9,8 @@ static AtomicSize faults_left; /* allocations up to the one that fails; 0: none 
 /* Counts an allocation; true if this is the one to fail. */
 static inline bool fault_due(void)
 {
-    /* To start over takes another thread's count in between, which no test can arrange. */
+    /* To start over takes another thread's count in between, which no test can arrange.
+     * */
     for (;;) { /* GCOVR_EXCL_LINE */
         size_t left = size_load_relaxed(&faults_left);
         if (left == 0) {

@@ -4,10 +4,11 @@
  *
  * An interpreter such as CPython has a lock that its threads need to run (the GIL). Short
  * calls keep it, because to give it up and to get it again costs as much as the call. But
- * a thread that waits with it makes all others stand still. So each call that is made with
- * the lock held says so (python.c), and before it waits, or calls somebody else's release
- * function, it gives the lock up. It gets it again at its very end, when it holds no lock
- * of the library: whoever waits for the interpreter never makes others wait for the pool.
+ * a thread that waits with it makes all others stand still. So each call that is made
+ * with the lock held says so (python.c), and before it waits, or calls somebody else's
+ * release function, it gives the lock up. It gets it again at its very end, when it holds
+ * no lock of the library: whoever waits for the interpreter never makes others wait for
+ * the pool.
  *
  * Calls of C, and calls that let go of the interpreter beforehand, have NULL here.
  */

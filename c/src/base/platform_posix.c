@@ -73,7 +73,8 @@ static bool platform_reset(void *pages, size_t size)
 #endif
 }
 
-/* Reads the beginning of a file as a text of fewer than room bytes; empty if there is none. */
+/* Reads the beginning of a file as a text of fewer than room bytes; empty if there is
+ * none. */
 static void platform_text(const char *path, char *text, size_t room)
 {
     size_t size = 0;
@@ -114,8 +115,8 @@ static size_t platform_memory(void)
         memory = (size_t)pages * (size_t)page_size;
     }
 #endif
-    /* What a container may use, where its control group is all that it sees of them; of the
-     * second version and of the first. */
+    /* What a container may use, where its control group is all that it sees of them; of
+     * the second version and of the first. */
     memory = checked_min(memory, platform_number("/sys/fs/cgroup/memory.max"));
     return checked_min(memory,
                        platform_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
@@ -199,8 +200,8 @@ static size_t group_room(const Group *group, char *path, size_t swap)
     return checked_plus(limit - checked_min(limit, usage), swap);
 }
 
-/* The least of that for the group of this process and those above it. A container sees its
- * own at the root, whatever path it is told. */
+/* The least of that for the group of this process and those above it. A container sees
+ * its own at the root, whatever path it is told. */
 static size_t group_available(const Group *group, const char *lines, size_t swap)
 {
     char path[PATH_ROOM + NAME_ROOM];

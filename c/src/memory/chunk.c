@@ -10,20 +10,20 @@
  * makes one page resident. Blocks that were freed are used again first; they are DIRTY:
  * who takes one must overwrite or clear it.
  *
- * The memory of free blocks is kept as far as the store allows it (kept), counted in
- * shares of a chunk, or all of it where no block is in use. What the store does not allow
- * goes back to the system at once (chunk_trim): the whole pages of free blocks that lie
- * side by side, and those of their descriptions. All of it stays mapped, and a
+ * The memory of free blocks is kept as far as the chunk cache allows it (kept), counted
+ * in shares of a chunk, or all of it where no block is in use. What the chunk cache does
+ * not allow goes back to the system at once (chunk_trim): the whole pages of free blocks
+ * that lie side by side, and those of their descriptions. All of it stays mapped, and a
  * description has the same data, or none, as long as the family lives: readers without a
- * lock rely on it (stripes.c).
+ * lock rely on it (pool_lock.c).
  *
- * The caller has the arena's lock, under which the store's may be taken.
+ * The caller has the arena's lock, under which the chunk cache's may be taken.
  */
 #include "memory.h"
 
 static inline bool block_is_adopted(const Block *block)
 {
-    return (block->from & BLOCK_OWN) == 0;
+    return (block->from & BLOCK_IN_CHUNK) == 0;
 }
 
 static inline bool block_is_dirty(const Block *block)
@@ -40,7 +40,7 @@ static inline unsigned char *block_data(const Block *block)
 /* The data of a block for a reader that only watches; NULL if it must start over, since
  * the block is of adopted memory or what it meets is a block no more. Loaded once: what
  * was compared with NULL is what is followed. */
-static inline const unsigned char *block_watch_data(const Block *block)
+static inline const unsigned char *block_data_optimistic(const Block *block)
 {
     return *(unsigned char *const volatile *)&block->data;
 }
@@ -53,15 +53,15 @@ static size_t chunk_header_size(size_t count)
 }
 
 /* A chunk of so many blocks without its pages, or NULL. */
-static Chunk *chunk_alloc(size_t count)
+static Chunk *chunk_alloc_header(size_t count)
 {
     size_t size = chunk_header_size(count), header = 0;
     Chunk *chunk;
     if (size >= HEADER_PAGES_FROM) {
         header = checked_max(PLATFORM_MAP_MIN, (size_t)1 << checked_log2_ceil(size));
-        chunk = (Chunk *)store_map(header, PLATFORM_DENSE);
+        chunk = (Chunk *)memory_map(header, PLATFORM_DENSE);
     } else {
-        chunk = (Chunk *)store_alloc(size);
+        chunk = (Chunk *)memory_alloc(size);
     }
     if (chunk != NULL) {
         memset(chunk, 0, sizeof *chunk);
@@ -82,19 +82,19 @@ static void chunk_free(Chunk *chunk)
 }
 
 /* A chunk of size bytes for blocks of item_size, or NULL. */
-static Chunk *chunk_make(size_t size, size_t item_size)
+static Chunk *chunk_create(size_t size, size_t item_size)
 {
-    Chunk *chunk = chunk_alloc(size / item_size);
+    Chunk *chunk = chunk_alloc_header(size / item_size);
     if (chunk == NULL) {
         return NULL;
     }
-    chunk->base = (unsigned char *)store_get(size, &chunk->dirty_end);
+    chunk->base = (unsigned char *)chunk_cache_get(size, &chunk->dirty_end);
     if (chunk->base != NULL) {
-        chunk->kept = size; /* until its blocks are taken */
+        chunk->cached = size; /* until its blocks are taken */
         chunk->warm_end = chunk->dirty_end;
     } else {
-        chunk->base = (unsigned char *)store_map(size, item_size > 4096 ? PLATFORM_SPARSE
-                                                                        : PLATFORM_DENSE);
+        chunk->base = (unsigned char *)memory_map(
+            size, item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
     }
     if (chunk->base == NULL) {
         chunk_free(chunk);
@@ -108,7 +108,7 @@ static Chunk *chunk_make(size_t size, size_t item_size)
 static inline bool chunk_is_full(const Chunk *chunk)
 {
     return chunk->free == NULL && chunk->row.count == chunk->count &&
-           chunk->row.blank == 0;
+           chunk->row.decommitted == 0;
 }
 
 /* Bytes at the base of a chunk that may hold something. */
@@ -133,23 +133,24 @@ static size_t chunk_idle(const Chunk *chunk, size_t item_size)
     return chunk->idle * chunk->weight + warm;
 }
 
-/* Has the store count no more than so many bytes for it. */
-static void chunk_uncount(Chunk *chunk, size_t bytes)
+/* Has the chunk cache count no more than so many bytes for it. */
+static void chunk_uncount_cached(Chunk *chunk, size_t bytes)
 {
-    if (chunk->kept > bytes) {
-        store_unreserve(chunk->kept - bytes);
-        chunk->kept = bytes;
+    if (chunk->cached > bytes) {
+        chunk_cache_unreserve(chunk->cached - bytes);
+        chunk->cached = bytes;
     }
 }
 
-/* Has the store count so many bytes for it, no fewer than now; if it refuses, none. */
-static bool chunk_keep(Chunk *chunk, size_t bytes)
+/* Has the chunk cache count so many bytes for it, no fewer than now; if it refuses, none.
+ * */
+static bool chunk_count_cached(Chunk *chunk, size_t bytes)
 {
-    if (!store_reserve(bytes - chunk->kept)) {
-        chunk_uncount(chunk, 0);
+    if (!chunk_cache_reserve(bytes - chunk->cached)) {
+        chunk_uncount_cached(chunk, 0);
         return false;
     }
-    chunk->kept = bytes;
+    chunk->cached = bytes;
     return true;
 }
 
@@ -172,18 +173,18 @@ static void block_init(Chunk *chunk, size_t i, size_t item_size, bool dirty)
 {
     Block *block = &chunk->block[i];
     block->data = chunk->base + i * item_size;
-    block->from = (uintptr_t)chunk | BLOCK_OWN | (dirty ? BLOCK_DIRTY : 0);
+    block->from = (uintptr_t)chunk | BLOCK_IN_CHUNK | (dirty ? BLOCK_DIRTY : 0);
 }
 
-/* The next block that was never given out. *headers is the arena's account of the bytes of
- * descriptions, here and below. */
-static Block *chunk_take_fresh(Chunk *chunk, size_t item_size, size_t *headers)
+/* The next block that was never given out. *headers is the arena's account of the bytes
+ * of descriptions, here and below. */
+static Block *chunk_alloc_fresh(Chunk *chunk, size_t item_size, size_t *headers)
 {
     size_t i = chunk->row.count++, at = i * item_size;
-    if (row_is_blank(&chunk->row, i)) {
-        uint64_t pages = chunk->row.blank & row_pages_of(&chunk->row, i);
+    if (row_is_decommitted(&chunk->row, i)) {
+        uint64_t pages = chunk->row.decommitted & row_pages_of(&chunk->row, i);
         *headers += row_bytes(&chunk->row, pages);
-        chunk->row.blank &= ~pages;
+        chunk->row.decommitted &= ~pages;
     }
     chunk_populate(chunk, at, item_size);
     block_init(chunk, i, item_size, at < chunk->dirty_end);
@@ -197,7 +198,7 @@ static void chunk_carve(Chunk *chunk, size_t item_size, size_t *headers)
 {
     size_t i;
     for (i = 0; i < chunk->count; i++) {
-        if (row_is_blank(&chunk->row, i)) {
+        if (row_is_decommitted(&chunk->row, i)) {
             block_init(chunk, i, item_size, true);
         }
     }
@@ -205,23 +206,23 @@ static void chunk_carve(Chunk *chunk, size_t item_size, size_t *headers)
 }
 
 /* One block of a chunk that has one to give. */
-static Block *chunk_take(Chunk *chunk, size_t item_size, size_t *headers)
+static Block *chunk_alloc_block(Chunk *chunk, size_t item_size, size_t *headers)
 {
     Block *block;
     chunk->used++;
     if (chunk->free == NULL && chunk->row.count < chunk->count) {
-        block = chunk_take_fresh(chunk, item_size, headers);
+        block = chunk_alloc_fresh(chunk, item_size, headers);
     } else {
         if (chunk->free == NULL) {
             chunk_carve(chunk, item_size, headers);
         }
-        block = (Block *)item_take(&chunk->free);
+        block = (Block *)item_alloc(&chunk->free);
         chunk->idle -= chunk->idle > 0;
     }
-    if (chunk->kept > 0) {
+    if (chunk->cached > 0) {
         size_t idle = chunk_idle(chunk, item_size);
-        if (idle == 0 || chunk->kept > idle + chunk_whole(chunk) / CHUNK_SHARES) {
-            chunk_uncount(chunk, idle);
+        if (idle == 0 || chunk->cached > idle + chunk_whole(chunk) / CHUNK_SHARES) {
+            chunk_uncount_cached(chunk, idle);
         }
     }
     return block;
@@ -230,26 +231,26 @@ static Block *chunk_take(Chunk *chunk, size_t item_size, size_t *headers)
 /* ---------------------------------------------------------------------- giving */
 
 /* Gives the pages of an empty chunk back to the system; returns how many bytes. */
-static size_t chunk_reset(Chunk *chunk, size_t item_size, size_t *headers)
+static size_t chunk_decommit(Chunk *chunk, size_t item_size, size_t *headers)
 {
     FreeRun all = {0, 0, 0};
-    size_t given;
+    size_t freed;
     all.end = chunk->count;
     chunk->dirty_end = chunk_dirty_end(chunk, item_size);
     if (platform_reset(chunk->base, chunk->size)) {
         chunk->dirty_end = 0;
     }
-    given = row_reset(&chunk->row, &all);
-    *headers -= given;
+    freed = row_decommit(&chunk->row, &all);
+    *headers -= freed;
     chunk->row.count = 0;
     chunk->free = NULL;
     chunk->warm_end = chunk->idle = 0;
-    return given + chunk->size;
+    return freed + chunk->size;
 }
 
 /* The whole pages among the bytes [from, to) of a chunk go back; returns how many bytes,
  * and whether they read as zeros now. */
-static size_t chunk_reset_bytes(Chunk *chunk, size_t *from, size_t *to, bool *zeros)
+static size_t chunk_decommit_bytes(Chunk *chunk, size_t *from, size_t *to, bool *zeros)
 {
     size_t inside = platform_page_size() - 1;
     *from = (*from + inside) & ~inside;
@@ -263,32 +264,32 @@ static size_t chunk_reset_bytes(Chunk *chunk, size_t *from, size_t *to, bool *ze
 }
 
 /* The same for a run; what had no memory any more is not counted again. */
-static size_t chunk_reset_run(Chunk *chunk, const FreeRun *run, size_t item_size)
+static size_t chunk_decommit_run(Chunk *chunk, const FreeRun *run, size_t item_size)
 {
     size_t from = run->first * item_size, to = run->end * item_size, i;
     bool zeros;
-    size_t given = chunk_reset_bytes(chunk, &from, &to, &zeros);
+    size_t freed = chunk_decommit_bytes(chunk, &from, &to, &zeros);
     for (i = from / item_size; zeros && i < to / item_size; i++) { /* powers of two */
-        if (!row_is_blank(&chunk->row, i)) {
+        if (!row_is_decommitted(&chunk->row, i)) {
             chunk->block[i].from &= ~(uintptr_t)BLOCK_DIRTY;
         }
     }
-    return checked_min(given, run->idle * item_size);
+    return checked_min(freed, run->idle * item_size);
 }
 
 /* The same for what is warm behind the blocks that were given out. */
-static size_t chunk_reset_warm(Chunk *chunk, size_t item_size)
+static size_t chunk_decommit_warm(Chunk *chunk, size_t item_size)
 {
     size_t from = chunk->row.count * item_size, to = chunk->size;
-    size_t given = 0;
+    size_t freed = 0;
     bool zeros;
     if (chunk->warm_end > from) {
-        given = chunk_reset_bytes(chunk, &from, &to, &zeros);
+        freed = chunk_decommit_bytes(chunk, &from, &to, &zeros);
         chunk->dirty_end = zeros ? checked_min(chunk->dirty_end, from) : chunk->dirty_end;
-        given = checked_min(given, chunk->warm_end > from ? chunk->warm_end - from : 0);
+        freed = checked_min(freed, chunk->warm_end > from ? chunk->warm_end - from : 0);
     }
     chunk->warm_end = 0;
-    return given;
+    return freed;
 }
 
 /* Gives the pages of the free blocks of a chunk that is partly used back to the system;
@@ -296,17 +297,17 @@ static size_t chunk_reset_warm(Chunk *chunk, size_t item_size)
 static size_t chunk_trim(Chunk *chunk, size_t item_size, size_t *headers)
 {
     FreeRun run = {0, 0, 0};
-    size_t given = 0, rows = 0;
+    size_t freed = 0, rows = 0;
     while (row_next(&chunk->row, &run)) {
         if (run.idle > 0) { /* else it was trimmed before */
-            given += chunk_reset_run(chunk, &run, item_size);
-            rows += row_reset(&chunk->row, &run);
+            freed += chunk_decommit_run(chunk, &run, item_size);
+            rows += row_decommit(&chunk->row, &run);
         }
     }
-    given += chunk_reset_warm(chunk, item_size);
+    freed += chunk_decommit_warm(chunk, item_size);
     *headers -= rows;
     chunk->free = NULL;
     (void)row_link(&chunk->row, &chunk->free);
     chunk->idle = 0;
-    return given + rows;
+    return freed + rows;
 }

@@ -9,29 +9,29 @@
 
 /* ----------------------------------------------------------------------------- store */
 
-/* A chunk in the store, in the first bytes of its own memory. */
-typedef struct StoredChunk {
-    struct StoredChunk *next;
+/* A chunk in the chunk cache, in the first bytes of its own memory. */
+typedef struct CachedChunk {
+    struct CachedChunk *next;
     size_t size;
     size_t dirty_end; /* bytes from here on were never touched and are zeros */
-} StoredChunk;
+} CachedChunk;
 
-static struct Store {
+static struct ChunkCache {
     Lock lock;
     size_t bound;                   /* bytes that may be kept; 0: not asked yet  */
-    size_t kept;                    /* bytes kept, here and free in the arenas   */
-    StoredChunk *chunks[SIZE_BITS]; /* by the logarithm of their size */
-} store;
+    size_t cached;                  /* bytes kept, here and free in the arenas   */
+    CachedChunk *chunks[SIZE_BITS]; /* by the logarithm of their size */
+} chunk_cache;
 
-/* store.c */
-static bool store_reserve(size_t size);
-static void store_unreserve(size_t size);
-static void store_put(void *base, size_t size, size_t dirty_end);
-static void *store_get(size_t size, size_t *dirty_end);
-static size_t store_trim(void);
-static void *store_alloc(size_t size);
-static void *store_map(size_t size, PlatformUse use);
-static size_t store_kept(void);
+/* chunk_cache.c */
+static bool chunk_cache_reserve(size_t size);
+static void chunk_cache_unreserve(size_t size);
+static void chunk_cache_put(void *base, size_t size, size_t dirty_end);
+static void *chunk_cache_get(size_t size, size_t *dirty_end);
+static size_t chunk_cache_trim(void);
+static void *memory_alloc(size_t size);
+static void *memory_map(size_t size, PlatformUse use);
+static size_t chunk_cache_bytes(void);
 
 /* ------------------------------------------------------------------------------ slab */
 
@@ -42,10 +42,10 @@ static size_t store_kept(void);
 /* Items side by side, see slab.c. */
 typedef struct Row {
     unsigned char *items;
-    size_t size;        /* bytes of an item                                     */
-    size_t room, count; /* items that there is room for; that were ever in use  */
-    unsigned page_bits; /* of the size of a page; 0: not pages                  */
-    uint64_t blank;     /* bit i: the page i after the first was given back; no row
+    size_t size;          /* bytes of an item                                     */
+    size_t room, count;   /* items that there is room for; that were ever in use  */
+    unsigned page_bits;   /* of the size of a page; 0: not pages                  */
+    uint64_t decommitted; /* bit i: the page i after the first was given back; no row
                          * has more than 64 (a page is 4096 bytes or more) */
 } Row;
 
@@ -57,8 +57,8 @@ typedef struct FreeRun {
 
 typedef struct SlabPiece {
     struct SlabPiece *next;
-    struct SlabPiece *blanked; /* the next one of which items are blank */
-    size_t size;               /* bytes, with all of this               */
+    struct SlabPiece *decommitted; /* the next one of which items are blank */
+    size_t size;                   /* bytes, with all of this               */
     Row row;
 } SlabPiece;
 
@@ -66,25 +66,25 @@ typedef struct Slab {
     size_t item_size; /* a multiple of the size of a pointer, two of them or more */
     void *free;       /* linked by their first word                               */
     ptrdiff_t spare;  /* so many more items may come back before it is trimmed    */
-    SlabPiece *pieces, *blanked;
+    SlabPiece *pieces, *decommitted;
     size_t bytes; /* of all pieces, without the pages that were given back */
 } Slab;
 
 /* slab.c */
-static void item_give(void **list, void *item, size_t mark);
-static void *item_take(void **list);
+static void item_free(void **list, void *item, size_t mark);
+static void *item_alloc(void **list);
 static void row_init(Row *row, void *items, size_t size, size_t room, bool pages);
 static uint64_t row_pages_of(const Row *row, size_t i);
-static bool row_is_blank(const Row *row, size_t i);
+static bool row_is_decommitted(const Row *row, size_t i);
 static bool row_next(const Row *row, FreeRun *run);
 static size_t row_bytes(const Row *row, uint64_t pages);
-static size_t row_reset(Row *row, const FreeRun *run);
+static size_t row_decommit(Row *row, const FreeRun *run);
 static size_t row_link(const Row *row, void **list);
 static size_t row_carve(Row *row, void **list);
 static size_t slab_items(const Slab *slab);
-static void *slab_take(Slab *slab);
+static void *slab_alloc(Slab *slab);
 static size_t slab_trim(Slab *slab);
-static void slab_give(Slab *slab, void *item);
+static void slab_free(Slab *slab, void *item);
 static void slab_close(Slab *slab);
 
 /* ----------------------------------------------------------------------------- chunk */
@@ -113,9 +113,9 @@ typedef struct Adoption {
 
 /* What a block says beside its chunk, in bits that are 0 in an address. */
 enum {
-    BLOCK_DIRTY = 1, /* its data may hold something; for who takes it from a stock */
-    BLOCK_OWN = 2,   /* it has a chunk, and is not of adopted memory: never changes */
-    BLOCK_BITS = BLOCK_DIRTY | BLOCK_OWN
+    BLOCK_DIRTY = 1,    /* while it is reserved: its data may hold something       */
+    BLOCK_IN_CHUNK = 2, /* it has a chunk, and is not of adopted memory: never changes */
+    BLOCK_BITS = BLOCK_DIRTY | BLOCK_IN_CHUNK
 };
 
 /* A block: the count of those who hold it (slots of nodes, views, a pin that was cut off
@@ -151,7 +151,7 @@ struct Chunk {
     size_t weight;    /* bytes that keeping a free block keeps                    */
     void *free;       /* blocks that came back                                    */
     size_t idle;      /* of those, so many may have memory: the first of them     */
-    size_t kept;      /* bytes that the store has counted for it                  */
+    size_t cached;    /* bytes that the chunk cache has counted for it            */
     Row row;          /* the blocks that were given out so far                    */
     Block block[1];   /* count of them                                            */
 };
@@ -160,24 +160,24 @@ struct Chunk {
 static bool block_is_adopted(const Block *block);
 static bool block_is_dirty(const Block *block);
 static unsigned char *block_data(const Block *block);
-static const unsigned char *block_watch_data(const Block *block);
+static const unsigned char *block_data_optimistic(const Block *block);
 static size_t chunk_header_size(size_t count);
 static void chunk_free(Chunk *chunk);
-static Chunk *chunk_make(size_t size, size_t item_size);
+static Chunk *chunk_create(size_t size, size_t item_size);
 static bool chunk_is_full(const Chunk *chunk);
 static size_t chunk_dirty_end(const Chunk *chunk, size_t item_size);
 static size_t chunk_whole(const Chunk *chunk);
 static size_t chunk_idle(const Chunk *chunk, size_t item_size);
-static void chunk_uncount(Chunk *chunk, size_t bytes);
-static bool chunk_keep(Chunk *chunk, size_t bytes);
-static Block *chunk_take(Chunk *chunk, size_t item_size, size_t *headers);
-static size_t chunk_reset(Chunk *chunk, size_t item_size, size_t *headers);
+static void chunk_uncount_cached(Chunk *chunk, size_t bytes);
+static bool chunk_count_cached(Chunk *chunk, size_t bytes);
+static Block *chunk_alloc_block(Chunk *chunk, size_t item_size, size_t *headers);
+static size_t chunk_decommit(Chunk *chunk, size_t item_size, size_t *headers);
 static size_t chunk_trim(Chunk *chunk, size_t item_size, size_t *headers);
 
 /* ----------------------------------------------------------------------------- arena */
 
-/* Requests of fewer bytes are not compared with what the system has left, which takes some
- * 100 us; a page has to be touched for anything that is written. */
+/* Requests of fewer bytes are not compared with what the system has left, which takes
+ * some 100 us; a page has to be touched for anything that is written. */
 enum { REQUEST_LARGE = 64 << 20, REQUEST_PAGE = 4096 };
 
 /* The memory of a family, and its accounts; see arena.c. */
@@ -200,12 +200,12 @@ typedef struct Arena {
 
 /* arena.c */
 static void arena_init(Arena *arena, size_t block_size, size_t node_size, size_t limit);
-static bool arena_can_have(const Arena *arena, size_t bytes);
-static bool arena_allows(const Arena *arena, size_t count);
+static bool arena_can_commit(const Arena *arena, size_t bytes);
+static bool arena_within_limit(const Arena *arena, size_t count);
 static void adoption_drop(Adoption *adoption, Adoption **released);
-static void arena_give(Arena *arena, Block *blocks, Adoption **released);
-static PoolStatus arena_take(Arena *arena, size_t count, Block **blocks);
-static Block *arena_take_adoptee(Arena *arena, Adoption *adoption);
+static void arena_free(Arena *arena, Block *blocks, Adoption **released);
+static PoolStatus arena_alloc(Arena *arena, size_t count, Block **blocks);
+static Block *arena_alloc_adoptee(Arena *arena, Adoption *adoption);
 static void *arena_zeros(Arena *arena);
 static size_t arena_trim(Arena *arena);
 static void arena_undo(Arena *arena, size_t mapped);

@@ -2,7 +2,7 @@
 /*
  * slab.c - many small items of one size that stay mapped until all of them end
  *
- * Readers without a lock may still look at an item that was given back (stripes.c). So
+ * Readers without a lock may still look at an item that was given back (pool_lock.c). So
  * items are never unmapped one by one: they are carved from pieces that are freed
  * together, and what came back is used again first. The first pieces are small memory of
  * some KiB; later ones are pages.
@@ -13,8 +13,8 @@
  * A ROW is items that lie side by side: those of a piece, or the descriptions of the
  * blocks of a chunk (chunk.c). Whole pages under free items can be given back to the
  * system (platform_reset), which leaves them mapped; the items that lie there, even in
- * part, are then BLANK: they are on no list, and nothing is known of their contents, until
- * the row is carved again. The page of the first item always stays.
+ * part, are then BLANK: they are on no list, and nothing is known of their contents,
+ * until the row is carved again. The page of the first item always stays.
  *
  * The first word of a free item is its link, the second says that it is free. Nobody may
  * have such a number there while he has the item. The caller does the locking.
@@ -30,14 +30,14 @@ static inline AtomicSize *item_mark(void *item)
     return (AtomicSize *)(void *)((unsigned char *)item + sizeof(void *));
 }
 
-static inline void item_give(void **list, void *item, size_t mark)
+static inline void item_free(void **list, void *item, size_t mark)
 {
     *(void **)item = *list;
     size_store_relaxed(item_mark(item), mark);
     *list = item;
 }
 
-static inline void *item_take(void **list)
+static inline void *item_alloc(void **list)
 {
     void *item = *list;
     *list = *(void **)item;
@@ -55,7 +55,7 @@ static void row_init(Row *row, void *items, size_t size, size_t room, bool pages
     row->room = room;
     row->count = 0;
     row->page_bits = pages ? checked_log2_floor(platform_page_size()) : 0;
-    row->blank = 0;
+    row->decommitted = 0;
 }
 
 static inline unsigned char *row_item(const Row *row, size_t i)
@@ -82,23 +82,24 @@ static inline uint64_t row_pages_of(const Row *row, size_t i)
     return row_pages(row_page(row, item), row_page(row, item + (row->size - 1)) + 1);
 }
 
-static inline bool row_is_blank(const Row *row, size_t i)
+static inline bool row_is_decommitted(const Row *row, size_t i)
 {
-    return row->blank != 0 && (row->blank & row_pages_of(row, i)) != 0;
+    return row->decommitted != 0 && (row->decommitted & row_pages_of(row, i)) != 0;
 }
 
 /* 0 if somebody has it. */
 static size_t row_state(const Row *row, size_t i)
 {
     size_t mark;
-    if (row_is_blank(row, i)) {
+    if (row_is_decommitted(row, i)) {
         return ITEM_FREE;
     }
     mark = size_load_relaxed(item_mark(row_item(row, i)));
     return mark >= ITEM_IDLE ? mark : 0;
 }
 
-/* The next run of free items after *run, which begins as zeros; false if there is none. */
+/* The next run of free items after *run, which begins as zeros; false if there is none.
+ * */
 static bool row_next(const Row *row, FreeRun *run)
 {
     size_t i = run->end, state;
@@ -126,7 +127,7 @@ static size_t row_bytes(const Row *row, uint64_t pages)
 
 /* Gives the whole pages of free items back; returns how many bytes that had not gone yet.
  * What is on a list must then be linked anew. */
-static size_t row_reset(Row *row, const FreeRun *run)
+static size_t row_decommit(Row *row, const FreeRun *run)
 {
     uintptr_t first = (uintptr_t)row->items >> row->page_bits << row->page_bits;
     size_t page, from, to;
@@ -140,8 +141,8 @@ static size_t row_reset(Row *row, const FreeRun *run)
     if (from >= to) {
         return 0;
     }
-    pages = row_pages(from, to) & ~row->blank;
-    row->blank |= pages;
+    pages = row_pages(from, to) & ~row->decommitted;
+    row->decommitted |= pages;
     if (pages != 0) {
         (void)platform_reset((unsigned char *)first + from * page, (to - from) * page);
     }
@@ -156,23 +157,24 @@ static size_t row_link(const Row *row, void **list)
     for (i = row->count; i-- > 0;) {
         if (row_state(row, i) == 0) {
             used++;
-        } else if (!row_is_blank(row, i)) {
-            item_give(list, row_item(row, i), ITEM_FREE);
+        } else if (!row_is_decommitted(row, i)) {
+            item_free(list, row_item(row, i), ITEM_FREE);
         }
     }
     return used;
 }
 
-/* Puts all that is blank before a list; returns how many bytes of pages are used again. */
+/* Puts all that is blank before a list; returns how many bytes of pages are used again.
+ * */
 static size_t row_carve(Row *row, void **list)
 {
-    size_t i, bytes = row_bytes(row, row->blank);
+    size_t i, bytes = row_bytes(row, row->decommitted);
     for (i = row->count; i-- > 0;) {
-        if (row_is_blank(row, i)) {
-            item_give(list, row_item(row, i), ITEM_FREE);
+        if (row_is_decommitted(row, i)) {
+            item_free(list, row_item(row, i), ITEM_FREE);
         }
     }
-    row->blank = 0;
+    row->decommitted = 0;
     return bytes;
 }
 
@@ -195,7 +197,7 @@ static SlabPiece *slab_map(Slab *slab)
     if (!pages) {
         size = sizeof *piece + count * slab->item_size;
     }
-    piece = (SlabPiece *)(pages ? store_map(size, PLATFORM_DENSE) : store_alloc(size));
+    piece = (SlabPiece *)(pages ? memory_map(size, PLATFORM_DENSE) : memory_alloc(size));
     if (piece != NULL) {
         piece->size = size;
         row_init(&piece->row, piece + 1, slab->item_size, count, pages);
@@ -204,9 +206,10 @@ static SlabPiece *slab_map(Slab *slab)
     return piece;
 }
 
-/* When more than half of a slab is free, and more than so many bytes, the pages among that
- * are given back. After that, half of what is used then must come back first, so that an
- * item is not looked at often where no page is free as a whole. The numbers are of items. */
+/* When more than half of a slab is free, and more than so many bytes, the pages among
+ * that are given back. After that, half of what is used then must come back first, so
+ * that an item is not looked at often where no page is free as a whole. The numbers are
+ * of items. */
 #define SLAB_IDLE_MAX ((size_t)4 << 20)
 
 static ptrdiff_t slab_spare(const Slab *slab)
@@ -216,10 +219,10 @@ static ptrdiff_t slab_spare(const Slab *slab)
 
 static NOT_INLINE bool slab_grow(Slab *slab)
 {
-    SlabPiece *piece = slab->blanked;
+    SlabPiece *piece = slab->decommitted;
     size_t i;
     if (piece != NULL) {
-        slab->blanked = piece->blanked;
+        slab->decommitted = piece->decommitted;
         slab->bytes += row_carve(&piece->row, &slab->free);
         slab->spare = slab_spare(slab);
         return true;
@@ -233,53 +236,54 @@ static NOT_INLINE bool slab_grow(Slab *slab)
     slab->bytes += piece->size;
     slab->spare = slab_spare(slab); /* nothing was free, or it would not grow */
     for (i = piece->row.count; i-- > 0;) {
-        item_give(&slab->free, row_item(&piece->row, i), ITEM_FREE);
+        item_free(&slab->free, row_item(&piece->row, i), ITEM_FREE);
     }
     return true;
 }
 
-static inline void *slab_take(Slab *slab)
+static inline void *slab_alloc(Slab *slab)
 {
     if (slab->free == NULL && !slab_grow(slab)) {
         return NULL;
     }
     slab->spare++;
-    return item_take(&slab->free);
+    return item_alloc(&slab->free);
 }
 
 /* Gives the pages in which all items are free back to the system; returns how many bytes.
- * A pass over all items, if any came back since the last one: it is then the first one. */
+ * A pass over all items, if any came back since the last one: it is then the first one.
+ * */
 static NOT_INLINE size_t slab_trim(Slab *slab)
 {
-    size_t given = 0, used = 0, free;
+    size_t freed = 0, used = 0, free;
     SlabPiece *piece;
     if (slab->free == NULL || size_load_relaxed(item_mark(slab->free)) != ITEM_IDLE) {
         return 0;
     }
     slab->free = NULL;
-    slab->blanked = NULL;
+    slab->decommitted = NULL;
     for (piece = slab->pieces; piece != NULL; piece = piece->next) {
         FreeRun run = {0, 0, 0};
         while (row_next(&piece->row, &run)) {
-            given += run.idle > 0 ? row_reset(&piece->row, &run) : 0;
+            freed += run.idle > 0 ? row_decommit(&piece->row, &run) : 0;
         }
         used += row_link(&piece->row, &slab->free);
-        if (piece->row.blank != 0) {
-            piece->blanked = slab->blanked;
-            slab->blanked = piece;
+        if (piece->row.decommitted != 0) {
+            piece->decommitted = slab->decommitted;
+            slab->decommitted = piece;
         }
     }
-    slab->bytes -= given;
+    slab->bytes -= freed;
     free = slab_items(slab) - used;
     slab->spare = slab_spare(slab) - (ptrdiff_t)free;
     slab->spare =
         slab->spare > (ptrdiff_t)(used / 2) ? slab->spare : (ptrdiff_t)(used / 2);
-    return given;
+    return freed;
 }
 
-static inline void slab_give(Slab *slab, void *item)
+static inline void slab_free(Slab *slab, void *item)
 {
-    item_give(&slab->free, item, ITEM_IDLE);
+    item_free(&slab->free, item, ITEM_IDLE);
     if (--slab->spare < 0) {
         (void)slab_trim(slab);
     }

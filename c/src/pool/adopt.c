@@ -5,7 +5,7 @@
  * The blocks that an adoption covers wholly get the caller's memory as their data,
  * without a copy; the ragged ends are copied. Such a block is copied when it is written
  * to, as a shared one is. An adoption counts its blocks; when the last one has gone, the
- * memory is given back to its owner (stock_release).
+ * memory is given back to its owner (reservation_release_adopted).
  *
  *     offset ──┐                                          size
  *     | block  ▼ | block      | block      | block   ▲  |
@@ -45,21 +45,22 @@ static Need adopt_measure(const MemoryPool *pool, size_t offset, size_t size)
     return need;
 }
 
-/* Fills the stock with what a range takes, its whole blocks included. */
+/* Fills the reservation with what a range takes, its whole blocks included. */
 static PoolStatus adopt_fill(MemoryPool *pool, size_t offset, size_t size,
-                             Adoption *adoption, Stock *stock, Block **adoptees)
+                             Adoption *adoption, Reservation *reservation,
+                             Block **adoptees)
 {
     Arena *arena = &pool->family->arena;
     PoolStatus status = POOL_OK;
     size_t at, end;
     *adoptees = NULL;
     adopt_whole(pool, offset, size, &at, &end);
-    if (at < end && !arena_can_have(arena, checked_times(end - at, sizeof(Adoptee)))) {
+    if (at < end && !arena_can_commit(arena, checked_times(end - at, sizeof(Adoptee)))) {
         return POOL_NO_MEMORY;
     }
     lock_acquire(&arena->lock);
     for (; at < end; at++) {
-        Block *block = arena_take_adoptee(arena, adoption);
+        Block *block = arena_alloc_adoptee(arena, adoption);
         if (block == NULL) {
             status = POOL_NO_MEMORY;
             break;
@@ -69,11 +70,11 @@ static PoolStatus adopt_fill(MemoryPool *pool, size_t offset, size_t size,
     }
     lock_release(&arena->lock);
     if (status == POOL_OK) {
-        status = stock_fill(stock, arena, adopt_measure(pool, offset, size));
+        status = reservation_fill(reservation, arena, adopt_measure(pool, offset, size));
     }
     if (status != POOL_OK) {
         lock_acquire(&arena->lock);
-        arena_give(arena, *adoptees, &stock->released);
+        arena_free(arena, *adoptees, &reservation->released);
         lock_release(&arena->lock);
     }
     return status;
@@ -81,45 +82,46 @@ static PoolStatus adopt_fill(MemoryPool *pool, size_t offset, size_t size,
 
 /* Puts a block of adopted memory into a slot of a private leaf, or its bytes into the
  * block that is pinned there; returns 1 if there was a hole. */
-static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block, Stock *stock)
+static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block,
+                         Reservation *reservation)
 {
     Block *old = (Block *)ptr_load_acquire(slot);
     if (old != NULL && block_is_pinned(old)) {
         memcpy(old->data, block_data(block), (size_t)1 << pool->block_shift);
-        stock_put_block(stock, block);
+        reservation_put_block(reservation, block);
         return 0;
     }
     size_store_relaxed(&block->refs, 1);
     ptr_store_release(&block->as.pin, NULL);
     ptr_store_release(slot, block);
     if (old != NULL) {
-        block_drop(old, stock);
+        block_drop(old, reservation);
     }
     return old == NULL;
 }
 
-static void adopt_carry_out(MemoryPool *pool, size_t offset, unsigned char *data,
-                            size_t size, Block *adoptees, Stock *stock)
+static void adopt_apply(MemoryPool *pool, size_t offset, unsigned char *data, size_t size,
+                        Block *adoptees, Reservation *reservation)
 {
     size_t block_size = (size_t)1 << pool->block_shift;
     size_t stop = offset + size;
     size_t at, end;
-    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
+    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     adopt_whole(pool, offset, size, &at, &end);
     if (at >= end) {
-        bytes_put(pool, offset, data, 0, size, stock);
+        bytes_put(pool, offset, data, 0, size, reservation);
         return;
     }
-    bytes_put(pool, offset, data, 0, (at << pool->block_shift) - offset, stock);
+    bytes_put(pool, offset, data, 0, (at << pool->block_shift) - offset, reservation);
     data += (at << pool->block_shift) - offset;
     while (at < end) {
-        Node *leaf = tree_own_leaf(&pool->tree, at, stock);
+        Node *leaf = tree_unshare_leaf(&pool->tree, at, reservation);
         size_t first = at, added = 0;
         do {
             Block *block = adoptees;
             adoptees = block->as.next;
             ((Adoptee *)block)->data = data;
-            added += slot_adopt(pool, node_slot(leaf, 0, at), block, stock);
+            added += slot_adopt(pool, node_slot(leaf, 0, at), block, reservation);
             data += block_size;
             at++;
         } while (at < end && (at & (TREE_SLOTS - 1)) != 0);
@@ -127,7 +129,7 @@ static void adopt_carry_out(MemoryPool *pool, size_t offset, unsigned char *data
     }
     if (pool_index(pool, stop - 1) >= end) {
         size_t rest = stop - (end << pool->block_shift);
-        bytes_put(pool, stop - rest, data, 0, rest, stock);
+        bytes_put(pool, stop - rest, data, 0, rest, reservation);
     }
 }
 
@@ -138,14 +140,14 @@ PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
 {
     PoolStatus status =
         data == NULL && size > 0 ? POOL_INVALID : pool_check(pool, offset, size);
-    Stock stock = {0};
+    Reservation reservation = {0};
     Adoption *adoption;
     Block *adoptees;
-    Hold hold;
+    Guard guard;
     if (status != POOL_OK) {
         return status_set(status);
     }
-    adoption = (Adoption *)store_alloc(sizeof *adoption);
+    adoption = (Adoption *)memory_alloc(sizeof *adoption);
     if (adoption == NULL) {
         return status_set(POOL_NO_MEMORY);
     }
@@ -154,22 +156,23 @@ PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
     adoption->size = size;
     adoption->release = release;
     adoption->context = context;
-    hold = stripes_hold_whole(&pool->stripes);
+    guard = pool_lock_exclusive(&pool->locks);
     status = pool_check(pool, offset, size);
     if (status == POOL_OK && size > 0) {
-        status = adopt_fill(pool, offset, size, adoption, &stock, &adoptees);
+        status = adopt_fill(pool, offset, size, adoption, &reservation, &adoptees);
     }
     if (status == POOL_OK) {
         if (size > 0) {
-            adopt_carry_out(pool, offset, (unsigned char *)data, size, adoptees, &stock);
+            adopt_apply(pool, offset, (unsigned char *)data, size, adoptees,
+                        &reservation);
         }
-        stock_empty(&stock, &pool->family->arena);
+        reservation_empty(&reservation, &pool->family->arena);
         lock_acquire(&pool->family->arena.lock);
-        adoption_drop(adoption, &stock.released);
+        adoption_drop(adoption, &reservation.released);
         lock_release(&pool->family->arena.lock);
     } else {
         platform_free(adoption); /* the memory stays the caller's */
     }
-    write_end(pool, hold, &stock);
+    write_end(pool, guard, &reservation);
     return status_set(status);
 }

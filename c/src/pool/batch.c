@@ -26,10 +26,10 @@ static PoolStatus batch_check(const MemoryPool *pool, const void *bytes,
     return POOL_OK;
 }
 
-/* Items are looked up some at a time, and in steps: each step asks for the cache lines that
- * the next one will look at, so that the processor fetches those of all items together
- * and not one after the other. One watch of the gate serves them all. An item that cannot
- * be looked up so has found = false. */
+/* Items are looked up some at a time, and in steps: each step asks for the cache lines
+ * that the next one will look at, so that the processor fetches those of all items
+ * together and not one after the other. One watch of the shape lock serves them all. An
+ * item that cannot be looked up so has found = false. */
 enum { ITEMS_AT_ONCE = 32 };
 
 typedef struct Item {
@@ -41,26 +41,28 @@ typedef struct Item {
     const unsigned char *data; /* of the block; NULL: a hole */
 } Item;
 
-static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size, bool own,
-                                  bool open, const Watch *gate, Item *item)
+static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size,
+                                  bool private_only, bool open,
+                                  const OptimisticRead *read, Item *item)
 {
     item->piece = piece_at(pool, offset, size);
-    item->version = lock_version(stripes_lock(&pool->stripes, item->piece.index));
+    item->version = lock_version(pool_lock_stripe(&pool->locks, item->piece.index));
     item->leaf = NULL;
     item->found = open && item->piece.size == size && (item->version & 1) == 0 &&
                   checked_fits(pool_total(pool), offset, size) &&
-                  tree_watch_leaf(&pool->tree, item->piece.index, gate, own, &item->leaf);
+                  tree_leaf_optimistic(&pool->tree, item->piece.index, read, private_only,
+                                       &item->leaf);
     if (item->leaf != NULL) {
         cpu_prefetch(node_slot(item->leaf, 0, item->piece.index));
     }
 }
 
-static inline void item_find_block(const Watch *gate, Item *item)
+static inline void item_find_block(const OptimisticRead *read, Item *item)
 {
     item->block = NULL;
     if (item->found && item->leaf != NULL) {
         item->block = leaf_block(item->leaf, item->piece.index);
-        item->found = watch_shape(gate);
+        item->found = optimistic_validate_shape(read);
         cpu_prefetch(item->block);
     }
 }
@@ -69,7 +71,7 @@ static inline void item_find_data(Item *item)
 {
     item->data = NULL;
     if (item->found && item->block != NULL) {
-        item->data = block_watch_data(item->block);
+        item->data = block_data_optimistic(item->block);
         item->found = item->data != NULL;
         if (item->found) {
             cpu_prefetch(item->data + item->piece.start);
@@ -79,15 +81,15 @@ static inline void item_find_data(Item *item)
 
 /* Looks up to ITEMS_AT_ONCE items up. With own set, what is not private is a hole. */
 static void items_find(MemoryPool *pool, const size_t *offsets, size_t count, size_t size,
-                       bool own, Watch *gate, Item *items)
+                       bool private_only, OptimisticRead *read, Item *items)
 {
-    bool open = watch_gate(gate, &pool->stripes);
+    bool open = optimistic_begin_shape(read, &pool->locks);
     size_t i;
     for (i = 0; i < count; i++) {
-        item_find_leaf(pool, offsets[i], size, own, open, gate, &items[i]);
+        item_find_leaf(pool, offsets[i], size, private_only, open, read, &items[i]);
     }
     for (i = 0; i < count; i++) {
-        item_find_block(gate, &items[i]);
+        item_find_block(read, &items[i]);
     }
 }
 
@@ -101,21 +103,23 @@ static void items_find_data(Item *items, size_t count)
 }
 
 /* Whether all that was seen of an item is of one moment. */
-static inline bool item_holds(MemoryPool *pool, const Watch *gate, const Item *item)
+static inline bool item_holds(MemoryPool *pool, const OptimisticRead *read,
+                              const Item *item)
 {
-    return watch_shape(gate) &&
-           item->version == lock_version(stripes_lock(&pool->stripes, item->piece.index));
+    return optimistic_validate_shape(read) &&
+           item->version ==
+               lock_version(pool_lock_stripe(&pool->locks, item->piece.index));
 }
 
 /* Copies an item; false if it was not found or something came between. */
-static inline bool item_get(MemoryPool *pool, const Watch *gate, const Item *item,
-                            unsigned char *dest)
+static inline bool item_get(MemoryPool *pool, const OptimisticRead *read,
+                            const Item *item, unsigned char *dest)
 {
     if (!item->found) {
         return false;
     }
     block_get(dest, item->data, item->piece, item->piece.size <= SMALL_MAX);
-    return item_holds(pool, gate, item);
+    return item_holds(pool, read, item);
 }
 
 /* Locks: as pool_read, for each item. */
@@ -130,12 +134,12 @@ PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size
     }
     for (done = 0; done < count; done += some) {
         Item items[ITEMS_AT_ONCE];
-        Watch gate;
+        OptimisticRead read;
         some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, false, &gate, items);
+        items_find(pool, offsets + done, some, item_size, false, &read, items);
         items_find_data(items, some);
         for (i = 0; i < some; i++, at += item_size) {
-            if (!item_get(pool, &gate, &items[i], at) &&
+            if (!item_get(pool, &read, &items[i], at) &&
                 bytes_read(pool, at, offsets[done + i], item_size, false) == 0) {
                 return status_set(POOL_RANGE); /* the pool was made smaller meanwhile */
             }
@@ -178,32 +182,33 @@ static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t 
 }
 
 /* Writes items of which some need blocks or nodes. What is measured and what is written
- * are the same copy of the offsets: the caller's may lie in a pinned block that an item is
- * written to. Locks: the whole pool, in it the arena. */
+ * are the same copy of the offsets: the caller's may lie in a pinned block that an item
+ * is written to. Locks: the whole pool, in it the arena. */
 static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
                             const unsigned char *src, size_t count, size_t item_size)
 {
-    Stock stock = {0};
+    Reservation reservation = {0};
     PoolStatus status;
-    Hold hold;
+    Guard guard;
     size_t i;
     size_t *copy = count > SIZE_MAX / (2 * sizeof *copy)
                        ? NULL
-                       : (size_t *)store_alloc(2 * count * sizeof *copy);
+                       : (size_t *)memory_alloc(2 * count * sizeof *copy);
     if (copy == NULL) {
         return POOL_NO_MEMORY;
     }
     memcpy(copy, offsets, count * sizeof *copy);
-    hold = stripes_hold_whole(&pool->stripes);
+    guard = pool_lock_exclusive(&pool->locks);
     status = batch_check(pool, src, copy, count, item_size);
     if (status == POOL_OK) {
-        status = stock_fill(&stock, &pool->family->arena,
-                            batch_measure(pool, copy, count, item_size, copy + count));
+        status =
+            reservation_fill(&reservation, &pool->family->arena,
+                             batch_measure(pool, copy, count, item_size, copy + count));
     }
     for (i = 0; status == POOL_OK && i < count; i++) {
-        bytes_put(pool, copy[i], src + i * item_size, 0, item_size, &stock);
+        bytes_put(pool, copy[i], src + i * item_size, 0, item_size, &reservation);
     }
-    write_end(pool, hold, &stock);
+    write_end(pool, guard, &reservation);
     platform_free(copy);
     return status;
 }
@@ -216,12 +221,12 @@ static bool batch_seems_ready(MemoryPool *pool, const size_t *offsets, size_t co
     size_t done, i, some;
     for (done = 0; done < count; done += some) {
         Item items[ITEMS_AT_ONCE];
-        Watch gate;
+        OptimisticRead read;
         some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, true, &gate, items);
+        items_find(pool, offsets + done, some, item_size, true, &read, items);
         for (i = 0; i < some; i++) {
             if (!items[i].found || items[i].block == NULL ||
-                block_is_shared(items[i].block) || !item_holds(pool, &gate, &items[i])) {
+                block_is_shared(items[i].block) || !item_holds(pool, &read, &items[i])) {
                 return false;
             }
         }
@@ -237,13 +242,13 @@ static size_t batch_try_put(MemoryPool *pool, const size_t *offsets,
     size_t done, i, some;
     for (done = 0; done < count; done += some) {
         Item items[ITEMS_AT_ONCE];
-        Watch gate;
+        OptimisticRead read;
         some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, true, &gate, items);
+        items_find(pool, offsets + done, some, item_size, true, &read, items);
         items_find_data(items, some);
         for (i = 0; i < some; i++, src += item_size) {
             if (!items[i].found || items[i].leaf == NULL ||
-                !leaf_try_write(pool, items[i].leaf, gate.gate, items[i].piece, src,
+                !leaf_try_write(pool, items[i].leaf, read.shape, items[i].piece, src,
                                 item_size <= SMALL_MAX)) {
                 return done + i;
             }
@@ -308,9 +313,9 @@ static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
                                  const uint64_t *expected, uint64_t value, uint64_t *old)
 {
     unsigned char bytes[8];
-    Stock stock = {0};
+    Reservation reservation = {0};
     PoolStatus status;
-    Hold hold;
+    Guard guard;
     if (pool == NULL || old == NULL ||
         (size != 1 && size != 2 && size != 4 && size != 8)) {
         return POOL_INVALID;
@@ -318,15 +323,15 @@ static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
     if (!checked_fits(pool_total(pool), offset, size)) {
         return POOL_RANGE;
     }
-    status = write_begin(pool, offset, &size, WRITE_ALL, &hold, &stock);
+    status = write_begin(pool, offset, &size, WRITE_ALL, &guard, &reservation);
     if (status == POOL_OK) {
         (void)bytes_get(pool, bytes, offset, size, NULL);
         *old = integer_load(bytes, size);
         if (expected == NULL || *old == *expected) {
             integer_store(bytes, size, expected == NULL ? *old + value : value);
-            bytes_put(pool, offset, bytes, 0, size, &stock);
+            bytes_put(pool, offset, bytes, 0, size, &reservation);
         }
-        write_end(pool, hold, &stock);
+        write_end(pool, guard, &reservation);
     }
     return status;
 }

@@ -5,8 +5,8 @@
  * Every function here does the same: clip or check the range, hold the blocks it covers,
  * go over them piece by piece, let go. A PIECE is what one block has of the range. As a
  * pool may be resized by another thread, a range that was clipped or checked before its
- * blocks were held is clipped or checked again after; what is held is the whole range that
- * was requested, so that a larger pool does not need more.
+ * blocks were held is clipped or checked again after; what is held is the whole range
+ * that was requested, so that a larger pool does not need more.
  */
 #include "pool.h"
 
@@ -61,8 +61,8 @@ static inline bool pool_moves(const MemoryPool *pool, size_t offset, const void 
     return status_set(status) == POOL_OK && size > 0;
 }
 
-/* The last block of size bytes (1 or more) at an offset below total_size, of which some may
- * lie beyond the end. */
+/* The last block of size bytes (1 or more) at an offset below total_size, of which some
+ * may lie beyond the end. */
 static inline size_t pool_last(const MemoryPool *pool, size_t offset, size_t size)
 {
     return pool_index(pool, offset + (checked_min(size, SIZE_MAX - offset) - 1));
@@ -102,12 +102,13 @@ static inline void small_copy(unsigned char *dest, const unsigned char *src, siz
     }
 }
 
-/* Copies any number of bytes to memory of the caller's. What malloc takes for itself alone
- * begins 16 bytes into a page, and blocks begin with one. Where the destination lies so
- * little further into its page than the source, each load looks to some processors as if
- * it needed a store just made, and the instruction that memcpy uses from some 2 KiB on
- * takes 2 to 10 times as long. Shorter pieces are copied by others. (memmove, as compilers
- * know that instruction too, and would put it in place of a memcpy of known size.) */
+/* Copies any number of bytes to memory of the caller's. What malloc takes for itself
+ * alone begins 16 bytes into a page, and blocks begin with one. Where the destination
+ * lies so little further into its page than the source, each load looks to some
+ * processors as if it needed a store just made, and the instruction that memcpy uses from
+ * some 2 KiB on takes 2 to 10 times as long. Shorter pieces are copied by others.
+ * (memmove, as compilers know that instruction too, and would put it in place of a memcpy
+ * of known size.) */
 static NOT_INLINE void long_copy(unsigned char *dest, const unsigned char *src,
                                  size_t size)
 {
@@ -122,7 +123,8 @@ static NOT_INLINE void long_copy(unsigned char *dest, const unsigned char *src,
     }
 }
 
-/* Copies a piece of a block's data (NULL: a hole). small: no more than SMALL_MAX bytes. */
+/* Copies a piece of a block's data (NULL: a hole). small: no more than SMALL_MAX bytes.
+ * */
 static inline void block_get(unsigned char *dest, const unsigned char *data, Piece piece,
                              bool small)
 {
@@ -139,16 +141,16 @@ static inline void block_get(unsigned char *dest, const unsigned char *data, Pie
 /* Copies a piece out of its leaf (NULL: a hole). The caller holds its stripe (watch is
  * NULL) or watches it; then false means that it must start over. */
 static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece,
-                                    bool small, const Watch *watch)
+                                    bool small, const OptimisticRead *read)
 {
     Block *block = leaf == NULL ? NULL : leaf_block(leaf, piece.index);
     const unsigned char *data = NULL;
-    if (watch != NULL && !watch_shape(watch)) {
+    if (read != NULL && !optimistic_validate_shape(read)) {
         return false;
     }
     if (block != NULL) {
-        data = watch != NULL ? block_watch_data(block) : block_data(block);
-        if (watch != NULL && data == NULL) {
+        data = read != NULL ? block_data_optimistic(block) : block_data(block);
+        if (read != NULL && data == NULL) {
             return false;
         }
     }
@@ -158,7 +160,7 @@ static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece
 
 /* The same for a range. */
 static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size,
-                      const Watch *watch)
+                      const OptimisticRead *read)
 {
     Node *leaf = NULL;
     bool known = false;
@@ -166,13 +168,14 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
         Piece piece = piece_at(pool, offset, size);
         if (!known || (piece.index & (TREE_SLOTS - 1)) == 0) {
             known = true;
-            if (watch == NULL) {
+            if (read == NULL) {
                 leaf = tree_leaf(&pool->tree, piece.index);
-            } else if (!tree_watch_leaf(&pool->tree, piece.index, watch, false, &leaf)) {
+            } else if (!tree_leaf_optimistic(&pool->tree, piece.index, read, false,
+                                             &leaf)) {
                 return false;
             }
         }
-        if (!piece_get(dest, leaf, piece, false, watch)) {
+        if (!piece_get(dest, leaf, piece, false, read)) {
             return false;
         }
         dest += piece.size;
@@ -186,34 +189,35 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
 static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
                                          size_t offset, Piece piece, bool small)
 {
-    Watch watch;
+    OptimisticRead read;
     Node *leaf;
-    return watch_begin(&watch, &pool->stripes, piece.index, piece.index) &&
+    return optimistic_begin(&read, &pool->locks, piece.index, piece.index) &&
            checked_fits(pool_total(pool), offset, piece.size) &&
-           tree_watch_leaf(&pool->tree, piece.index, &watch, false, &leaf) &&
-           piece_get(dest, leaf, piece, small, &watch) && watch_end(&watch);
+           tree_leaf_optimistic(&pool->tree, piece.index, &read, false, &leaf) &&
+           piece_get(dest, leaf, piece, small, &read) && optimistic_validate(&read);
 }
 
-/* Reads any range, clipped if that is allowed: without a lock if that works at once, holding
- * it if not. Returns how many bytes; 0 if the pool has none of them any more, or not all. */
+/* Reads any range, clipped if that is allowed: without a lock if that works at once,
+ * holding it if not. Returns how many bytes; 0 if the pool has none of them any more, or
+ * not all. */
 static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
                          size_t size, bool clips)
 {
     size_t clipped = pool_clip(pool, offset, size);
     size_t first = pool_index(pool, offset);
-    Watch watch;
-    Hold hold;
+    OptimisticRead read;
+    Guard guard;
     if ((clips ? clipped > 0 : clipped == size) &&
-        watch_begin(&watch, &pool->stripes, first, pool_last(pool, offset, clipped)) &&
+        optimistic_begin(&read, &pool->locks, first, pool_last(pool, offset, clipped)) &&
         pool_clip(pool, offset, size) == clipped &&
-        bytes_get(pool, dest, offset, clipped, &watch) && watch_end(&watch)) {
+        bytes_get(pool, dest, offset, clipped, &read) && optimistic_validate(&read)) {
         return clipped;
     }
-    hold = stripes_hold_range(&pool->stripes, first, pool_last(pool, offset, size));
+    guard = pool_lock_range(&pool->locks, first, pool_last(pool, offset, size));
     clipped = pool_clip(pool, offset, size);
     clipped = clips || clipped == size ? clipped : 0;
     (void)bytes_get(pool, dest, offset, clipped, NULL);
-    stripes_let_go(&pool->stripes, hold);
+    pool_unlock(&pool->locks, guard);
     return clipped;
 }
 
@@ -289,7 +293,7 @@ static void block_surround(const MemoryPool *pool, Block *block, const Block *ol
 
 /* Puts a piece into a slot of a private leaf; returns 1 if there was a hole. */
 static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
-                       const unsigned char *src, int byte, Stock *stock)
+                       const unsigned char *src, int byte, Reservation *reservation)
 {
     Block *old = (Block *)ptr_load_acquire(slot);
     Block *block;
@@ -297,7 +301,7 @@ static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
         data_put(old->data + piece.start, src, byte, piece.size);
         return 0;
     }
-    block = stock_block(stock);
+    block = reservation_take_block(reservation);
     block_surround(pool, block, old, piece);
     data_put(block->data + piece.start, src, byte, piece.size);
     ptr_store_release(slot, block);
@@ -305,22 +309,22 @@ static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
         return 1;
     }
     size_add_relaxed(&pool->copied, 1);
-    block_drop(old, stock);
+    block_drop(old, reservation);
     return 0;
 }
 
-/* Writes a range for which the stock has all that is needed, leaf by leaf. */
+/* Writes a range for which the reservation has all that is needed, leaf by leaf. */
 static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src, int byte,
-                      size_t size, Stock *stock)
+                      size_t size, Reservation *reservation)
 {
     while (size > 0) {
         Piece piece = piece_at(pool, offset, size);
         size_t first = piece.index, added = 0;
-        Node *leaf = tree_own_leaf(&pool->tree, first, stock);
+        Node *leaf = tree_unshare_leaf(&pool->tree, first, reservation);
         do {
             piece = piece_at(pool, offset, size);
-            added +=
-                slot_put(pool, node_slot(leaf, 0, piece.index), piece, src, byte, stock);
+            added += slot_put(pool, node_slot(leaf, 0, piece.index), piece, src, byte,
+                              reservation);
             src = src == NULL ? NULL : src + piece.size;
             offset += piece.size;
             size -= piece.size;
@@ -331,8 +335,8 @@ static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src,
     }
 }
 
-/* What it takes that the blocks of a range can be written to; POOL_RANGE if it is no longer
- * in the pool. The tree may then be too low to be asked. */
+/* What it takes that the blocks of a range can be written to; POOL_RANGE if it is no
+ * longer in the pool. The tree may then be too low to be asked. */
 static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t size,
                                 Need *need)
 {
@@ -345,55 +349,55 @@ static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t si
     return POOL_OK;
 }
 
-/* Holds what a write to *size bytes needs, and fills the stock for it; if it clips, *size
- * is then what the pool has of them. If that fails, nothing is held; POOL_RANGE if the
- * range, or all of it if it is clipped, is no longer in the pool. */
+/* Holds what a write to *size bytes needs, and fills the reservation for it; if it clips,
+ * *size is then what the pool has of them. If that fails, nothing is held; POOL_RANGE if
+ * the range, or all of it if it is clipped, is no longer in the pool. */
 static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
-                              WriteMode mode, Hold *hold, Stock *stock)
+                              WriteMode mode, Guard *guard, Reservation *reservation)
 {
     size_t first = pool_index(pool, offset), last = pool_last(pool, offset, *size);
     size_t clipped;
     PoolStatus status;
     Need need;
-    *hold = stripes_hold_range(&pool->stripes, first, last);
+    *guard = pool_lock_range(&pool->locks, first, last);
     clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;
     status = write_measure(pool, offset, clipped, &need);
-    if (need.nodes > 0 && !hold->whole) { /* it changes the shape */
-        stripes_let_go(&pool->stripes, *hold);
-        *hold = stripes_hold_whole(&pool->stripes);
+    if (need.nodes > 0 && !guard->exclusive) { /* it changes the shape */
+        pool_unlock(&pool->locks, *guard);
+        *guard = pool_lock_exclusive(&pool->locks);
         clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;
         status = write_measure(pool, offset, clipped, &need);
     }
     *size = clipped;
     if (status == POOL_OK) {
         need.written = mode == WRITE_NOTHING ? 0 : clipped;
-        status = stock_fill(stock, &pool->family->arena, need);
+        status = reservation_fill(reservation, &pool->family->arena, need);
     }
     if (status != POOL_OK) {
-        stripes_let_go(&pool->stripes, *hold);
+        pool_unlock(&pool->locks, *guard);
     }
     return status;
 }
 
 /* Lets go after a change. */
-static void write_end(MemoryPool *pool, Hold hold, Stock *stock)
+static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation)
 {
-    stock_empty(stock, &pool->family->arena);
-    stripes_let_go(&pool->stripes, hold);
-    stock_release(stock);
+    reservation_empty(reservation, &pool->family->arena);
+    pool_unlock(&pool->locks, guard);
+    reservation_release_adopted(reservation);
 }
 
-/* Writes to a block of a leaf that was private, and in its tree, when the gate had a
- * version; false if the gate moved since, or the block is not there or not private.
- * small: no more than SMALL_MAX bytes. Locks: the stripe of the block. */
-static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t gate,
+/* Writes to a block of a leaf that was private, and in its tree, when the shape lock had
+ * a version; false if the shape lock moved since, or the block is not there or not
+ * private. small: no more than SMALL_MAX bytes. Locks: the stripe of the block. */
+static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t shape,
                                          Piece piece, const unsigned char *src,
                                          bool small)
 {
-    Lock *lock = stripes_lock(&pool->stripes, piece.index);
+    Lock *lock = pool_lock_stripe(&pool->locks, piece.index);
     Block *block = NULL;
     lock_acquire(lock);
-    if (lock_version(&pool->stripes.gate.lock) == gate) {
+    if (lock_version(&pool->locks.shape.lock) == shape) {
         block = leaf_block(leaf, piece.index);
     }
     if (block != NULL && block_is_shared(block)) {
@@ -412,18 +416,18 @@ static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t ga
  * is not, or something came between.
  *
  * The leaf is looked for before the stripe is held, because a processor gets ahead with
- * that while it waits for the stripe's cache line. If the gate did not move until the
- * stripe was held, the leaf still is in the tree and private, and the pool as large.
+ * that while it waits for the stripe's cache line. If the shape lock did not move until
+ * the stripe was held, the leaf still is in the tree and private, and the pool as large.
  * Locks: the stripe of the block. */
 static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece piece,
                                           const unsigned char *src, bool small)
 {
-    Watch watch;
+    OptimisticRead read;
     Node *leaf;
-    return watch_gate(&watch, &pool->stripes) &&
+    return optimistic_begin_shape(&read, &pool->locks) &&
            checked_fits(pool_total(pool), offset, piece.size) &&
-           tree_watch_leaf(&pool->tree, piece.index, &watch, true, &leaf) &&
-           leaf != NULL && leaf_try_write(pool, leaf, watch.gate, piece, src, small);
+           tree_leaf_optimistic(&pool->tree, piece.index, &read, true, &leaf) &&
+           leaf != NULL && leaf_try_write(pool, leaf, read.shape, piece, src, small);
 }
 
 /* Writes src, or the byte if src is NULL, to any range; clips and fails as write_begin.
@@ -432,14 +436,15 @@ static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
                               int byte, size_t *size, WriteMode mode)
 {
-    Hold hold;
-    Stock stock = {0};
-    PoolStatus status = write_begin(pool, offset, size, mode, &hold, &stock);
+    Guard guard;
+    Reservation reservation = {0};
+    PoolStatus status = write_begin(pool, offset, size, mode, &guard, &reservation);
     if (status == POOL_OK) {
         size_t block_size = (size_t)1 << pool->block_shift;
-        stock_populate(&stock, block_size, ((offset | *size) & (block_size - 1)) == 0);
-        bytes_put(pool, offset, src, byte, *size, &stock);
-        write_end(pool, hold, &stock);
+        reservation_populate(&reservation, block_size,
+                             ((offset | *size) & (block_size - 1)) == 0);
+        bytes_put(pool, offset, src, byte, *size, &reservation);
+        write_end(pool, guard, &reservation);
     }
     return status;
 }

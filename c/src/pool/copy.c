@@ -33,7 +33,7 @@ static bool copy_add_run(Copy *copy, size_t start, size_t size)
 {
     if (copy->count == copy->room) {
         size_t room = copy->room == 0 ? 16 : copy->room * 2;
-        Run *runs = (Run *)store_alloc(room * sizeof *runs);
+        Run *runs = (Run *)memory_alloc(room * sizeof *runs);
         if (runs == NULL) {
             return false;
         }
@@ -203,13 +203,14 @@ static Need copy_measure(const Copy *copy)
 /* ----------------------------------------------------------------- carrying out */
 
 /* Copies what lies in one block of the source and one of the target. */
-static void copy_piece(const Copy *copy, size_t src_offset, size_t size, Stock *stock)
+static void copy_piece(const Copy *copy, size_t src_offset, size_t size,
+                       Reservation *reservation)
 {
     MemoryPool *dst = copy->dst;
     Piece from = piece_at(copy->src, src_offset, size);
     Piece to = piece_at(dst, copy_target(copy, src_offset), size);
     Block *block = tree_block(&copy->src->tree, from.index);
-    Node *leaf = tree_own_leaf(&dst->tree, to.index, stock);
+    Node *leaf = tree_unshare_leaf(&dst->tree, to.index, reservation);
     AtomicPtr *slot = node_slot(leaf, 0, to.index);
     Block *old = (Block *)ptr_load_acquire(slot);
     size_t added;
@@ -220,11 +221,11 @@ static void copy_piece(const Copy *copy, size_t src_offset, size_t size, Stock *
             size_add_relaxed(&block->refs, 1);
             ptr_store_release(slot, block);
             if (old != NULL) {
-                block_drop(old, stock);
+                block_drop(old, reservation);
             }
         }
     } else {
-        added = slot_put(dst, slot, to, block_data(block) + from.start, 0, stock);
+        added = slot_put(dst, slot, to, block_data(block) + from.start, 0, reservation);
     }
     if (added > 0) {
         tree_count(&dst->tree, to.index, added);
@@ -245,38 +246,39 @@ static size_t copy_piece_size(const Copy *copy, size_t start, size_t size)
     }
 }
 
-static void copy_run(const Copy *copy, Run run, Stock *stock)
+static void copy_run(const Copy *copy, Run run, Reservation *reservation)
 {
     while (run.size > 0) {
         size_t size = copy_piece_size(copy, run.start, run.size);
         if (copy->descending) {
-            copy_piece(copy, run.start + (run.size - size), size, stock);
+            copy_piece(copy, run.start + (run.size - size), size, reservation);
         } else {
-            copy_piece(copy, run.start, size, stock);
+            copy_piece(copy, run.start, size, reservation);
             run.start += size;
         }
         run.size -= size;
     }
 }
 
-static void copy_carry_out(const Copy *copy, Stock *stock)
+static void copy_apply(const Copy *copy, Reservation *reservation)
 {
     size_t i;
     for (i = 0; i < copy->count; i++) {
-        copy_run(copy, copy->runs[copy->descending ? copy->count - 1 - i : i], stock);
+        copy_run(copy, copy->runs[copy->descending ? copy->count - 1 - i : i],
+                 reservation);
     }
     for (i = 0; i <= copy->count; i++) {
         Run hole = copy_hole(copy, i);
         if (hole.size > 0) {
             Discard discard =
                 discard_plan(copy->dst, copy_target(copy, hole.start), hole.size);
-            discard_carry_out(copy->dst, &discard, stock);
+            discard_apply(copy->dst, &discard, reservation);
         }
     }
 }
 
 /* Copies between two pools (or in one) that are held. */
-static PoolStatus copy_held(Copy *copy, Stock *stock)
+static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
 {
     size_t inside = ((size_t)1 << copy->dst->block_shift) - 1;
     PoolStatus status;
@@ -285,11 +287,12 @@ static PoolStatus copy_held(Copy *copy, Stock *stock)
     copy->descending = copy->dst == copy->src && copy->dst_offset > copy->src_offset;
     status = copy_find_runs(copy);
     if (status == POOL_OK) {
-        status = stock_fill(stock, &copy->dst->family->arena, copy_measure(copy));
+        status =
+            reservation_fill(reservation, &copy->dst->family->arena, copy_measure(copy));
     }
     if (status == POOL_OK) {
-        copy_carry_out(copy, stock);
-        stock_empty(stock, &copy->dst->family->arena);
+        copy_apply(copy, reservation);
+        reservation_empty(reservation, &copy->dst->family->arena);
     }
     platform_free(copy->runs);
     return status;
@@ -300,7 +303,7 @@ PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
                      size_t src_offset, size_t size)
 {
     Copy copy = {0};
-    Stock stock = {0};
+    Reservation reservation = {0};
     PoolStatus status;
     if (dst == NULL || src == NULL) {
         return status_set(POOL_INVALID);
@@ -310,15 +313,15 @@ PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
     copy.dst_offset = dst_offset;
     copy.src_offset = src_offset;
     copy.size = size;
-    pools_hold(dst, src);
+    pools_lock(dst, src);
     status = pool_check(dst, dst_offset, size);
     if (status == POOL_OK) {
         status = pool_check(src, src_offset, size);
     }
     if (status == POOL_OK && size > 0 && (dst != src || dst_offset != src_offset)) {
-        status = copy_held(&copy, &stock);
+        status = copy_locked(&copy, &reservation);
     }
-    pools_let_go(dst, src);
-    stock_release(&stock);
+    pools_unlock(dst, src);
+    reservation_release_adopted(&reservation);
     return status_set(status);
 }

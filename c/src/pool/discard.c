@@ -9,7 +9,8 @@
 #include "pool.h"
 
 /* Nobody may write to the data meanwhile: bytes that change between the two looks at them
- * could make it say yes where another byte never was 0. So a pinned block is not asked. */
+ * could make it say yes where another byte never was 0. So a pinned block is not asked.
+ * */
 static bool data_is_zero(const unsigned char *data, size_t size)
 {
     return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
@@ -69,18 +70,21 @@ static Need discard_measure(const MemoryPool *pool, const Discard *discard)
     return need;
 }
 
-static void discard_carry_out(MemoryPool *pool, const Discard *discard, Stock *stock)
+static void discard_apply(MemoryPool *pool, const Discard *discard,
+                          Reservation *reservation)
 {
     unsigned i;
-    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
+    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     for (i = 0; i < discard->count; i++) {
         Piece piece = discard->pieces[i];
-        Node *leaf = tree_own_leaf(&pool->tree, piece.index, stock);
-        (void)slot_put(pool, node_slot(leaf, 0, piece.index), piece, NULL, 0, stock);
+        Node *leaf = tree_unshare_leaf(&pool->tree, piece.index, reservation);
+        (void)slot_put(pool, node_slot(leaf, 0, piece.index), piece, NULL, 0,
+                       reservation);
     }
     if (discard->first < discard->end) {
         size_t pinned_size = pins_count(pool) > 0 ? (size_t)1 << pool->block_shift : 0;
-        tree_clear(&pool->tree, discard->first, discard->end - 1, pinned_size, stock);
+        tree_clear(&pool->tree, discard->first, discard->end - 1, pinned_size,
+                   reservation);
     }
 }
 
@@ -89,7 +93,7 @@ static void discard_carry_out(MemoryPool *pool, const Discard *discard, Stock *s
 static bool block_try_discard(MemoryPool *pool, unsigned char *dest, size_t offset,
                               Piece piece)
 {
-    Lock *lock = stripes_hold_block(&pool->stripes, piece.index);
+    Lock *lock = pool_lock_block(&pool->locks, piece.index);
     Node *leaf = tree_private_leaf(&pool->tree, piece.index);
     Block *block = tree_block(&pool->tree, piece.index);
     bool stays = leaf != NULL && block != NULL && !block_is_shared(block) &&
@@ -106,38 +110,37 @@ static bool block_try_discard(MemoryPool *pool, unsigned char *dest, size_t offs
     return done;
 }
 
-/* pool_discard, and pool_take if dest is not NULL. If it clips, *size is then what the pool
- * has of the range; POOL_RANGE if the range, or all of it if it is clipped, is no longer in
- * the pool.
- * Locks: the stripe of the block if there is one block and it stays; the whole pool if
- * not, and in it the arena. */
+/* pool_discard, and pool_take if dest is not NULL. If it clips, *size is then what the
+ * pool has of the range; POOL_RANGE if the range, or all of it if it is clipped, is no
+ * longer in the pool. Locks: the stripe of the block if there is one block and it stays;
+ * the whole pool if not, and in it the arena. */
 static PoolStatus bytes_discard(MemoryPool *pool, unsigned char *dest, size_t offset,
                                 size_t *size, bool clips)
 {
-    Stock stock = {0};
+    Reservation reservation = {0};
     Piece piece = piece_at(pool, offset, *size);
     PoolStatus status = POOL_RANGE;
     Discard discard;
     size_t clipped;
-    Hold hold;
+    Guard guard;
     if (piece.size == *size && block_try_discard(pool, dest, offset, piece)) {
         return POOL_OK;
     }
-    hold = stripes_hold_whole(&pool->stripes);
+    guard = pool_lock_exclusive(&pool->locks);
     clipped = pool_clip(pool, offset, *size);
     if (clipped == *size || (clips && clipped > 0)) {
         *size = clipped;
         discard = discard_plan(pool, offset, clipped);
-        status =
-            stock_fill(&stock, &pool->family->arena, discard_measure(pool, &discard));
+        status = reservation_fill(&reservation, &pool->family->arena,
+                                  discard_measure(pool, &discard));
     }
     if (status == POOL_OK) {
         if (dest != NULL) {
             (void)bytes_get(pool, dest, offset, clipped, NULL);
         }
-        discard_carry_out(pool, &discard, &stock);
+        discard_apply(pool, &discard, &reservation);
     }
-    write_end(pool, hold, &stock);
+    write_end(pool, guard, &reservation);
     return status;
 }
 

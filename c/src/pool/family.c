@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * family.c - pools that descend from one another, and the register of all of them
+ * family.c - pools that descend from one another, and the registry of all of them
  *
- * A family owns the arena of its pools. The register lists every family and every pool of
+ * A family owns the arena of its pools. The registry lists every family and every pool of
  * the process, pools from the oldest to the youngest; that is the order in which several
  * of them are held.
  *
  * fork(): a child has only the thread that called fork, so a lock that another thread
  * holds would stay locked in it for ever. Before the fork everything is therefore held:
- * the register, every pool as a whole (the oldest first), every arena and the store, in
- * the order in which the library takes them elsewhere. Then no call is half done. The
- * child makes all locks anew: a thread that does not exist there may have had a stripe for
- * an instant, to find the gate closed, or stood in line.
+ * the registry, every pool as a whole (the oldest first), every arena and the chunk
+ * cache, in the order in which the library takes them elsewhere. Then no call is half
+ * done. The child makes all locks anew: a thread that does not exist there may have had a
+ * stripe for an instant, to find the shape lock closed, or stood in line.
  *
- * Locks, in the order in which they are taken: register, pools by age (gate, then
- * stripes), arena, store. The register's is never asked for by a thread that holds a
+ * Locks, in the order in which they are taken: registry, pools by age (shape lock, then
+ * stripes), arena, store. The registry's is never asked for by a thread that holds a
  * pool.
  */
 #include "pool.h"
 
-/* The ring of families, which cannot be initialised statically in all compilers. The caller
- * has the register's lock. */
+/* The ring of families, which cannot be initialised statically in all compilers. The
+ * caller has the registry's lock. */
 static Family *registry_families(void)
 {
     POOL_ASSERT(lock_is_held(&registry.lock));
@@ -38,26 +38,26 @@ static void fork_prepare(void)
     Family *family;
     lock_acquire(&registry.lock);
     for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
-        (void)stripes_hold_whole(&pool->stripes);
+        (void)pool_lock_exclusive(&pool->locks);
     }
     for (family = registry_families()->next; family != registry_families();
          family = family->next) {
         lock_acquire(&family->arena.lock);
     }
-    lock_acquire(&store.lock);
+    lock_acquire(&chunk_cache.lock);
 }
 
 static void fork_parent(void)
 {
     MemoryPool *pool;
     Family *family;
-    lock_release(&store.lock);
+    lock_release(&chunk_cache.lock);
     for (family = registry_families()->next; family != registry_families();
          family = family->next) {
         lock_release(&family->arena.lock);
     }
     for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
-        stripes_let_go_whole(&pool->stripes);
+        pool_unlock_exclusive(&pool->locks);
     }
     lock_release(&registry.lock);
 }
@@ -66,29 +66,30 @@ static void fork_child(void)
 {
     MemoryPool *pool;
     Family *family;
-    lock_init(&store.lock);
+    lock_init(&chunk_cache.lock);
     for (family = registry_families()->next; family != registry_families();
          family = family->next) {
         lock_init(&family->arena.lock);
     }
     for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
-        stripes_init(&pool->stripes);
+        pool_lock_init(&pool->locks);
     }
     lock_init(&registry.lock);
 }
 
-/* ------------------------------------------------------------------- register */
+/* ------------------------------------------------------------------- registry */
 
 /* Adds a pool, and its family if it is the first of it; the pool takes a reference to
- * the family. Locks: register. */
+ * the family. Locks: registry. */
 static PoolStatus registry_add(MemoryPool *pool)
 {
     Family *family = pool->family;
     Family *ring;
     lock_acquire(&registry.lock);
-    if (!registry.forks_seen_to) {
-        registry.forks_seen_to = platform_at_fork(fork_prepare, fork_parent, fork_child);
-        if (!registry.forks_seen_to) {
+    if (!registry.fork_handlers_set) {
+        registry.fork_handlers_set =
+            platform_at_fork(fork_prepare, fork_parent, fork_child);
+        if (!registry.fork_handlers_set) {
             lock_release(&registry.lock);
             return POOL_NO_MEMORY;
         }
@@ -112,7 +113,7 @@ static PoolStatus registry_add(MemoryPool *pool)
 }
 
 /* Gives back a reference to a family, and ends it with the last one: then there is
- * neither a pool nor a view of it left. Locks: register. */
+ * neither a pool nor a view of it left. Locks: registry. */
 static void family_release(Family *family)
 {
     if (size_sub_acq_rel(&family->refs, 1) == 1) {
@@ -125,7 +126,7 @@ static void family_release(Family *family)
     }
 }
 
-/* Takes a pool out. Locks: register. */
+/* Takes a pool out. Locks: registry. */
 static void registry_remove(MemoryPool *pool)
 {
     lock_acquire(&registry.lock);
@@ -135,18 +136,18 @@ static void registry_remove(MemoryPool *pool)
     lock_release(&registry.lock);
 }
 
-/* Locks: register, then each arena, then the store. */
+/* Locks: registry, then each arena, then the chunk cache. */
 size_t pool_trim(void)
 {
     Family *family;
-    size_t given = 0;
+    size_t freed = 0;
     lock_acquire(&registry.lock);
     for (family = registry_families()->next; family != registry_families();
          family = family->next) {
-        given += arena_trim(&family->arena);
+        freed += arena_trim(&family->arena);
     }
     lock_release(&registry.lock);
-    given += store_trim();
+    freed += chunk_cache_trim();
     (void)status_set(POOL_OK);
-    return given;
+    return freed;
 }

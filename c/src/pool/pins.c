@@ -9,8 +9,8 @@
  * or is cut) takes a reference of its own. All pins of a block share one Pin, which the
  * block points to and which stands in a list of its pool. The list and the counts are
  * guarded by the arena's lock, because a pin may outlive its pool; a pin is added only
- * while the block's stripe is held, and dropped at any time, which turns the block into an
- * ordinary one.
+ * while the block's stripe is held, and dropped at any time, which turns the block into
+ * an ordinary one.
  *
  * Calls for a range find its pins by the tree (pins_find), those for a whole pool by the
  * list.
@@ -18,8 +18,8 @@
  * Memory order: a pin that is released may be the last that holds another thread from
  * dropping the block and using its memory again. So clearing the block's mark is the last
  * access to the block, and counting the pin off its pool the last to the pool; both
- * release, and acquire is how they are read. Whoever reads no mark, or no pins, thus comes
- * after all that was done by the pin, and through it.
+ * release, and acquire is how they are read. Whoever reads no mark, or no pins, thus
+ * comes after all that was done by the pin, and through it.
  */
 #include "pool.h"
 
@@ -75,14 +75,14 @@ static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare)
 
 /* Takes a pin off. With the last one of a block, the block is an ordinary one, or, if it
  * has no pool, is dropped. Locks: the arena. */
-static void pin_remove(Pin *pin, Arena *arena, Stock *stock)
+static void pin_remove(Pin *pin, Arena *arena, Reservation *reservation)
 {
     lock_acquire(&arena->lock);
     if (--pin->count == 0) {
         if (pin->pool != NULL) {
             pin_detach(pin);
         } else {
-            block_drop(pin->block, stock);
+            block_drop(pin->block, reservation);
         }
         platform_free(pin);
     }
@@ -130,7 +130,7 @@ static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found)
 
 /* Gives a pin a reference of its own, before that of the slot goes. The caller has the
  * arena's lock. */
-static void pin_hold(Pin *pin)
+static void pin_retain(Pin *pin)
 {
     size_add_relaxed(&pin->block->refs, 1);
 }
@@ -140,7 +140,7 @@ static void pin_hold(Pin *pin)
 static void pins_cut(MemoryPool *pool, size_t first, size_t end)
 {
     size_t index;
-    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
+    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     if (first >= end || pins_count(pool) == 0) {
         return;
     }
@@ -148,7 +148,7 @@ static void pins_cut(MemoryPool *pool, size_t first, size_t end)
     for (; pins_find(pool, first, end, &index); first = index + 1) {
         Block *block = tree_block(&pool->tree, index);
         Pin *pin = (Pin *)ptr_load_acquire(&block->as.pin);
-        pin_hold(pin);
+        pin_retain(pin);
         pin_detach(pin);
     }
     lock_release(&pool->family->arena.lock);
@@ -156,12 +156,12 @@ static void pins_cut(MemoryPool *pool, size_t first, size_t end)
 
 /* Before a pool drops its whole tree: each pin holds its block, and those at or after end
  * are cut off. The caller has the arena's lock. */
-static void pins_hold_locked(MemoryPool *pool, size_t end)
+static void pins_retain_locked(MemoryPool *pool, size_t end)
 {
     Pin *pin, *next;
     for (pin = pool->pins; pin != NULL; pin = next) {
         next = pin->next;
-        pin_hold(pin);
+        pin_retain(pin);
         if (pin->index >= end) {
             pin_detach(pin);
         }
@@ -186,30 +186,30 @@ static inline Need pins_measure(MemoryPool *pool, unsigned height)
 
 /* In a tree that has just been given the root of a pool: replaces the pinned blocks by
  * copies. The caller has the arena's lock. */
-static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Stock *stock)
+static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Reservation *reservation)
 {
     Pin *pin;
     for (pin = pool->pins; pin != NULL; pin = pin->next) {
-        Node *leaf = tree_own_leaf(tree, pin->index, stock);
-        Block *copy = stock_block(stock);
+        Node *leaf = tree_unshare_leaf(tree, pin->index, reservation);
+        Block *copy = reservation_take_block(reservation);
         memcpy(copy->data, pin->block->data, (size_t)1 << pool->block_shift);
         copy->from |= BLOCK_DIRTY;
         ptr_store_release(node_slot(leaf, 0, pin->index), copy);
-        block_drop(pin->block, stock);
+        block_drop(pin->block, reservation);
     }
 }
 
 /* Puts a pinned block, with the reference of its pin, into its slot of a tree that is new
  * to it, and writes into it what is in that slot. The caller has the arena's lock. */
-static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Stock *stock)
+static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Reservation *reservation)
 {
-    Node *leaf = tree_own_leaf(&pool->tree, pin->index, stock);
+    Node *leaf = tree_unshare_leaf(&pool->tree, pin->index, reservation);
     AtomicPtr *slot = node_slot(leaf, 0, pin->index);
     Block *now = (Block *)ptr_load_acquire(slot);
     size_t size = (size_t)1 << pool->block_shift;
     if (now != NULL) {
         memcpy(pin->block->data, block_data(now), size);
-        block_drop(now, stock);
+        block_drop(now, reservation);
     } else {
         memset(pin->block->data, 0, size);
         tree_count(&pool->tree, pin->index, 1);

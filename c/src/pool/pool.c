@@ -9,13 +9,13 @@
 /* Makes a pool without contents in a family, or NULL. It is not registered yet. */
 static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned block_shift)
 {
-    void *memory = store_alloc(sizeof(MemoryPool) + CACHE_LINE);
+    void *memory = memory_alloc(sizeof(MemoryPool) + CACHE_LINE);
     uintptr_t line = ((uintptr_t)memory + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1);
     MemoryPool *pool = (MemoryPool *)line;
     if (memory == NULL) {
         return NULL;
     }
-    memset(pool, 0, offsetof(MemoryPool, stripes));
+    memset(pool, 0, offsetof(MemoryPool, locks));
     pool->memory = memory;
     size_store_relaxed(&pool->refs, 1);
     pool->block_shift = block_shift;
@@ -23,7 +23,7 @@ static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned blo
     size_store_relaxed(&pool->tree.height,
                        tree_height(((total_size - 1) >> block_shift) + 1));
     pool->family = family;
-    stripes_init(&pool->stripes);
+    pool_lock_init(&pool->locks);
     return pool;
 }
 
@@ -57,7 +57,7 @@ static PoolStatus options_read(const PoolOptions *from, PoolOptions *options)
     return POOL_OK;
 }
 
-/* Locks: register. */
+/* Locks: registry. */
 MemoryPool *pool_create_with(const PoolOptions *from)
 {
     PoolOptions options;
@@ -69,7 +69,7 @@ MemoryPool *pool_create_with(const PoolOptions *from)
     }
     shift = (unsigned)checked_min(checked_log2_floor(options.max_block_size),
                                   checked_log2_ceil(options.total_size));
-    family = (Family *)store_alloc(sizeof *family);
+    family = (Family *)memory_alloc(sizeof *family);
     if (family != NULL) {
         memset(family, 0, sizeof *family);
         arena_init(&family->arena, (size_t)1 << shift, sizeof(Node),
@@ -106,24 +106,24 @@ MemoryPool *pool_retain(MemoryPool *pool)
 }
 
 /* Locks, with the last reference: the whole pool (so that a fork does not find it half
- * taken apart), in it the arena; then the register. */
+ * taken apart), in it the arena; then the registry. */
 void pool_destroy(MemoryPool *pool)
 {
     (void)status_set(POOL_OK);
     if (pool != NULL && size_sub_acq_rel(&pool->refs, 1) == 1) {
         Family *family = pool->family;
-        Stock stock = {0};
-        Hold hold = stripes_hold_whole(&pool->stripes);
+        Reservation reservation = {0};
+        Guard guard = pool_lock_exclusive(&pool->locks);
         lock_acquire(&family->arena.lock);
-        pins_hold_locked(pool, 0);
+        pins_retain_locked(pool, 0);
         lock_release(&family->arena.lock);
-        tree_replace(&pool->tree, NULL, 1, &stock);
-        stock_empty(&stock, &family->arena);
-        stripes_let_go(&pool->stripes, hold);
+        tree_replace(&pool->tree, NULL, 1, &reservation);
+        reservation_empty(&reservation, &family->arena);
+        pool_unlock(&pool->locks, guard);
         registry_remove(pool);
         family_release(family);
         pool_free(pool);
-        stock_release(&stock);
+        reservation_release_adopted(&reservation);
         (void)status_set(POOL_OK);
     }
 }
@@ -136,21 +136,21 @@ static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from)
 {
     Arena *arena = &from->family->arena;
     unsigned height = tree_top(&from->tree) + 1;
-    Stock stock = {0};
-    PoolStatus status = stock_fill(&stock, arena, pins_measure(from, height));
-    POOL_ASSERT(stripes_are_held_whole(&from->stripes));
+    Reservation reservation = {0};
+    PoolStatus status = reservation_fill(&reservation, arena, pins_measure(from, height));
+    POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
     if (status == POOL_OK) {
         lock_acquire(&arena->lock);
         size_store_release(&pool->total_size, pool_total(from));
-        tree_replace(&pool->tree, tree_retain_root(&from->tree), height, &stock);
-        pins_unshare_locked(from, &pool->tree, &stock);
+        tree_replace(&pool->tree, tree_retain_root(&from->tree), height, &reservation);
+        pins_unshare_locked(from, &pool->tree, &reservation);
         lock_release(&arena->lock);
-        stock_empty(&stock, arena);
+        reservation_empty(&reservation, arena);
     }
     return status;
 }
 
-/* Locks: the whole pool, in it the arena; before and after it the register. */
+/* Locks: the whole pool, in it the arena; before and after it the registry. */
 MemoryPool *pool_clone(MemoryPool *pool)
 {
     MemoryPool *clone;
@@ -161,9 +161,9 @@ MemoryPool *pool_clone(MemoryPool *pool)
     }
     clone = pool_allocate(pool->family, pool_total(pool), pool->block_shift);
     if (clone != NULL && registry_add(clone) == POOL_OK) {
-        Hold hold = stripes_hold_whole(&pool->stripes);
+        Guard guard = pool_lock_exclusive(&pool->locks);
         status = pool_share(clone, pool);
-        stripes_let_go(&pool->stripes, hold);
+        pool_unlock(&pool->locks, guard);
         if (status != POOL_OK) {
             pool_destroy(clone);
             clone = NULL;
@@ -178,20 +178,20 @@ MemoryPool *pool_clone(MemoryPool *pool)
 
 /* Both of two relatives as a whole, the older first, so that two threads that want the
  * same two cannot wait for each other. */
-static void pools_hold(MemoryPool *a, MemoryPool *b)
+static void pools_lock(MemoryPool *a, MemoryPool *b)
 {
     MemoryPool *older = a->age < b->age ? a : b;
-    (void)stripes_hold_whole(&older->stripes);
+    (void)pool_lock_exclusive(&older->locks);
     if (a != b) {
-        (void)stripes_hold_whole(&(older == a ? b : a)->stripes);
+        (void)pool_lock_exclusive(&(older == a ? b : a)->locks);
     }
 }
 
-static void pools_let_go(MemoryPool *a, MemoryPool *b)
+static void pools_unlock(MemoryPool *a, MemoryPool *b)
 {
-    stripes_let_go_whole(&a->stripes);
+    pool_unlock_exclusive(&a->locks);
     if (a != b) {
-        stripes_let_go_whole(&b->stripes);
+        pool_unlock_exclusive(&b->locks);
     }
 }
 
@@ -214,20 +214,20 @@ static Need restore_measure(MemoryPool *pool, MemoryPool *from)
 }
 
 /* Gives pool, of which both are held, the contents of its relative. */
-static void restore_carry_out(MemoryPool *pool, MemoryPool *from, Stock *stock)
+static void restore_apply(MemoryPool *pool, MemoryPool *from, Reservation *reservation)
 {
     Arena *arena = &pool->family->arena;
     Pin *pin;
-    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
-    POOL_ASSERT(stripes_are_held_whole(&from->stripes));
+    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
+    POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
     lock_acquire(&arena->lock); /* so that no pin is taken off meanwhile */
-    pins_hold_locked(pool, pool_index(pool, pool_total(from) - 1) + 1);
+    pins_retain_locked(pool, pool_index(pool, pool_total(from) - 1) + 1);
     size_store_release(&pool->total_size, pool_total(from));
     tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
-                 stock);
-    pins_unshare_locked(from, &pool->tree, stock);
+                 reservation);
+    pins_unshare_locked(from, &pool->tree, reservation);
     for (pin = pool->pins; pin != NULL; pin = pin->next) {
-        pin_put_back_locked(pool, pin, stock);
+        pin_put_back_locked(pool, pin, reservation);
     }
     lock_release(&arena->lock);
 }
@@ -237,15 +237,16 @@ PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
 {
     PoolStatus status = pools_relation(pool, from);
     if (status == POOL_OK && pool != from) {
-        Stock stock = {0};
-        pools_hold(pool, from);
-        status = stock_fill(&stock, &pool->family->arena, restore_measure(pool, from));
+        Reservation reservation = {0};
+        pools_lock(pool, from);
+        status = reservation_fill(&reservation, &pool->family->arena,
+                                  restore_measure(pool, from));
         if (status == POOL_OK) {
-            restore_carry_out(pool, from, &stock);
-            stock_empty(&stock, &pool->family->arena);
+            restore_apply(pool, from, &reservation);
+            reservation_empty(&reservation, &pool->family->arena);
         }
-        pools_let_go(pool, from);
-        stock_release(&stock);
+        pools_unlock(pool, from);
+        reservation_release_adopted(&reservation);
     }
     return status_set(status);
 }
@@ -269,21 +270,21 @@ static void stats_of_family(PoolStats *stats, MemoryPool *pool)
     stats->metadata_bytes = arena->headers + arena->nodes.bytes + arena->adoptees.bytes +
                             sizeof *family + stats->family_pools * sizeof *pool;
     lock_release(&arena->lock);
-    stats->kept_bytes = store_kept();
+    stats->cached_bytes = chunk_cache_bytes();
 }
 
-/* Locks: the whole pool, in it the arena; then the store. */
+/* Locks: the whole pool, in it the arena; then the chunk cache. */
 void pool_stats(MemoryPool *pool, PoolStats *stats)
 {
     PoolStats all = {0};
-    Hold hold;
+    Guard guard;
     if (pool == NULL || stats == NULL ||
         stats->struct_size < offsetof(PoolStats, block_size)) {
         (void)status_set(POOL_INVALID);
         return;
     }
     all.struct_size = stats->struct_size;
-    hold = stripes_hold_whole(&pool->stripes);
+    guard = pool_lock_exclusive(&pool->locks);
     all.total_size = pool_total(pool);
     all.block_size = (size_t)1 << pool->block_shift;
     all.references = size_load_acquire(&pool->refs);
@@ -297,7 +298,7 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
     }
     all.copied_blocks = size_load_relaxed(&pool->copied);
     stats_of_family(&all, pool);
-    stripes_let_go(&pool->stripes, hold);
+    pool_unlock(&pool->locks, guard);
     memcpy(stats, &all, checked_min(stats->struct_size, sizeof all));
     (void)status_set(POOL_OK);
 }

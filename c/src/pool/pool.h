@@ -16,7 +16,7 @@ typedef struct Family {
     struct Family *previous, *next;
     AtomicSize refs;          /* pools, views and pins            */
     AtomicSize views;         /* and pins                         */
-    AtomicSize pools;         /* changed under the register's lock */
+    AtomicSize pools;         /* changed under the registry's lock */
     char padding[CACHE_LINE]; /* a view need not disturb who wants the arena */
     Arena arena;
 } Family;
@@ -45,13 +45,13 @@ struct MemoryPool {
         };
         char second_line[CACHE_LINE];
     };
-    Stripes stripes;
+    PoolLock locks;
 };
 
 /* All families and pools of the process, see family.c. */
-static struct Register {
+static struct Registry {
     Lock lock;
-    bool forks_seen_to;
+    bool fork_handlers_set;
     uint64_t ages;
     Family families; /* a ring; only its links are used  */
     MemoryPool *oldest, *youngest;
@@ -63,8 +63,8 @@ static void family_release(Family *family);
 static void registry_remove(MemoryPool *pool);
 
 /* pool.c */
-static void pools_hold(MemoryPool *a, MemoryPool *b);
-static void pools_let_go(MemoryPool *a, MemoryPool *b);
+static void pools_lock(MemoryPool *a, MemoryPool *b);
+static void pools_unlock(MemoryPool *a, MemoryPool *b);
 static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b);
 
 /* ----------------------------------------------------------------------------- bytes */
@@ -96,17 +96,17 @@ static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size)
 static void block_get(unsigned char *dest, const unsigned char *data, Piece piece,
                       bool small);
 static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size,
-                      const Watch *watch);
+                      const OptimisticRead *read);
 static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
                          size_t size, bool clips);
 static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
-                       const unsigned char *src, int byte, Stock *stock);
+                       const unsigned char *src, int byte, Reservation *reservation);
 static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src, int byte,
-                      size_t size, Stock *stock);
+                      size_t size, Reservation *reservation);
 static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
-                              WriteMode mode, Hold *hold, Stock *stock);
-static void write_end(MemoryPool *pool, Hold hold, Stock *stock);
-static bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t gate, Piece piece,
+                              WriteMode mode, Guard *guard, Reservation *reservation);
+static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation);
+static bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t shape, Piece piece,
                            const unsigned char *src, bool small);
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
                               int byte, size_t *size, WriteMode mode);
@@ -125,13 +125,13 @@ struct Pin {
 /* pins.c */
 static size_t pins_count(MemoryPool *pool);
 static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare);
-static void pin_remove(Pin *pin, Arena *arena, Stock *stock);
+static void pin_remove(Pin *pin, Arena *arena, Reservation *reservation);
 static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found);
 static void pins_cut(MemoryPool *pool, size_t first, size_t end);
-static void pins_hold_locked(MemoryPool *pool, size_t end);
+static void pins_retain_locked(MemoryPool *pool, size_t end);
 static Need pins_measure(MemoryPool *pool, unsigned height);
-static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Stock *stock);
-static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Stock *stock);
+static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Reservation *reservation);
+static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Reservation *reservation);
 
 /* --------------------------------------------------------------------- discard, walk */
 
@@ -148,10 +148,11 @@ static bool data_is_zero(const unsigned char *data, size_t size);
 static bool discard_keeps(Discard *discard, const MemoryPool *pool, Piece piece);
 static Discard discard_plan(const MemoryPool *pool, size_t offset, size_t size);
 static Need discard_measure(const MemoryPool *pool, const Discard *discard);
-static void discard_carry_out(MemoryPool *pool, const Discard *discard, Stock *stock);
+static void discard_apply(MemoryPool *pool, const Discard *discard,
+                          Reservation *reservation);
 
 /* walk.c */
 static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
-                      size_t offset, size_t *start, size_t *size, size_t *kind);
+                      size_t offset, size_t *start, size_t *size, size_t *state);
 
 #endif /* POOL_POOL_H */

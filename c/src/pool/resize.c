@@ -33,27 +33,27 @@ static Discard cut_plan(MemoryPool *pool, size_t total_size)
 /* Locks: the whole pool, in it the arena. */
 PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
 {
-    Stock stock = {0};
+    Reservation reservation = {0};
     Discard cut;
     Need need;
     PoolStatus status;
     unsigned height;
-    Hold hold;
+    Guard guard;
     if (pool == NULL || total_size == 0) {
         return status_set(POOL_INVALID);
     }
-    hold = stripes_hold_whole(&pool->stripes);
+    guard = pool_lock_exclusive(&pool->locks);
     height = tree_height(pool_index(pool, total_size - 1) + 1);
     cut = cut_plan(pool, checked_min(total_size, pool_total(pool)));
     need = discard_measure(pool, &cut);
     need.nodes += height - checked_min(height, tree_top(&pool->tree) + 1);
-    status = stock_fill(&stock, &pool->family->arena, need);
+    status = reservation_fill(&reservation, &pool->family->arena, need);
     if (status == POOL_OK) {
         pins_cut(pool, cut.first, cut.end);
-        discard_carry_out(pool, &cut, &stock);
-        tree_raise(&pool->tree, height, &stock);
+        discard_apply(pool, &cut, &reservation);
+        tree_raise(&pool->tree, height, &reservation);
         size_store_release(&pool->total_size, total_size);
     }
-    write_end(pool, hold, &stock);
+    write_end(pool, guard, &reservation);
     return status_set(status);
 }

@@ -33,17 +33,18 @@ static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, Piec
 
 /* Holds the block of a piece for a view; of a pinned one, a copy with the piece alone:
  * what is beside it may be written to through the pin. */
-static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block, Stock *stock)
+static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block,
+                             Reservation *reservation)
 {
     *block = tree_block(&pool->tree, piece.index);
     if (*block != NULL && block_is_pinned(*block)) {
         Need need = {1, 0, 0, 0};
         const Block *pinned = *block;
-        PoolStatus status = stock_fill(stock, &pool->family->arena, need);
+        PoolStatus status = reservation_fill(reservation, &pool->family->arena, need);
         if (status != POOL_OK) {
             return status;
         }
-        *block = stock_block(stock);
+        *block = reservation_take_block(reservation);
         memcpy((*block)->data + piece.start, pinned->data + piece.start, piece.size);
         (*block)->from |= BLOCK_DIRTY;
     } else if (*block != NULL) {
@@ -56,7 +57,7 @@ static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block, Stock
 PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
     PoolStatus status = view_check(pool, offset, size, view);
-    Stock stock = {0};
+    Reservation reservation = {0};
     unsigned char *data = NULL;
     Block *block = NULL;
     Piece piece;
@@ -65,11 +66,11 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
         return status_set(status);
     }
     piece = piece_at(pool, offset, size);
-    lock = stripes_hold_block(&pool->stripes, piece.index);
+    lock = pool_lock_block(&pool->locks, piece.index);
     if (!checked_fits(pool_total(pool), offset, size)) {
         status = POOL_RANGE;
     } else {
-        status = view_block(pool, piece, &block, &stock);
+        status = view_block(pool, piece, &block, &reservation);
     }
     if (status == POOL_OK) {
         data = block != NULL ? block_data(block)
@@ -88,57 +89,57 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
 PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
     PoolStatus status = view_check(pool, offset, size, view);
-    Stock stock = {0};
+    Reservation reservation = {0};
     Piece piece, nothing;
     Pin *pin;
-    Hold hold;
+    Guard guard;
     if (status != POOL_OK) {
         return status_set(status);
     }
-    pin = (Pin *)store_alloc(sizeof *pin);
+    pin = (Pin *)memory_alloc(sizeof *pin);
     if (pin == NULL) {
         return status_set(POOL_NO_MEMORY);
     }
     piece = nothing = piece_at(pool, offset, size);
     nothing.size = 0;
     size = piece.size;
-    status = write_begin(pool, offset, &size, WRITE_NOTHING, &hold, &stock);
+    status = write_begin(pool, offset, &size, WRITE_NOTHING, &guard, &reservation);
     if (status == POOL_OK) {
-        Node *leaf = tree_own_leaf(&pool->tree, piece.index, &stock);
+        Node *leaf = tree_unshare_leaf(&pool->tree, piece.index, &reservation);
         AtomicPtr *slot = node_slot(leaf, 0, piece.index);
         Block *block;
-        if (slot_put(pool, slot, nothing, NULL, 0, &stock) > 0) {
+        if (slot_put(pool, slot, nothing, NULL, 0, &reservation) > 0) {
             tree_count(&pool->tree, piece.index, 1);
         }
         block = (Block *)ptr_load_acquire(slot);
         pin = pin_add(pool, piece.index, block, pin);
         view_set(view, pool, block->data, piece, NULL, pin);
-        write_end(pool, hold, &stock);
+        write_end(pool, guard, &reservation);
     } else {
         platform_free(pin);
     }
     return status_set(status);
 }
 
-/* Locks: the arena; with the last view of a family that has no pool left, the register.
+/* Locks: the arena; with the last view of a family that has no pool left, the registry.
  * */
 void pool_view_release(PoolView *view)
 {
     if (view != NULL && view->family != NULL) {
         Family *family = (Family *)view->family;
-        Stock stock = {0};
+        Reservation reservation = {0};
         if (view->pin != NULL) {
-            pin_remove((Pin *)view->pin, &family->arena, &stock);
+            pin_remove((Pin *)view->pin, &family->arena, &reservation);
         } else if (view->block != NULL) {
-            block_drop((Block *)view->block, &stock);
+            block_drop((Block *)view->block, &reservation);
         }
-        stock_empty(&stock, &family->arena);
+        reservation_empty(&reservation, &family->arena);
         size_sub_relaxed(&family->views, 1);
         family_release(family);
         view->data = NULL;
         view->size = 0;
         view->family = view->block = view->pin = NULL;
-        stock_release(&stock);
+        reservation_release_adopted(&reservation);
     }
     (void)status_set(POOL_OK);
 }

@@ -3,9 +3,9 @@
  * walk.c - where a pool holds data, of which kind, and where it differs from a relative
  *
  * All are one question: the first run of blocks, in a range, in which two trees hold
- * something different. Where data is, the other tree is empty; by kind, the run ends where
- * the kind does as well. Nothing is looked at past the range, so that no call holds a pool
- * for longer than its range takes.
+ * something different. Where data is, the other tree is empty; by kind, the run ends
+ * where the kind does as well. Nothing is looked at past the range, so that no call holds
+ * a pool for longer than its range takes.
  */
 #include "pool.h"
 
@@ -13,10 +13,10 @@
  * it is NULL); then *start and *size are its part of [offset, end), and *kind its kind
  * (NULL: whatever it is). The larger pool reaches to end. */
 static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
-                      size_t offset, size_t *start, size_t *size, size_t *kind)
+                      size_t offset, size_t *start, size_t *size, size_t *state)
 {
-    TreeRun run = {0, kind != NULL, false, 0, 0, 0};
-    POOL_ASSERT(stripes_are_held_whole(&pool->stripes));
+    TreeRun run = {0, state != NULL, false, 0, 0, 0};
+    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     if (offset >= end) {
         return false;
     }
@@ -26,26 +26,26 @@ static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
     }
     *start = checked_max(run.first << pool->block_shift, offset);
     *size = (run.end <= run.last ? run.end << pool->block_shift : end) - *start;
-    if (kind != NULL) {
-        *kind = run.state - 1;
+    if (state != NULL) {
+        *state = run.state - 1;
     }
     return true;
 }
 
 /* A run of data, of one kind unless kind is NULL. Locks: the whole pool. */
 static int walk_data(MemoryPool *pool, size_t offset, size_t end, size_t *start,
-                     size_t *size, size_t *kind)
+                     size_t *size, size_t *state)
 {
     bool found;
-    Hold hold;
+    Guard guard;
     if (pool == NULL || start == NULL || size == NULL) {
         (void)status_set(POOL_INVALID);
         return -1;
     }
-    hold = stripes_hold_whole(&pool->stripes);
+    guard = pool_lock_exclusive(&pool->locks);
     end = checked_min(end, pool_total(pool));
-    found = walk_find(pool, NULL, end, offset, start, size, kind);
-    stripes_let_go(&pool->stripes, hold);
+    found = walk_find(pool, NULL, end, offset, start, size, state);
+    pool_unlock(&pool->locks, guard);
     (void)status_set(POOL_OK);
     return found;
 }
@@ -58,14 +58,14 @@ int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
 }
 
 /* Locks: the whole pool. */
-int pool_next_kind(MemoryPool *pool, size_t offset, size_t end, size_t *start,
-                   size_t *size, size_t *kind)
+int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t *start,
+                    size_t *size, size_t *state)
 {
-    if (kind == NULL) {
+    if (state == NULL) {
         (void)status_set(POOL_INVALID);
         return -1;
     }
-    return walk_data(pool, offset, end, start, size, kind);
+    return walk_data(pool, offset, end, start, size, state);
 }
 
 /* Locks: both pools as a whole. */
@@ -80,9 +80,9 @@ int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t e
     if (status_set(status) != POOL_OK) {
         return -1;
     }
-    pools_hold(pool, base);
+    pools_lock(pool, base);
     end = checked_min(end, checked_max(pool_total(pool), pool_total(base)));
     found = walk_find(pool, &base->tree, end, offset, start, size, NULL);
-    pools_let_go(pool, base);
+    pools_unlock(pool, base);
     return found;
 }

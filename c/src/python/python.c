@@ -38,7 +38,7 @@ typedef struct Python {
     int (*add_pending_call)(int (*)(void *), void *); /* Py_AddPendingCall */
 } Python;
 
-static Python python; /* set once, under the register's lock */
+static Python python; /* set once, under the registry's lock */
 
 /* For tests: views and pins, and buffers, that somebody has. */
 static AtomicSize python_windows, python_adopted;
@@ -209,12 +209,12 @@ static PythonBuffer *buffer_body(void *buffer)
 }
 
 /* -1, with Python's exception set, if the exporter refuses. */
-static int python_hold(void *exporter, void *buffer, int flags)
+static int python_get_buffer(void *exporter, void *buffer, int flags)
 {
     return python.get_buffer(exporter, &buffer_body(buffer)->data, flags);
 }
 
-static void python_let_go(void *buffer)
+static void python_release_buffer(void *buffer)
 {
     python.release_buffer(&buffer_body(buffer)->data); /* which empties it */
 }
@@ -222,15 +222,15 @@ static void python_let_go(void *buffer)
 static void python_end_buffer(void *buffer)
 {
     if (python.is_initialized()) {
-        python_let_go(buffer);
+        python_release_buffer(buffer);
     }
 }
 
 /* Buffers that were let go in another interpreter than the main one, theirs; guarded by
- * the register's lock, which a fork holds. */
+ * the registry's lock, which a fork holds. */
 static void *python_dropped;
 
-/* Called by CPython in the main interpreter. Locks: register. */
+/* Called by CPython in the main interpreter. Locks: registry. */
 static int python_drop_pending(void *nothing)
 {
     void *outer = interpreter_enter();
@@ -250,8 +250,8 @@ static int python_drop_pending(void *nothing)
 }
 
 /* Called in whichever thread let go last, with no lock held, the interpreter's neither
- * (stock_release). A thread of another interpreter leaves the object to the main one.
- * Locks: register. */
+ * (reservation_release_adopted). A thread of another interpreter leaves the object to the
+ * main one. Locks: registry. */
 static void python_end_adoption(void *data, size_t size, void *buffer)
 {
     bool is_main;
@@ -338,15 +338,15 @@ static const struct {
     {"pin", (PythonFunction)python_pin},
     {"export_window", (PythonFunction)python_export_window},
     {"end_window", (PythonFunction)python_end_window},
-    {"hold", (PythonFunction)python_hold},
-    {"let_go", (PythonFunction)python_let_go},
+    {"get_buffer", (PythonFunction)python_get_buffer},
+    {"release_buffer", (PythonFunction)python_release_buffer},
     {"end_buffer", (PythonFunction)python_end_buffer},
     {"adopt", (PythonFunction)python_adopt},
     {"count_windows", (PythonFunction)python_count_windows},
     {"count_adopted", (PythonFunction)python_count_adopted},
 };
 
-/* Locks: register. */
+/* Locks: registry. */
 void *pool_for_python(const char *name, const void *functions)
 {
     size_t i;

@@ -11,10 +11,10 @@
 
 /* Bits of a lock's word, see lock.c. */
 enum {
-    LOCK_HELD = 1,   /* somebody holds it                                         */
-    LOCK_WANTED = 2, /* the first in line gets it next                            */
-    LOCK_SPANS = 4,  /* of a gate: there may be spans, see stripes.c              */
-    LOCK_HOLD = 8    /* in versions in which the lock is free, one more hold      */
+    LOCK_HELD = 1,    /* a thread holds the lock                                  */
+    LOCK_HANDOFF = 2, /* the lock goes to the first thread in the queue           */
+    LOCK_SPANS = 4,   /* of a shape lock: there may be spans, see pool_lock.c     */
+    LOCK_STEP = 8     /* what each hold adds to the version of a free lock        */
 };
 
 typedef struct Lock {
@@ -24,15 +24,15 @@ typedef struct Lock {
 
 /* How often a thread waits in which way before it stands in line. Few yields: where the
  * holder and the waiting thread share a processor, each costs a time slice. */
-enum { SPINS = 64, YIELDS = SPINS + 4, PATIENCE = YIELDS + 4 };
+enum { SPINS = 64, YIELDS = SPINS + 4, BACKOFF_MAX = YIELDS + 4 };
 
 /* lock.c */
 static void lock_init(Lock *lock);
-static unsigned lock_wait(unsigned waits);
+static unsigned lock_backoff(unsigned waits);
 static size_t lock_version(Lock *lock);
 static bool lock_is_held(Lock *lock);
-static void lock_await(Lock *lock);
-static void lock_line_up(Lock *lock);
+static void lock_await_free(Lock *lock);
+static void lock_acquire_queued(Lock *lock);
 static void lock_acquire(Lock *lock);
 static void lock_release(Lock *lock);
 
@@ -54,38 +54,39 @@ typedef struct Span {
 } Span;
 
 /* What is held: stripes [0, low) and [from, to), or a span, or the whole pool. */
-typedef struct Hold {
-    bool whole;
+typedef struct Guard {
+    bool exclusive;
     unsigned low, from, to;
     Span *span;
-} Hold;
+} Guard;
 
-/* The locks of a pool, see stripes.c. */
-typedef struct Stripes {
-    Stripe gate;
+/* The locks of a pool, see pool_lock.c. */
+typedef struct PoolLock {
+    Stripe shape;
     Stripe stripe[STRIPES];
     Span span[SPANS];
-} Stripes;
+} PoolLock;
 
 /* What an optimistic reader noted. */
-typedef struct Watch {
-    Stripes *stripes;
+typedef struct OptimisticRead {
+    PoolLock *locks;
     size_t first, count; /* the blocks watched; no more than there are stripes */
-    size_t gate, sum;    /* the versions */
-} Watch;
+    size_t shape, sum;   /* the versions */
+} OptimisticRead;
 
-/* stripes.c */
-static void stripes_init(Stripes *stripes);
-static Lock *stripes_lock(Stripes *stripes, size_t index);
-static Hold stripes_hold_whole(Stripes *stripes);
-static bool stripes_are_held_whole(const Stripes *stripes);
-static void stripes_let_go_whole(Stripes *stripes);
-static Lock *stripes_hold_block(Stripes *stripes, size_t index);
-static Hold stripes_hold_range(Stripes *stripes, size_t first, size_t last);
-static void stripes_let_go(Stripes *stripes, Hold hold);
-static bool watch_gate(Watch *watch, Stripes *stripes);
-static bool watch_begin(Watch *watch, Stripes *stripes, size_t first, size_t last);
-static bool watch_shape(const Watch *watch);
-static bool watch_end(const Watch *watch);
+/* pool_lock.c */
+static void pool_lock_init(PoolLock *locks);
+static Lock *pool_lock_stripe(PoolLock *locks, size_t index);
+static Guard pool_lock_exclusive(PoolLock *locks);
+static bool pool_lock_is_exclusive(const PoolLock *locks);
+static void pool_unlock_exclusive(PoolLock *locks);
+static Lock *pool_lock_block(PoolLock *locks, size_t index);
+static Guard pool_lock_range(PoolLock *locks, size_t first, size_t last);
+static void pool_unlock(PoolLock *locks, Guard guard);
+static bool optimistic_begin_shape(OptimisticRead *read, PoolLock *locks);
+static bool optimistic_begin(OptimisticRead *read, PoolLock *locks, size_t first,
+                             size_t last);
+static bool optimistic_validate_shape(const OptimisticRead *read);
+static bool optimistic_validate(const OptimisticRead *read);
 
 #endif /* POOL_SYNC_H */

@@ -20,9 +20,9 @@
  * measurements.
  *
  * Locks: the caller holds, of the pool whose tree it is,
- *     tree_watch_leaf                              nothing
+ *     tree_leaf_optimistic                         nothing
  *     tree_leaf, tree_private_leaf, tree_measure   the stripes of the blocks named
- *     tree_own_leaf, tree_count                    the same, if no node is to be made
+ *     tree_unshare_leaf, tree_count                the same, if no node is to be made
  *     everything else                              the whole pool
  * The trees of relatives need no lock: what they share with this one is not private to
  * them either, and so is never changed, and the reference held from here keeps it alive.
@@ -107,21 +107,23 @@ static inline Node *tree_leaf(const Tree *tree, size_t index)
 }
 
 /* The same for a reader that only watches; false if it must start over. With own set, a
- * leaf that is not private counts as none. Each node is asked once whether it is shared: a
- * relative that goes may change the answer at any time. */
-static ALWAYS_INLINE bool tree_watch_leaf(const Tree *tree, size_t index,
-                                          const Watch *watch, bool own, Node **leaf)
+ * leaf that is not private counts as none. Each node is asked once whether it is shared:
+ * a relative that goes may change the answer at any time. */
+static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
+                                               const OptimisticRead *read,
+                                               bool private_only, Node **leaf)
 {
     Node *node = tree_root(tree);
     unsigned bits = tree_top(tree) * TREE_BITS;
     *leaf = NULL;
-    while (node != NULL && !(own && node_is_shared(node))) {
+    while (node != NULL && !(private_only && node_is_shared(node))) {
         if (bits == 0) {
             *leaf = node;
             break;
         }
         node = (Node *)ptr_load_acquire(&node->slot[(index >> bits) & (TREE_SLOTS - 1)]);
-        if (!watch_shape(watch)) { /* the root needs no look: it is a node, or was one */
+        /* The root needs no look: it is a node, or was one. */
+        if (!optimistic_validate_shape(read)) {
             return false;
         }
         bits -= TREE_BITS;
@@ -176,16 +178,17 @@ static inline AtomicPtr *node_slots(Node *node)
     return node == NULL ? tree_holes : node->slot;
 }
 
-/* What a block is: flags of PoolKind. shared: whether a node on the way to it is. */
-static inline size_t block_kind(Block *block, bool shared)
+/* What a block is: flags of PoolBlockState. shared: whether a node on the way to it is.
+ * */
+static inline size_t block_state(Block *block, bool shared)
 {
-    size_t kind = block_is_adopted(block) ? POOL_KIND_ADOPTED : 0;
+    size_t state = block_is_adopted(block) ? POOL_BLOCK_ADOPTED : 0;
     if (block_is_pinned(block)) {
-        kind |= POOL_KIND_PINNED;
+        state |= POOL_BLOCK_PINNED;
     } else if (shared || block_has_others(block)) {
-        kind |= POOL_KIND_SHARED;
+        state |= POOL_BLOCK_SHARED;
     }
-    return kind;
+    return state;
 }
 
 /* Takes note of the state at an index and after it; whether the search is over. */
@@ -236,10 +239,11 @@ static bool node_find_run(Node *node, Node *other, unsigned level, bool shared,
     unsigned i = (unsigned)slot & (TREE_SLOTS - 1);
     unsigned end = (unsigned)checked_min(i + left + 1, TREE_SLOTS);
     AtomicPtr *slots, *others;
-    if (node == other || (!run->by_kind && nodes_differ_everywhere(node, other, level))) {
+    if (node == other ||
+        (!run->by_state && nodes_differ_everywhere(node, other, level))) {
         return run_is_over(run, node != other, first);
     }
-    shared = shared || (run->by_kind && node_is_shared(node));
+    shared = shared || (run->by_state && node_is_shared(node));
     slots = node_slots(node);
     others = node_slots(other);
     for (slot -= i;; i++) {
@@ -257,8 +261,8 @@ static bool node_find_run(Node *node, Node *other, unsigned level, bool shared,
         index = checked_max((slot + i) << bits, first);
         if (a != b && level > 0) {
             over = node_find_run((Node *)a, (Node *)b, level - 1, shared, index, run);
-        } else if (a != b && run->by_kind) {
-            over = run_is_over(run, block_kind((Block *)a, shared) + 1, index);
+        } else if (a != b && run->by_state) {
+            over = run_is_over(run, block_state((Block *)a, shared) + 1, index);
         } else {
             over = run_is_over(run, a != b, index);
         }

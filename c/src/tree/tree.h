@@ -7,7 +7,7 @@
 
 #include "../memory/memory.h"
 
-/* ----------------------------------------------------------------------------- stock */
+/* ----------------------------------------------------------------------- reservation */
 
 /* A node has 2^TREE_BITS slots: why so many, says tree.c. */
 enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
@@ -19,13 +19,14 @@ typedef struct Node {
     AtomicPtr slot[TREE_SLOTS]; /* Node, or Block at the lowest level; NULL: a hole  */
 } Node;
 
-/* Blocks and nodes that a call has set aside, and what fell out of a tree; see stock.c. */
-typedef struct Stock {
+/* Blocks and nodes that a call has set aside, and what fell out of a tree; see
+ * reservation.c. */
+typedef struct Reservation {
     Block *blocks;      /* to take from; linked by as.next       */
-    Block *dropped;     /* that fell out                         */
+    Block *unlinked;    /* that fell out                         */
     Node *nodes;        /* both; linked by slot[0]               */
     Adoption *released; /* to be released when nothing is held   */
-} Stock;
+} Reservation;
 
 /* What a call takes. A block that is there already is copied, so that all of a new one is
  * written to; in place of a hole only what the call writes becomes resident. */
@@ -38,16 +39,17 @@ typedef struct Need {
 /* Fewer bytes are not worth a call that makes pages resident. */
 enum { POPULATE_MIN = 65536 };
 
-/* stock.c */
-static void stock_put_block(Stock *stock, Block *block);
-static void stock_put_node(Stock *stock, Node *node);
-static Block *stock_block(Stock *stock);
-static Node *stock_raw_node(Stock *stock);
-static Node *stock_node(Stock *stock);
-static void stock_empty(Stock *stock, Arena *arena);
-static PoolStatus stock_fill(Stock *stock, Arena *arena, Need need);
-static void stock_populate(const Stock *stock, size_t block_size, bool edges);
-static void stock_release(Stock *stock);
+/* reservation.c */
+static void reservation_put_block(Reservation *reservation, Block *block);
+static void reservation_put_node(Reservation *reservation, Node *node);
+static Block *reservation_take_block(Reservation *reservation);
+static Node *reservation_take_raw_node(Reservation *reservation);
+static Node *reservation_take_node(Reservation *reservation);
+static void reservation_empty(Reservation *reservation, Arena *arena);
+static PoolStatus reservation_fill(Reservation *reservation, Arena *arena, Need need);
+static void reservation_populate(const Reservation *reservation, size_t block_size,
+                                 bool edges);
+static void reservation_release_adopted(Reservation *reservation);
 
 /* ------------------------------------------------------------------------------ tree */
 
@@ -60,7 +62,7 @@ typedef struct Tree {
 /* A search for the first run of indexes at which two trees hold different blocks. */
 typedef struct TreeRun {
     size_t last;       /* where the search ends                                 */
-    bool by_kind;      /* the run ends where the kind of the blocks changes     */
+    bool by_state;     /* the run ends where the kind of the blocks changes     */
     bool start_only;   /* its end is not looked for                             */
     size_t state;      /* 0: none was found; else 1, or by kind the kind and 1  */
     size_t first, end; /* what was found; end is last + 1 if it goes on to last */
@@ -78,8 +80,9 @@ static bool block_is_pinned(Block *block);
 static bool block_is_shared(Block *block);
 static size_t level_last(unsigned level, size_t index);
 static Node *tree_leaf(const Tree *tree, size_t index);
-static bool tree_watch_leaf(const Tree *tree, size_t index, const Watch *watch, bool own,
-                            Node **leaf);
+static bool tree_leaf_optimistic(const Tree *tree, size_t index,
+                                 const OptimisticRead *read, bool private_only,
+                                 Node **leaf);
 static Node *tree_private_leaf(const Tree *tree, size_t index);
 static Block *tree_block(const Tree *tree, size_t index);
 static bool tree_path_is_shared(const Tree *tree, size_t index);
@@ -93,14 +96,15 @@ static size_t tree_private_blocks(const Tree *tree);
 static Need tree_measure(const Tree *tree, size_t first, size_t last);
 static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
                               size_t *last_done);
-static void block_drop(Block *block, Stock *stock);
-static Node *tree_own_leaf(Tree *tree, size_t index, Stock *stock);
+static void block_drop(Block *block, Reservation *reservation);
+static Node *tree_unshare_leaf(Tree *tree, size_t index, Reservation *reservation);
 static void tree_count(Tree *tree, size_t index, size_t added);
 static size_t tree_measure_clear(const Tree *tree, size_t first, size_t last);
 static void tree_clear(Tree *tree, size_t first, size_t last, size_t pinned_size,
-                       Stock *stock);
-static void tree_replace(Tree *tree, Node *root, unsigned height, Stock *stock);
-static void tree_raise(Tree *tree, unsigned height, Stock *stock);
+                       Reservation *reservation);
+static void tree_replace(Tree *tree, Node *root, unsigned height,
+                         Reservation *reservation);
+static void tree_raise(Tree *tree, unsigned height, Reservation *reservation);
 static Node *tree_retain_root(const Tree *tree);
 
 #endif /* POOL_TREE_H */

@@ -2,9 +2,9 @@
 /*
  * tree_edit.c - changing a tree: what it takes, and doing it
  *
- * The functions that measure say what an edit takes, or where it says so an upper bound of
- * that. The stock gets all of it before the edit begins, which then cannot fail. For the
- * locks see tree.c.
+ * The functions that measure say what an edit takes, or where it says so an upper bound
+ * of that. The reservation gets all of it before the edit begins, which then cannot fail.
+ * For the locks see tree.c.
  */
 #include "tree.h"
 
@@ -76,7 +76,8 @@ static size_t tree_measured_twice(const Tree *tree, size_t earlier, size_t index
 
 /* tree_measure for one of several ranges, which are measured in ascending order: nodes on
  * the way to those before, of which *last_done is the last block (SIZE_MAX: there was
- * none), are not counted again. They would be most of all nodes where ranges are short. */
+ * none), are not counted again. They would be most of all nodes where ranges are short.
+ * */
 static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
                               size_t *last_done)
 {
@@ -91,15 +92,15 @@ static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
 /* -------------------------------------------------------------------- editing */
 
 /* Gives back the reference of a slot to a block. */
-static void block_drop(Block *block, Stock *stock)
+static void block_drop(Block *block, Reservation *reservation)
 {
     if (size_sub_acq_rel(&block->refs, 1) == 1) {
-        stock_put_block(stock, block);
+        reservation_put_block(reservation, block);
     }
 }
 
 /* Gives back a reference to a node, and with the last one those to its children. */
-static void node_drop(Node *node, unsigned level, Stock *stock)
+static void node_drop(Node *node, unsigned level, Reservation *reservation)
 {
     unsigned i;
     if (size_sub_acq_rel(&node->refs, 1) != 1) {
@@ -111,17 +112,17 @@ static void node_drop(Node *node, unsigned level, Stock *stock)
             continue;
         }
         if (level > 0) {
-            node_drop((Node *)child, level - 1, stock);
+            node_drop((Node *)child, level - 1, reservation);
         } else {
-            block_drop((Block *)child, stock);
+            block_drop((Block *)child, reservation);
         }
     }
-    stock_put_node(stock, node);
+    reservation_put_node(reservation, node);
 }
 
-static Node *node_copy(Node *node, unsigned level, Stock *stock)
+static Node *node_copy(Node *node, unsigned level, Reservation *reservation)
 {
-    Node *copy = stock_raw_node(stock);
+    Node *copy = reservation_take_raw_node(reservation);
     unsigned i;
     size_store_relaxed(&copy->blocks, size_load_relaxed(&node->blocks));
     for (i = 0; i < TREE_SLOTS; i++) {
@@ -136,29 +137,30 @@ static Node *node_copy(Node *node, unsigned level, Stock *stock)
 }
 
 /* Makes the node in a slot of a private node (or in the root) exist and be private. */
-static inline Node *node_own(AtomicPtr *slot, unsigned level, Stock *stock)
+static inline Node *node_unshare(AtomicPtr *slot, unsigned level,
+                                 Reservation *reservation)
 {
     Node *node = (Node *)ptr_load_acquire(slot);
     if (node == NULL) {
-        node = stock_node(stock);
+        node = reservation_take_node(reservation);
         ptr_store_release(slot, node);
     } else if (node_is_shared(node)) {
-        Node *copy = node_copy(node, level, stock);
+        Node *copy = node_copy(node, level, reservation);
         ptr_store_release(slot, copy);
-        node_drop(node, level, stock);
+        node_drop(node, level, reservation);
         node = copy;
     }
     return node;
 }
 
 /* The leaf of a block, made to exist and to be private together with its path. */
-static Node *tree_own_leaf(Tree *tree, size_t index, Stock *stock)
+static Node *tree_unshare_leaf(Tree *tree, size_t index, Reservation *reservation)
 {
     AtomicPtr *slot = &tree->root;
     unsigned level = tree_top(tree) + 1;
     Node *node = NULL;
     while (level-- > 0) {
-        node = node_own(slot, level, stock);
+        node = node_unshare(slot, level, reservation);
         slot = node_slot(node, level, index);
     }
     return node;
@@ -196,7 +198,7 @@ static bool level_covers(unsigned level, size_t first, size_t last)
 /* Takes a block out of a slot of a private leaf and returns 1; a pinned one stays, with
  * zeros in its pinned_size bytes. Its pin may be released meanwhile: the slot, whose
  * reference is the only one, holds it. */
-static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Stock *stock)
+static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Reservation *reservation)
 {
     Block *block = (Block *)ptr_load_acquire(slot);
     if (block == NULL) {
@@ -207,7 +209,7 @@ static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Stock *stock)
         return 0;
     }
     ptr_store_release(slot, NULL);
-    block_drop(block, stock);
+    block_drop(block, reservation);
     return 1;
 }
 
@@ -216,7 +218,7 @@ static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Stock *stock)
  * for, cleared and left in place. (The way to a pinned block is private: below a shared
  * node there is none.) */
 static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t last,
-                         size_t pinned_size, Stock *stock)
+                         size_t pinned_size, Reservation *reservation)
 {
     Node *node = (Node *)ptr_load_acquire(slot);
     size_t removed = 0;
@@ -226,17 +228,17 @@ static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t l
     if (level_covers(level, first, last) && (pinned_size == 0 || node_is_shared(node))) {
         removed = size_load_relaxed(&node->blocks);
         ptr_store_release(slot, NULL);
-        node_drop(node, level, stock);
+        node_drop(node, level, reservation);
         return removed;
     }
-    node = node_own(slot, level, stock);
+    node = node_unshare(slot, level, reservation);
     for (;;) {
         size_t end = checked_min(level_last(level, first), last);
         AtomicPtr *child = node_slot(node, level, first);
         if (level > 0) {
-            removed += node_clear(child, level - 1, first, end, pinned_size, stock);
+            removed += node_clear(child, level - 1, first, end, pinned_size, reservation);
         } else {
-            removed += slot_clear(child, pinned_size, stock);
+            removed += slot_clear(child, pinned_size, reservation);
         }
         if (end == last) {
             break;
@@ -246,36 +248,38 @@ static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t l
     size_sub_relaxed(&node->blocks, removed);
     if (size_load_relaxed(&node->blocks) == 0) {
         ptr_store_release(slot, NULL);
-        node_drop(node, level, stock);
+        node_drop(node, level, reservation);
     }
     return removed;
 }
 
 static void tree_clear(Tree *tree, size_t first, size_t last, size_t pinned_size,
-                       Stock *stock)
+                       Reservation *reservation)
 {
-    (void)node_clear(&tree->root, tree_top(tree), first, last, pinned_size, stock);
+    (void)node_clear(&tree->root, tree_top(tree), first, last, pinned_size, reservation);
 }
 
 /* Puts another root in place (which brings its own reference), and drops the old one. */
-static void tree_replace(Tree *tree, Node *root, unsigned height, Stock *stock)
+static void tree_replace(Tree *tree, Node *root, unsigned height,
+                         Reservation *reservation)
 {
     Node *old = tree_root(tree);
     unsigned top = tree_top(tree);
     ptr_store_release(&tree->root, root);
     size_store_relaxed(&tree->height, height);
     if (old != NULL) {
-        node_drop(old, top, stock);
+        node_drop(old, top, reservation);
     }
 }
 
-/* Puts nodes on top until the tree has that height. The stock has one for each level. */
-static void tree_raise(Tree *tree, unsigned height, Stock *stock)
+/* Puts nodes on top until the tree has that height. The reservation has one for each
+ * level. */
+static void tree_raise(Tree *tree, unsigned height, Reservation *reservation)
 {
     for (; tree_top(tree) + 1 < height; size_add_relaxed(&tree->height, 1)) {
         Node *root = tree_root(tree);
         if (root != NULL) {
-            Node *above = stock_node(stock);
+            Node *above = reservation_take_node(reservation);
             size_store_relaxed(&above->blocks, size_load_relaxed(&root->blocks));
             ptr_store_release(&above->slot[0], root);
             ptr_store_release(&tree->root, above);

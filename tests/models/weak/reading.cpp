@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reading.cpp - bytes that are read while they are written (stripes.c)
+ * reading.cpp - bytes that are read while they are written (pool_lock.c)
  *
  * A writer takes a stripe and writes two bytes, twice. A reader notes the version, reads
  * both, and looks at the version again: what it then believes is of one write.

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shape.cpp - pointers that are followed while the tree changes (stripes.c, tree.c)
+ * shape.cpp - pointers that are followed while the tree changes (pool_lock.c, tree.c)
  *
- * A pool's tree is one leaf. Somebody who has the whole pool either puts a node on top, or
- * drops the leaf, which another family member then uses for another purpose: as a node
- * that points to a leaf. A reader without a lock loads the root, the height and slots, and
- * looks at the gate before it follows what it loaded: it takes no block for a node, and no
- * node for a block. Of the arena's lock there is only what it does for who takes what was
- * given back before: one releases, the other acquires. (Without the fence before a look at
- * the gate nothing goes wrong here, since pointers are loaded with acquire; see reading.cpp
- * for what it is there for.)
+ * A pool's tree is one leaf. Somebody who has the whole pool either puts a node on top,
+ * or drops the leaf, which another family member then uses for another purpose: as a node
+ * that points to a leaf. A reader without a lock loads the root, the height and slots,
+ * and looks at the shape lock before it follows what it loaded: it takes no block for a
+ * node, and no node for a block. Of the arena's lock there is only what it does for who
+ * takes what was given back before: one releases, the other acquires. (Without the fence
+ * before a look at the shape lock nothing goes wrong here, since pointers are loaded with
+ * acquire; see reading.cpp for what it is there for.)
  *
- *  MUTATION NO_RELEASE_FENCE   no fence follows the exchange that takes the gate
- *  MUTATION NO_LOOK_AT_NODE    a node is followed without a look at the gate
+ *  MUTATION NO_RELEASE_FENCE   no fence follows the exchange that takes the shape lock
+ *  MUTATION NO_LOOK_AT_NODE    a node is followed without a look at the shape lock
  *  MUTATION NO_LOOK_AT_BLOCK   a block is
  *  MUTATION SLOT_RELAXED       the slot of a node that is used again is set with no order
  *  MUTATION TAKEN_RELAXED      a node is taken from the arena with no order
- *  MUTATION WITHOUT_GATE       the tree is changed without the gate
+ *  MUTATION WITHOUT_SHAPE_LOCK  the tree is changed without the shape lock
  */
 #include "weak.h"
 
 enum { NONE, LEAF, NODE, BLOCK }; /* pointers; the first two are also numbers of nodes */
 
 struct Shape : rl::test_suite<Shape, 3> {
-    AtomicSize gate, root, height, slot[NODE + 1];
+    AtomicSize shape, root, height, slot[NODE + 1];
     AtomicSize freed; /* the leaf, to the arena */
     bool raises;
 
     void before()
     {
-        gate.store(0, rl::mo_relaxed, $);
+        shape.store(0, rl::mo_relaxed, $);
         root.store(LEAF, rl::mo_relaxed, $);
         height.store(1, rl::mo_relaxed, $);
         slot[LEAF].store(BLOCK, rl::mo_relaxed, $);
@@ -40,23 +40,24 @@ struct Shape : rl::test_suite<Shape, 3> {
 
     void change()
     {
-        if (!mutated("WITHOUT_GATE")) {
-            lock_acquire(gate);
+        if (!mutated("WITHOUT_SHAPE_LOCK")) {
+            lock_acquire(shape);
         }
         if (raises) { /* tree_raise */
             slot[NODE].store(LEAF, rl::mo_release, $);
             root.store(NODE, rl::mo_release, $);
             height.store(2, rl::mo_relaxed, $);
-        } else { /* tree_clear, stock_give */
+        } else { /* tree_clear, reservation_free */
             root.store(NONE, rl::mo_release, $);
             freed.store(1, rl::mo_release, $);
         }
-        if (!mutated("WITHOUT_GATE")) {
-            lock_release(gate);
+        if (!mutated("WITHOUT_SHAPE_LOCK")) {
+            lock_release(shape);
         }
     }
 
-    /* Another pool of the family takes what is free; it does not know this one's gate. */
+    /* Another pool of the family takes what is free; it does not know this one's shape
+     * lock. */
     void use_again()
     {
         if (freed.load(order(rl::mo_acquire, "TAKEN_RELAXED"), $) != 0) {
@@ -64,19 +65,19 @@ struct Shape : rl::test_suite<Shape, 3> {
         }
     }
 
-    /* watch_shape */
+    /* optimistic_validate_shape */
     bool unmoved(size_t noted, const char *skipped)
     {
         if (mutated(skipped)) {
             return true;
         }
         fence_acquire();
-        return gate.load(rl::mo_relaxed, $) == noted;
+        return shape.load(rl::mo_relaxed, $) == noted;
     }
 
     void read()
     {
-        size_t noted = gate.load(rl::mo_acquire, $), node, level, block;
+        size_t noted = shape.load(rl::mo_acquire, $), node, level, block;
         if ((noted & 1) != 0) {
             return;
         }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spans.cpp - long ranges beside everybody else (stripes.c)
+ * spans.cpp - long ranges beside everybody else (pool_lock.c)
  *
  * A writer has a span, leaves it, enters it again for other blocks, and writes to these.
  * Beside it somebody writes to one of them under its stripe, if he is admitted. Or the
  * writer only writes and leaves, and somebody gets the whole pool.
  *
- *  MUTATION LOOK_AT_GATE_ACQUIRE    who has a stripe looks at the gate with acquire only
+ *  MUTATION LOOK_AT_SHAPE_ACQUIRE   who has a stripe looks at the shape lock with acquire only
  *  MUTATION LOOK_AT_STRIPE_ACQUIRE  who enters a span looks at the stripe with acquire only
- *  MUTATION ENTER_RELAXED           the gate is released with no order once a span is there
+ *  MUTATION ENTER_RELAXED           the shape lock is released with no order once a span is there
  *  MUTATION LEAVE_RELAXED           a span is left with no order
  *  MUTATION SPAN_READ_RELAXED       whether somebody has a span is read with no order
- *  MUTATION LAST_SWAP_RELAXED       the last one leaves the gate with no order
+ *  MUTATION LAST_SWAP_RELAXED       the last one leaves the shape lock with no order
  */
 #include "weak.h"
 
@@ -19,13 +19,13 @@ enum { SPANS = 2, HOLD = 4 }; /* beside 1, which says that the lock is held */
 enum { FIRST = 10, SECOND = 20, COUNT = 2 };
 
 struct Spans : rl::test_suite<Spans, 2> {
-    AtomicSize gate, stripe, first, count;
+    AtomicSize shape, stripe, first, count;
     VAR_T(int) data; /* of the block SECOND */
     bool whole;      /* the other thread gets the whole pool */
 
     void before()
     {
-        gate.store(SPANS, rl::mo_relaxed, $);
+        shape.store(SPANS, rl::mo_relaxed, $);
         stripe.store(0, rl::mo_relaxed, $);
         first.store(FIRST, rl::mo_relaxed, $);
         count.store(COUNT, rl::mo_relaxed, $);
@@ -40,12 +40,12 @@ struct Spans : rl::test_suite<Spans, 2> {
 
     void enter(size_t start)
     {
-        lock_acquire(gate);
-        lock_await(stripe,
+        lock_acquire(shape);
+        lock_await_free(stripe,
                    order(rl::mo_seq_cst, "LOOK_AT_STRIPE_ACQUIRE", rl::mo_acquire));
         first.store(start, rl::mo_relaxed, $);
         count.store(COUNT, rl::mo_relaxed, $);
-        gate.store((gate.load(rl::mo_relaxed, $) | SPANS) + HOLD - 1,
+        shape.store((shape.load(rl::mo_relaxed, $) | SPANS) + HOLD - 1,
                    order(rl::mo_release, "ENTER_RELAXED"), $);
     }
 
@@ -54,11 +54,11 @@ struct Spans : rl::test_suite<Spans, 2> {
         size_t version;
         count.store(0, order(rl::mo_release, "LEAVE_RELAXED"), $);
         do {
-            version = gate.load(rl::mo_seq_cst, $);
+            version = shape.load(rl::mo_seq_cst, $);
             if ((version & 1) != 0 || (version & SPANS) == 0 || span_is_held()) {
                 return;
             }
-        } while (!gate.compare_exchange_strong(version, version + HOLD - SPANS,
+        } while (!shape.compare_exchange_strong(version, version + HOLD - SPANS,
                                                order(rl::mo_seq_cst, "LAST_SWAP_RELAXED"),
                                                $));
     }
@@ -66,7 +66,7 @@ struct Spans : rl::test_suite<Spans, 2> {
     bool admitted()
     {
         size_t version =
-            gate.load(order(rl::mo_seq_cst, "LOOK_AT_GATE_ACQUIRE", rl::mo_acquire), $);
+            shape.load(order(rl::mo_seq_cst, "LOOK_AT_SHAPE_ACQUIRE", rl::mo_acquire), $);
         if ((version & (1 | SPANS)) == 0) {
             return true;
         }
@@ -89,12 +89,12 @@ struct Spans : rl::test_suite<Spans, 2> {
 
     void write_whole()
     {
-        lock_acquire(gate);
+        lock_acquire(shape);
         while (span_is_held()) {
             rl::yield(1, $);
         }
         data($) = 2;
-        lock_release(gate);
+        lock_release(shape);
     }
 
     void thread(unsigned id)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * weak.h - what atomics.h and stripes.c have, for models that Relacy runs
+ * weak.h - what atomics.h and pool_lock.c have, for models that Relacy runs
  *
  * The functions have the names and the orders of the library's. A mutation, named on the
  * command line, takes one order away. A model is a rl::test_suite; MODEL(it) is its main.
@@ -51,7 +51,7 @@ static inline bool lock_is_held(AtomicSize &lock, Order look = rl::mo_seq_cst)
     return (lock.load(look, $) & 1) != 0;
 }
 
-static inline void lock_await(AtomicSize &lock, Order look = rl::mo_seq_cst)
+static inline void lock_await_free(AtomicSize &lock, Order look = rl::mo_seq_cst)
 {
     while (lock_is_held(lock, look)) {
         rl::yield(1, $);
@@ -68,7 +68,7 @@ static inline void lock_acquire(AtomicSize &lock)
                 order(rl::mo_seq_cst, "SWAP_ACQ_REL", rl::mo_acq_rel), $)) {
             break;
         }
-        lock_await(lock);
+        lock_await_free(lock);
     }
     fence_release();
 }

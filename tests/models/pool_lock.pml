@@ -1,12 +1,12 @@
 /*
- * stripes.pml - the locks of c/src/sync/stripes.c, included by the models beside it
+ * pool_lock.pml - the locks of c/src/sync/pool_lock.c, included by the models beside it
  *
- * Two pools, the older one 0, of two stripes and two spans each. A lock is its version, odd
- * while it is held; a gate has in its second bit the mark that there may be spans. Waiting
- * is a statement that cannot be executed yet: so a deadlock is an end state in which not
- * everybody is done, and spin reports it. Every look at a lock and every change of one is a
- * step of its own, but for the exchange that takes it. That locks are fair, and who is out
- * of patience, is the subject of fair.pml.
+ * Two pools, the older one 0, of two stripes and two spans each. A lock is its version,
+ * odd while it is held; a shape lock has in its second bit the mark that there may be
+ * spans. Waiting is a statement that cannot be executed yet: so a deadlock is an end
+ * state in which not everybody is done, and spin reports it. Every look at a lock and
+ * every change of one is a step of its own, but for the exchange that takes it. That
+ * locks are fair, and who is out of patience, is the subject of fair.pml.
  *
  * #ifdef marks mutations: errors that spin must find.
  */
@@ -15,13 +15,13 @@
 #define MARK 2
 #define odd(version) ((version) & 1)
 
-typedef Stripes {
-    byte gate;
+typedef PoolLock {
+    byte shape;
     byte stripe[STRIPES];
     byte first[SPANS];
     byte count[SPANS] /* blocks; 0: nobody has it */
 }
-Stripes pool[2];
+PoolLock pool[2];
 
 inline lock_acquire(version)
 {
@@ -37,13 +37,13 @@ inline lock_release(version)
 #endif
 }
 
-/* A gate, with the mark or without it. */
-inline gate_release(p, mark)
+/* A shape lock, with the mark or without it. */
+inline shape_release(p, mark)
 {
 #ifdef SAME_VERSION
-    pool[p].gate = (mark)
+    pool[p].shape = (mark)
 #else
-    pool[p].gate = (pool[p].gate & 252) + 4 + (mark)
+    pool[p].shape = (pool[p].shape & 252) + 4 + (mark)
 #endif
 }
 
@@ -55,29 +55,29 @@ inline await_stripes(p)
     !odd(pool[p].stripe[1])
 }
 
-inline hold_whole(p)
+inline lock_exclusive(p)
 {
-    lock_acquire(pool[p].gate);
+    lock_acquire(pool[p].shape);
 #ifndef NO_LOOK_AT_STRIPES
     await_stripes(p);
 #endif
 #ifndef WHOLE_BESIDE_SPANS
     if
-    :: pool[p].gate & MARK ->
+    :: pool[p].shape & MARK ->
         pool[p].count[0] == 0;
         pool[p].count[1] == 0;
-        pool[p].gate = pool[p].gate - MARK
+        pool[p].shape = pool[p].shape - MARK
     :: else
     fi
 #endif
 }
 
-inline let_go_whole(p)
+inline unlock_exclusive(p)
 {
-    gate_release(p, 0)
+    shape_release(p, 0)
 }
 
-inline let_go_range(p, low, high)
+inline unlock_range(p, low, high)
 {
     lock_release(pool[p].stripe[(low) % STRIPES]);
     if
@@ -90,14 +90,14 @@ inline let_go_range(p, low, high)
     (pool[p].count[i] != 0 && pool[p].first[i] <= (high) &&                            \
      pool[p].first[i] + pool[p].count[i] > (low))
 
-/* The blocks low and high, which is low or the next one, by their stripes. A mutation takes
- * them the other way round. */
-inline hold_range(p, low, high)
+/* The blocks low and high, which is low or the next one, by their stripes. A mutation
+ * takes them the other way round. */
+inline lock_range(p, low, high)
 {
     do
     ::
 #ifdef LOOK_BEFORE_STRIPE
-        !odd(pool[p].gate);
+        !odd(pool[p].shape);
 #endif
         lock_acquire(pool[p].stripe[(low) % STRIPES]);
         if
@@ -108,11 +108,11 @@ inline hold_range(p, low, high)
         break
 #else
         if
-        :: !(pool[p].gate & (1 + MARK)) -> break
+        :: !(pool[p].shape & (1 + MARK)) -> break
 #  ifdef ADMITTED_TO_SPANS
-        :: (pool[p].gate & (1 + MARK)) == MARK -> break
+        :: (pool[p].shape & (1 + MARK)) == MARK -> break
 #  else
-        :: (pool[p].gate & (1 + MARK)) == MARK ->
+        :: (pool[p].shape & (1 + MARK)) == MARK ->
             if
             :: !in_span(p, 0, low, high) ->
                 if
@@ -122,24 +122,24 @@ inline hold_range(p, low, high)
             :: else
             fi
 #  endif
-        :: odd(pool[p].gate)
+        :: odd(pool[p].shape)
         fi;
 #  ifdef WAIT_WITH_STRIPES
-        !odd(pool[p].gate);
+        !odd(pool[p].shape);
         break
 #  else
-        let_go_range(p, low, high);
-        !odd(pool[p].gate) && !in_span(p, 0, low, high) && !in_span(p, 1, low, high)
+        unlock_range(p, low, high);
+        !odd(pool[p].shape) && !in_span(p, 0, low, high) && !in_span(p, 1, low, high)
 #  endif
 #endif
     od
 }
 
 /* The blocks from low on by a span; span gets its number. */
-inline hold_span(p, low, blocks, span)
+inline lock_span(p, low, blocks, span)
 {
     do
-    ::  lock_acquire(pool[p].gate);
+    ::  lock_acquire(pool[p].shape);
         span = (pool[p].count[0] == 0 -> 0 : 1);
         if
 #ifndef SPANS_OVERLAP
@@ -149,7 +149,7 @@ inline hold_span(p, low, blocks, span)
         :: pool[p].count[span] != 0
         :: else -> break
         fi;
-        gate_release(p, pool[p].gate & MARK);
+        shape_release(p, pool[p].shape & MARK);
         !in_span(p, 0, low, (low) + (blocks)-1) &&
             !in_span(p, 1, low, (low) + (blocks)-1) &&
             (pool[p].count[0] == 0 || pool[p].count[1] == 0)
@@ -159,20 +159,20 @@ inline hold_span(p, low, blocks, span)
 #endif
     pool[p].first[span] = low;
     pool[p].count[span] = blocks;
-    gate_release(p, MARK)
+    shape_release(p, MARK)
 }
 
 /* seen is for its use. */
-inline let_go_span(p, span, seen)
+inline unlock_span(p, span, seen)
 {
     pool[p].count[span] = 0;
     do
-    ::  seen = pool[p].gate;
+    ::  seen = pool[p].shape;
         if
         :: odd(seen) || !(seen & MARK) -> break
         :: else
         fi;
-#ifndef FIRST_OPENS_GATE
+#ifndef FIRST_OPENS_SHAPE
         if
         :: pool[p].count[0] != 0 -> break
         :: else
@@ -184,7 +184,7 @@ inline let_go_span(p, span, seen)
 #endif
         atomic {
             if
-            :: pool[p].gate == seen -> gate_release(p, 0); break
+            :: pool[p].shape == seen -> shape_release(p, 0); break
             :: else
             fi
         }
@@ -196,7 +196,7 @@ inline let_go_span(p, span, seen)
 
 /* The sum of the versions of both stripes of pool 0, or 1 if one of them is held; into
  * sum, with first for its use. */
-inline watch_sum(sum, first)
+inline optimistic_sum(sum, first)
 {
     first = pool[0].stripe[0];
     sum = pool[0].stripe[1];
@@ -210,9 +210,9 @@ inline watch_sum(sum, first)
     }
 }
 
-#ifdef WATCH_BESIDE_SPANS
-#define is_closed(gate) odd(gate)
+#ifdef READ_BESIDE_SPANS
+#define is_closed(shape) odd(shape)
 #else
-#define is_closed(gate) ((gate) & (1 + MARK))
+#define is_closed(shape) ((shape) & (1 + MARK))
 #endif
-#define watch_shape(noted) (pool[0].gate == noted)
+#define optimistic_validate_shape(noted) (pool[0].shape == noted)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* test_stripes.c - the locks of a pool, by themselves */
+/* test_pool_lock.c - the locks of a pool, by themselves */
 #define POOL_STRIPES 8
 #include "internal.h"
 #include "test_threads.h"
 
 enum { COUNT = STRIPES, THREADS = 4 };
 
-static Stripes stripes;
+static PoolLock locks;
 
 static size_t held_stripes(void)
 {
     size_t held = 0;
     for (unsigned i = 0; i < COUNT; i++)
-        held += lock_is_held(stripes_lock(&stripes, i));
+        held += lock_is_held(pool_lock_stripe(&locks, i));
     return held;
 }
 
@@ -20,7 +20,7 @@ static size_t held_spans(void)
 {
     size_t held = 0;
     for (unsigned i = 0; i < SPANS; i++)
-        held += span_is_held(&stripes.span[i]);
+        held += span_is_held(&locks.span[i]);
     return held;
 }
 
@@ -29,24 +29,24 @@ static void check_all_free(void)
 {
     CHECK_EQ_SIZE(held_stripes(), 0);
     CHECK_EQ_SIZE(held_spans(), 0);
-    CHECK_EQ_SIZE(lock_version(&stripes.gate.lock) % LOCK_HOLD, 0);
+    CHECK_EQ_SIZE(lock_version(&locks.shape.lock) % LOCK_STEP, 0);
 }
 
 /* Which stripes, or span, a range of blocks takes, for every start and length. */
 TEST(ranges_take_their_stripes)
 {
-    stripes_init(&stripes);
+    pool_lock_init(&locks);
     for (size_t first = SIZE_MAX / 2; first < SIZE_MAX / 2 + COUNT; first++) {
         for (size_t length = 1; length <= 2 * COUNT; length++) {
-            Hold hold = stripes_hold_range(&stripes, first, first + length - 1);
-            CHECK(!hold.whole);
-            CHECK(!lock_is_held(&stripes.gate.lock));
-            CHECK_EQ_INT(hold.span != NULL, length >= COUNT);
+            Guard guard = pool_lock_range(&locks, first, first + length - 1);
+            CHECK(!guard.exclusive);
+            CHECK(!lock_is_held(&locks.shape.lock));
+            CHECK_EQ_INT(guard.span != NULL, length >= COUNT);
             CHECK_EQ_SIZE(held_spans(), length >= COUNT);
             CHECK_EQ_SIZE(held_stripes(), length >= COUNT ? 0 : length);
             for (size_t i = 0; i < length && length < COUNT; i++)
-                CHECK(lock_is_held(stripes_lock(&stripes, first + i)));
-            stripes_let_go(&stripes, hold);
+                CHECK(lock_is_held(pool_lock_stripe(&locks, first + i)));
+            pool_unlock(&locks, guard);
             check_all_free();
         }
     }
@@ -56,36 +56,36 @@ TEST(ranges_take_their_stripes)
 TEST(a_span_is_its_blocks)
 {
     enum { FIRST = 3 * COUNT + 3, LAST = FIRST + COUNT + 2 };
-    stripes_init(&stripes);
-    Hold span = stripes_hold_range(&stripes, FIRST, LAST);
+    pool_lock_init(&locks);
+    Guard span = pool_lock_range(&locks, FIRST, LAST);
     for (size_t first = 0; first < 8 * COUNT; first++) {
         for (size_t last = first; last < 8 * COUNT; last++) {
             int apart = last < FIRST || first > LAST;
-            CHECK_EQ_INT(stripes_admit(&stripes, first, last), apart);
+            CHECK_EQ_INT(pool_lock_grants(&locks, first, last), apart);
             if (apart) {
-                Hold hold = stripes_hold_range(&stripes, first, last);
-                CHECK(!hold.whole);
-                stripes_let_go(&stripes, hold);
+                Guard guard = pool_lock_range(&locks, first, last);
+                CHECK(!guard.exclusive);
+                pool_unlock(&locks, guard);
             }
         }
     }
     CHECK_EQ_SIZE(held_spans(), 1);
-    stripes_let_go(&stripes, span);
+    pool_unlock(&locks, span);
     check_all_free();
 }
 
 /* To the last block that there can be, and from the first. */
 TEST(spans_at_both_ends)
 {
-    stripes_init(&stripes);
-    Hold last = stripes_hold_range(&stripes, SIZE_MAX - COUNT, SIZE_MAX - 1);
-    Hold first = stripes_hold_range(&stripes, 0, SIZE_MAX - COUNT - 1);
-    CHECK(!first.whole && first.span != NULL && last.span != NULL);
-    CHECK(!stripes_admit(&stripes, SIZE_MAX - 1, SIZE_MAX - 1));
-    CHECK(!stripes_admit(&stripes, 0, 0));
-    stripes_let_go(&stripes, last);
-    CHECK(stripes_admit(&stripes, SIZE_MAX - 1, SIZE_MAX - 1));
-    stripes_let_go(&stripes, first);
+    pool_lock_init(&locks);
+    Guard last = pool_lock_range(&locks, SIZE_MAX - COUNT, SIZE_MAX - 1);
+    Guard first = pool_lock_range(&locks, 0, SIZE_MAX - COUNT - 1);
+    CHECK(!first.exclusive && first.span != NULL && last.span != NULL);
+    CHECK(!pool_lock_grants(&locks, SIZE_MAX - 1, SIZE_MAX - 1));
+    CHECK(!pool_lock_grants(&locks, 0, 0));
+    pool_unlock(&locks, last);
+    CHECK(pool_lock_grants(&locks, SIZE_MAX - 1, SIZE_MAX - 1));
+    pool_unlock(&locks, first);
     check_all_free();
 }
 
@@ -93,21 +93,22 @@ TEST(spans_at_both_ends)
 TEST(spans_come_and_go_in_any_order)
 {
     for (size_t other = 0; other < 2; other++) {
-        Hold holds[SPANS];
-        stripes_init(&stripes);
+        Guard holds[SPANS];
+        pool_lock_init(&locks);
         for (size_t i = 0; i < SPANS; i++)
-            holds[i] = stripes_hold_range(&stripes, i * COUNT, i * COUNT + COUNT - 1);
+            holds[i] = pool_lock_range(&locks, i * COUNT, i * COUNT + COUNT - 1);
         CHECK_EQ_SIZE(held_spans(), SPANS);
-        CHECK(stripes_free_span(&stripes) == NULL);
+        CHECK(pool_lock_find_free_span(&locks) == NULL);
         for (size_t i = 0; i < SPANS; i++)
-            stripes_let_go(&stripes, holds[i ^ other]);
+            pool_unlock(&locks, holds[i ^ other]);
         check_all_free();
     }
 }
 
 /* Plain counters, one a block. They are right in the end only if holders of a stripe, and
- * of spans that overlap, exclude each other, and the holder of the whole pool excludes them
- * all; and in between two values that are changed under one hold are never seen to differ. */
+ * of spans that overlap, exclude each other, and the holder of the whole pool excludes
+ * them all; and in between two values that are changed under one hold are never seen to
+ * differ. */
 enum { BLOCKS = 4 * COUNT };
 
 static struct Counter {
@@ -126,9 +127,9 @@ static void count_under_hold(void *argument)
     for (unsigned i = 0; i < w->times; i++) {
         size_t first = test_below(&w->random, BLOCKS);
         size_t length = test_below(&w->random, BLOCKS - first) + 1;
-        int whole = test_below(&w->random, 4) == 0;
-        Hold hold = whole ? stripes_hold_whole(&stripes)
-                          : stripes_hold_range(&stripes, first, first + length - 1);
+        int exclusive = test_below(&w->random, 4) == 0;
+        Guard guard = exclusive ? pool_lock_exclusive(&locks)
+                                : pool_lock_range(&locks, first, first + length - 1);
         for (size_t k = first; k < first + length; k++) {
             struct Counter *counter = &counters[k];
             CHECK_EQ_INT((int)counter->a, (int)counter->b);
@@ -136,7 +137,7 @@ static void count_under_hold(void *argument)
             w->done[k]++;
             counter->b++;
         }
-        stripes_let_go(&stripes, hold);
+        pool_unlock(&locks, guard);
     }
 }
 
@@ -144,7 +145,7 @@ TEST(holds_exclude_each_other)
 {
     static Worker workers[THREADS];
     memset(counters, 0, sizeof counters);
-    stripes_init(&stripes);
+    pool_lock_init(&locks);
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].random.state = test_seed * 1000 + i;
         workers[i].times = test_times(100000);
@@ -179,32 +180,32 @@ TEST(watchers_see_whole_changes)
 /* A watch of the blocks [first, first + length), with a hold of [other, ...) in it. */
 static void check_watch(size_t first, size_t length, size_t other, size_t others)
 {
-    Watch watch;
-    Hold hold;
+    OptimisticRead read;
+    Guard guard;
     int touches = others > COUNT - 1;
     for (size_t i = 0; i < length; i++) {
         for (size_t k = 0; k < others; k++)
             touches |= (first + i) % COUNT == (other + k) % COUNT;
     }
-    hold = stripes_hold_range(&stripes, other, other + others - 1);
-    int open = watch_begin(&watch, &stripes, first, first + length - 1);
+    guard = pool_lock_range(&locks, other, other + others - 1);
+    int open = optimistic_begin(&read, &locks, first, first + length - 1);
     CHECK_EQ_INT(open, !touches);
-    stripes_let_go(&stripes, hold);
-    CHECK_EQ_INT(open && watch_end(&watch), !touches);
+    pool_unlock(&locks, guard);
+    CHECK_EQ_INT(open && optimistic_validate(&read), !touches);
 
-    CHECK(watch_begin(&watch, &stripes, first, first + length - 1));
-    CHECK(watch_end(&watch));
-    hold = stripes_hold_range(&stripes, other, other + others - 1);
-    CHECK_EQ_INT(watch_shape(&watch), hold.span == NULL);
-    CHECK_EQ_INT(watch_end(&watch), !touches);
-    stripes_let_go(&stripes, hold);
-    CHECK_EQ_INT(watch_shape(&watch), hold.span == NULL);
-    CHECK_EQ_INT(watch_end(&watch), !touches);
+    CHECK(optimistic_begin(&read, &locks, first, first + length - 1));
+    CHECK(optimistic_validate(&read));
+    guard = pool_lock_range(&locks, other, other + others - 1);
+    CHECK_EQ_INT(optimistic_validate_shape(&read), guard.span == NULL);
+    CHECK_EQ_INT(optimistic_validate(&read), !touches);
+    pool_unlock(&locks, guard);
+    CHECK_EQ_INT(optimistic_validate_shape(&read), guard.span == NULL);
+    CHECK_EQ_INT(optimistic_validate(&read), !touches);
 }
 
 TEST(a_watch_notices_each_hold)
 {
-    stripes_init(&stripes);
+    pool_lock_init(&locks);
     for (size_t first = 0; first < COUNT; first++) {
         for (size_t length = 1; length <= COUNT + 1; length++) {
             for (size_t other = 0; other < COUNT; other++) {
@@ -223,12 +224,12 @@ static void change_cells(void *argument)
 {
     Worker *w = argument;
     for (unsigned i = 0; i < w->times; i++) {
-        Hold hold = i % 5 == 0   ? stripes_hold_whole(&stripes)
-                    : i % 5 == 1 ? stripes_hold_range(&stripes, 1, COUNT)
-                                 : stripes_hold_range(&stripes, 3, 4);
+        Guard guard = i % 5 == 0   ? pool_lock_exclusive(&locks)
+                      : i % 5 == 1 ? pool_lock_range(&locks, 1, COUNT)
+                                   : pool_lock_range(&locks, 3, 4);
         size_store_relaxed(&cells[0], size_load_relaxed(&cells[0]) + 1);
         size_store_relaxed(&cells[1], size_load_relaxed(&cells[1]) + 1);
-        stripes_let_go(&stripes, hold);
+        pool_unlock(&locks, guard);
     }
 }
 
@@ -237,11 +238,11 @@ static void watch_cells(void *argument)
     Worker *w = argument;
     size_t last = 0;
     for (unsigned i = 0; i < w->times; i++) {
-        Watch watch;
-        if (!watch_begin(&watch, &stripes, 3, 4))
+        OptimisticRead read;
+        if (!optimistic_begin(&read, &locks, 3, 4))
             continue;
         size_t a = size_load_relaxed(&cells[0]), b = size_load_relaxed(&cells[1]);
-        if (watch_end(&watch)) {
+        if (optimistic_validate(&read)) {
             CHECK_EQ_SIZE(a, b);
             CHECK_LE_SIZE(last, a);
             last = a;
@@ -253,7 +254,7 @@ static void watch_cells(void *argument)
 TEST(watchers_see_whole_changes)
 {
     static Worker workers[THREADS];
-    stripes_init(&stripes);
+    pool_lock_init(&locks);
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].times = test_times(200000);
         test_thread_start(&workers[i].thread, i % 2 ? watch_cells : change_cells,
@@ -275,9 +276,9 @@ static void hold_both(void *argument)
     Worker *w = argument;
     for (unsigned i = 0; i < w->times; i++) {
         size_t turn = test_below(&w->random, 2);
-        pools_hold(pair[turn], pair[1 - turn]);
+        pools_lock(pair[turn], pair[1 - turn]);
         held_pairs++; /* not atomic: only under both holds */
-        pools_let_go(pair[turn], pair[1 - turn]);
+        pools_unlock(pair[turn], pair[1 - turn]);
         w->done[0]++;
     }
 }
@@ -298,18 +299,18 @@ TEST(two_pools_in_either_order)
         sum += workers[i].done[0];
     }
     CHECK_EQ_SIZE(held_pairs, sum);
-    pools_hold(pair[0], pair[0]); /* one pool twice is held once */
-    pools_let_go(pair[0], pair[0]);
+    pools_lock(pair[0], pair[0]); /* one pool twice is held once */
+    pools_unlock(pair[0], pair[0]);
     pool_destroy(pair[0]);
     pool_destroy(pair[1]);
     check_nothing_live();
 }
 
-/* What all read, what is counted, the gate and each stripe: a line each. */
+/* What all read, what is counted, the shape lock and each stripe: a line each. */
 TEST(lines_are_not_shared)
 {
     CHECK_EQ_SIZE(offsetof(MemoryPool, refs), CACHE_LINE);
-    CHECK_EQ_SIZE(offsetof(MemoryPool, stripes), 2 * CACHE_LINE);
+    CHECK_EQ_SIZE(offsetof(MemoryPool, locks), 2 * CACHE_LINE);
     CHECK_EQ_SIZE(sizeof(Stripe), CACHE_LINE);
 }
 
