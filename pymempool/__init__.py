@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Byte spaces that look contiguous, hold only what was written, and clone at once."""
 
-from ._kinds import Kind
+from ._kinds import BlockState
 from ._library import __version__
 from ._stats import PoolStats
 from .checkpoints import CheckpointError
@@ -19,9 +19,9 @@ from .formats import FormatError
 from .pool import MemoryPool, trim
 
 __all__ = [
+    "BlockState",
     "CheckpointError",
     "FormatError",
-    "Kind",
     "MemoryPool",
     "PoolClosedError",
     "PoolError",

@@ -78,8 +78,8 @@ fresh_bytes: Callable[[None, int], bytes] = PYFUNCTYPE(py_object, c_void_p, c_vo
 has_buffer: Callable[[object], int] = PYFUNCTYPE(c_int, py_object)(
     ("PyObject_CheckBuffer", pythonapi)
 )
-_hold_buffer = function("hold", c_int, py_object, py_object, c_int)
-_let_go = function("let_go", None, py_object)
+_get_buffer = function("get_buffer", c_int, py_object, py_object, c_int)
+_release_buffer = function("release_buffer", None, py_object)
 
 
 class Buffer(_Held):
@@ -98,13 +98,13 @@ class Buffer(_Held):
         self.release()
 
     def release(self) -> None:
-        _let_go(self)
+        _release_buffer(self)
 
 
 def _hold(exporter: Any, flags: int, kind: str) -> Buffer:
     buffer = Buffer()
     try:
-        _hold_buffer(exporter, buffer, flags)
+        _get_buffer(exporter, buffer, flags)
     except (TypeError, BufferError, ValueError) as error:
         # Exporters do not agree on the class: a memoryview raises BufferError where
         # numpy raises ValueError.

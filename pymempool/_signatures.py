@@ -83,7 +83,7 @@ class StatsStruct(Structure):
         ("memory_limit", c_size_t),
         ("flags", c_size_t),
         ("metadata_bytes", c_size_t),
-        ("kept_bytes", c_size_t),
+        ("cached_bytes", c_size_t),
         ("shared_blocks", c_size_t),  # last: it is the one that takes a walk
     ]
 
@@ -179,8 +179,8 @@ SIGNATURES: dict[str, Signature] = {
     "pool_next_change": FOUND(
         pool=POOL, base=POOL, offset=SIZE, end=SIZE, start=OUT, size=OUT
     ),
-    "pool_next_kind": FOUND(
-        pool=POOL, offset=SIZE, end=SIZE, start=OUT, size=OUT, kind=OUT
+    "pool_next_state": FOUND(
+        pool=POOL, offset=SIZE, end=SIZE, start=OUT, size=OUT, state=OUT
     ),
     # without a copy
     "pool_view": STATUS(pool=POOL, offset=SIZE, size=SIZE, view=VIEW),

@@ -24,5 +24,5 @@ class PoolStats(NamedTuple):
     memory_limit: int  #: 0: none
     flags: int  #: of the family: 1 if it wipes, and 2 if it overcommits
     metadata_bytes: int  #: what the family uses for its own bookkeeping
-    kept_bytes: int  #: what the process keeps for reuse, roughly; see trim()
+    cached_bytes: int  #: freed memory that the process caches, roughly; see trim()
     shared_blocks: int  #: of held_blocks, those that others hold as well

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Walks over a pool: where it holds data, of which kind, and where it differs.
+"""Walks over a pool: where it holds data, in which state, and where it differs.
 
 A call of C holds the pool for as long as it looks. Data is skipped by counts, so that
-extents() asks for whole runs. A kind, or a change, is looked for block by block: kinds()
-and changes() go in steps of a bounded number of blocks, and join what touches.
+extents() asks for whole runs. A state, or a change, is looked for block by block:
+states() and changes() go in steps of a bounded number of blocks, and join what touches.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ctypes import c_size_t
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ._arguments import byte_range, integer
-from ._kinds import Kind
+from ._kinds import BlockState
 from ._library import parallel
 from ._signatures import SIZE_MAX
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: The most blocks that are looked at in one call.
 STEP = 1 << 16
 
-_Run = tuple[Any, ...]  # start and size, and the kind where it matters
+_Run = tuple[Any, ...]  # start and size, and the state where it matters
 _Find = Callable[[int, int], Optional[_Run]]  # the first run from an offset up to an end
 
 
@@ -77,16 +77,16 @@ def changes(
     return _in_steps(find, total, pool.block_size * STEP, *bounds)
 
 
-def kinds(
+def states(
     pool: MemoryPool, offset: SupportsIndex, size: SupportsIndex | None
-) -> Iterator[tuple[int, int, Kind]]:
-    """The runs of data whose blocks are of one kind."""
-    start, length, kind = c_size_t(), c_size_t(), c_size_t()
+) -> Iterator[tuple[int, int, BlockState]]:
+    """The runs of data whose blocks are in one state."""
+    start, length, state = c_size_t(), c_size_t(), c_size_t()
 
     def find(at: int, end: int) -> _Run | None:
         owner = pool._owner
-        if parallel.pool_next_kind(owner.address, at, end, start, length, kind):
-            return start.value, length.value, Kind(kind.value)
+        if parallel.pool_next_state(owner.address, at, end, start, length, state):
+            return start.value, length.value, BlockState(state.value)
         return None
 
     def total() -> int:

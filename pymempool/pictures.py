@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from . import _drawing, _drawing_plot, _drawing_svg, _walks
 from ._arguments import integer
-from ._kinds import Kind
+from ._kinds import BlockState
 from ._owner import CLOSED, Owner
 from ._scale import Picture, Scale
 from .errors import PoolClosedError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .pool import MemoryPool
 
-__all__ = ["Kind", "Pictured"]
+__all__ = ["BlockState", "Pictured"]
 
 
 class Pictured:
@@ -31,19 +31,19 @@ class Pictured:
 
     _owner: Owner = CLOSED
 
-    def kinds(
+    def states(
         self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
-    ) -> Iterator[tuple[int, int, Kind]]:
-        """The runs of data by kind, in order, each as (start, size, kind).
+    ) -> Iterator[tuple[int, int, BlockState]]:
+        """The runs of data by block state, in order, each as (start, size, state).
 
         offset, size: the range that is looked at; size is None for all up to the end.
 
-        The runs are those of extents(), cut where the kind changes. Relatives, views and
-        pins that come and go change the kind of a block at any time. Each step sees the
+        The runs are those of extents(), cut where the state changes. Relatives, views and
+        pins that come and go change the state of a block at any time. Each step sees the
         pool as it is then; a run of many blocks takes several steps. Raises
         PoolRangeError.
         """
-        return _walks.kinds(self._pool, offset, size)
+        return _walks.states(self._pool, offset, size)
 
     def map(
         self,

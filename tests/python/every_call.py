@@ -59,12 +59,12 @@ class Scene:
 
     def facts(self, **may_differ: int) -> list[Any]:
         """All that a call that fails has to leave alone, but for some statistics."""
-        may_differ.update(metadata_bytes=0, kept_bytes=0)  # kept for the next call
+        may_differ.update(metadata_bytes=0, cached_bytes=0)  # kept for the next call
         facts: list[Any] = []
         for pool in (self.pool, self.clone, self.since, self.stranger):
             facts += [pool._owner.total_size]  # what it is taken for
             stats = pool.stats._replace(**may_differ)
-            facts += [pool[:], stats, list(pool.kinds()), list(pool.extents())]
+            facts += [pool[:], stats, list(pool.states()), list(pool.extents())]
         facts += [list(self.pool.changes(self.since)), bytes(self.view), bytes(self.pin)]
         for memory in (self.adopted, self.memory, self.plain, self.short):
             facts += [bytes(memory), sys.getrefcount(memory)]
@@ -191,7 +191,7 @@ CALLS: dict[str, Call] = {
     "restore": lambda s: s.pool.restore(s.clone),
     "extents": lambda s: list(s.pool.extents()),
     "changes": lambda s: list(s.pool.changes(s.clone)),
-    "kinds": lambda s: list(s.pool.kinds()),
+    "states": lambda s: list(s.pool.states()),
     "total_size": lambda s: s.pool.total_size,
     "block_size": lambda s: s.pool.block_size,
     "handle": lambda s: s.pool.handle == s.pool._owner.address,

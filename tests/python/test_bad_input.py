@@ -295,7 +295,7 @@ CLOSED_CALLS: dict[str, Call] = {
     "restore": lambda pool: pool.restore(MemoryPool(1)),
     "restore from": lambda pool: MemoryPool(1).restore(pool),
     "extents": lambda pool: pool.extents(),
-    "kinds": lambda pool: pool.kinds(),
+    "states": lambda pool: pool.states(),
     "map": lambda pool: pool.map(),
     "apply": lambda pool: pool.apply(io.BytesIO()),
     "map since it": lambda pool: MemoryPool(1).map(since=pool),

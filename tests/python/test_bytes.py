@@ -253,7 +253,7 @@ def test_trim_tells_bytes() -> None:
     pool.close()
     assert trim() >= 0
     assert trim() == 0
-    assert MemoryPool(1).stats.kept_bytes == 0
+    assert MemoryPool(1).stats.cached_bytes == 0
 
 
 def test_repr_is_clear_and_cheap(pool: MemoryPool) -> None:

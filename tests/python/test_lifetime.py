@@ -235,7 +235,7 @@ CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
     "resize": lambda pool, buffer: pool.resize(len(buffer)),
     "extents": lambda pool, buffer: list(pool.extents()),
     "changes": lambda pool, buffer: list(pool.changes(pool.clone())),
-    "kinds": lambda pool, buffer: list(pool.kinds()),
+    "states": lambda pool, buffer: list(pool.states()),
     "views": lambda pool, buffer: b"".join(pool.views(0, 9000)),
     "pin": lambda pool, buffer: bytes(pool.pin(1024, 9)),
     "adopt": lambda pool, buffer: pool.adopt(0, bytes(5000)),

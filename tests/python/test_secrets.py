@@ -44,7 +44,7 @@ def secrets_of_others() -> Iterator[None]:
             kept = pool.clone()
             kept.write(5, SECRET * 1000)
             kept.close()
-    assert MemoryPool(1).stats.kept_bytes > 0
+    assert MemoryPool(1).stats.cached_bytes > 0
     yield
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Walks over parts of pools: extents, changes and kinds in ranges, and their steps."""
+"""Walks over parts of pools: extents, changes and states in ranges, and their steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 import pytest
 
-from pymempool import Kind, MemoryPool, PoolRangeError, _walks
+from pymempool import BlockState, MemoryPool, PoolRangeError, _walks
 
 BLOCK = 16
 TOTAL = 5 * BLOCK * _walks.STEP // 2 + 7  # two and a half steps
@@ -20,7 +20,7 @@ Walk = Callable[..., Runs]
 def walks(pool: MemoryPool, base: MemoryPool) -> dict[str, Walk]:
     return {
         "extents": pool.extents,
-        "kinds": pool.kinds,
+        "states": pool.states,
         "changes": lambda *range_: pool.changes(base, *range_),
     }
 
@@ -28,10 +28,10 @@ def walks(pool: MemoryPool, base: MemoryPool) -> dict[str, Walk]:
 def cut(runs: Runs, offset: int, end: int) -> list[tuple[Any, ...]]:
     """The parts of runs that lie in a range."""
     parts = []
-    for start, size, *kind in runs:
+    for start, size, *state in runs:
         low, high = max(start, offset), min(start + size, end)
         if low < high:
-            parts.append((low, high - low, *kind))
+            parts.append((low, high - low, *state))
     return parts
 
 
@@ -56,7 +56,7 @@ def pool(base: MemoryPool) -> MemoryPool:
     return pool
 
 
-@pytest.mark.parametrize("name", ["extents", "kinds", "changes"])
+@pytest.mark.parametrize("name", ["extents", "states", "changes"])
 def test_a_range_cuts_the_runs(name: str, pool: MemoryPool, base: MemoryPool) -> None:
     walk = walks(pool, base)[name]
     runs = list(walk())
@@ -74,14 +74,16 @@ def test_a_range_cuts_the_runs(name: str, pool: MemoryPool, base: MemoryPool) ->
 def test_runs_of_several_steps_are_joined(pool: MemoryPool, base: MemoryPool) -> None:
     step = BLOCK * _walks.STEP
     # The last of the many holes is block 198.
-    assert (199 * BLOCK, step // 2 - 199 * BLOCK, Kind.SHARED) in list(pool.kinds())
+    assert (199 * BLOCK, step // 2 - 199 * BLOCK, BlockState.SHARED) in list(
+        pool.states()
+    )
     assert list(pool.changes(base)) == [
         (step // 2, step),
         (TOTAL // BLOCK * BLOCK, TOTAL % BLOCK),
     ]
     everything = MemoryPool(TOTAL, BLOCK)
     everything.fill(0, 1, TOTAL)
-    assert list(everything.kinds()) == [(0, TOTAL, Kind(0))]
+    assert list(everything.states()) == [(0, TOTAL, BlockState(0))]
     assert list(everything.extents()) == [(0, TOTAL)]
 
 
@@ -103,7 +105,7 @@ class Spy:
         return noted
 
 
-@pytest.mark.parametrize("name", ["kinds", "changes"])
+@pytest.mark.parametrize("name", ["states", "changes"])
 def test_a_call_looks_at_a_bounded_range(
     name: str, pool: MemoryPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +120,7 @@ def test_a_call_looks_at_a_bounded_range(
     assert max(spy.widths) == BLOCK * _walks.STEP
 
 
-@pytest.mark.parametrize("name", ["kinds", "changes"])
+@pytest.mark.parametrize("name", ["states", "changes"])
 def test_holes_are_not_gone_through_step_by_step(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +133,7 @@ def test_holes_are_not_gone_through_step_by_step(
     assert len(spy.widths) < 40
 
 
-@pytest.mark.parametrize("name", ["extents", "kinds", "changes"])
+@pytest.mark.parametrize("name", ["extents", "states", "changes"])
 def test_ranges_that_make_no_sense(name: str, pool: MemoryPool, base: MemoryPool) -> None:
     walk = walks(pool, base)[name]
     for wrong in [(-1,), (TOTAL + 1,), (0, TOTAL + 1), (1, TOTAL), (0, -1), (2**70,)]:
@@ -157,8 +159,8 @@ def test_changes_reach_to_the_end_of_the_larger(base: MemoryPool) -> None:
 def test_a_walk_sees_what_comes_meanwhile() -> None:
     pool = MemoryPool(100 * BLOCK, BLOCK)
     pool.fill(0, 1, BLOCK)
-    runs = pool.kinds()
-    assert next(runs) == (0, BLOCK, Kind(0))
+    runs = pool.states()
+    assert next(runs) == (0, BLOCK, BlockState(0))
     pool.resize(1 << 40)
     pool.fill((1 << 40) - 1, 1, 1)
-    assert list(runs) == [((1 << 40) - BLOCK, BLOCK, Kind(0))]
+    assert list(runs) == [((1 << 40) - BLOCK, BLOCK, BlockState(0))]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from typing_extensions import assert_type
 
-from pymempool import Kind, MemoryPool, PoolFile, PoolStats
+from pymempool import BlockState, MemoryPool, PoolFile, PoolStats
 from pymempool.testing import assert_same, lend_pool
 
 
@@ -62,8 +62,8 @@ def facts(pool: MemoryPool) -> None:
     assert_type(pool.extents(), Iterator[tuple[int, int]])
     assert_type(pool.extents(4096, 100), Iterator[tuple[int, int]])
     assert_type(pool.changes(pool, 4096, size=None), Iterator[tuple[int, int]])
-    assert_type(pool.kinds(), Iterator[tuple[int, int, Kind]])
-    assert_type(pool.kinds(offset=4096), Iterator[tuple[int, int, Kind]])
+    assert_type(pool.states(), Iterator[tuple[int, int, BlockState]])
+    assert_type(pool.states(offset=4096), Iterator[tuple[int, int, BlockState]])
     assert_type(pool.map(since=pool), str)
 
 
