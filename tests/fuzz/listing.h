@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* listing.h - the names in a folder, one by one; what a folder that is none has is nothing */
+/* listing.h - the names in a folder, one by one; what a folder that is none has is
+ * nothing */
 #ifndef LISTING_H
 #define LISTING_H
 
