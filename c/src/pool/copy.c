@@ -2,11 +2,11 @@
 /*
  * copy.c - copying within a pool and between pools
  *
- * The source is seen as runs of data with holes between them. Holes become holes. Of the
- * data, whole blocks are shared if the pools are relatives and the offsets differ by
- * whole blocks; the rest is copied piece by piece. What is written first cannot spoil
- * what is read later: runs and pieces are taken in ascending or descending order, as
- * memmove does it, and holes are made when all data has been read.
+ * The source is a sequence of runs of data with holes between them. Holes become holes.
+ * Whole blocks of data are shared if the pools are relatives and the offsets differ by
+ * whole blocks; the rest is copied piece by piece. Source and target may overlap: runs
+ * and pieces are copied in ascending or descending order, as in memmove, and holes are
+ * made after all data was read.
  */
 #include "pool.h"
 
@@ -23,12 +23,13 @@ typedef struct Copy {
     size_t count, room;
 } Copy;
 
+/* Returns the offset in the target of an offset in the source. */
 static size_t copy_target(const Copy *copy, size_t src_offset)
 {
     return src_offset - copy->src_offset + copy->dst_offset;
 }
 
-/* Notes one more run; false if there is no memory. */
+/* Adds a run to the list; false if there is no memory. */
 static bool copy_add_run(Copy *copy, size_t start, size_t size)
 {
     if (copy->count == copy->room) {
@@ -50,6 +51,7 @@ static bool copy_add_run(Copy *copy, size_t start, size_t size)
     return true;
 }
 
+/* Lists the runs of data in the source. */
 static PoolStatus copy_find_runs(Copy *copy)
 {
     size_t at = copy->src_offset, end = at + copy->size;
@@ -63,7 +65,8 @@ static PoolStatus copy_find_runs(Copy *copy)
     return POOL_OK;
 }
 
-/* The hole before a run, or (number is count) after the last; size 0 if there is none. */
+/* Returns the hole before a run, or after the last one if number is count; of size 0 if
+ * there is none. */
 static Run copy_hole(const Copy *copy, size_t number)
 {
     const Run *runs = copy->runs;
@@ -78,7 +81,7 @@ static Run copy_hole(const Copy *copy, size_t number)
 
 /* ------------------------------------------------------------------ measuring */
 
-/* Whether the source has the whole block that begins at an offset of it. */
+/* Whether the source range covers the whole block that begins at src_offset. */
 static bool copy_covers(const Copy *copy, size_t src_offset)
 {
     return src_offset >= copy->src_offset &&
@@ -86,9 +89,9 @@ static bool copy_covers(const Copy *copy, size_t src_offset)
                         (size_t)1 << copy->dst->block_shift);
 }
 
-/* Whether writing to a block of the target takes a new one: because there is none, or it
- * is shared, or it will be, as a source of this very copy (if it is pinned, then when the
- * pin is released meanwhile). */
+/* Whether a write to a block of the target needs a new block: because it is a hole, or
+ * shared, or will be shared, as a source of this same copy. (That also counts if it is
+ * pinned, because the pin may be released meanwhile.) */
 static bool copy_takes_block(const Copy *copy, size_t index)
 {
     return (copy->shares && copy->dst == copy->src &&
@@ -96,8 +99,8 @@ static bool copy_takes_block(const Copy *copy, size_t index)
            tree_measure(&copy->dst->tree, index, index).blocks > 0;
 }
 
-/* Blocks that a run takes of those from first to last in the target. If it shares, these
- * are the ends, if they are covered in part. */
+/* Returns how many new blocks a run needs for the blocks first to last of the target. If
+ * blocks are shared, only the ends need some, where the run covers them in part. */
 static size_t copy_run_blocks(const Copy *copy, const Run *run, size_t first, size_t last)
 {
     size_t inside = ((size_t)1 << copy->dst->block_shift) - 1;
@@ -111,8 +114,9 @@ static size_t copy_run_blocks(const Copy *copy, const Run *run, size_t first, si
            (size_t)(tail && copy_takes_block(copy, last));
 }
 
-/* Blocks taken for what would be shared but is pinned in the source, and so is copied; no
- * fewer than that, since a pin may be released meanwhile, but none is added. */
+/* Returns how many new blocks are needed for those that would be shared but are pinned in
+ * the source, and so are copied. An upper bound: a pin may be released meanwhile, but
+ * none can be added. */
 static size_t copy_pinned_blocks(const Copy *copy)
 {
     MemoryPool *src = copy->src;
@@ -129,10 +133,10 @@ static size_t copy_pinned_blocks(const Copy *copy)
     return blocks;
 }
 
-/* Adds what the discard of a hole takes: blocks for its ends, where those are shared and
- * must stay, and the nodes on the way to both ends, where that is shared; what is between
- * them is let go of as a whole. The blocks that the runs before and after it touch are
- * counted with those. For last_done see tree_measure_next. */
+/* Adds what the discard of a hole needs: blocks for its ends, where they are shared and
+ * must stay, and nodes for the paths to both ends, where these are shared. What is
+ * between the ends needs nothing. Blocks that the run before or after the hole touches
+ * are counted with that run. For last_done see tree_measure_next. */
 static void copy_measure_hole(const Copy *copy, size_t number, Need *need,
                               size_t *last_done)
 {
@@ -162,7 +166,7 @@ static void copy_measure_hole(const Copy *copy, size_t number, Need *need,
     }
 }
 
-/* How many of the blocks at the ends of the target are there. */
+/* Returns how many of the two blocks at the ends of the target are no holes. */
 static size_t copy_ends(const Copy *copy)
 {
     const MemoryPool *dst = copy->dst;
@@ -172,7 +176,7 @@ static size_t copy_ends(const Copy *copy)
            (size_t)(last != first && tree_block(&dst->tree, last) != NULL);
 }
 
-/* An upper bound of what all of it takes. */
+/* Returns an upper bound of what the whole copy needs. */
 static Need copy_measure(const Copy *copy)
 {
     const MemoryPool *dst = copy->dst;
@@ -194,15 +198,15 @@ static Need copy_measure(const Copy *copy)
     if (copy->shares) {
         need.blocks += copy_pinned_blocks(copy);
     }
-    /* All of the blocks is written to, but for those at the ends, if those are holes. */
+    /* New blocks are written to in full, except those at the ends that replace holes. */
     need.holes = need.blocks - checked_min(need.blocks, copy_ends(copy));
     need.written = copy->size;
     return need;
 }
 
-/* ----------------------------------------------------------------- carrying out */
+/* -------------------------------------------------------------------- applying */
 
-/* Copies what lies in one block of the source and one of the target. */
+/* Copies or shares bytes that lie in one block of the source and one of the target. */
 static void copy_piece(const Copy *copy, size_t src_offset, size_t size,
                        Reservation *reservation)
 {
@@ -232,7 +236,7 @@ static void copy_piece(const Copy *copy, size_t src_offset, size_t size,
     }
 }
 
-/* The size of the first piece of a range, or of its last if that is copied first. */
+/* Returns the size of the piece of a range that is to be copied first. */
 static size_t copy_piece_size(const Copy *copy, size_t start, size_t size)
 {
     if (!copy->descending) {
@@ -277,7 +281,8 @@ static void copy_apply(const Copy *copy, Reservation *reservation)
     }
 }
 
-/* Copies between two pools (or in one) that are held. */
+/* Copies between two pools, or in one. Context: the caller has locked both exclusively.
+ * Locks: the arena of dst. */
 static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
 {
     size_t inside = ((size_t)1 << copy->dst->block_shift) - 1;
@@ -298,7 +303,7 @@ static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
     return status;
 }
 
-/* Locks: both pools as a whole, in them the arena of dst. */
+/* Locks: both pools exclusively; inside them the arena of dst. */
 PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
                      size_t src_offset, size_t size)
 {

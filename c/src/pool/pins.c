@@ -1,36 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pins.c - blocks that stay where they are
+ * pins.c - blocks that stay at their address
  *
- * A PIN keeps a block in its one slot, so that writes go on in place. A pinned block is
- * never shared: its way from the root is private to its pool, a clone or a view gets a
- * copy, and whatever would put something else in its slot writes into it instead. So the
- * slot's reference is the pin's as well: only a pin whose block leaves the pool (it ends,
- * or is cut) takes a reference of its own. All pins of a block share one Pin, which the
- * block points to and which stands in a list of its pool. The list and the counts are
- * guarded by the arena's lock, because a pin may outlive its pool; a pin is added only
- * while the block's stripe is held, and dropped at any time, which turns the block into
- * an ordinary one.
+ * A PIN keeps a block in its one slot, so that writes change it in place. A pinned block
+ * is never shared: its path from the root is private to its pool, a clone or a view gets
+ * a copy, and a call that would replace the block writes into it instead. So the pin
+ * needs no reference beside that of the slot. Only a pin whose block leaves the pool (the
+ * pool ends, or is made smaller) takes a reference of its own.
  *
- * Calls for a range find its pins by the tree (pins_find), those for a whole pool by the
- * list.
+ * All pins of a block share one Pin. The block points to it, and it is in a list of its
+ * pool. The arena's lock guards the list and the counts, because a pin may outlive its
+ * pool. A pin is added only under the block's stripe. It may be removed at any time; the
+ * block is then an ordinary one.
  *
- * Memory order: a pin that is released may be the last that holds another thread from
- * dropping the block and using its memory again. So clearing the block's mark is the last
- * access to the block, and counting the pin off its pool the last to the pool; both
- * release, and acquire is how they are read. Whoever reads no mark, or no pins, thus
- * comes after all that was done by the pin, and through it.
+ * Calls for a range find its pins through the tree (pins_find), calls for a whole pool
+ * through the list.
+ *
+ * Memory order: releasing a pin may allow another thread to free the block and to reuse
+ * its memory. So clearing the block's mark is the last access to the block, and counting
+ * the pin down the last access to the pool. Both are release operations, and both are
+ * read with acquire: a thread that sees no mark, or no pins, also sees all that was done
+ * through the pin.
  */
 #include "pool.h"
 
-/* How many blocks of a pool are pinned: no fewer than that, for who holds the pool, and
- * exact under the arena's lock. */
+/* Returns how many blocks of a pool are pinned; exact under the arena's lock. While the
+ * caller has locked the pool, the number can only shrink. */
 static inline size_t pins_count(MemoryPool *pool)
 {
     return size_load_acquire(&pool->pinned);
 }
 
-/* Parts a pin from its pool. The caller has the arena's lock. */
+/* Detaches a pin from its pool and its block. Context: the caller holds the arena's
+ * lock. */
 static void pin_detach(Pin *pin)
 {
     MemoryPool *pool = pin->pool;
@@ -44,8 +46,8 @@ static void pin_detach(Pin *pin)
     (void)size_sub_acq_rel(&pool->pinned, 1);
 }
 
-/* Adds a pin to a block that is private; spare is used if it is the block's first, else
- * freed. The caller holds the stripe. Locks: the arena. */
+/* Adds a pin to a private block. spare becomes the block's Pin if it has none, else it is
+ * freed. Context: the caller has locked the block. Locks: the arena. */
 static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare)
 {
     Pin *pin;
@@ -73,8 +75,8 @@ static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare)
     return pin;
 }
 
-/* Takes a pin off. With the last one of a block, the block is an ordinary one, or, if it
- * has no pool, is dropped. Locks: the arena. */
+/* Removes a pin. After the last one of a block, the block is an ordinary one; if it has
+ * left its pool, its reference is dropped. Locks: the arena. */
 static void pin_remove(Pin *pin, Arena *arena, Reservation *reservation)
 {
     lock_acquire(&arena->lock);
@@ -91,10 +93,11 @@ static void pin_remove(Pin *pin, Arena *arena, Reservation *reservation)
 
 /* ------------------------------------------- pins and the other parts of a pool */
 
-/* In all of these the caller holds the whole pool, and the arena's lock if so named. */
+/* Context of all these: the caller has locked the pool exclusively; those with _locked in
+ * the name also need the arena's lock. */
 
-/* Finds the first pinned block from first to last below a node of a level. Below a shared
- * node there is none, so that this costs the blocks that are the pool's own. */
+/* Finds the first pinned block from first to last below a node of a level. There is none
+ * below a shared node, so that the cost grows with the private blocks only. */
 static bool node_find_pinned(Node *node, unsigned level, size_t first, size_t last,
                              size_t *found)
 {
@@ -119,8 +122,8 @@ static bool node_find_pinned(Node *node, unsigned level, size_t first, size_t la
     }
 }
 
-/* Finds the first pinned block in [first, end). Its pin may be released at once, unless
- * the caller has the arena's lock. */
+/* Finds the first pinned block in [first, end). Its pin may be released at any time,
+ * unless the caller holds the arena's lock. */
 static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found)
 {
     return first < end && pins_count(pool) > 0 &&
@@ -128,15 +131,15 @@ static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found)
                             found);
 }
 
-/* Gives a pin a reference of its own, before that of the slot goes. The caller has the
- * arena's lock. */
+/* Gives a pin a reference of its own, before the slot drops its reference. Context: the
+ * caller holds the arena's lock. */
 static void pin_retain(Pin *pin)
 {
     size_add_relaxed(&pin->block->refs, 1);
 }
 
-/* Cuts the pins in [first, end) off from their pool, before these blocks leave the tree:
- * their memory lives on without it. Locks: the arena, if the pool has pins. */
+/* Detaches the pins in [first, end) from their pool, before these blocks leave the tree.
+ * The pins keep the blocks alive. Locks: the arena, if the pool has pins. */
 static void pins_cut(MemoryPool *pool, size_t first, size_t end)
 {
     size_t index;
@@ -154,8 +157,8 @@ static void pins_cut(MemoryPool *pool, size_t first, size_t end)
     lock_release(&pool->family->arena.lock);
 }
 
-/* Before a pool drops its whole tree: each pin holds its block, and those at or after end
- * are cut off. The caller has the arena's lock. */
+/* Prepares the pins of a pool for the loss of its whole tree: each takes a reference to
+ * its block, and those at or after end are detached from the pool. */
 static void pins_retain_locked(MemoryPool *pool, size_t end)
 {
     Pin *pin, *next;
@@ -168,9 +171,9 @@ static void pins_retain_locked(MemoryPool *pool, size_t end)
     }
 }
 
-/* An upper bound of what it takes to unshare, or to put back, the pinned blocks of a pool
- * in a tree of that height. There are no more nodes on the ways to them than the family
- * has, but for those that make the tree higher. Locks: the arena. */
+/* Returns an upper bound of what pins_unshare_locked and pin_put_back_locked need in a
+ * tree of that height. The paths to the pinned blocks have no more nodes than the family
+ * has, beside those that make the tree higher. Locks: the arena. */
 static inline Need pins_measure(MemoryPool *pool, unsigned height)
 {
     Arena *arena = &pool->family->arena;
@@ -184,8 +187,8 @@ static inline Need pins_measure(MemoryPool *pool, unsigned height)
     return need;
 }
 
-/* In a tree that has just been given the root of a pool: replaces the pinned blocks by
- * copies. The caller has the arena's lock. */
+/* Replaces the pinned blocks of a pool by copies, in a tree that has just got the pool's
+ * root. */
 static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Reservation *reservation)
 {
     Pin *pin;
@@ -199,8 +202,8 @@ static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Reservation *reser
     }
 }
 
-/* Puts a pinned block, with the reference of its pin, into its slot of a tree that is new
- * to it, and writes into it what is in that slot. The caller has the arena's lock. */
+/* Puts a pinned block back into its slot after the pool's tree was replaced, together
+ * with the pin's reference. Copies the slot's contents into the block before that. */
 static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Reservation *reservation)
 {
     Node *leaf = tree_unshare_leaf(&pool->tree, pin->index, reservation);

@@ -4,10 +4,10 @@
  */
 #include "pool.h"
 
-/* What cutting a pool at total_size removes: all blocks beyond it, and what its last
- * block has beyond it. (It may have something even where the pool ended already: what was
- * written through a pin that an earlier cut went through. If there is a pin, nobody asks:
- * for data_is_zero see discard.c.) */
+/* Plans what cutting a pool at total_size removes: all blocks beyond that, and the bytes
+ * beyond it in the last block. (There may be such bytes even if the pool ends there
+ * already: they were written through a pin after an earlier cut. A pinned block is
+ * cleared without a look at its bytes: see data_is_zero in discard.c.) */
 static Discard cut_plan(MemoryPool *pool, size_t total_size)
 {
     size_t block_size = (size_t)1 << pool->block_shift;
@@ -30,7 +30,7 @@ static Discard cut_plan(MemoryPool *pool, size_t total_size)
     return cut;
 }
 
-/* Locks: the whole pool, in it the arena. */
+/* Locks: the pool exclusively; inside it the arena. */
 PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
 {
     Reservation reservation = {0};

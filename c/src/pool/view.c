@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * view.c - memory of a pool in the caller's hands: frozen views and live pins
+ * view.c - zero-copy access to a pool's memory: immutable views and writable pins
  *
- * A VIEW holds a block as the slot of a node does. To everybody else the block is then
- * shared, and the next write copies it: what the view shows never changes. A hole is
- * viewed in pages of zeros that all views of holes share. For a PIN see pins.c. Both hold
- * a reference to the family, so that its memory lives until the last of them is released.
+ * A VIEW has a reference to a block, as the slot of a node has. So the block is shared,
+ * and the next write copies it: what the view shows never changes. All views of holes
+ * share pages of zeros. For a PIN see pins.c. Views and pins have a reference to the
+ * family, so that its memory lives until the last of them is released.
  */
 #include "pool.h"
 
-/* What a view or pin of a range may show of its first block; fails as pool_view does. */
+/* Checks the arguments of pool_view and pool_pin; returns their errors. */
 static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
                              const PoolView *view)
 {
@@ -19,6 +19,7 @@ static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
     return checked_fits(pool_total(pool), offset, size) ? POOL_OK : POOL_RANGE;
 }
 
+/* Fills in a view, which gets a reference to the family. */
 static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, Piece piece,
                      Block *block, Pin *pin)
 {
@@ -31,8 +32,9 @@ static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, Piec
     view->pin = pin;
 }
 
-/* Holds the block of a piece for a view; of a pinned one, a copy with the piece alone:
- * what is beside it may be written to through the pin. */
+/* Adds a reference to the block of a piece for a view; *block is NULL for a hole. For a
+ * pinned block it is a copy with the piece alone, because the caller of pool_pin may
+ * write to the other bytes meanwhile. Context: the caller has locked the block. */
 static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block,
                              Reservation *reservation)
 {
@@ -53,7 +55,7 @@ static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block,
     return POOL_OK;
 }
 
-/* Locks: the stripe of the block; in it the arena for a hole or a pinned block. */
+/* Locks: the stripe of the block; inside it the arena, for a hole or a pinned block. */
 PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
     PoolStatus status = view_check(pool, offset, size, view);
@@ -84,8 +86,8 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
     return status_set(status);
 }
 
-/* Locks: the stripe of the block, or the whole pool if nodes must be made or copied; in
- * it the arena. */
+/* Locks: the stripe of the block, or the pool exclusively if nodes must be allocated or
+ * copied; inside it the arena. */
 PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
     PoolStatus status = view_check(pool, offset, size, view);
@@ -121,8 +123,7 @@ PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view
     return status_set(status);
 }
 
-/* Locks: the arena; with the last view of a family that has no pool left, the registry.
- * */
+/* Locks: the arena; the registry after the last view of a family without pools. */
 void pool_view_release(PoolView *view)
 {
     if (view != NULL && view->family != NULL) {

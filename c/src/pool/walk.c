@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * walk.c - where a pool holds data, of which kind, and where it differs from a relative
+ * walk.c - where a pool holds data, in which state, and where it differs from a relative
  *
- * All are one question: the first run of blocks, in a range, in which two trees hold
- * something different. Where data is, the other tree is empty; by kind, the run ends
- * where the kind does as well. Nothing is looked at past the range, so that no call holds
- * a pool for longer than its range takes.
+ * All three calls are one search: for the first run of blocks, in a range, that differ
+ * between two trees. To find data, the other tree is empty; to find data in one state, a
+ * run also ends where the state changes. The search does not look past the range, so that
+ * no call locks a pool for longer than its range takes.
  */
 #include "pool.h"
 
-/* Whether such a run was found in a pool that is held as a whole (other as well, unless
- * it is NULL); then *start and *size are its part of [offset, end), and *kind its kind
- * (NULL: whatever it is). The larger pool reaches to end. */
+/* Finds such a run; *start and *size are then its part of [offset, end), and *state its
+ * block state. other is NULL for the search for data; state is NULL if the state does not
+ * matter. end is not past the end of the larger pool. Context: the caller has locked the
+ * pool, and that of other, exclusively. */
 static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
                       size_t offset, size_t *start, size_t *size, size_t *state)
 {
@@ -32,7 +33,7 @@ static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
     return true;
 }
 
-/* A run of data, of one kind unless kind is NULL. Locks: the whole pool. */
+/* Finds a run of data, in one state unless state is NULL. Locks: the pool exclusively. */
 static int walk_data(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                      size_t *size, size_t *state)
 {
@@ -50,14 +51,14 @@ static int walk_data(MemoryPool *pool, size_t offset, size_t end, size_t *start,
     return found;
 }
 
-/* Locks: the whole pool. */
+/* Locks: the pool exclusively. */
 int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                      size_t *size)
 {
     return walk_data(pool, offset, end, start, size, NULL);
 }
 
-/* Locks: the whole pool. */
+/* Locks: the pool exclusively. */
 int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                     size_t *size, size_t *state)
 {
@@ -68,7 +69,7 @@ int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t *start,
     return walk_data(pool, offset, end, start, size, state);
 }
 
-/* Locks: both pools as a whole. */
+/* Locks: both pools exclusively. */
 int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t end,
                      size_t *start, size_t *size)
 {
