@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * adopt.c - memory of somebody else's as part of a pool
+ * adopt.c - the caller's memory as part of a pool, without a copy
  *
- * The blocks that an adoption covers wholly get the caller's memory as their data,
- * without a copy; the ragged ends are copied. Such a block is copied when it is written
- * to, as a shared one is. An adoption counts its blocks; when the last one has gone, the
- * memory is given back to its owner (reservation_release_adopted).
+ * Blocks that an adoption covers in full use the caller's memory as their data; the bytes
+ * at both ends are copied. A write copies an adopted block, as it does a shared one. An
+ * adoption counts its blocks; after the last one was freed, its owner's release function
+ * is called (reservation_release_adopted).
  *
  *     offset ──┐                                          size
  *     | block  ▼ | block      | block      | block   ▲  |
@@ -14,7 +14,8 @@
  */
 #include "pool.h"
 
-/* The blocks [first, end) that a range covers wholly; none if first is end or more. */
+/* Finds the blocks [first, end) that a range covers in full; there are none if first >=
+ * end. */
 static void adopt_whole(const MemoryPool *pool, size_t offset, size_t size, size_t *first,
                         size_t *end)
 {
@@ -24,7 +25,7 @@ static void adopt_whole(const MemoryPool *pool, size_t offset, size_t size, size
            (((offset + (size - 1)) & inside) == inside);
 }
 
-/* What the ragged ends of a range take. */
+/* Returns what the two ends of a range need, which are copied. */
 static Need adopt_measure(const MemoryPool *pool, size_t offset, size_t size)
 {
     size_t head = pool_index(pool, offset);
@@ -45,7 +46,8 @@ static Need adopt_measure(const MemoryPool *pool, size_t offset, size_t size)
     return need;
 }
 
-/* Fills the reservation with what a range takes, its whole blocks included. */
+/* Allocates all that an adoption needs: *adoptees, one for each block that is adopted,
+ * and the rest in the reservation. Locks: the arena. */
 static PoolStatus adopt_fill(MemoryPool *pool, size_t offset, size_t size,
                              Adoption *adoption, Reservation *reservation,
                              Block **adoptees)
@@ -80,8 +82,8 @@ static PoolStatus adopt_fill(MemoryPool *pool, size_t offset, size_t size,
     return status;
 }
 
-/* Puts a block of adopted memory into a slot of a private leaf, or its bytes into the
- * block that is pinned there; returns 1 if there was a hole. */
+/* Puts an adopted block into a slot of a private leaf; a pinned block there stays and
+ * gets the bytes. Returns 1 if there was a hole, else 0. */
 static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block,
                          Reservation *reservation)
 {
@@ -100,6 +102,8 @@ static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block,
     return old == NULL;
 }
 
+/* Puts the adopted blocks into the tree and copies the two ends. Context: the caller has
+ * locked the pool exclusively and allocated all that is needed. */
 static void adopt_apply(MemoryPool *pool, size_t offset, unsigned char *data, size_t size,
                         Block *adoptees, Reservation *reservation)
 {
@@ -133,7 +137,7 @@ static void adopt_apply(MemoryPool *pool, size_t offset, unsigned char *data, si
     }
 }
 
-/* Locks: the whole pool, in it the arena. */
+/* Locks: the pool exclusively; inside it the arena. */
 PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
                       void (*release)(void *data, size_t size, void *context),
                       void *context)

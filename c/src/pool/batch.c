@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * batch.c - many small ranges in one call, and read-modify-write of one
+ * batch.c - many small ranges in one call, and read-modify-write of integers
  *
  * Each item of a batch is one atomic step; the batch is not. All offsets are checked
- * before the first byte moves. What a scatter needs is taken in one go if any of it is
- * missing, so that it fails before it has begun; only if another thread shares (clones)
- * or discards blocks while it runs can it find, in its midst, that it needs more.
+ * before the first byte is copied. A scatter that needs memory allocates all of it first,
+ * so that it fails before it writes anything. Only if another thread clones or discards
+ * while a scatter runs may it need memory after some items.
  */
 #include "pool.h"
 
+/* Checks the arguments of pool_gather and pool_scatter; returns their errors. */
 static PoolStatus batch_check(const MemoryPool *pool, const void *bytes,
                               const size_t *offsets, size_t count, size_t item_size)
 {
@@ -26,10 +27,10 @@ static PoolStatus batch_check(const MemoryPool *pool, const void *bytes,
     return POOL_OK;
 }
 
-/* Items are looked up some at a time, and in steps: each step asks for the cache lines
- * that the next one will look at, so that the processor fetches those of all items
- * together and not one after the other. One watch of the shape lock serves them all. An
- * item that cannot be looked up so has found = false. */
+/* Items are looked up in groups, and in steps: each step prefetches the cache lines that
+ * the next one reads, so that the processor fetches those of all items at once and not
+ * one after the other. One optimistic read of the shape lock covers the group. An item
+ * that cannot be found this way has found = false. */
 enum { ITEMS_AT_ONCE = 32 };
 
 typedef struct Item {
@@ -41,6 +42,8 @@ typedef struct Item {
     const unsigned char *data; /* of the block; NULL: a hole */
 } Item;
 
+/* Step 1: finds the leaf of an item, and the version of its stripe. open: whether the
+ * optimistic read could begin. */
 static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size,
                                   bool private_only, bool open,
                                   const OptimisticRead *read, Item *item)
@@ -57,6 +60,7 @@ static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size,
     }
 }
 
+/* Step 2: finds its block. */
 static inline void item_find_block(const OptimisticRead *read, Item *item)
 {
     item->block = NULL;
@@ -67,6 +71,7 @@ static inline void item_find_block(const OptimisticRead *read, Item *item)
     }
 }
 
+/* Step 3: finds its data. */
 static inline void item_find_data(Item *item)
 {
     item->data = NULL;
@@ -79,7 +84,8 @@ static inline void item_find_data(Item *item)
     }
 }
 
-/* Looks up to ITEMS_AT_ONCE items up. With own set, what is not private is a hole. */
+/* Does steps 1 and 2 for up to ITEMS_AT_ONCE items. private_only: a leaf that is not
+ * private counts as none. */
 static void items_find(MemoryPool *pool, const size_t *offsets, size_t count, size_t size,
                        bool private_only, OptimisticRead *read, Item *items)
 {
@@ -93,7 +99,7 @@ static void items_find(MemoryPool *pool, const size_t *offsets, size_t count, si
     }
 }
 
-/* The last step of looking up, for who goes on to the bytes. */
+/* Does step 3. */
 static void items_find_data(Item *items, size_t count)
 {
     size_t i;
@@ -102,7 +108,7 @@ static void items_find_data(Item *items, size_t count)
     }
 }
 
-/* Whether all that was seen of an item is of one moment. */
+/* Whether all that was read of an item is from one moment. */
 static inline bool item_holds(MemoryPool *pool, const OptimisticRead *read,
                               const Item *item)
 {
@@ -111,7 +117,7 @@ static inline bool item_holds(MemoryPool *pool, const OptimisticRead *read,
                lock_version(pool_lock_stripe(&pool->locks, item->piece.index));
 }
 
-/* Copies an item; false if it was not found or something came between. */
+/* Copies an item; false if it was not found or a writer came between. */
 static inline bool item_get(MemoryPool *pool, const OptimisticRead *read,
                             const Item *item, unsigned char *dest)
 {
@@ -122,7 +128,7 @@ static inline bool item_get(MemoryPool *pool, const OptimisticRead *read,
     return item_holds(pool, read, item);
 }
 
-/* Locks: as pool_read, for each item. */
+/* Locks: for each item as pool_read. */
 PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size_t count,
                        size_t item_size)
 {
@@ -156,8 +162,8 @@ static int batch_compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* What it takes to write to the blocks from the first to the last of each item; blocks
- * has room for count indices. */
+/* Returns what is needed to write to the blocks of all items. blocks is scratch memory
+ * for count offsets. */
 static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t count,
                           size_t item_size, size_t *blocks)
 {
@@ -181,9 +187,9 @@ static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t 
     return need;
 }
 
-/* Writes items of which some need blocks or nodes. What is measured and what is written
- * are the same copy of the offsets: the caller's may lie in a pinned block that an item
- * is written to. Locks: the whole pool, in it the arena. */
+/* Writes items of which some need blocks or nodes. Works on a copy of the offsets: the
+ * caller's array may lie in a pinned block that an item overwrites. Locks: the pool
+ * exclusively; inside it the arena. */
 static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
                             const unsigned char *src, size_t count, size_t item_size)
 {
@@ -213,8 +219,8 @@ static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
     return status;
 }
 
-/* Whether the blocks of all items are there and private, as far as can be seen without a
- * lock, so that none of them has to be made. */
+/* Whether the blocks of all items seem to exist and to be private, so that none has to be
+ * allocated. Reads optimistically: another thread may change that at once. */
 static bool batch_seems_ready(MemoryPool *pool, const size_t *offsets, size_t count,
                               size_t item_size)
 {
@@ -234,7 +240,7 @@ static bool batch_seems_ready(MemoryPool *pool, const size_t *offsets, size_t co
     return true;
 }
 
-/* Writes items one by one, as long as their blocks are there and private; returns how
+/* Writes items one by one, as long as their blocks exist and are private; returns how
  * many. Locks: for each item the stripe of its block. */
 static size_t batch_try_put(MemoryPool *pool, const size_t *offsets,
                             const unsigned char *src, size_t count, size_t item_size)
@@ -257,8 +263,8 @@ static size_t batch_try_put(MemoryPool *pool, const size_t *offsets,
     return count;
 }
 
-/* Locks: for each item the stripe of its block, or, if blocks or nodes must be made, the
- * whole pool for all of them. */
+/* Locks: for each item the stripe of its block; if blocks or nodes must be allocated, the
+ * pool exclusively for all items that are left. */
 PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
                         size_t count, size_t item_size)
 {
@@ -280,7 +286,7 @@ PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src
 
 /* ------------------------------------------------------------ read-modify-write */
 
-/* An integer of size bytes in the machine's byte order. */
+/* Loads an integer of size bytes in the machine's byte order. */
 static uint64_t integer_load(const unsigned char *bytes, size_t size)
 {
     uint16_t two;
@@ -307,8 +313,8 @@ static void integer_store(unsigned char *bytes, size_t size, uint64_t value)
     }
 }
 
-/* Replaces the integer at offset by added to it, or, if expected is not NULL, by value if
- * it is *expected. *old gets what was there. Locks: as pool_write. */
+/* Adds value to the integer at offset, or, if expected is not NULL, replaces it by value
+ * if it equals *expected. *old gets the previous value. Locks: as bytes_write. */
 static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
                                  const uint64_t *expected, uint64_t value, uint64_t *old)
 {

@@ -2,11 +2,11 @@
 /*
  * bytes.c - reading and writing
  *
- * Every function here does the same: clip or check the range, hold the blocks it covers,
- * go over them piece by piece, let go. A PIECE is what one block has of the range. As a
- * pool may be resized by another thread, a range that was clipped or checked before its
- * blocks were held is clipped or checked again after; what is held is the whole range
- * that was requested, so that a larger pool does not need more.
+ * Every function here does the same: it clips or checks the range, locks the blocks of
+ * it, goes over them piece by piece, and unlocks. A PIECE is the part of the range that
+ * lies in one block. Another thread may resize the pool, so that a range is clipped or
+ * checked again after it was locked. What is locked is the whole range of the call, so
+ * that a pool that has grown meanwhile does not need more.
  */
 #include "pool.h"
 
@@ -20,7 +20,7 @@ static inline Piece piece_at(const MemoryPool *pool, size_t offset, size_t size)
     return piece;
 }
 
-/* Whether a range lies in one block; then *piece is all of it. */
+/* Whether a range lies in one block; *piece is then the whole range. */
 static inline bool piece_is_all_of(const MemoryPool *pool, size_t offset, size_t size,
                                    Piece *piece)
 {
@@ -41,14 +41,14 @@ static inline size_t pool_index(const MemoryPool *pool, size_t offset)
     return offset >> pool->block_shift;
 }
 
-/* How many of size bytes at offset the pool has. */
+/* Returns how many of size bytes at offset lie in the pool. */
 static inline size_t pool_clip(const MemoryPool *pool, size_t offset, size_t size)
 {
     return checked_clip(pool_total(pool), offset, size);
 }
 
-/* Whether pool_read, pool_write and pool_take may move anything; if not, the status says
- * why. */
+/* Checks the arguments of pool_read, pool_write and pool_take. Returns whether there is
+ * anything to copy; if not, the status says why. */
 static inline bool pool_moves(const MemoryPool *pool, size_t offset, const void *buffer,
                               size_t size)
 {
@@ -61,14 +61,14 @@ static inline bool pool_moves(const MemoryPool *pool, size_t offset, const void 
     return status_set(status) == POOL_OK && size > 0;
 }
 
-/* The last block of size bytes (1 or more) at an offset below total_size, of which some
- * may lie beyond the end. */
+/* Returns the last block of size bytes (1 or more) at an offset below total_size; some of
+ * the bytes may lie beyond the end. */
 static inline size_t pool_last(const MemoryPool *pool, size_t offset, size_t size)
 {
     return pool_index(pool, offset + (checked_min(size, SIZE_MAX - offset) - 1));
 }
 
-/* What pool_fill and pool_discard have to say about their range. */
+/* Checks the pool and the range of calls that do not clip; returns their errors. */
 static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size)
 {
     if (pool == NULL) {
@@ -102,13 +102,13 @@ static inline void small_copy(unsigned char *dest, const unsigned char *src, siz
     }
 }
 
-/* Copies any number of bytes to memory of the caller's. What malloc takes for itself
- * alone begins 16 bytes into a page, and blocks begin with one. Where the destination
- * lies so little further into its page than the source, each load looks to some
- * processors as if it needed a store just made, and the instruction that memcpy uses from
- * some 2 KiB on takes 2 to 10 times as long. Shorter pieces are copied by others.
- * (memmove, as compilers know that instruction too, and would put it in place of a memcpy
- * of known size.) */
+/* Copies any number of bytes to the caller's memory, and avoids 4K aliasing. Large memory
+ * from malloc begins 16 bytes into a page, and blocks begin with a page. If the
+ * destination is so little further into its page than the source, some processors take
+ * each load for one that depends on a recent store, and the instruction (rep movsb) that
+ * memcpy uses from about 2 KiB on takes 2 to 10 times as long. Shorter pieces use other
+ * instructions. (memmove, because a compiler may put that instruction in place of a
+ * memcpy of known size.) */
 static NOT_INLINE void long_copy(unsigned char *dest, const unsigned char *src,
                                  size_t size)
 {
@@ -123,8 +123,8 @@ static NOT_INLINE void long_copy(unsigned char *dest, const unsigned char *src,
     }
 }
 
-/* Copies a piece of a block's data (NULL: a hole). small: no more than SMALL_MAX bytes.
- * */
+/* Copies a piece of a block's data (NULL: a hole) to dest. small: it is known to have at
+ * most SMALL_MAX bytes. */
 static inline void block_get(unsigned char *dest, const unsigned char *data, Piece piece,
                              bool small)
 {
@@ -138,8 +138,9 @@ static inline void block_get(unsigned char *dest, const unsigned char *data, Pie
     }
 }
 
-/* Copies a piece out of its leaf (NULL: a hole). The caller holds its stripe (watch is
- * NULL) or watches it; then false means that it must start over. */
+/* Copies a piece out of its leaf (NULL: a hole); false if an optimistic reader must start
+ * over. Context: the caller has locked the block (read is NULL) or reads
+ * optimistically. */
 static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece,
                                     bool small, const OptimisticRead *read)
 {
@@ -158,7 +159,7 @@ static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece
     return true;
 }
 
-/* The same for a range. */
+/* The same for a range, from the root on. */
 static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size,
                       const OptimisticRead *read)
 {
@@ -185,7 +186,7 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
     return true;
 }
 
-/* Reads a range of one block without a lock; false if something came between. */
+/* Reads a range of one block optimistically; false if a writer came between. */
 static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
                                          size_t offset, Piece piece, bool small)
 {
@@ -197,9 +198,9 @@ static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
            piece_get(dest, leaf, piece, small, &read) && optimistic_validate(&read);
 }
 
-/* Reads any range, clipped if that is allowed: without a lock if that works at once,
- * holding it if not. Returns how many bytes; 0 if the pool has none of them any more, or
- * not all. */
+/* Reads any range: optimistically, and with a lock if that fails. clips: the range may be
+ * clipped. Returns how many bytes were read; 0 if the pool has shrunk, so that none of
+ * them, or without clips not all of them, are left. Locks: the range, after a failure. */
 static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
                          size_t size, bool clips)
 {
@@ -221,7 +222,7 @@ static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
     return clipped;
 }
 
-/* pool_read for what is not small, or not read at once. */
+/* pool_read for what is not small, or could not be read at once. */
 static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *dest,
                                             size_t offset, size_t size)
 {
@@ -241,8 +242,8 @@ static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *des
     return size;
 }
 
-/* Locks: nothing; the stripes of the range if it was written to, or the tree's shape
- * changed, while it was read, or if it lies in adopted memory. */
+/* Locks: none, in most cases; the range if another thread wrote to it or changed the
+ * shape of the tree while it was read, or if it lies in adopted memory. */
 size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
     if (pool != NULL && dest != NULL && size - 1 < SMALL_MAX) {
@@ -258,8 +259,8 @@ size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size)
 
 /* -------------------------------------------------------------------- writing */
 
-/* Writes src, or the byte if src is NULL. src may be memory of this very block, through
- * a pin or from pool_copy. */
+/* Writes src, or the byte if src is NULL. src may lie in this same block, through a pin
+ * or from pool_copy. */
 static inline void data_put(unsigned char *data, const unsigned char *src, int byte,
                             size_t size)
 {
@@ -270,8 +271,8 @@ static inline void data_put(unsigned char *data, const unsigned char *src, int b
     }
 }
 
-/* Gives what surrounds a piece in a new block its bytes: those of the block it replaces,
- * or zeros. */
+/* Initialises the bytes around a piece in a new block: with those of the block that it
+ * replaces, or with zeros. */
 static void block_surround(const MemoryPool *pool, Block *block, const Block *old,
                            Piece piece)
 {
@@ -291,7 +292,9 @@ static void block_surround(const MemoryPool *pool, Block *block, const Block *ol
     block->from |= BLOCK_DIRTY;
 }
 
-/* Puts a piece into a slot of a private leaf; returns 1 if there was a hole. */
+/* Writes a piece to the block in a slot of a private leaf; a hole or shared block is
+ * replaced by a reserved block. Returns 1 if there was a hole, else 0. Context: the
+ * caller has locked the block. */
 static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
                        const unsigned char *src, int byte, Reservation *reservation)
 {
@@ -313,7 +316,8 @@ static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
     return 0;
 }
 
-/* Writes a range for which the reservation has all that is needed, leaf by leaf. */
+/* Writes to a range for which the reservation has all that is needed, leaf by leaf.
+ * Context: the caller has locked the range, or the pool if nodes must be added. */
 static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src, int byte,
                       size_t size, Reservation *reservation)
 {
@@ -335,8 +339,8 @@ static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src,
     }
 }
 
-/* What it takes that the blocks of a range can be written to; POOL_RANGE if it is no
- * longer in the pool. The tree may then be too low to be asked. */
+/* Finds out what a write to a range needs. POOL_RANGE if the range is no longer in the
+ * pool: the tree may then be too low for a search. */
 static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t size,
                                 Need *need)
 {
@@ -349,9 +353,11 @@ static PoolStatus write_measure(const MemoryPool *pool, size_t offset, size_t si
     return POOL_OK;
 }
 
-/* Holds what a write to *size bytes needs, and fills the reservation for it; if it clips,
- * *size is then what the pool has of them. If that fails, nothing is held; POOL_RANGE if
- * the range, or all of it if it is clipped, is no longer in the pool. */
+/* Locks the blocks for a write to *size bytes and fills the reservation. If the write
+ * clips, *size becomes the number of bytes that the pool has. After a failure nothing is
+ * locked; POOL_RANGE if the range is no longer in the pool (if it clips: not even a
+ * part). Locks: the range, or the pool exclusively if nodes must be allocated or copied;
+ * inside it the arena. They stay locked until write_end. */
 static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
                               WriteMode mode, Guard *guard, Reservation *reservation)
 {
@@ -362,7 +368,7 @@ static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
     *guard = pool_lock_range(&pool->locks, first, last);
     clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;
     status = write_measure(pool, offset, clipped, &need);
-    if (need.nodes > 0 && !guard->exclusive) { /* it changes the shape */
+    if (need.nodes > 0 && !guard->exclusive) { /* a change of shape */
         pool_unlock(&pool->locks, *guard);
         *guard = pool_lock_exclusive(&pool->locks);
         clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;
@@ -379,7 +385,7 @@ static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
     return status;
 }
 
-/* Lets go after a change. */
+/* Frees what is left of the reservation, unlocks, and releases adopted memory. */
 static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation)
 {
     reservation_empty(reservation, &pool->family->arena);
@@ -387,9 +393,10 @@ static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation)
     reservation_release_adopted(reservation);
 }
 
-/* Writes to a block of a leaf that was private, and in its tree, when the shape lock had
- * a version; false if the shape lock moved since, or the block is not there or not
- * private. small: no more than SMALL_MAX bytes. Locks: the stripe of the block. */
+/* Writes to a block of a leaf that was private, and in the tree, when the shape lock had
+ * the version shape. Returns false if that has changed, or if the block is a hole or
+ * shared. small: the piece is known to have at most SMALL_MAX bytes. Locks: the stripe of
+ * the block. */
 static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t shape,
                                          Piece piece, const unsigned char *src,
                                          bool small)
@@ -412,13 +419,13 @@ static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t sh
     return block != NULL;
 }
 
-/* Writes to a block that is there and private, which is what most writes do; false if it
- * is not, or something came between.
+/* Writes to a block that exists and is private, as most writes do; false if it does not,
+ * or if the shape of the tree changed meanwhile.
  *
- * The leaf is looked for before the stripe is held, because a processor gets ahead with
- * that while it waits for the stripe's cache line. If the shape lock did not move until
- * the stripe was held, the leaf still is in the tree and private, and the pool as large.
- * Locks: the stripe of the block. */
+ * The search for the leaf comes before the stripe is locked, because a processor can go
+ * on with it while it waits for the stripe's cache line. If the version of the shape lock
+ * is the same once the stripe is locked, the leaf is still in the tree and private, and
+ * the pool has the same size. Locks: the stripe of the block. */
 static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece piece,
                                           const unsigned char *src, bool small)
 {
@@ -431,8 +438,8 @@ static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece
 }
 
 /* Writes src, or the byte if src is NULL, to any range; clips and fails as write_begin.
- * Locks: the stripes or a span of the range, or the whole pool if nodes must be made or
- * copied; in it the arena, if blocks must. */
+ * Locks: the range, or the pool exclusively if nodes must be allocated or copied; inside
+ * it the arena, if blocks must be allocated. */
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
                               int byte, size_t *size, WriteMode mode)
 {
@@ -449,7 +456,7 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
     return status;
 }
 
-/* pool_write for what is not small, or not written at once. */
+/* pool_write for what is not small, or could not be written at once. */
 static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
                                              const unsigned char *src, size_t size)
 {
@@ -468,8 +475,8 @@ static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
                : 0;
 }
 
-/* Locks: the stripe of the block if it is there and private, which is what most writes
- * find; else as bytes_write. */
+/* Locks: the stripe of the block if it exists and is private, as in most writes; else as
+ * bytes_write. */
 size_t pool_write(MemoryPool *pool, size_t offset, const void *src, size_t size)
 {
     if (pool != NULL && src != NULL && size - 1 < SMALL_MAX) {

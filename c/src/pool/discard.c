@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * discard.c - giving memory back: discard, take, fill with zeros
+ * discard.c - discard, take, and fill with zeros
  *
- * Discarding a range removes the blocks [first, end), and clears up to two more in which
- * only a piece is in the range and something lies beside it. A pinned block is cleared
- * and stays.
+ * A discard frees the blocks [first, end) that the range covers, and clears its pieces in
+ * up to two more. A block of which the range covers a piece is freed too if the rest of
+ * it is zero. A pinned block is cleared and stays.
  */
 #include "pool.h"
 
-/* Nobody may write to the data meanwhile: bytes that change between the two looks at them
- * could make it say yes where another byte never was 0. So a pinned block is not asked.
- * */
+/* Whether all bytes are 0. No thread may write to the data meanwhile: each byte is read
+ * twice, and one that changes in between could hide another that is not 0. So this must
+ * not be called for a pinned block. */
 static bool data_is_zero(const unsigned char *data, size_t size)
 {
     return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
 }
 
-/* Whether a block holds nothing but zeros beside a piece. What comes after the piece is
- * looked at first: in a stream that is consumed, that is where the data is. */
+/* Whether a block holds only zeros beside a piece. The bytes after the piece are compared
+ * first: in a stream that is consumed, that is where the data is. */
 static bool piece_is_all(const MemoryPool *pool, const Block *block, Piece piece)
 {
     size_t end = piece.start + piece.size;
@@ -26,8 +26,9 @@ static bool piece_is_all(const MemoryPool *pool, const Block *block, Piece piece
            data_is_zero(data, piece.start);
 }
 
-/* Notes the piece if its block must stay; false if the block can go. Of a pinned one what
- * is beside the piece is not looked at: it may be written to through the pin. */
+/* Adds the piece to the plan if its block must stay; false if the block can be freed. The
+ * other bytes of a pinned block are not compared: its owner may write to them
+ * meanwhile. */
 static bool discard_keeps(Discard *discard, const MemoryPool *pool, Piece piece)
 {
     Block *block = tree_block(&pool->tree, piece.index);
@@ -38,6 +39,8 @@ static bool discard_keeps(Discard *discard, const MemoryPool *pool, Piece piece)
     return true;
 }
 
+/* Plans the discard of a range. Context of this and the next two functions: the caller
+ * has locked the pool exclusively. */
 static Discard discard_plan(const MemoryPool *pool, size_t offset, size_t size)
 {
     size_t last = pool_index(pool, offset + (size - 1));
@@ -53,7 +56,7 @@ static Discard discard_plan(const MemoryPool *pool, size_t offset, size_t size)
     return discard;
 }
 
-/* An upper bound of what it takes to carry the plan out. */
+/* Returns an upper bound of what discard_apply needs. */
 static Need discard_measure(const MemoryPool *pool, const Discard *discard)
 {
     Need need = {0, 0, 0, 0};
@@ -88,8 +91,9 @@ static void discard_apply(MemoryPool *pool, const Discard *discard,
     }
 }
 
-/* Discards a range of one block by its stripe alone, if the block stays or is none; false
- * if that is not so, or the range is no longer in the pool. */
+/* Discards a range of one block under the block's lock alone, if the block stays or is a
+ * hole. Returns false if it must be freed, or if the range is no longer in the pool.
+ * dest, if not NULL, gets the bytes. Locks: the stripe of the block. */
 static bool block_try_discard(MemoryPool *pool, unsigned char *dest, size_t offset,
                               Piece piece)
 {
@@ -110,10 +114,10 @@ static bool block_try_discard(MemoryPool *pool, unsigned char *dest, size_t offs
     return done;
 }
 
-/* pool_discard, and pool_take if dest is not NULL. If it clips, *size is then what the
- * pool has of the range; POOL_RANGE if the range, or all of it if it is clipped, is no
- * longer in the pool. Locks: the stripe of the block if there is one block and it stays;
- * the whole pool if not, and in it the arena. */
+/* pool_discard, and pool_take if dest is not NULL. If it clips, *size becomes the number
+ * of bytes that the pool has; POOL_RANGE if the range is no longer in the pool (if it
+ * clips: not even a part). Locks: the stripe of the block if there is one and it stays;
+ * else the pool exclusively, and inside it the arena. */
 static PoolStatus bytes_discard(MemoryPool *pool, unsigned char *dest, size_t offset,
                                 size_t *size, bool clips)
 {

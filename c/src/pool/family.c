@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * family.c - pools that descend from one another, and the registry of all of them
+ * family.c - families of pools, the registry of all of them, and fork
  *
  * A family owns the arena of its pools. The registry lists every family and every pool of
- * the process, pools from the oldest to the youngest; that is the order in which several
- * of them are held.
+ * the process, the pools from the oldest to the youngest; several pools are locked in
+ * that order.
  *
- * fork(): a child has only the thread that called fork, so a lock that another thread
- * holds would stay locked in it for ever. Before the fork everything is therefore held:
- * the registry, every pool as a whole (the oldest first), every arena and the chunk
- * cache, in the order in which the library takes them elsewhere. Then no call is half
- * done. The child makes all locks anew: a thread that does not exist there may have had a
- * stripe for an instant, to find the shape lock closed, or stood in line.
+ * fork(): a child has only the thread that called fork, so that a lock of another thread
+ * would stay locked for ever. The library therefore locks everything before the fork, in
+ * the order below, so that no call is half done. The child initialises all locks again: a
+ * thread that it lacks may have held a stripe for an instant, before it saw the shape
+ * lock held, or may have waited in a queue.
  *
- * Locks, in the order in which they are taken: registry, pools by age (shape lock, then
- * stripes), arena, store. The registry's is never asked for by a thread that holds a
- * pool.
+ * Lock order: registry, pools by age (of each the shape lock, then stripes), arena, chunk
+ * cache. A thread that holds the lock of a pool never locks the registry.
  */
 #include "pool.h"
 
-/* The ring of families, which cannot be initialised statically in all compilers. The
- * caller has the registry's lock. */
+/* Returns the ring of families, which not all compilers can initialise statically.
+ * Context: the caller holds the registry's lock. */
 static Family *registry_families(void)
 {
     POOL_ASSERT(lock_is_held(&registry.lock));
@@ -32,6 +30,7 @@ static Family *registry_families(void)
 
 /* ----------------------------------------------------------------------- fork */
 
+/* Locks everything. */
 static void fork_prepare(void)
 {
     MemoryPool *pool;
@@ -79,8 +78,9 @@ static void fork_child(void)
 
 /* ------------------------------------------------------------------- registry */
 
-/* Adds a pool, and its family if it is the first of it; the pool takes a reference to
- * the family. Locks: registry. */
+/* Adds a pool, and its family if this is its first pool. The pool gets a reference to the
+ * family. POOL_NO_MEMORY if the handlers for fork cannot be installed. Locks: the
+ * registry. */
 static PoolStatus registry_add(MemoryPool *pool)
 {
     Family *family = pool->family;
@@ -112,8 +112,8 @@ static PoolStatus registry_add(MemoryPool *pool)
     return POOL_OK;
 }
 
-/* Gives back a reference to a family, and ends it with the last one: then there is
- * neither a pool nor a view of it left. Locks: registry. */
+/* Drops a reference to a family. The last one frees it; no pool, view or pin is left
+ * then. Locks: the registry. */
 static void family_release(Family *family)
 {
     if (size_sub_acq_rel(&family->refs, 1) == 1) {
@@ -126,7 +126,7 @@ static void family_release(Family *family)
     }
 }
 
-/* Takes a pool out. Locks: registry. */
+/* Removes a pool. Locks: the registry. */
 static void registry_remove(MemoryPool *pool)
 {
     lock_acquire(&registry.lock);
@@ -136,7 +136,7 @@ static void registry_remove(MemoryPool *pool)
     lock_release(&registry.lock);
 }
 
-/* Locks: registry, then each arena, then the chunk cache. */
+/* Locks: the registry, inside it each arena; then the chunk cache. */
 size_t pool_trim(void)
 {
     Family *family;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.c - the life of a pool: made, cloned, restored, counted, ended
+ * pool.c - the life of a pool: creation, references, clones, restore, statistics
  */
 #include "pool.h"
 
 /* ------------------------------------------------------------------- creation */
 
-/* Makes a pool without contents in a family, or NULL. It is not registered yet. */
+/* Allocates a pool of holes in a family, or returns NULL. It is not registered yet. */
 static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned block_shift)
 {
     void *memory = memory_alloc(sizeof(MemoryPool) + CACHE_LINE);
@@ -34,7 +34,7 @@ static void pool_free(MemoryPool *pool)
     }
 }
 
-/* Copies the caller's options, whatever version of the structure they have. */
+/* Copies and checks the caller's options, which may be of an older or newer version. */
 static PoolStatus options_read(const PoolOptions *from, PoolOptions *options)
 {
     enum { SIZE_LEAST = offsetof(PoolOptions, memory_limit), SIZE_MOST = 1024 };
@@ -47,7 +47,7 @@ static PoolStatus options_read(const PoolOptions *from, PoolOptions *options)
     memcpy(options, from, checked_min(from->struct_size, sizeof *options));
     for (i = sizeof *options; i < from->struct_size; i++) {
         if (bytes[i] != 0) {
-            return POOL_INVALID; /* it asks for something this version does not know */
+            return POOL_INVALID; /* an option that this version does not know */
         }
     }
     if (options->total_size == 0 || options->max_block_size == 0 ||
@@ -95,7 +95,7 @@ MemoryPool *pool_create(size_t total_size, size_t max_block_size)
 
 /* ----------------------------------------------------------------- references */
 
-/* Locks: nothing. */
+/* Locks: none. */
 MemoryPool *pool_retain(MemoryPool *pool)
 {
     if (pool != NULL) {
@@ -105,8 +105,8 @@ MemoryPool *pool_retain(MemoryPool *pool)
     return pool;
 }
 
-/* Locks, with the last reference: the whole pool (so that a fork does not find it half
- * taken apart), in it the arena; then the registry. */
+/* Locks, with the last reference: the pool exclusively (so that a fork does not copy it
+ * half freed), inside it the arena; then the registry. */
 void pool_destroy(MemoryPool *pool)
 {
     (void)status_set(POOL_OK);
@@ -130,8 +130,8 @@ void pool_destroy(MemoryPool *pool)
 
 /* ------------------------------------------------------------------ snapshots */
 
-/* Gives an empty pool the contents of a relative, which is held as a whole. Locks: the
- * arena. */
+/* Gives an empty pool the contents of a relative. Context: the caller has locked from
+ * exclusively; no other thread uses pool yet. Locks: the arena. */
 static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from)
 {
     Arena *arena = &from->family->arena;
@@ -150,7 +150,7 @@ static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from)
     return status;
 }
 
-/* Locks: the whole pool, in it the arena; before and after it the registry. */
+/* Locks: the registry; then the pool exclusively, and inside it the arena. */
 MemoryPool *pool_clone(MemoryPool *pool)
 {
     MemoryPool *clone;
@@ -176,8 +176,8 @@ MemoryPool *pool_clone(MemoryPool *pool)
     return clone;
 }
 
-/* Both of two relatives as a whole, the older first, so that two threads that want the
- * same two cannot wait for each other. */
+/* Locks two pools exclusively, the older first, so that two threads that lock the same
+ * two cannot deadlock. They may be the same. */
 static void pools_lock(MemoryPool *a, MemoryPool *b)
 {
     MemoryPool *older = a->age < b->age ? a : b;
@@ -195,7 +195,7 @@ static void pools_unlock(MemoryPool *a, MemoryPool *b)
     }
 }
 
-/* Whether two pools may be compared or restored from each other. */
+/* Checks that two pools may be compared or restored from each other. */
 static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b)
 {
     if (a == NULL || b == NULL) {
@@ -204,7 +204,8 @@ static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b)
     return a->family == b->family ? POOL_OK : POOL_UNRELATED;
 }
 
-/* What pool_restore takes: copies of what from has pinned, and ways to what pool has. */
+/* Returns what pool_restore needs: copies of the pinned blocks of from, and paths to
+ * those of pool. */
 static Need restore_measure(MemoryPool *pool, MemoryPool *from)
 {
     unsigned height = tree_top(&from->tree) + 1;
@@ -213,14 +214,15 @@ static Need restore_measure(MemoryPool *pool, MemoryPool *from)
     return need;
 }
 
-/* Gives pool, of which both are held, the contents of its relative. */
+/* Gives pool the contents of a relative. Context: the caller has locked both exclusively.
+ * Locks: the arena. */
 static void restore_apply(MemoryPool *pool, MemoryPool *from, Reservation *reservation)
 {
     Arena *arena = &pool->family->arena;
     Pin *pin;
     POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
-    lock_acquire(&arena->lock); /* so that no pin is taken off meanwhile */
+    lock_acquire(&arena->lock); /* so that no pin is removed meanwhile */
     pins_retain_locked(pool, pool_index(pool, pool_total(from) - 1) + 1);
     size_store_release(&pool->total_size, pool_total(from));
     tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
@@ -232,7 +234,7 @@ static void restore_apply(MemoryPool *pool, MemoryPool *from, Reservation *reser
     lock_release(&arena->lock);
 }
 
-/* Locks: both pools as a whole, in it the arena. */
+/* Locks: both pools exclusively; inside them the arena. */
 PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
 {
     PoolStatus status = pools_relation(pool, from);
@@ -258,7 +260,7 @@ static void stats_of_family(PoolStats *stats, MemoryPool *pool)
     Family *family = pool->family;
     Arena *arena = &family->arena;
     lock_acquire(&arena->lock);
-    stats->pinned_blocks = pins_count(pool); /* not one whose block is gone already */
+    stats->pinned_blocks = pins_count(pool); /* exact under this lock */
     stats->family_bytes = arena->held;
     stats->family_peak_bytes = arena->peak;
     stats->memory_limit = arena->limit == SIZE_MAX ? 0 : arena->limit;
@@ -273,7 +275,7 @@ static void stats_of_family(PoolStats *stats, MemoryPool *pool)
     stats->cached_bytes = chunk_cache_bytes();
 }
 
-/* Locks: the whole pool, in it the arena; then the chunk cache. */
+/* Locks: the pool exclusively; inside it the arena, then the chunk cache. */
 void pool_stats(MemoryPool *pool, PoolStats *stats)
 {
     PoolStats all = {0};
@@ -291,7 +293,7 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
     all.held_blocks = tree_blocks(&pool->tree);
     all.held_bytes =
         all.held_blocks > SIZE_MAX >> pool->block_shift
-            ? SIZE_MAX /* the last block, which the end cuts short, is one too many */
+            ? SIZE_MAX /* the pool's end lies in its last block, which counts in full */
             : all.held_blocks << pool->block_shift;
     if (stats->struct_size > offsetof(PoolStats, shared_blocks)) {
         all.shared_blocks = all.held_blocks - tree_private_blocks(&pool->tree);

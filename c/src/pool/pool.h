@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.h - pools, and what is done with them
+ * pool.h - families, pools, and the functions that pool.c and its neighbours share
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -11,27 +11,27 @@
 
 typedef struct Pin Pin;
 
-/* What pools have in common that descend from one another; see family.c. */
+/* What all relatives share; see family.c. */
 typedef struct Family {
     struct Family *previous, *next;
     AtomicSize refs;          /* pools, views and pins            */
     AtomicSize views;         /* and pins                         */
     AtomicSize pools;         /* changed under the registry's lock */
-    char padding[CACHE_LINE]; /* a view need not disturb who wants the arena */
+    char padding[CACHE_LINE]; /* so that views and the arena do not share a line */
     Arena arena;
 } Family;
 
-/* What every call reads lies on a line that is seldom written to, what is written to more
- * often on the next, and then come the stripes, with a line each. */
+/* The first cache line has what every call reads and few calls change, the second what
+ * changes more often; the locks follow, each on a line of its own. */
 struct MemoryPool {
     union {
         struct {
             unsigned block_shift;  /* the block size is 1 << block_shift */
-            AtomicSize total_size; /* changed with the whole pool held   */
+            AtomicSize total_size; /* changed under the exclusive lock   */
             Tree tree;
             Family *family;
             Pin *pins;         /* changed under the arena's lock, see pins.c     */
-            AtomicSize pinned; /* how many; grows only while the blocks are held */
+            AtomicSize pinned; /* how many; grows only under the blocks' locks   */
         };
         char first_line[CACHE_LINE];
     };
@@ -39,9 +39,9 @@ struct MemoryPool {
         struct {
             AtomicSize refs;
             MemoryPool *older, *younger;
-            uint64_t age;      /* larger for younger pools; never comes round       */
+            uint64_t age;      /* larger for younger pools; never wraps             */
             AtomicSize copied; /* copies made on write                              */
-            void *memory;      /* what to free: the pool begins on a cache line     */
+            void *memory;      /* what to free: the pool is aligned to a cache line */
         };
         char second_line[CACHE_LINE];
     };
@@ -69,20 +69,20 @@ static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b);
 
 /* ----------------------------------------------------------------------------- bytes */
 
-/* What one block has of a range. */
+/* The part of a range that lies in one block. */
 typedef struct Piece {
     size_t index; /* of the block                    */
-    size_t start; /* first byte of it in the block   */
+    size_t start; /* its first byte in the block     */
     size_t size;  /* bytes, up to the block's end    */
 } Piece;
 
 enum { SMALL_MAX = 16 }; /* bytes that are copied without a call */
 
-/* What a write does at the end of the pool, and in the blocks that it takes. */
+/* What a write does with bytes past the end of the pool. */
 typedef enum WriteMode {
-    WRITE_ALL,     /* all bytes, or none if some are past the end */
-    WRITE_CLIPPED, /* those that the pool has                     */
-    WRITE_NOTHING  /* as WRITE_ALL, but it is for a pin           */
+    WRITE_ALL,     /* writes nothing if there are any               */
+    WRITE_CLIPPED, /* leaves them out                               */
+    WRITE_NOTHING  /* as WRITE_ALL, but for a pin: no bytes follow  */
 } WriteMode;
 
 /* bytes.c */
@@ -113,10 +113,10 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
 
 /* ------------------------------------------------------------------------------ pins */
 
-/* A block that stays where it is, see pins.c. */
+/* A block that stays at its address, see pins.c. */
 struct Pin {
     Pin *previous, *next; /* in the list of its pool                           */
-    MemoryPool *pool;     /* NULL: it has ended, or was cut off there          */
+    MemoryPool *pool;     /* NULL: the block has left it                       */
     Block *block;         /* a reference if pool is NULL, else its slot has it */
     size_t index;         /* of the block in the pool                          */
     size_t count;         /* pins of this block                                */
@@ -135,7 +135,7 @@ static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Reservation *reserva
 
 /* --------------------------------------------------------------------- discard, walk */
 
-/* What is discarded: blocks [first, end) go, pieces of others are cleared; see
+/* The plan of a discard: blocks [first, end) are removed, pieces of others cleared; see
  * discard.c. */
 typedef struct Discard {
     size_t first, end;
