@@ -2,26 +2,32 @@
 /*
  * reservation.c - blocks and nodes on their way between the arena and a tree
  *
- * A call that changes a tree first takes into its reservation all that it may need; if
- * that fails it has changed nothing. Then it edits the tree, which cannot fail: it takes
- * from the reservation and puts into it what falls out of the tree. At the end it empties
- * the reservation, lets go of its locks, and releases adopted memory that fell out.
+ *     arena ──► blocks, nodes ──► tree       1. fill: allocate all that may be needed
+ *       ▲                          │         2. change the tree, which cannot fail
+ *       └──── unlinked, nodes ◄────┘         3. empty: free the rest, and what is unlinked
+ *
+ * A call that changes a tree fills a reservation first; if that fails, nothing has
+ * changed. At the end it empties the reservation, unlocks, and then releases adopted
+ * memory that was unlinked.
  */
 #include "tree.h"
 
+/* Adds a block that was unlinked. */
 static void reservation_put_block(Reservation *reservation, Block *block)
 {
     block->as.next = reservation->unlinked;
     reservation->unlinked = block;
 }
 
+/* Adds a node, for use in the same change or to be freed. */
 static void reservation_put_node(Reservation *reservation, Node *node)
 {
     ptr_store_release(&node->slot[0], reservation->nodes);
     reservation->nodes = node;
 }
 
-/* A block with one reference, to be filled in by the caller as far as it is dirty. */
+/* Takes a block with one reference out of the reservation. The caller must overwrite or
+ * clear it if it is dirty. */
 static Block *reservation_take_block(Reservation *reservation)
 {
     Block *block = reservation->blocks;
@@ -31,7 +37,8 @@ static Block *reservation_take_block(Reservation *reservation)
     return block;
 }
 
-/* A node with one reference, to be filled in by the caller. */
+/* Takes a node with one reference out of the reservation. The caller must set its count
+ * and its slots. */
 static Node *reservation_take_raw_node(Reservation *reservation)
 {
     Node *node = reservation->nodes;
@@ -40,7 +47,7 @@ static Node *reservation_take_raw_node(Reservation *reservation)
     return node;
 }
 
-/* An empty node with one reference. */
+/* Takes an empty node with one reference out of the reservation. */
 static Node *reservation_take_node(Reservation *reservation)
 {
     Node *node = reservation_take_raw_node(reservation);
@@ -49,13 +56,12 @@ static Node *reservation_take_node(Reservation *reservation)
     return node;
 }
 
-/* So many bytes of blocks take longer to be copied, cleared or wiped than the threads of
- * an interpreter should stand still for. */
+/* From so many bytes on, copying, clearing or wiping takes too long to keep the
+ * interpreter's lock meanwhile. */
 enum { RESERVATION_LONG = 1 << 20 };
 
-/* Zeros what was dropped, in a family that wants it (POOL_WIPE). All memory of the
- * library's that anybody's bytes were in passes here before it is used again, kept or
- * given back. */
+/* Overwrites unlinked blocks with zeros if the family has POOL_WIPE. All blocks that held
+ * a caller's bytes come here before they are reused, cached or released. */
 static void reservation_wipe(const Reservation *reservation, const Arena *arena)
 {
     Block *block;
@@ -71,8 +77,8 @@ static void reservation_wipe(const Reservation *reservation, const Arena *arena)
     }
 }
 
-/* Gives everything in the reservation back, but for adoptions to be released. The caller
- * has the arena's lock. */
+/* Frees everything in the reservation, except adoptions to be released. Context: the
+ * caller holds the arena's lock. */
 static void reservation_free(Reservation *reservation, Arena *arena)
 {
     while (reservation->nodes != NULL) {
@@ -85,7 +91,7 @@ static void reservation_free(Reservation *reservation, Arena *arena)
     reservation->blocks = reservation->unlinked = NULL;
 }
 
-/* The same, wiped if that is wanted. Locks: the arena. */
+/* The same, after a wipe if the family has POOL_WIPE. Locks: the arena. */
 static void reservation_empty(Reservation *reservation, Arena *arena)
 {
     if (reservation->nodes == NULL && reservation->blocks == NULL &&
@@ -98,8 +104,8 @@ static void reservation_empty(Reservation *reservation, Arena *arena)
     lock_release(&arena->lock);
 }
 
-/* The most bytes that a call makes resident, its bookkeeping included; for blocks that
- * are smaller than an item nearly. */
+/* Returns an upper bound of the bytes that a change makes resident, with its bookkeeping;
+ * for blocks smaller than ITEM_MIN an estimate. */
 static size_t need_bytes(const Need *need, const Arena *arena)
 {
     size_t copies = checked_times(need->blocks - need->holes, arena->item_size);
@@ -114,8 +120,8 @@ static size_t need_bytes(const Need *need, const Arena *arena)
     return checked_plus(checked_plus(copies, holes), headers);
 }
 
-/* Fills an empty reservation with what is needed, or fails and leaves it empty. Locks:
- * the arena. */
+/* Allocates what is needed into an empty reservation. Returns POOL_NO_MEMORY or
+ * POOL_LIMIT and leaves the reservation empty if that fails. Locks: the arena. */
 static NOT_INLINE PoolStatus reservation_fill_some(Reservation *reservation, Arena *arena,
                                                    const Need *need)
 {
@@ -145,13 +151,13 @@ static NOT_INLINE PoolStatus reservation_fill_some(Reservation *reservation, Are
     if (status != POOL_OK) {
         reservation_free(reservation, arena);
         arena_undo(arena, mapped);
-        arena->peak = peak; /* nobody ever had the blocks */
+        arena->peak = peak; /* the blocks were never in use */
     }
     lock_release(&arena->lock);
     return status;
 }
 
-/* The same, of what may be nothing. */
+/* The same; does nothing if nothing is needed. */
 static inline PoolStatus reservation_fill(Reservation *reservation, Arena *arena,
                                           Need need)
 {
@@ -160,9 +166,9 @@ static inline PoolStatus reservation_fill(Reservation *reservation, Arena *arena
                : reservation_fill_some(reservation, arena, &need);
 }
 
-/* Has the pages of fresh blocks made resident before they are written to from end to end,
- * where they lie side by side and are many: a fault for each page costs more than all the
- * rest of writing to it. edges: the first and the last are written to in full as well. */
+/* Makes the pages of fresh blocks resident that will be written to in full, where enough
+ * of them are adjacent: a fault for each page costs more than the write itself. edges:
+ * whether the first and the last block are written to in full as well. */
 static void reservation_populate(const Reservation *reservation, size_t block_size,
                                  bool edges)
 {
@@ -187,8 +193,9 @@ static void reservation_populate(const Reservation *reservation, size_t block_si
     }
 }
 
-/* Releases the adopted memory that nobody uses any more: calls that are not ours, which
- * may take their time and may call the library. So nothing may be held. */
+/* Calls the release functions of adopted memory that is no longer used. They are the
+ * caller's functions, which may take long and may call this library. Context: the caller
+ * holds no lock. */
 static void reservation_release_adopted(Reservation *reservation)
 {
     if (reservation->released != NULL) {

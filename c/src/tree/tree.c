@@ -8,28 +8,29 @@
  *                    │        └► (hole)
  *                    └► node ◄── another pool's tree may share any of these
  *
- * Nodes and blocks count their references: each slot that points to one is a reference,
+ * Nodes and blocks are reference-counted: each slot that points to one is a reference,
  * each root is, and so is each view of a block. A node is PRIVATE to a tree if it and all
- * nodes above it have one reference; it may then be changed in place. A node that is not
- * is copied first (the copy takes a reference on each child), and its whole path with it.
- * So a clone is one more reference to the root, and two trees are equal wherever they
- * share a node. A node that holds no block is removed: a tree grows with its blocks only.
+ * nodes above it have one reference; it may then be changed in place. Any other node is
+ * copied first (the copy adds a reference to each child), together with its path from the
+ * root. So a clone is one more reference to the root, and two trees are equal wherever
+ * they share a node. A node without blocks is removed: the tree grows with its blocks
+ * only.
  *
- * TREE_BITS: a node of 2^TREE_BITS slots is a trade between short walks (large) and cheap
- * copies of paths and little memory for isolated blocks (small); docs/design.md has the
- * measurements.
+ * TREE_BITS: a node has 2^TREE_BITS slots. Large nodes make searches short; small nodes
+ * make copies of paths cheap and take little memory for isolated blocks. docs/design.md
+ * has the measurements.
  *
- * Locks: the caller holds, of the pool whose tree it is,
- *     tree_leaf_optimistic                         nothing
- *     tree_leaf, tree_private_leaf, tree_measure   the stripes of the blocks named
- *     tree_unshare_leaf, tree_count                the same, if no node is to be made
- *     everything else                              the whole pool
- * The trees of relatives need no lock: what they share with this one is not private to
- * them either, and so is never changed, and the reference held from here keeps it alive.
+ * Context: for the pool of the tree the caller holds
+ *     tree_leaf_optimistic                         no lock
+ *     tree_leaf, tree_private_leaf, tree_measure   the locks of the blocks named
+ *     tree_unshare_leaf, tree_count                the same, if no node is added
+ *     everything else                              the exclusive lock
+ * The trees of relatives need no lock: nodes that they share with this tree are private
+ * to none of them, so nobody changes these, and the reference from here keeps them alive.
  */
 #include "tree.h"
 
-/* The levels needed for so many blocks. */
+/* Returns the levels of nodes needed for so many blocks. */
 static unsigned tree_height(size_t blocks)
 {
     unsigned height = 1;
@@ -49,7 +50,7 @@ static inline Node *tree_root(const Tree *tree)
     return (Node *)ptr_load_acquire((AtomicPtr *)&tree->root);
 }
 
-/* The slot of a node at a level (0: leaf) on the way to a block. */
+/* Returns the slot of a node at a level (0: leaf) on the path to a block. */
 static inline AtomicPtr *node_slot(Node *node, unsigned level, size_t index)
 {
     return &node->slot[(index >> (level * TREE_BITS)) & (TREE_SLOTS - 1)];
@@ -75,27 +76,28 @@ static inline bool block_is_pinned(Block *block)
     return ptr_load_acquire(&block->as.pin) != NULL;
 }
 
-/* Whether anybody but one slot holds it. A pin has no reference beside the slot's. */
+/* Whether a block has more references than that of one slot. (A pin has none of its
+ * own.) */
 static inline bool block_has_others(Block *block)
 {
     return size_load_acquire(&block->refs) > 1;
 }
 
-/* Whether it must be copied before it is written to. */
+/* Whether a block must be copied before a write. */
 static inline bool block_is_shared(Block *block)
 {
     return block_is_adopted(block) || block_has_others(block);
 }
 
-/* The last index that lies below the same slot of a node at this level as index does. */
+/* Returns the last index below that slot of a node at a level that leads to index. */
 static inline size_t level_last(unsigned level, size_t index)
 {
     return index | (((size_t)1 << (level * TREE_BITS)) - 1);
 }
 
-/* ------------------------------------------------------------------- looking */
+/* ------------------------------------------------------------------- searching */
 
-/* The leaf in which a block has its slot, or NULL. */
+/* Returns the leaf with the slot of a block, or NULL. */
 static inline Node *tree_leaf(const Tree *tree, size_t index)
 {
     Node *node = tree_root(tree);
@@ -106,9 +108,9 @@ static inline Node *tree_leaf(const Tree *tree, size_t index)
     return node;
 }
 
-/* The same for a reader that only watches; false if it must start over. With own set, a
- * leaf that is not private counts as none. Each node is asked once whether it is shared:
- * a relative that goes may change the answer at any time. */
+/* The same for an optimistic reader; false if it must start over. private_only: a leaf
+ * that is not private counts as none. The count of each node is read once: when a
+ * relative is destroyed, it may change at any time. */
 static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
                                                const OptimisticRead *read,
                                                bool private_only, Node **leaf)
@@ -122,7 +124,7 @@ static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
             break;
         }
         node = (Node *)ptr_load_acquire(&node->slot[(index >> bits) & (TREE_SLOTS - 1)]);
-        /* The root needs no look: it is a node, or was one. */
+        /* The root needs no check: it is a node, or was one. */
         if (!optimistic_validate_shape(read)) {
             return false;
         }
@@ -131,7 +133,7 @@ static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
     return true;
 }
 
-/* The same if it is private to the tree, else NULL. */
+/* Returns the leaf of a block if it is private to the tree, else NULL. */
 static inline Node *tree_private_leaf(const Tree *tree, size_t index)
 {
     Node *node = tree_root(tree);
@@ -151,7 +153,7 @@ static Block *tree_block(const Tree *tree, size_t index)
     return leaf == NULL ? NULL : leaf_block(leaf, index);
 }
 
-/* Whether a node on the way to a block, as far as there are any, is shared. */
+/* Whether a node on the path to a block, as far as it exists, is shared. */
 static bool tree_path_is_shared(const Tree *tree, size_t index)
 {
     Node *node = tree_root(tree);
@@ -165,10 +167,10 @@ static bool tree_path_is_shared(const Tree *tree, size_t index)
     return node != NULL;
 }
 
-/* Slots of no node. */
+/* The slots of a missing node. */
 static AtomicPtr tree_holes[TREE_SLOTS];
 
-/* The slots of a node, or holes; all of its cache lines are asked for at once. */
+/* Returns the slots of a node, or holes for NULL; prefetches all of its cache lines. */
 static inline AtomicPtr *node_slots(Node *node)
 {
     size_t at;
@@ -178,8 +180,8 @@ static inline AtomicPtr *node_slots(Node *node)
     return node == NULL ? tree_holes : node->slot;
 }
 
-/* What a block is: flags of PoolBlockState. shared: whether a node on the way to it is.
- * */
+/* Returns the state of a block, as flags of PoolBlockState. shared: whether a node on its
+ * path is shared. */
 static inline size_t block_state(Block *block, bool shared)
 {
     size_t state = block_is_adopted(block) ? POOL_BLOCK_ADOPTED : 0;
@@ -191,7 +193,7 @@ static inline size_t block_state(Block *block, bool shared)
     return state;
 }
 
-/* Takes note of the state at an index and after it; whether the search is over. */
+/* Notes the state that begins at an index; returns whether the search is over. */
 static inline bool run_is_over(TreeRun *run, size_t state, size_t index)
 {
     if (state == run->state) {
@@ -206,8 +208,8 @@ static inline bool run_is_over(TreeRun *run, size_t state, size_t index)
     return run->start_only;
 }
 
-/* Whether two different nodes of one level, of which either may be NULL, hold different
- * blocks at every index: one of them has a block everywhere, the other none. */
+/* Whether two different nodes of one level, of which either may be NULL, differ at every
+ * index: one of them has a block everywhere, the other none. */
 static inline bool nodes_differ_everywhere(Node *node, Node *other, unsigned level)
 {
     unsigned bits = (level + 1) * TREE_BITS;
@@ -217,7 +219,7 @@ static inline bool nodes_differ_everywhere(Node *node, Node *other, unsigned lev
     return size_load_relaxed(&(node != NULL ? node : other)->blocks) == (size_t)1 << bits;
 }
 
-/* The first of the slots i to end - 1 of two nodes that differ, or end. */
+/* Returns the first of the slots i to end - 1 in which two nodes differ, or end. */
 static inline unsigned slots_skip_equal(AtomicPtr *slots, AtomicPtr *others, unsigned i,
                                         unsigned end)
 {
@@ -227,10 +229,10 @@ static inline unsigned slots_skip_equal(AtomicPtr *slots, AtomicPtr *others, uns
     return i;
 }
 
-/* Goes on with a search, from first on, in two nodes of one level, of which either may be
- * NULL; whether it is over. What they share is skipped unseen, and so is, unless by kind,
- * what is a block everywhere in one and a hole in the other. shared: whether a node above
- * these is (by kind only). */
+/* Continues a search, from first on, in two nodes of one level, of which either may be
+ * NULL; returns whether it is over. Skips what the nodes share, and, unless the search is
+ * by state, where one has a block everywhere and the other none. shared: whether a node
+ * above these is shared (for a search by state). */
 static bool node_find_run(Node *node, Node *other, unsigned level, bool shared,
                           size_t first, TreeRun *run)
 {
@@ -272,8 +274,8 @@ static bool node_find_run(Node *node, Node *other, unsigned level, bool shared,
     }
 }
 
-/* The same for nodes that both begin at 0, the second at the same level or a lower one:
- * beyond that there are only holes. */
+/* The same for nodes that both begin at index 0, the second at the same level or a lower
+ * one: beyond its end there are only holes. */
 static bool node_find_run_over(Node *node, unsigned level, Node *other,
                                unsigned other_level, size_t first, TreeRun *run)
 {
@@ -294,8 +296,9 @@ static bool node_find_run_over(Node *node, unsigned level, Node *other,
     return node_find_run(node, NULL, level, false, first, run);
 }
 
-/* Searches whole trees, from first on; whether there is such a run. With no other tree
- * (NULL) it is one of blocks. The higher of the two trees reaches to run->last. */
+/* Searches a tree for the first run, from first to run->last, that differs from another
+ * tree (NULL: from holes, so that runs of blocks are found); false if there is none. The
+ * higher of the two trees must reach to run->last. */
 static bool tree_find_run(const Tree *tree, const Tree *other, size_t first, TreeRun *run)
 {
     unsigned top = tree_top(tree);
@@ -312,7 +315,7 @@ static bool tree_find_run(const Tree *tree, const Tree *other, size_t first, Tre
     return run->state != 0;
 }
 
-/* Whether there is a block among those from first to last below a node. */
+/* Whether a node has blocks from first to last. */
 static bool node_has_blocks(Node *node, unsigned level, size_t first, size_t last)
 {
     TreeRun run = {last, false, true, 0, 0, 0};
@@ -325,7 +328,7 @@ static size_t tree_blocks(const Tree *tree)
     return root == NULL ? 0 : size_load_relaxed(&root->blocks);
 }
 
-/* How many blocks below a node nobody else holds. */
+/* Returns how many blocks below a node no other pool, view or slot refers to. */
 static size_t node_private_blocks(Node *node, unsigned level)
 {
     size_t blocks = 0;

@@ -19,24 +19,25 @@ typedef struct Node {
     AtomicPtr slot[TREE_SLOTS]; /* Node, or Block at the lowest level; NULL: a hole  */
 } Node;
 
-/* Blocks and nodes that a call has set aside, and what fell out of a tree; see
- * reservation.c. */
+/* Blocks and nodes that a call has allocated for a change, and those that the change has
+ * unlinked; see reservation.c. */
 typedef struct Reservation {
-    Block *blocks;      /* to take from; linked by as.next       */
-    Block *unlinked;    /* that fell out                         */
-    Node *nodes;        /* both; linked by slot[0]               */
-    Adoption *released; /* to be released when nothing is held   */
+    Block *blocks;      /* allocated; linked by as.next               */
+    Block *unlinked;    /* to be freed; likewise                      */
+    Node *nodes;        /* both; linked by slot[0]                    */
+    Adoption *released; /* to be released after all locks             */
 } Reservation;
 
-/* What a call takes. A block that is there already is copied, so that all of a new one is
- * written to; in place of a hole only what the call writes becomes resident. */
+/* What a change needs, or an upper bound. A block that replaces another is written to in
+ * full, by the copy; of one that replaces a hole only what the call writes becomes
+ * resident. */
 typedef struct Need {
     size_t blocks, nodes;
-    size_t holes;   /* of the blocks, those that come into holes    */
-    size_t written; /* bytes that the call writes, to all of these  */
+    size_t holes;   /* of the blocks, those that replace holes     */
+    size_t written; /* bytes that the call writes, to all of these */
 } Need;
 
-/* Fewer bytes are not worth a call that makes pages resident. */
+/* It does not pay to make fewer bytes resident by a system call. */
 enum { POPULATE_MIN = 65536 };
 
 /* reservation.c */
@@ -59,13 +60,13 @@ typedef struct Tree {
     AtomicSize height; /* levels of nodes, 1 or more */
 } Tree;
 
-/* A search for the first run of indexes at which two trees hold different blocks. */
+/* A search for the first run of indexes at which two trees have different blocks. */
 typedef struct TreeRun {
-    size_t last;       /* where the search ends                                 */
-    bool by_state;     /* the run ends where the kind of the blocks changes     */
-    bool start_only;   /* its end is not looked for                             */
-    size_t state;      /* 0: none was found; else 1, or by kind the kind and 1  */
-    size_t first, end; /* what was found; end is last + 1 if it goes on to last */
+    size_t last;       /* where the search ends                                  */
+    bool by_state;     /* the run ends where the state of the blocks changes     */
+    bool start_only;   /* its end is not looked for                              */
+    size_t state;      /* 0: none was found; else 1, or by state: 1 + the state  */
+    size_t first, end; /* what was found; end is last + 1 if it goes on to last  */
 } TreeRun;
 
 /* tree.c */

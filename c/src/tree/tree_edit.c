@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * tree_edit.c - changing a tree: what it takes, and doing it
+/* tree_edit.c - changes of a tree
  *
- * The functions that measure say what an edit takes, or where it says so an upper bound
- * of that. The reservation gets all of it before the edit begins, which then cannot fail.
- * For the locks see tree.c.
+ * Functions that measure return what a change needs, or an upper bound where they say so.
+ * All of that is reserved before the change begins, so that the change cannot fail. For
+ * the locks see tree.c.
  */
 #include "tree.h"
 
 /* ------------------------------------------------------------------ measuring */
 
-/* The nodes of a subtree, its top at a level, that covers the blocks first to last. */
+/* Returns how many nodes a subtree needs, from a level down, for blocks first to last. */
 static size_t nodes_between(unsigned level, size_t first, size_t last)
 {
     size_t nodes = 0;
@@ -22,6 +21,8 @@ static size_t nodes_between(unsigned level, size_t first, size_t last)
     return nodes;
 }
 
+/* Adds what tree_measure needs below a node. shared: whether a node above it is
+ * shared. */
 static void node_measure(Node *node, unsigned level, size_t first, size_t last,
                          bool shared, Need *need)
 {
@@ -49,7 +50,7 @@ static void node_measure(Node *node, unsigned level, size_t first, size_t last,
     }
 }
 
-/* What it takes to make all blocks from first to last exist and be private. */
+/* Returns what is needed so that all blocks from first to last exist and are private. */
 static Need tree_measure(const Tree *tree, size_t first, size_t last)
 {
     Need need = {0, 0, 0, 0};
@@ -57,8 +58,8 @@ static Need tree_measure(const Tree *tree, size_t first, size_t last)
     return need;
 }
 
-/* Of the nodes that tree_measure counts on the way to a block, those that are on the way
- * to an earlier one as well. */
+/* Returns how many of the nodes that tree_measure counts for the path to a block are also
+ * on the path to an earlier block. */
 static size_t tree_measured_twice(const Tree *tree, size_t earlier, size_t index)
 {
     Node *node = tree_root(tree);
@@ -74,10 +75,9 @@ static size_t tree_measured_twice(const Tree *tree, size_t earlier, size_t index
     return nodes;
 }
 
-/* tree_measure for one of several ranges, which are measured in ascending order: nodes on
- * the way to those before, of which *last_done is the last block (SIZE_MAX: there was
- * none), are not counted again. They would be most of all nodes where ranges are short.
- * */
+/* tree_measure for one of several ranges, in ascending order. Does not count again the
+ * nodes on the path to the last block of the ranges before, *last_done (SIZE_MAX: this is
+ * the first range); for short ranges that would be most nodes. Updates *last_done. */
 static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
                               size_t *last_done)
 {
@@ -91,7 +91,7 @@ static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
 
 /* -------------------------------------------------------------------- editing */
 
-/* Gives back the reference of a slot to a block. */
+/* Drops a reference to a block; the last one unlinks it. */
 static void block_drop(Block *block, Reservation *reservation)
 {
     if (size_sub_acq_rel(&block->refs, 1) == 1) {
@@ -99,7 +99,8 @@ static void block_drop(Block *block, Reservation *reservation)
     }
 }
 
-/* Gives back a reference to a node, and with the last one those to its children. */
+/* Drops a reference to a node; the last one unlinks it and drops those to its
+ * children. */
 static void node_drop(Node *node, unsigned level, Reservation *reservation)
 {
     unsigned i;
@@ -120,6 +121,7 @@ static void node_drop(Node *node, unsigned level, Reservation *reservation)
     reservation_put_node(reservation, node);
 }
 
+/* Returns a copy of a node with one reference; adds one to each child. */
 static Node *node_copy(Node *node, unsigned level, Reservation *reservation)
 {
     Node *copy = reservation_take_raw_node(reservation);
@@ -136,7 +138,8 @@ static Node *node_copy(Node *node, unsigned level, Reservation *reservation)
     return copy;
 }
 
-/* Makes the node in a slot of a private node (or in the root) exist and be private. */
+/* Returns the node in a slot of a private node (or in the root), after it was allocated
+ * or copied if it was missing or shared. */
 static inline Node *node_unshare(AtomicPtr *slot, unsigned level,
                                  Reservation *reservation)
 {
@@ -153,7 +156,8 @@ static inline Node *node_unshare(AtomicPtr *slot, unsigned level,
     return node;
 }
 
-/* The leaf of a block, made to exist and to be private together with its path. */
+/* Returns the leaf of a block, after all nodes on its path were allocated or copied that
+ * were missing or shared. */
 static Node *tree_unshare_leaf(Tree *tree, size_t index, Reservation *reservation)
 {
     AtomicPtr *slot = &tree->root;
@@ -166,7 +170,7 @@ static Node *tree_unshare_leaf(Tree *tree, size_t index, Reservation *reservatio
     return node;
 }
 
-/* Counts blocks that were put into a leaf whose path is private. */
+/* Adds to the counts of blocks on the path to a leaf, which is private. */
 static void tree_count(Tree *tree, size_t index, size_t added)
 {
     Node *node = tree_root(tree);
@@ -180,7 +184,7 @@ static void tree_count(Tree *tree, size_t index, size_t added)
     }
 }
 
-/* An upper bound of the nodes that tree_clear takes for a range. */
+/* Returns an upper bound of the nodes that tree_clear needs for a range. */
 static size_t tree_measure_clear(const Tree *tree, size_t first, size_t last)
 {
     size_t paths = (size_t)tree_path_is_shared(tree, first) +
@@ -188,6 +192,7 @@ static size_t tree_measure_clear(const Tree *tree, size_t first, size_t last)
     return paths * (tree_top(tree) + 1);
 }
 
+/* Whether a range is all that lies below one node of a level. */
 static bool level_covers(unsigned level, size_t first, size_t last)
 {
     unsigned bits = (level + 1) * TREE_BITS;
@@ -195,9 +200,9 @@ static bool level_covers(unsigned level, size_t first, size_t last)
     return (first & inside) == 0 && (last & inside) == inside;
 }
 
-/* Takes a block out of a slot of a private leaf and returns 1; a pinned one stays, with
- * zeros in its pinned_size bytes. Its pin may be released meanwhile: the slot, whose
- * reference is the only one, holds it. */
+/* Removes a block from a slot of a private leaf and returns 1; a pinned block is cleared
+ * (pinned_size bytes) and stays. Its pin may be released meanwhile: the reference of the
+ * slot, the only one, keeps the block alive. */
 static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Reservation *reservation)
 {
     Block *block = (Block *)ptr_load_acquire(slot);
@@ -214,9 +219,9 @@ static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Reservation *reser
 }
 
 /* Removes the blocks first to last, and the nodes that are then empty; returns how many
- * blocks were removed. Pinned ones, of pinned_size bytes (0: there are none), are looked
- * for, cleared and left in place. (The way to a pinned block is private: below a shared
- * node there is none.) */
+ * blocks were removed. Pinned blocks, of pinned_size bytes (0: there are none), are
+ * cleared and stay. (The path to a pinned block is private, so that there is none below a
+ * shared node.) */
 static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t last,
                          size_t pinned_size, Reservation *reservation)
 {
@@ -253,13 +258,15 @@ static size_t node_clear(AtomicPtr *slot, unsigned level, size_t first, size_t l
     return removed;
 }
 
+/* The same for a tree. */
 static void tree_clear(Tree *tree, size_t first, size_t last, size_t pinned_size,
                        Reservation *reservation)
 {
     (void)node_clear(&tree->root, tree_top(tree), first, last, pinned_size, reservation);
 }
 
-/* Puts another root in place (which brings its own reference), and drops the old one. */
+/* Replaces the root by another one, of which the tree gets the caller's reference, and
+ * drops the old one. */
 static void tree_replace(Tree *tree, Node *root, unsigned height,
                          Reservation *reservation)
 {
@@ -272,8 +279,7 @@ static void tree_replace(Tree *tree, Node *root, unsigned height,
     }
 }
 
-/* Puts nodes on top until the tree has that height. The reservation has one for each
- * level. */
+/* Adds nodes above the root until the tree has that height. Needs one node a level. */
 static void tree_raise(Tree *tree, unsigned height, Reservation *reservation)
 {
     for (; tree_top(tree) + 1 < height; size_add_relaxed(&tree->height, 1)) {
@@ -287,7 +293,7 @@ static void tree_raise(Tree *tree, unsigned height, Reservation *reservation)
     }
 }
 
-/* The root with one more reference, for tree_replace in another tree. */
+/* Adds a reference to the root and returns it, for tree_replace in another tree. */
 static Node *tree_retain_root(const Tree *tree)
 {
     Node *root = tree_root(tree);
