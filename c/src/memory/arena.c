@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.c - where the blocks of a family come from
+ * arena.c - the allocator of the blocks and nodes of a family
  *
- *     arena ──► available chunks (a ring) ──► chunk.c
- *          └──► nodes, blocks of adopted memory ──► slab.c
+ *     arena ──► chunks with free blocks (a ring) ──► chunk.c
+ *          └──► nodes, headers of adopted blocks ──► slab.c
  *
- * Chunks grow from 64 KiB to 4 MiB, so that a small family stays small (and those of
- * blocks of less than 1 KiB no further than to CHUNK_BLOCKS); a larger block has a chunk
+ * Chunks grow from 64 KiB to 4 MiB with the family, so that a small family stays small;
+ * chunks of blocks below 1 KiB have at most CHUNK_BLOCKS. A block above 4 MiB has a chunk
  * of its own.
  *
- * A chunk is on the ring while it has a block to give. What its free blocks keep, and
- * what goes back to the system, is said in chunk.c; the chunk itself stays mapped as long
- * as the family lives. When the family ends, what is kept whole moves to the chunk cache
- * and the rest is unmapped. So it goes with the chunks that a call added before it
- * failed, too: no reader can know of them.
+ * A chunk is on the ring while it has a free block. chunk.c says what free blocks cache
+ * and what is decommitted; the chunk itself stays mapped as long as the family lives.
+ * When the family ends, chunks that are cached in full move to the chunk cache, and the
+ * rest is unmapped. The same happens to chunks that a call added before it failed: no
+ * optimistic reader can have seen them.
  *
- * The arena also keeps the accounts: bytes held, their peak and limit. The functions that
- * a pool calls take the arena's lock; no other lock but the chunk cache's is taken under
- * it.
+ * The arena also keeps the accounts: bytes held, their peak and the limit. Only the chunk
+ * cache's lock is ever acquired under the arena's.
  */
 #include "memory.h"
 
@@ -56,7 +55,8 @@ static bool arena_can_commit(const Arena *arena, size_t bytes)
            bytes <= checked_plus(POOL_AVAILABLE(), chunk_cache_bytes());
 }
 
-/* Whether the limit allows so many blocks more. The caller has the lock. */
+/* Whether the limit allows so many more blocks. Context: the caller holds the arena's
+ * lock. */
 static bool arena_within_limit(const Arena *arena, size_t count)
 {
     return count <= (arena->limit - arena->held) / arena->block_size;
@@ -84,7 +84,7 @@ static bool arena_grow(Arena *arena)
     return true;
 }
 
-/* One block of a chunk that is on the ring, without an account of it. */
+/* Allocates a block of a chunk that is on the ring; does not count it. */
 static Block *arena_alloc_from(Arena *arena, Chunk *chunk)
 {
     Block *block = chunk_alloc_block(chunk, arena->item_size, &arena->headers);
@@ -94,7 +94,8 @@ static Block *arena_alloc_from(Arena *arena, Chunk *chunk)
     return block;
 }
 
-/* What to do with a chunk whose last block came back: it goes to the ring's end. */
+/* Moves a chunk to the end of the ring after its last block was freed; caches or
+ * decommits its pages. */
 static void arena_emptied(Arena *arena, Chunk *chunk)
 {
     ring_remove(chunk);
@@ -104,7 +105,8 @@ static void arena_emptied(Arena *arena, Chunk *chunk)
     }
 }
 
-/* What to do with a chunk that is partly used when a block came back. */
+/* Caches or decommits free pages of a chunk that is still in use, after a block of it was
+ * freed and enough of it is free. */
 static void arena_thinned(Arena *arena, Chunk *chunk)
 {
     size_t idle = chunk_idle(chunk, arena->item_size);
@@ -114,6 +116,7 @@ static void arena_thinned(Arena *arena, Chunk *chunk)
     }
 }
 
+/* Frees a block that has a chunk. */
 static void arena_free_in_chunk(Arena *arena, Block *block)
 {
     Chunk *chunk = (Chunk *)(block->from & ~(uintptr_t)BLOCK_BITS);
@@ -131,7 +134,8 @@ static void arena_free_in_chunk(Arena *arena, Block *block)
     arena->held -= arena->block_size;
 }
 
-/* One block fewer; after the last, the adoption is put before *released. */
+/* Counts a block of an adoption down; after the last one, adds the adoption to the list
+ * *released. */
 static void adoption_drop(Adoption *adoption, Adoption **released)
 {
     if (--adoption->blocks == 0) {
@@ -140,6 +144,7 @@ static void adoption_drop(Adoption *adoption, Adoption **released)
     }
 }
 
+/* Frees the header of an adopted block. */
 static void arena_free_adopted(Arena *arena, Block *block, Adoption **released)
 {
     Adoption *adoption = (Adoption *)block->from;
@@ -148,8 +153,8 @@ static void arena_free_adopted(Arena *arena, Block *block, Adoption **released)
     adoption_drop(adoption, released);
 }
 
-/* Gives back blocks that nobody holds; adoptions that have none left are put before
- * *released. The caller has the lock. */
+/* Frees a list of blocks without references; adds adoptions that have no blocks left to
+ * the list *released. Context: the caller holds the arena's lock. */
 static void arena_free(Arena *arena, Block *blocks, Adoption **released)
 {
     POOL_ASSERT(lock_is_held(&arena->lock));
@@ -164,9 +169,10 @@ static void arena_free(Arena *arena, Block *blocks, Adoption **released)
     }
 }
 
-/* Takes count blocks as a list; all of them or none. They come in the order of their
- * addresses where they are fresh, so that what is written in order lies in order. The
- * caller has the lock. */
+/* Allocates count blocks as a list. Returns POOL_LIMIT or POOL_NO_MEMORY, and allocates
+ * none, if not all can be allocated. Fresh blocks come in the order of their addresses,
+ * so that data that is written in order lies in order. Context: the caller holds the
+ * arena's lock. */
 static PoolStatus arena_alloc(Arena *arena, size_t count, Block **blocks)
 {
     Block **end = blocks;
@@ -193,7 +199,8 @@ static PoolStatus arena_alloc(Arena *arena, size_t count, Block **blocks)
     return POOL_OK;
 }
 
-/* A block without data, for adopted memory, or NULL. The caller has the lock. */
+/* Allocates the header of an adopted block, or returns NULL. The caller must set its
+ * data. Context: the caller holds the arena's lock. */
 static Block *arena_alloc_adoptee(Arena *arena, Adoption *adoption)
 {
     Block *block = (Block *)slab_alloc(&arena->adoptees);
@@ -207,7 +214,7 @@ static Block *arena_alloc_adoptee(Arena *arena, Adoption *adoption)
     return block;
 }
 
-/* Read-only zeros of at least a block's size, or NULL. Locks: the arena. */
+/* Returns read-only zeros of at least a block's size, or NULL. Locks: the arena. */
 static void *arena_zeros(Arena *arena)
 {
     void *zeros;
@@ -221,8 +228,8 @@ static void *arena_zeros(Arena *arena)
     return zeros;
 }
 
-/* Gives the pages of the free blocks of a chunk back to the system, if any are kept;
- * returns how many bytes. The caller has the lock. */
+/* Decommits the pages of the free blocks of a chunk that may be resident; returns how
+ * many bytes. Context: the caller holds the arena's lock. */
 static size_t arena_trim_chunk(Arena *arena, Chunk *chunk)
 {
     size_t freed = 0;
@@ -236,10 +243,10 @@ static size_t arena_trim_chunk(Arena *arena, Chunk *chunk)
     return freed;
 }
 
-/* Gives the pages of all that is free back to the system; returns how many bytes. The
- * lock is let go of after each chunk, since the pages of many take long. Those that are
- * older stay: a chunk that others add meanwhile, and part with again, is newer. The
- * caller sees to it that the family lives. Locks: the arena. */
+/* Decommits all free pages of a family; returns how many bytes. Unlocks after each chunk,
+ * because many pages take long. The chunks that are left to do stay: only newer ones,
+ * which other threads add meanwhile, may be removed again (arena_undo). Context: the
+ * caller keeps the family alive. Locks: the arena. */
 static size_t arena_trim(Arena *arena)
 {
     size_t freed;
@@ -255,7 +262,8 @@ static size_t arena_trim(Arena *arena)
     return freed;
 }
 
-/* Parts with the newest chunk, which is empty and of which no reader can know. */
+/* Removes the newest chunk, which is empty and not visible to optimistic readers; moves
+ * it to the chunk cache or unmaps it. */
 static void arena_shrink(Arena *arena)
 {
     Chunk *chunk = arena->newest;
@@ -275,10 +283,10 @@ static void arena_shrink(Arena *arena)
     chunk_free(chunk);
 }
 
-/* After a failure, when all that was taken came back: parts with the chunks that were
- * added since the arena had so many bytes. None of their blocks was ever in a tree. Else
- * what one family could not use would be missing to all others as long as it lives. The
- * caller has the lock. */
+/* Removes the chunks that were added since the arena had mapped bytes, after a failure
+ * and after all blocks were freed that the call had allocated. None of these was ever in
+ * a tree. Without this, one family would keep memory from all others that it could not
+ * use itself. Context: the caller holds the arena's lock. */
 static void arena_undo(Arena *arena, size_t mapped)
 {
     POOL_ASSERT(lock_is_held(&arena->lock));
@@ -287,7 +295,8 @@ static void arena_undo(Arena *arena, size_t mapped)
     }
 }
 
-/* Ends an arena of which every block was given back and that nobody else can reach. */
+/* Frees the memory of an arena. Context: all blocks were freed, and no other thread can
+ * use the arena. */
 static void arena_close(Arena *arena)
 {
     while (arena->newest != NULL) {

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * chunk.c - system pages that blocks are carved from
+/* chunk.c - system pages that are split into blocks
  *
- *     base ─► | data 0 | data 1 | data 2 |  ...  | system pages
- *     block[] |  ref   |  ref   |  ref   |  ...  | beside the data, a row (slab.c)
+ *     base ─► | data 0   | data 1   | data 2   |  ...  | system pages
+ *     block[] | header 0 | header 1 | header 2 |  ...  | elsewhere, a row (slab.c)
  *
- * Blocks are carved densely out of a chunk, in the order in which they are first needed.
+ * A chunk is split into blocks densely, in the order in which they are first allocated.
  * Its pages are untouched until then, so that a block of which eight bytes are written
- * makes one page resident. Blocks that were freed are used again first; they are DIRTY:
- * who takes one must overwrite or clear it.
+ * makes one page resident. Freed blocks are reused first; they are DIRTY: who allocates
+ * one must overwrite or clear it.
  *
- * The memory of free blocks is kept as far as the chunk cache allows it (kept), counted
- * in shares of a chunk, or all of it where no block is in use. What the chunk cache does
- * not allow goes back to the system at once (chunk_trim): the whole pages of free blocks
- * that lie side by side, and those of their descriptions. All of it stays mapped, and a
- * description has the same data, or none, as long as the family lives: readers without a
- * lock rely on it (pool_lock.c).
+ * The memory of free blocks stays resident as far as the chunk cache allows it (cached);
+ * it is counted in shares of a chunk, or, if no block is in use, as a whole. The rest is
+ * decommitted at once (chunk_trim): the whole pages of adjacent free blocks, and those of
+ * their headers. All of it stays mapped, and a header has the address of the same data,
+ * or none, as long as the family lives: optimistic readers rely on that (pool_lock.c).
  *
- * The caller has the arena's lock, under which the chunk cache's may be taken.
+ * Context of all functions here: the caller holds the arena's lock. Locks: the chunk
+ * cache, in those that change what is cached or get memory from the system.
  */
 #include "memory.h"
 
@@ -31,15 +30,15 @@ static inline bool block_is_dirty(const Block *block)
     return (block->from & BLOCK_DIRTY) != 0;
 }
 
-/* The data of a block that is held. */
+/* Returns the data of a block to which the caller has a reference or a lock. */
 static inline unsigned char *block_data(const Block *block)
 {
     return block->data != NULL ? block->data : ((const Adoptee *)block)->data;
 }
 
-/* The data of a block for a reader that only watches; NULL if it must start over, since
- * the block is of adopted memory or what it meets is a block no more. Loaded once: what
- * was compared with NULL is what is followed. */
+/* Returns the data of a block for an optimistic reader; NULL if it must start over,
+ * because the block is adopted or was freed. Loads the pointer once, so that what was
+ * compared with NULL is what is followed. */
 static inline const unsigned char *block_data_optimistic(const Block *block)
 {
     return *(unsigned char *const volatile *)&block->data;
@@ -52,7 +51,8 @@ static size_t chunk_header_size(size_t count)
     return offsetof(Chunk, block) + count * sizeof(Block);
 }
 
-/* A chunk of so many blocks without its pages, or NULL. */
+/* Allocates the struct of a chunk of so many blocks, without its pages, or returns
+ * NULL. */
 static Chunk *chunk_alloc_header(size_t count)
 {
     size_t size = chunk_header_size(count), header = 0;
@@ -81,7 +81,8 @@ static void chunk_free(Chunk *chunk)
     }
 }
 
-/* A chunk of size bytes for blocks of item_size, or NULL. */
+/* Returns a chunk of size bytes for blocks of item_size, from the cache or from the
+ * system; NULL if there is no memory. */
 static Chunk *chunk_create(size_t size, size_t item_size)
 {
     Chunk *chunk = chunk_alloc_header(size / item_size);
@@ -90,7 +91,7 @@ static Chunk *chunk_create(size_t size, size_t item_size)
     }
     chunk->base = (unsigned char *)chunk_cache_get(size, &chunk->dirty_end);
     if (chunk->base != NULL) {
-        chunk->cached = size; /* until its blocks are taken */
+        chunk->cached = size; /* until its blocks are allocated */
         chunk->warm_end = chunk->dirty_end;
     } else {
         chunk->base = (unsigned char *)memory_map(
@@ -111,7 +112,7 @@ static inline bool chunk_is_full(const Chunk *chunk)
            chunk->row.decommitted == 0;
 }
 
-/* Bytes at the base of a chunk that may hold something. */
+/* Returns how many bytes at the base of a chunk may not be zeros. */
 static size_t chunk_dirty_end(const Chunk *chunk, size_t item_size)
 {
     return checked_max(chunk->dirty_end, chunk->row.count * item_size);
@@ -119,13 +120,13 @@ static size_t chunk_dirty_end(const Chunk *chunk, size_t item_size)
 
 /* --------------------------------------------------------------------- account */
 
-/* Bytes that are kept if all of the chunk is. */
+/* Returns the bytes that count as cached if all of the chunk is. */
 static size_t chunk_whole(const Chunk *chunk)
 {
     return chunk->count * chunk->weight;
 }
 
-/* Bytes of its free blocks that may have memory. */
+/* Returns the bytes of its free blocks that may be resident. */
 static size_t chunk_idle(const Chunk *chunk, size_t item_size)
 {
     size_t fresh = chunk->row.count * item_size;
@@ -133,7 +134,7 @@ static size_t chunk_idle(const Chunk *chunk, size_t item_size)
     return chunk->idle * chunk->weight + warm;
 }
 
-/* Has the chunk cache count no more than so many bytes for it. */
+/* Reduces the bytes that count as cached for a chunk to so many at most. */
 static void chunk_uncount_cached(Chunk *chunk, size_t bytes)
 {
     if (chunk->cached > bytes) {
@@ -142,8 +143,8 @@ static void chunk_uncount_cached(Chunk *chunk, size_t bytes)
     }
 }
 
-/* Has the chunk cache count so many bytes for it, no fewer than now; if it refuses, none.
- * */
+/* Raises the bytes that count as cached for a chunk to so many. If the chunk cache
+ * refuses, reduces them to 0 and returns false. */
 static bool chunk_count_cached(Chunk *chunk, size_t bytes)
 {
     if (!chunk_cache_reserve(bytes - chunk->cached)) {
@@ -154,11 +155,11 @@ static bool chunk_count_cached(Chunk *chunk, size_t bytes)
     return true;
 }
 
-/* ---------------------------------------------------------------------- taking */
+/* ---------------------------------------------------------------- allocating */
 
-/* Before a fresh block at an offset of its chunk is given out: where each block is a page
- * or less, the pages of the next ones are made resident with it, in a family that is so
- * large already that they do not count. Sixteen faults cost more than one call. */
+/* Before a fresh block is allocated: if blocks have a page or less, makes the pages of
+ * the next ones resident as well, in a family that is so large that these do not matter.
+ * One system call costs less than sixteen page faults. */
 enum { AHEAD = 65536, AHEAD_FROM = 1 << 20, AHEAD_ITEM_MAX = 4096 };
 
 static void chunk_populate(Chunk *chunk, size_t at, size_t item_size)
@@ -176,8 +177,8 @@ static void block_init(Chunk *chunk, size_t i, size_t item_size, bool dirty)
     block->from = (uintptr_t)chunk | BLOCK_IN_CHUNK | (dirty ? BLOCK_DIRTY : 0);
 }
 
-/* The next block that was never given out. *headers is the arena's account of the bytes
- * of descriptions, here and below. */
+/* Allocates the next block that was never allocated. *headers is the arena's account of
+ * the bytes of headers, here and below. */
 static Block *chunk_alloc_fresh(Chunk *chunk, size_t item_size, size_t *headers)
 {
     size_t i = chunk->row.count++, at = i * item_size;
@@ -188,12 +189,12 @@ static Block *chunk_alloc_fresh(Chunk *chunk, size_t item_size, size_t *headers)
     }
     chunk_populate(chunk, at, item_size);
     block_init(chunk, i, item_size, at < chunk->dirty_end);
-    size_store_relaxed(&chunk->block[i].refs, 0); /* it may look free */
+    size_store_relaxed(&chunk->block[i].refs, 0); /* it may look like a free item */
     return &chunk->block[i];
 }
 
-/* Puts the blocks of which the descriptions are blank on the list. They count as dirty:
- * what lies at the borders of their pages may be. */
+/* Adds the blocks whose headers are decommitted to the free list. They count as dirty,
+ * because those at the borders of decommitted pages may be. */
 static void chunk_carve(Chunk *chunk, size_t item_size, size_t *headers)
 {
     size_t i;
@@ -205,7 +206,7 @@ static void chunk_carve(Chunk *chunk, size_t item_size, size_t *headers)
     *headers += row_carve(&chunk->row, &chunk->free);
 }
 
-/* One block of a chunk that has one to give. */
+/* Allocates a block of a chunk that is not full. */
 static Block *chunk_alloc_block(Chunk *chunk, size_t item_size, size_t *headers)
 {
     Block *block;
@@ -228,9 +229,9 @@ static Block *chunk_alloc_block(Chunk *chunk, size_t item_size, size_t *headers)
     return block;
 }
 
-/* ---------------------------------------------------------------------- giving */
+/* -------------------------------------------------------------- decommitting */
 
-/* Gives the pages of an empty chunk back to the system; returns how many bytes. */
+/* Decommits the pages of an empty chunk and of its headers; returns how many bytes. */
 static size_t chunk_decommit(Chunk *chunk, size_t item_size, size_t *headers)
 {
     FreeRun all = {0, 0, 0};
@@ -248,8 +249,8 @@ static size_t chunk_decommit(Chunk *chunk, size_t item_size, size_t *headers)
     return freed + chunk->size;
 }
 
-/* The whole pages among the bytes [from, to) of a chunk go back; returns how many bytes,
- * and whether they read as zeros now. */
+/* Decommits the whole pages in the bytes [*from, *to) of a chunk, and sets both to their
+ * bounds. Returns how many bytes; *zeros: whether they read as zeros now. */
 static size_t chunk_decommit_bytes(Chunk *chunk, size_t *from, size_t *to, bool *zeros)
 {
     size_t inside = platform_page_size() - 1;
@@ -263,13 +264,13 @@ static size_t chunk_decommit_bytes(Chunk *chunk, size_t *from, size_t *to, bool 
     return *to - *from;
 }
 
-/* The same for a run; what had no memory any more is not counted again. */
+/* The same for a run of free blocks; does not count again what was not resident. */
 static size_t chunk_decommit_run(Chunk *chunk, const FreeRun *run, size_t item_size)
 {
     size_t from = run->first * item_size, to = run->end * item_size, i;
     bool zeros;
     size_t freed = chunk_decommit_bytes(chunk, &from, &to, &zeros);
-    for (i = from / item_size; zeros && i < to / item_size; i++) { /* powers of two */
+    for (i = from / item_size; zeros && i < to / item_size; i++) { /* all powers of two */
         if (!row_is_decommitted(&chunk->row, i)) {
             chunk->block[i].from &= ~(uintptr_t)BLOCK_DIRTY;
         }
@@ -277,7 +278,7 @@ static size_t chunk_decommit_run(Chunk *chunk, const FreeRun *run, size_t item_s
     return checked_min(freed, run->idle * item_size);
 }
 
-/* The same for what is warm behind the blocks that were given out. */
+/* The same for what may be resident after the blocks that were ever allocated. */
 static size_t chunk_decommit_warm(Chunk *chunk, size_t item_size)
 {
     size_t from = chunk->row.count * item_size, to = chunk->size;
@@ -292,8 +293,8 @@ static size_t chunk_decommit_warm(Chunk *chunk, size_t item_size)
     return freed;
 }
 
-/* Gives the pages of the free blocks of a chunk that is partly used back to the system;
- * returns how many bytes. */
+/* Decommits the pages of the free blocks, and of their headers, of a chunk that is partly
+ * used; returns how many bytes. */
 static size_t chunk_trim(Chunk *chunk, size_t item_size, size_t *headers)
 {
     FreeRun run = {0, 0, 0};

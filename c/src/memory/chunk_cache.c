@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chunk_cache.c - chunks of pages that the process keeps between their uses
+ * chunk_cache.c - empty chunks that the process caches for the next use
  *
- * Pages that already exist are worth several fresh ones: the system has to find and
- * clear a fresh page at its first touch. So a chunk that has become empty is not given
- * back at once. What is kept, here or free in the arena of a living family, is bounded
- * (CHUNK_CACHE_MAX) and can be given back at any time (pool_trim).
+ * Resident pages are worth several fresh ones, because the system has to find and clear a
+ * fresh page at its first touch. So an empty chunk is not unmapped at once. All cached
+ * memory, here or free in the arena of a living family, counts towards one bound
+ * (CHUNK_CACHE_MAX); pool_trim releases it at any time.
  *
- * A chunk in the chunk cache describes itself in its own first bytes, so that keeping one
- * needs no memory.
+ * A cached chunk has its header in its own first bytes, so that the cache needs no
+ * memory.
  */
 #include "memory.h"
 #define CHUNK_CACHE_MAX ((size_t)(SIZE_BITS > 32 ? 512 : 64) << 20)
 
-/* Whether size more bytes may be kept; counts them if so. */
+/* Counts size more bytes as cached; false, and nothing is counted, if they would pass the
+ * bound. Locks: the chunk cache, as in all functions here. */
 static bool chunk_cache_reserve(size_t size)
 {
     bool keep;
@@ -27,7 +28,7 @@ static bool chunk_cache_reserve(size_t size)
     return keep;
 }
 
-/* Takes back what chunk_cache_reserve counted, when a kept chunk is used or unmapped. */
+/* Counts size bytes as cached no more, when they are used or unmapped. */
 static void chunk_cache_unreserve(size_t size)
 {
     lock_acquire(&chunk_cache.lock);
@@ -35,7 +36,7 @@ static void chunk_cache_unreserve(size_t size)
     lock_release(&chunk_cache.lock);
 }
 
-/* Puts a chunk into the chunk cache, for which chunk_cache_reserve said yes. */
+/* Adds a chunk. The caller has reserved its size. */
 static void chunk_cache_put(void *base, size_t size, size_t dirty_end)
 {
     CachedChunk *chunk = (CachedChunk *)base;
@@ -48,8 +49,8 @@ static void chunk_cache_put(void *base, size_t size, size_t dirty_end)
     lock_release(&chunk_cache.lock);
 }
 
-/* A chunk of that size out of the chunk cache, or NULL. It stays counted: its memory is
- * used when its blocks are. */
+/* Removes a chunk of that size and returns it, or NULL. It stays counted as cached until
+ * its blocks are allocated. */
 static void *chunk_cache_get(size_t size, size_t *dirty_end)
 {
     CachedChunk **list = &chunk_cache.chunks[checked_log2_floor(size)];
@@ -64,7 +65,7 @@ static void *chunk_cache_get(size_t size, size_t *dirty_end)
     return chunk;
 }
 
-/* Gives all chunks in the chunk cache back to the system; returns how many bytes. */
+/* Unmaps all chunks in the cache; returns how many bytes. */
 static size_t chunk_cache_trim(void)
 {
     size_t freed = 0;
@@ -84,8 +85,8 @@ static size_t chunk_cache_trim(void)
     return freed;
 }
 
-/* Fresh memory from the system, for bookkeeping and in pages. If it has none, what is
- * kept here goes back to it first. */
+/* Allocates memory of the system for bookkeeping, or returns NULL. If the system has
+ * none, unmaps all cached chunks and tries again. */
 static void *memory_alloc(size_t size)
 {
     void *memory;
@@ -99,6 +100,7 @@ static void *memory_alloc(size_t size)
     return memory;
 }
 
+/* The same for pages. */
 static void *memory_map(size_t size, PlatformUse use)
 {
     void *pages;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory.h - where memory comes from and goes to
+ * memory.h - the chunk cache, slabs, chunks, and the arena of a family
  */
 #ifndef POOL_MEMORY_H
 #define POOL_MEMORY_H
 
 #include "../sync/sync.h"
 
-/* ----------------------------------------------------------------------------- store */
+/* ----------------------------------------------------------------------- chunk cache */
 
-/* A chunk in the chunk cache, in the first bytes of its own memory. */
+/* The header of a cached chunk, in the first bytes of its own memory. */
 typedef struct CachedChunk {
     struct CachedChunk *next;
     size_t size;
@@ -18,9 +18,9 @@ typedef struct CachedChunk {
 
 static struct ChunkCache {
     Lock lock;
-    size_t bound;                   /* bytes that may be kept; 0: not asked yet  */
-    size_t cached;                  /* bytes kept, here and free in the arenas   */
-    CachedChunk *chunks[SIZE_BITS]; /* by the logarithm of their size */
+    size_t bound;                   /* bytes that may be cached; 0: not known yet  */
+    size_t cached;                  /* bytes cached, here and free in the arenas   */
+    CachedChunk *chunks[SIZE_BITS]; /* lists, by the logarithm of the chunks' size */
 } chunk_cache;
 
 /* chunk_cache.c */
@@ -36,38 +36,40 @@ static size_t chunk_cache_bytes(void);
 /* ------------------------------------------------------------------------------ slab */
 
 /* Marks of free items, see slab.c. */
-#define ITEM_IDLE (SIZE_MAX - 1) /* it came back since its row was last trimmed */
-#define ITEM_FREE SIZE_MAX       /* it came back before that                    */
+#define ITEM_IDLE (SIZE_MAX - 1) /* it was freed since its row was last trimmed */
+#define ITEM_FREE SIZE_MAX       /* it was freed before that                    */
 
-/* Items side by side, see slab.c. */
+/* Adjacent items, see slab.c. */
 typedef struct Row {
     unsigned char *items;
     size_t size;          /* bytes of an item                                     */
     size_t room, count;   /* items that there is room for; that were ever in use  */
-    unsigned page_bits;   /* of the size of a page; 0: not pages                  */
-    uint64_t decommitted; /* bit i: the page i after the first was given back; no row
-                         * has more than 64 (a page is 4096 bytes or more) */
+    unsigned page_bits;   /* logarithm of the page size; 0: memory without pages  */
+    uint64_t decommitted; /* bit i: page i, counted from the first, is decommitted; no
+                           * row has more than 64 pages (of 4096 bytes or more) */
 } Row;
 
-/* Free items side by side. */
+/* Adjacent free items, [first, end). */
 typedef struct FreeRun {
     size_t first, end;
-    size_t idle; /* of those, so many came back since the last trim */
+    size_t idle; /* how many of them were freed since the last trim */
 } FreeRun;
 
+/* Memory that a slab got from the system at once; its items follow. */
 typedef struct SlabPiece {
     struct SlabPiece *next;
-    struct SlabPiece *decommitted; /* the next one of which items are blank */
-    size_t size;                   /* bytes, with all of this               */
+    struct SlabPiece *decommitted; /* the next one with decommitted items */
+    size_t size;                   /* bytes, including this header        */
     Row row;
 } SlabPiece;
 
+/* An allocator of items of one size, see slab.c. */
 typedef struct Slab {
     size_t item_size; /* a multiple of the size of a pointer, two of them or more */
-    void *free;       /* linked by their first word                               */
-    ptrdiff_t spare;  /* so many more items may come back before it is trimmed    */
+    void *free;       /* free items, linked by their first word                   */
+    ptrdiff_t spare;  /* how many more items may be freed before the next trim    */
     SlabPiece *pieces, *decommitted;
-    size_t bytes; /* of all pieces, without the pages that were given back */
+    size_t bytes; /* of all pieces, without decommitted pages */
 } Slab;
 
 /* slab.c */
@@ -93,66 +95,66 @@ static void slab_close(Slab *slab);
 #define CHUNK_MAX ((size_t)4 << 20)
 
 enum {
-    ITEM_MIN = 16,            /* data of smaller blocks is spread out to this       */
-    CHUNK_BLOCKS = 4096,      /* at most, so that looking at all of them is short   */
+    ITEM_MIN = 16,            /* bytes that smaller blocks take of a chunk as well  */
+    CHUNK_BLOCKS = 4096,      /* at most, so that a pass over all of them is short  */
     CHUNK_SHARES = 8,         /* see chunk.c                                        */
-    HEADER_PAGES_FROM = 32768 /* descriptions of so many bytes are given back too */
+    HEADER_PAGES_FROM = 32768 /* bytes of headers from which they have own pages    */
 };
 
 typedef struct Chunk Chunk;
 
-/* Memory of somebody else's that is part of a pool, see adopt.c. */
+/* The caller's memory as part of a pool, see adopt.c. */
 typedef struct Adoption {
     struct Adoption *next; /* among those to be released */
-    size_t blocks;         /* blocks left in it          */
+    size_t blocks;         /* not freed yet              */
     void *data;
     size_t size;
     void (*release)(void *data, size_t size, void *context);
     void *context;
 } Adoption;
 
-/* What a block says beside its chunk, in bits that are 0 in an address. */
+/* Flags of a block, in bits of its chunk's address that are always 0. */
 enum {
-    BLOCK_DIRTY = 1,    /* while it is reserved: its data may hold something       */
-    BLOCK_IN_CHUNK = 2, /* it has a chunk, and is not of adopted memory: never changes */
+    BLOCK_DIRTY = 1,    /* its data may not be zeros; valid while it is reserved   */
+    BLOCK_IN_CHUNK = 2, /* its data is in a chunk, not in adopted memory; constant */
     BLOCK_BITS = BLOCK_DIRTY | BLOCK_IN_CHUNK
 };
 
-/* A block: the count of those who hold it (slots of nodes, views, a pin that was cut off
- * from its pool) and its data. The first two words are those of an item of a slab. */
+/* The header of a block: its references (from slots of nodes, views, and a pin that was
+ * detached from its pool) and its data. The first two words are as in a slab's item. */
 typedef struct Block {
     union {
         AtomicPtr pin;      /* while it is in a slot: its Pin, or NULL; see pins.c */
-        struct Block *next; /* while it is not                                     */
+        struct Block *next; /* while it is on a list                               */
     } as;
     AtomicSize refs;
-    unsigned char *data; /* NULL if it is of adopted memory: see block_data */
-    uintptr_t from; /* its Chunk and BLOCK_BITS, or the Adoption that it is a part of */
+    unsigned char *data; /* NULL in adopted memory: see block_data        */
+    uintptr_t from;      /* its Chunk with BLOCK_BITS, or its Adoption    */
 } Block;
 
-/* A block of adopted memory. */
+/* The header of a block of adopted memory. */
 typedef struct Adoptee {
     Block block;
     unsigned char *data;
 } Adoptee;
 
-/* Pages that blocks are carved from, and their descriptions; see chunk.c. */
+/* Pages that are split into blocks, and the headers of these; see chunk.c. */
 struct Chunk {
     Chunk *previous, *next; /* on the ring; both NULL when not on it */
     Chunk *older;           /* the arena's chunk before this one     */
     unsigned char *base;
     size_t size;      /* bytes at base                                            */
     size_t before;    /* bytes of the chunks that the arena had before            */
-    size_t dirty_end; /* bytes at base that may hold something                    */
-    size_t warm_end;  /* bytes at base that may have memory, used or not          */
-    size_t header;    /* bytes of pages that all this lies in; 0: no pages        */
+    size_t dirty_end; /* high-water mark of earlier uses, see chunk_dirty_end     */
+    size_t warm_end;  /* bytes at base that may be resident from earlier uses     */
+    size_t header;    /* bytes of pages that this struct has; 0: no pages         */
     size_t count;     /* blocks in all                                            */
-    size_t used;      /* blocks that somebody has                                 */
-    size_t weight;    /* bytes that keeping a free block keeps                    */
-    void *free;       /* blocks that came back                                    */
-    size_t idle;      /* of those, so many may have memory: the first of them     */
+    size_t used;      /* blocks that are allocated                                */
+    size_t weight;    /* bytes that a free block counts in the chunk cache        */
+    void *free;       /* free blocks, without those never allocated               */
+    size_t idle;      /* how many of these, the first ones, may be resident       */
     size_t cached;    /* bytes that the chunk cache has counted for it            */
-    Row row;          /* the blocks that were given out so far                    */
+    Row row;          /* the headers of blocks that were ever allocated           */
     Block block[1];   /* count of them                                            */
 };
 
@@ -176,26 +178,26 @@ static size_t chunk_trim(Chunk *chunk, size_t item_size, size_t *headers);
 
 /* ----------------------------------------------------------------------------- arena */
 
-/* Requests of fewer bytes are not compared with what the system has left, which takes
- * some 100 us; a page has to be touched for anything that is written. */
+/* Requests of fewer bytes are not compared with the available memory, because to find
+ * that out takes about 100 us. A write of any size makes at least a page resident. */
 enum { REQUEST_LARGE = 64 << 20, REQUEST_PAGE = 4096 };
 
-/* The memory of a family, and its accounts; see arena.c. */
+/* The allocator of a family, and its accounts; see arena.c. */
 typedef struct Arena {
     Lock lock;
     Chunk ring;    /* only the links of this one are used */
     Chunk *newest; /* of all chunks                       */
     size_t block_size, item_size;
-    bool wipes;       /* zeros in blocks that nobody holds                     */
-    bool overcommits; /* takes no account of what the system has left          */
-    size_t few;       /* blocks that are no large request, whatever is written */
-    size_t limit;     /* bytes; SIZE_MAX: none         */
-    size_t held, peak;
-    size_t mapped;        /* bytes of all chunks         */
-    size_t headers;       /* bytes of their descriptions, without what went back */
-    size_t adopted;       /* blocks of adopted memory    */
-    void *zeros;          /* pages to view holes in, once asked for */
-    Slab nodes, adoptees; /* nodes, and blocks of adopted memory */
+    bool wipes;           /* POOL_WIPE                                           */
+    bool overcommits;     /* POOL_OVERCOMMIT                                     */
+    size_t few;           /* so many blocks are never a large request            */
+    size_t limit;         /* bytes of blocks; SIZE_MAX: none                     */
+    size_t held, peak;    /* bytes of blocks                                     */
+    size_t mapped;        /* bytes of all chunks                                 */
+    size_t headers;       /* bytes of their headers, without decommitted pages   */
+    size_t adopted;       /* how many blocks of adopted memory                   */
+    void *zeros;          /* pages for views of holes; NULL before the first one */
+    Slab nodes, adoptees; /* nodes, and headers of adopted blocks                */
 } Arena;
 
 /* arena.c */

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * slab.c - many small items of one size that stay mapped until all of them end
+/* slab.c - an allocator of items of one size that stay mapped until all are freed
  *
- * Readers without a lock may still look at an item that was given back (pool_lock.c). So
- * items are never unmapped one by one: they are carved from pieces that are freed
- * together, and what came back is used again first. The first pieces are small memory of
- * some KiB; later ones are pages.
+ * Optimistic readers may still read an item that was freed (pool_lock.c). So items are
+ * never unmapped one by one: they are parts of pieces that are unmapped together, and
+ * freed items are reused first. The first pieces are some KiB from malloc; later ones are
+ * pages.
  *
- *     row   | item | item | free | free | free | free | item |   items side by side
- *     pages |            |            |            |          |   the second is given back
+ *     row   | item | item | free | free | free | free | item |   adjacent items
+ *     pages |            |            |            |          |   the second can go
  *
- * A ROW is items that lie side by side: those of a piece, or the descriptions of the
- * blocks of a chunk (chunk.c). Whole pages under free items can be given back to the
- * system (platform_reset), which leaves them mapped; the items that lie there, even in
- * part, are then BLANK: they are on no list, and nothing is known of their contents,
- * until the row is carved again. The page of the first item always stays.
+ * A ROW is an array of items: those of a piece, or the headers of the blocks of a chunk
+ * (chunk.c). Whole pages of free items can be DECOMMITTED (platform_reset): they stay
+ * mapped, but lose their memory. Items in such a page, even in part, are on no list, and
+ * their contents are unknown, until the row is carved again. The page of the first item
+ * is never decommitted.
  *
- * The first word of a free item is its link, the second says that it is free. Nobody may
- * have such a number there while he has the item. The caller does the locking.
+ * The first word of a free item is its link, the second marks it as free; an item in use
+ * must not have such a number there. Context of all functions here: the caller holds the
+ * lock of the arena.
  */
 #include "memory.h"
 
@@ -30,6 +30,7 @@ static inline AtomicSize *item_mark(void *item)
     return (AtomicSize *)(void *)((unsigned char *)item + sizeof(void *));
 }
 
+/* Puts an item on a free list, with a mark (ITEM_FREE or ITEM_IDLE). */
 static inline void item_free(void **list, void *item, size_t mark)
 {
     *(void **)item = *list;
@@ -37,6 +38,7 @@ static inline void item_free(void **list, void *item, size_t mark)
     *list = item;
 }
 
+/* Takes the first item of a free list, which must not be empty. */
 static inline void *item_alloc(void **list)
 {
     void *item = *list;
@@ -47,7 +49,7 @@ static inline void *item_alloc(void **list)
 
 /* ----------------------------------------------------------------------- rows */
 
-/* pages: whether the memory at items is of pages, with nothing else behind them. */
+/* pages: whether the memory at items is pages, with nothing else after the items. */
 static void row_init(Row *row, void *items, size_t size, size_t room, bool pages)
 {
     row->items = (unsigned char *)items;
@@ -63,19 +65,19 @@ static inline unsigned char *row_item(const Row *row, size_t i)
     return row->items + i * row->size;
 }
 
-/* The number of a page, counted from the one of the first item. */
+/* Returns the number of a page, counted from that of the first item. */
 static inline size_t row_page(const Row *row, const unsigned char *at)
 {
     return ((uintptr_t)at >> row->page_bits) - ((uintptr_t)row->items >> row->page_bits);
 }
 
-/* The bits of the pages [from, to). */
+/* Returns the bits of the pages [from, to). */
 static inline uint64_t row_pages(size_t from, size_t to)
 {
     return (((uint64_t)1 << (to - from)) - 1) << from;
 }
 
-/* The bits of the pages that an item touches. */
+/* Returns the bits of the pages in which an item lies. */
 static inline uint64_t row_pages_of(const Row *row, size_t i)
 {
     const unsigned char *item = row_item(row, i);
@@ -87,7 +89,7 @@ static inline bool row_is_decommitted(const Row *row, size_t i)
     return row->decommitted != 0 && (row->decommitted & row_pages_of(row, i)) != 0;
 }
 
-/* 0 if somebody has it. */
+/* Returns ITEM_FREE or ITEM_IDLE, or 0 if the item is in use. */
 static size_t row_state(const Row *row, size_t i)
 {
     size_t mark;
@@ -98,8 +100,8 @@ static size_t row_state(const Row *row, size_t i)
     return mark >= ITEM_IDLE ? mark : 0;
 }
 
-/* The next run of free items after *run, which begins as zeros; false if there is none.
- * */
+/* Sets *run to the next run of free items after it; false if there is none. Initialise
+ * *run with zeros. */
 static bool row_next(const Row *row, FreeRun *run)
 {
     size_t i = run->end, state;
@@ -116,6 +118,7 @@ static bool row_next(const Row *row, FreeRun *run)
     return run->first < i;
 }
 
+/* Returns the bytes of so many pages as bits are set. */
 static size_t row_bytes(const Row *row, uint64_t pages)
 {
     size_t count = 0;
@@ -125,8 +128,8 @@ static size_t row_bytes(const Row *row, uint64_t pages)
     return count << row->page_bits;
 }
 
-/* Gives the whole pages of free items back; returns how many bytes that had not gone yet.
- * What is on a list must then be linked anew. */
+/* Decommits the whole pages of free items; returns how many bytes were not decommitted
+ * before. The caller must then rebuild the free list (row_link). */
 static size_t row_decommit(Row *row, const FreeRun *run)
 {
     uintptr_t first = (uintptr_t)row->items >> row->page_bits << row->page_bits;
@@ -149,8 +152,8 @@ static size_t row_decommit(Row *row, const FreeRun *run)
     return row_bytes(row, pages);
 }
 
-/* Puts all that is free, and not blank, before a list, in the order of the addresses;
- * returns how many are in use. */
+/* Adds all free items that are not decommitted to the front of a list, in the order of
+ * their addresses; returns how many items are in use. */
 static size_t row_link(const Row *row, void **list)
 {
     size_t i, used = 0;
@@ -164,8 +167,8 @@ static size_t row_link(const Row *row, void **list)
     return used;
 }
 
-/* Puts all that is blank before a list; returns how many bytes of pages are used again.
- * */
+/* Adds all decommitted items to the front of a list; returns how many bytes of pages that
+ * commits again. */
 static size_t row_carve(Row *row, void **list)
 {
     size_t i, bytes = row_bytes(row, row->decommitted);
@@ -180,13 +183,13 @@ static size_t row_carve(Row *row, void **list)
 
 /* ----------------------------------------------------------------------- slab */
 
-/* No fewer than somebody has. */
+/* Returns an upper bound of the items in use. */
 static size_t slab_items(const Slab *slab)
 {
     return slab->bytes / slab->item_size;
 }
 
-/* A piece for more items: of pages if the slab is that large already. */
+/* Allocates a piece, or returns NULL; of pages if the slab is large already. */
 static SlabPiece *slab_map(Slab *slab)
 {
     bool pages = slab->bytes >= SLAB_PAGES_FROM;
@@ -206,17 +209,19 @@ static SlabPiece *slab_map(Slab *slab)
     return piece;
 }
 
-/* When more than half of a slab is free, and more than so many bytes, the pages among
- * that are given back. After that, half of what is used then must come back first, so
- * that an item is not looked at often where no page is free as a whole. The numbers are
- * of items. */
+/* A slab is trimmed when more than half of it is free, and more than so many bytes. After
+ * that, half of the items in use must be freed before the next trim, so that passes over
+ * all items stay rare even if no whole page is free. */
 #define SLAB_IDLE_MAX ((size_t)4 << 20)
 
+/* Returns how many items may be free in a slab before it is trimmed. */
 static ptrdiff_t slab_spare(const Slab *slab)
 {
     return (ptrdiff_t)(checked_max(SLAB_IDLE_MAX, slab->bytes / 2) / slab->item_size);
 }
 
+/* Adds items to an empty free list: decommitted ones, or a new piece. Returns false if
+ * there is no memory. */
 static NOT_INLINE bool slab_grow(Slab *slab)
 {
     SlabPiece *piece = slab->decommitted;
@@ -241,6 +246,7 @@ static NOT_INLINE bool slab_grow(Slab *slab)
     return true;
 }
 
+/* Allocates an item, or returns NULL. */
 static inline void *slab_alloc(Slab *slab)
 {
     if (slab->free == NULL && !slab_grow(slab)) {
@@ -250,9 +256,9 @@ static inline void *slab_alloc(Slab *slab)
     return item_alloc(&slab->free);
 }
 
-/* Gives the pages in which all items are free back to the system; returns how many bytes.
- * A pass over all items, if any came back since the last one: it is then the first one.
- * */
+/* Decommits the pages in which all items are free; returns how many bytes. Passes over
+ * all items, unless none was freed since the last trim (it would be the first of the
+ * list). */
 static NOT_INLINE size_t slab_trim(Slab *slab)
 {
     size_t freed = 0, used = 0, free;
@@ -281,6 +287,7 @@ static NOT_INLINE size_t slab_trim(Slab *slab)
     return freed;
 }
 
+/* Frees an item; trims the slab if enough of it is free. */
 static inline void slab_free(Slab *slab, void *item)
 {
     item_free(&slab->free, item, ITEM_IDLE);
@@ -289,7 +296,7 @@ static inline void slab_free(Slab *slab, void *item)
     }
 }
 
-/* Frees everything, whether it was given back or not. */
+/* Frees all pieces, with all items. */
 static void slab_close(Slab *slab)
 {
     while (slab->pieces != NULL) {
