@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock.c - a fair spin lock whose word is a version
+ * lock.c - a spin lock with a version (as a seqlock has) and a fair queue (a ticket lock)
  *
- *     version   HELD, WANTED and SPANS in its low bits, the number of holds above them
- *     next      the ticket of the next thread that stands in line
- *     serving   the ticket of the first thread in line
+ *     version   HELD, HANDOFF and SPANS in the low bits, the number of holds above them
+ *     next      the ticket of the next thread that enters the queue
+ *     serving   the ticket of the first thread in the queue
  *
- * Optimistic readers (pool_lock.c) compare versions, so that a lock's word changes with
- * every hold. While the lock is free and nobody is in line, to acquire it is one
- * exchange, and to release it a plain store; that is what makes the pair cost half of a
- * mutex.
+ * Optimistic readers (pool_lock.c) compare versions, so each hold changes the version. To
+ * acquire a free lock is one compare-and-swap, to release it a plain store; so the pair
+ * costs half of a mutex.
  *
  * A waiting thread spins, yields, and sleeps for 50 to 400 microseconds, and tries again
- * each time: whoever comes first gets the lock (barging), which is quick, and not fair. A
- * thread that was out of luck for about a millisecond is out of PATIENCE and stands in
- * line. The first in line marks the held lock WANTED; a lock that is free and WANTED is
- * taken by nobody else. So it waits for the present hold and for no other, and the n-th
- * in line for n holds.
+ * each time: the first thread that tries gets the lock (barging), which is fast but not
+ * fair. After about a millisecond (BACKOFF_MAX) a thread enters the queue. The first
+ * thread in the queue sets HANDOFF in the held lock, and no other thread acquires a free
+ * lock with that mark. So the first thread waits for the present holder only, and the
+ * n-th for n holders.
  *
- * The mark may get lost, if it is set between the two steps of a release (a load and a
- * store); the first in line sets it again at its next look.
+ * The mark is lost if it is set between the two steps of a release (a load and a store);
+ * the first thread then sets it again at its next try.
  *
- * A thread may die in line: on Windows the end of a process stops all threads but one. So
- * a place in line lapses. Who has waited for a second without the line moving on acts as
- * if it was the first; with the lock it moves the line on to behind itself. At most it is
- * a second first then, who was only slow: the exchange decides between them.
+ * A thread may die in the queue: on Windows the end of a process stops all threads but
+ * one. So a ticket expires. A thread that has waited for a second (TICKET_TIMEOUT) while
+ * the queue did not move acts as if it was the first; once it has the lock, it moves the
+ * queue on past itself. If the first thread was only slow, two act as the first, and the
+ * compare-and-swap decides.
  */
 #include "sync.h"
 
-/* Makes a lock that nobody else can see yet. */
+/* Initialises a lock that no other thread uses yet. */
 static inline void lock_init(Lock *lock)
 {
     memset(lock, 0, sizeof *lock);
@@ -36,7 +36,8 @@ static inline void lock_init(Lock *lock)
 
 enum { NAP = 50, NAPS_MAX = 16, TICKET_TIMEOUT = 1000000 /* microseconds */ };
 
-/* Waits a little, longer each time; returns the number of waits for the next call. */
+/* Waits a little, longer each time (exponential backoff). waits is the number of waits
+ * before; returns it for the next call. */
 static unsigned lock_backoff(unsigned waits)
 {
     if (waits < SPINS) {
@@ -62,6 +63,7 @@ static inline bool lock_is_held(Lock *lock)
     return (lock_version(lock) & LOCK_HELD) != 0;
 }
 
+/* Waits until a lock is free; another thread may have it then. */
 static void lock_await_free(Lock *lock)
 {
     unsigned waits = 0;
@@ -70,6 +72,7 @@ static void lock_await_free(Lock *lock)
     }
 }
 
+/* Acquires a lock if it is free and unmarked; returns whether it did. */
 static inline bool lock_try(Lock *lock)
 {
     size_t version = size_load_relaxed(&lock->version);
@@ -77,7 +80,7 @@ static inline bool lock_try(Lock *lock)
            size_swap_seq_cst(&lock->version, version, version + LOCK_HELD);
 }
 
-/* One look of a thread that is first in line: whether it has the lock now. */
+/* The same for the first thread in the queue; sets the mark if the lock is held. */
 static bool lock_try_first(Lock *lock)
 {
     size_t version = size_load_relaxed(&lock->version);
@@ -91,19 +94,20 @@ static bool lock_try_first(Lock *lock)
     return false;
 }
 
-/* How many threads in line are before a ticket: 0 also if the line has passed it over. */
+/* Returns how many threads in the queue are before a ticket; 0 also if its turn has
+ * passed. */
 static size_t lock_queue_ahead(size_t ticket, size_t serving)
 {
     size_t before = ticket - serving;
     return before <= SIZE_MAX / 2 ? before : 0;
 }
 
-/* Stands in line and acquires the lock. */
+/* Enters the queue and acquires the lock. */
 static void lock_acquire_queued(Lock *lock)
 {
     size_t ticket = size_fetch_add_relaxed(&lock->next, 1);
     size_t serving = size_load_acquire(&lock->serving), now, before;
-    unsigned slept = 0; /* microseconds since the line moved on */
+    unsigned slept = 0; /* microseconds since the queue moved */
     interpreter_unlock();
     for (;;) {
         before = lock_queue_ahead(ticket, serving);
@@ -123,6 +127,7 @@ static void lock_acquire_queued(Lock *lock)
     fence_release(); /* as in lock_acquire */
 }
 
+/* The slow path of lock_acquire. */
 static NOT_INLINE void lock_acquire_slow(Lock *lock)
 {
     unsigned waits = 0;
@@ -140,7 +145,7 @@ static inline void lock_acquire(Lock *lock)
     if (!lock_try(lock)) {
         lock_acquire_slow(lock);
     }
-    fence_release(); /* a reader that sees what follows sees HELD as well */
+    fence_release(); /* a reader that sees what follows also sees HELD */
 }
 
 static inline void lock_release(Lock *lock)

@@ -1,49 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool_lock.c - the locks of a pool, and reading without them
+ * pool_lock.c - the locks of a pool (lock striping, range locks), and optimistic reads
  *
- *     shape       who holds it has the whole pool, once no stripe and no span is held
- *     stripe[i]   who holds it has the blocks whose index is i modulo their number,
- *                 if it was admitted after the stripe was acquired
- *     span[i]     a range of as many blocks as there are stripes, or more
+ *     shape       locks the whole pool, once all stripes and spans are free
+ *     stripe[i]   locks the blocks whose index modulo STRIPES is i, once it is granted
+ *     span[i]     locks a range of at least STRIPES blocks
  *
- * ORDINARY WORK (writing to blocks, putting a block into a slot) holds the stripes of the
- * blocks it touches, or, if these are all stripes, a SPAN. A CHANGE OF SHAPE (a new or
- * copied node, a clone, a restore, a discard of whole blocks) holds the whole pool.
+ * A SHARED operation (a write to blocks, or of a block into a slot) locks the stripes of
+ * its blocks, or, if these are all stripes, a SPAN. A CHANGE OF SHAPE (a new or copied
+ * node, a clone, a restore, a discard of whole blocks) locks the pool EXCLUSIVELY.
  *
- * Why stripes exclude: ordinary work acquires its stripes and then looks at the shape
- * lock; the other side acquires the shape lock and then looks at the stripes. All four
- * are sequentially consistent, so at least one of the two sees the other, and the one
- * that is ordinary gives way. Holding the whole pool thus costs one exchange and a look
- * at each stripe, where acquiring each stripe would cost an exchange a stripe.
+ * Why stripes exclude: a shared operation acquires its stripes and then checks the shape
+ * lock; an exclusive one acquires the shape lock and then checks the stripes. All four
+ * steps are sequentially consistent, so at least one of the two sees the other, and the
+ * shared one gives way. To lock the whole pool thus costs one exchange and a load for
+ * each stripe; to acquire each stripe would cost an exchange for each.
  *
- * Why spans exclude: a span is entered by who holds the shape lock and has seen all
- * stripes free and no span that it overlaps; then the shape lock is released with the bit
- * LOCK_SPANS. Ordinary work that finds this bit, holding its stripes, looks at the spans:
- * it is ADMITTED if it touches none. No span can be entered while a stripe is held that
- * was acquired before the shape lock, so what is admitted stays so. Ranges that lie apart
- * thus run side by side.
+ * Why spans exclude: a thread locks a span while it holds the shape lock, after it has
+ * seen all stripes free and no span that overlaps; then it releases the shape lock with
+ * the mark LOCK_SPANS. A shared operation that has its stripes and sees the mark checks
+ * the spans: its lock is GRANTED if none overlaps. No span is locked while a stripe is
+ * held that was acquired before the shape lock, so that what was granted stays valid. So
+ * operations on ranges that do not overlap run in parallel.
  *
- * Why this cannot deadlock: stripes are acquired in ascending order; who is not admitted
- * releases its stripes before it waits; the holder of a shape lock waits only for holders
- * of stripes and spans of the same pool, who never wait for the shape lock; and of two
- * pools the older one is locked first.
+ * Why there is no deadlock: stripes are acquired in ascending order; a thread whose lock
+ * is not granted releases its stripes before it waits; the holder of a shape lock waits
+ * only for holders of stripes and spans of the same pool, who never wait for the shape
+ * lock; and of two pools the older one is locked first.
  *
- * Why nobody starves: each lock is fair (lock.c). Who is not admitted although it waited
- * and tried again until it was out of patience stands in line for the shape lock and
- * locks the whole pool. The holder of the shape lock waits for those who hold stripes or
- * spans by then; who comes later may set a stripe for an instant only.
+ * Why no thread starves: each lock is fair (lock.c). A thread whose lock is still not
+ * granted at the end of its backoff enters the queue of the shape lock and locks the
+ * whole pool. The holder of the shape lock waits for stripes and spans that were locked
+ * before; later ones are held for an instant only.
  *
- * READING takes no lock. It is OPTIMISTIC and validated by version: a reader notes the
- * versions of the shape lock and of its stripes, reads, and looks at them again; if one
- * moved, what it read may be half of a change, and it starts over, holding the stripes if
- * it has bad luck two or three times (with a range of several blocks, once), or if there
- * are spans. Meanwhile it may come upon nodes and blocks that are no longer in the tree.
- * Three rules make that harmless: their memory stays mapped as long as the family lives
- * (chunk.c, slab.c); no pointer but the root is followed before the shape lock was seen
- * unmoved after it was loaded, so that it points to what it should, or did a moment ago;
- * and a block that is one no more has the address of the same data, or none
- * (block_data_optimistic).
+ * READS take no lock. They are OPTIMISTIC and validated by version, as in a seqlock: a
+ * reader notes the versions of the shape lock and of its stripes, reads, and compares the
+ * versions again. If one has changed, what it read may be half of a change, and it starts
+ * over; after one to three failures, or if there are spans, it locks the range. Meanwhile
+ * it may meet nodes and blocks that were unlinked from the tree. Three rules make that
+ * harmless. Their memory stays mapped as long as the family lives (chunk.c, slab.c). A
+ * pointer, except the root, is followed only if the shape lock has not changed after the
+ * load, so that it points to what it should, or did a moment ago. And the header of a
+ * freed block has the address of the same data, or none (block_data_optimistic).
+ *
+ * Function names say what they lock: pool_lock_... locks, pool_unlock... unlocks. None of
+ * them may be called by a thread that holds a lock of the same pool.
  */
 #include "sync.h"
 
@@ -66,13 +67,13 @@ static inline Lock *pool_lock_stripe(PoolLock *locks, size_t index)
 
 /* ------------------------------------------------------------- the whole pool */
 
-/* Waits until nobody has a stripe. The caller holds the shape lock. */
+/* Waits until all stripes are free. Context: the caller holds the shape lock. */
 static void pool_lock_await_stripes(PoolLock *locks)
 {
     size_t versions = 0;
     unsigned i;
     POOL_ASSERT(lock_is_held(&locks->shape.lock));
-    for (i = 0; i < STRIPES; i++) { /* one look at all of them, which is mostly enough */
+    for (i = 0; i < STRIPES; i++) { /* one pass over all of them is mostly enough */
         versions |= size_load_seq_cst(&locks->stripe[i].lock.version);
     }
     for (i = 0; (versions & LOCK_HELD) != 0 && i < STRIPES; i++) {
@@ -85,8 +86,8 @@ static inline bool span_is_held(Span *span)
     return size_load_acquire(&span->count) != 0;
 }
 
-/* Waits until nobody has a span, and takes the mark off. The caller holds the shape lock.
- * */
+/* Waits until all spans are free, and clears LOCK_SPANS. Context: the caller holds the
+ * shape lock. */
 static NOT_INLINE void pool_lock_await_spans(PoolLock *locks)
 {
     AtomicSize *shape = &locks->shape.lock.version;
@@ -97,12 +98,13 @@ static NOT_INLINE void pool_lock_await_spans(PoolLock *locks)
             waits = lock_backoff(waits);
         }
     }
-    do { /* the first in line may mark it meanwhile */
+    do { /* the first thread in the queue may set its mark meanwhile */
         version = size_load_relaxed(shape);
     } while (!size_swap_seq_cst(shape, version, version & ~(size_t)LOCK_SPANS));
 }
 
-/* Waits until the pool is free of others. The caller holds the shape lock. */
+/* Waits until all stripes and spans are free, which makes the lock exclusive. Context:
+ * the caller holds the shape lock. */
 static Guard pool_lock_await_all(PoolLock *locks)
 {
     Guard guard = {true, 0, 0, 0, NULL};
@@ -113,19 +115,21 @@ static Guard pool_lock_await_all(PoolLock *locks)
     return guard;
 }
 
+/* Locks the whole pool. */
 static Guard pool_lock_exclusive(PoolLock *locks)
 {
     lock_acquire(&locks->shape.lock);
     return pool_lock_await_all(locks);
 }
 
-/* Whether somebody holds the whole pool, as far as a look can tell; for POOL_ASSERT. */
+/* Whether a thread has locked the whole pool, as far as one load can tell; for
+ * POOL_ASSERT. */
 static inline bool pool_lock_is_exclusive(const PoolLock *locks)
 {
     return lock_is_held((Lock *)&locks->shape.lock);
 }
 
-/* The same for a thread that is out of patience. */
+/* Locks the whole pool from the queue, for a thread that has waited long enough. */
 static NOT_INLINE Guard pool_lock_exclusive_queued(PoolLock *locks)
 {
     lock_acquire_queued(&locks->shape.lock);
@@ -139,7 +143,7 @@ static inline void pool_unlock_exclusive(PoolLock *locks)
 
 /* ---------------------------------------------------------------------- spans */
 
-/* A span that somebody has and that has blocks of first to last, or NULL. */
+/* Returns a held span that overlaps the blocks first to last, or NULL. */
 static Span *pool_lock_find_overlap(PoolLock *locks, size_t first, size_t last)
 {
     unsigned i;
@@ -154,7 +158,7 @@ static Span *pool_lock_find_overlap(PoolLock *locks, size_t first, size_t last)
     return NULL;
 }
 
-/* A span that nobody has, or NULL. */
+/* Returns a free span, or NULL. */
 static Span *pool_lock_find_free_span(PoolLock *locks)
 {
     unsigned i;
@@ -166,8 +170,8 @@ static Span *pool_lock_find_free_span(PoolLock *locks)
     return NULL;
 }
 
-/* Enters a span for blocks that are in no other one, and releases the shape lock, which
- * the caller holds. */
+/* Locks a free span for blocks that are in no other span, and unlocks the shape lock.
+ * Context: the caller holds the shape lock. */
 static Guard pool_lock_enter_span(PoolLock *locks, Span *span, size_t first, size_t last)
 {
     AtomicSize *shape = &locks->shape.lock.version;
@@ -180,7 +184,8 @@ static Guard pool_lock_enter_span(PoolLock *locks, Span *span, size_t first, siz
     return guard;
 }
 
-/* Holds the blocks first to last, at least as many as there are stripes. */
+/* Locks the blocks first to last, at least as many as there are stripes, by a span; by
+ * the whole pool if that takes too long. */
 static Guard pool_lock_span(PoolLock *locks, size_t first, size_t last)
 {
     unsigned waits = 0;
@@ -202,8 +207,8 @@ static Guard pool_lock_span(PoolLock *locks, size_t first, size_t last)
     return pool_lock_exclusive_queued(locks);
 }
 
-/* Releases a span; with the last one the shape lock is open again. Who holds the shape
- * lock meanwhile takes the mark off itself, or enters a span. */
+/* Unlocks a span; after the last one clears LOCK_SPANS, unless the shape lock is held:
+ * its holder clears the mark itself, or locks a span. */
 static void pool_unlock_span(PoolLock *locks, Span *span)
 {
     AtomicSize *shape = &locks->shape.lock.version;
@@ -226,7 +231,8 @@ static void pool_unlock_span(PoolLock *locks, Span *span)
 
 /* -------------------------------------------------------------------- stripes */
 
-/* Whether who holds the stripes of the blocks first to last has them. */
+/* Whether the lock of the blocks first to last is granted to a thread that holds their
+ * stripes: no other thread holds the shape lock or a span with one of them. */
 static inline bool pool_lock_grants(PoolLock *locks, size_t first, size_t last)
 {
     size_t shape = lock_version(&locks->shape.lock);
@@ -235,8 +241,8 @@ static inline bool pool_lock_grants(PoolLock *locks, size_t first, size_t last)
             pool_lock_find_overlap(locks, first, last) == NULL);
 }
 
-/* Waits, holding nothing, until it looks as if the blocks would be admitted; each wait
- * costs patience, and it is false without any. */
+/* Waits, with no lock held, until a lock of the blocks is likely to be granted; false if
+ * the thread has waited long enough to enter the queue. Waits at least once. */
 static bool pool_lock_await_grant(PoolLock *locks, size_t first, size_t last,
                                   unsigned *waits)
 {
@@ -249,6 +255,7 @@ static bool pool_lock_await_grant(PoolLock *locks, size_t first, size_t last,
     return true;
 }
 
+/* The slow path of pool_lock_block. */
 static NOT_INLINE Lock *pool_lock_block_slow(PoolLock *locks, size_t index)
 {
     Lock *lock = pool_lock_stripe(locks, index);
@@ -264,8 +271,8 @@ static NOT_INLINE Lock *pool_lock_block_slow(PoolLock *locks, size_t index)
     return &locks->shape.lock;
 }
 
-/* Holds one block: by its stripe or, out of patience, by the shape lock; whichever it
- * returns is to be released with lock_release. */
+/* Locks one block: by its stripe, or by the whole pool if that takes too long. Returns
+ * the lock that the caller must release with lock_release. */
 static inline Lock *pool_lock_block(PoolLock *locks, size_t index)
 {
     Lock *lock = pool_lock_stripe(locks, index);
@@ -299,8 +306,8 @@ static void pool_lock_release_stripes(PoolLock *locks, const Guard *guard)
     }
 }
 
-/* Holds the blocks first to last, both included: by their stripes, by a span if they are
- * many, or, out of patience, the whole pool. */
+/* Locks the blocks first to last, both included: by their stripes, or by a span if they
+ * are many; by the whole pool if that takes too long. */
 static Guard pool_lock_range(PoolLock *locks, size_t first, size_t last)
 {
     Guard guard = {false, 0, 0, 0, NULL};
@@ -310,7 +317,7 @@ static Guard pool_lock_range(PoolLock *locks, size_t first, size_t last)
     }
     guard.from = (unsigned)(first % STRIPES);
     guard.to = (unsigned)(last % STRIPES) + 1;
-    if (guard.to <= guard.from) { /* the range wraps round */
+    if (guard.to <= guard.from) { /* the stripes wrap round */
         guard.low = guard.to;
         guard.to = STRIPES;
     }
@@ -324,6 +331,7 @@ static Guard pool_lock_range(PoolLock *locks, size_t first, size_t last)
     return pool_lock_exclusive_queued(locks);
 }
 
+/* Unlocks what a guard has. */
 static void pool_unlock(PoolLock *locks, Guard guard)
 {
     if (guard.exclusive) {
@@ -335,10 +343,10 @@ static void pool_unlock(PoolLock *locks, Guard guard)
     }
 }
 
-/* ------------------------------------------------------------------- watching */
+/* ----------------------------------------------------------- optimistic reads */
 
-/* ThreadSanitizer takes a reader that may see half a change, and then forgets what it
- * saw, for an error. Built for it, readers hold their stripes instead. */
+/* ThreadSanitizer reports a data race for each reader that may see half a change, even if
+ * it discards what it read. In builds for it, readers lock the stripes instead. */
 #if defined(__SANITIZE_THREAD__)
 #  define OPTIMISTIC_ALLOWED false
 #elif defined(__has_feature)
@@ -350,9 +358,9 @@ static void pool_unlock(PoolLock *locks, Guard guard)
 #  define OPTIMISTIC_ALLOWED true
 #endif
 
-/* The sum of the versions of the stripes watched, or an odd number if one of them is
- * held. Versions of free locks only grow (a mark adds 2 at most, a hold 8), so that if
- * their sum is what it was, then so is each of them. */
+/* Returns the sum of the stripes' versions, or an odd number if one of them is held.
+ * Versions of free locks only grow (a mark adds at most 2, a hold 8), so that if their
+ * sum is the same, so is each version. */
 static inline size_t optimistic_sum(const OptimisticRead *read)
 {
     size_t sum = 0, held = 0, i;
@@ -365,7 +373,8 @@ static inline size_t optimistic_sum(const OptimisticRead *read)
     return sum | held;
 }
 
-/* Begins to watch the shape lock alone; false if somebody holds it, or a span. */
+/* Begins an optimistic read of the tree, without its blocks; false if another thread
+ * holds the shape lock or a span. */
 static inline bool optimistic_begin_shape(OptimisticRead *read, PoolLock *locks)
 {
     read->locks = locks;
@@ -374,8 +383,8 @@ static inline bool optimistic_begin_shape(OptimisticRead *read, PoolLock *locks)
     return OPTIMISTIC_ALLOWED && (read->shape & (LOCK_HELD | LOCK_SPANS)) == 0;
 }
 
-/* Begins to watch the blocks first to last as well; false if somebody holds one of them.
- * */
+/* Begins an optimistic read of the tree and of the blocks first to last; false if another
+ * thread holds a lock of them. */
 static inline bool optimistic_begin(OptimisticRead *read, PoolLock *locks, size_t first,
                                     size_t last)
 {
@@ -388,14 +397,15 @@ static inline bool optimistic_begin(OptimisticRead *read, PoolLock *locks, size_
     return (read->sum & LOCK_HELD) == 0;
 }
 
-/* Whether pointers that were loaded from the tree up to now may be followed. */
+/* Whether the shape lock has not changed, so that pointers that were loaded from the tree
+ * until now may be followed. */
 static inline bool optimistic_validate_shape(const OptimisticRead *read)
 {
     fence_acquire();
     return size_load_relaxed(&read->locks->shape.lock.version) == read->shape;
 }
 
-/* Whether all that was read is of one moment. */
+/* Whether no lock has changed, so that all that was read is from one moment. */
 static inline bool optimistic_validate(const OptimisticRead *read)
 {
     return optimistic_validate_shape(read) && optimistic_sum(read) == read->sum;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sync.h - locks, and reading without them
+ * sync.h - locks, and optimistic reads without them
  */
 #ifndef POOL_SYNC_H
 #define POOL_SYNC_H
@@ -22,8 +22,9 @@ typedef struct Lock {
     AtomicSize next, serving;
 } Lock;
 
-/* How often a thread waits in which way before it stands in line. Few yields: where the
- * holder and the waiting thread share a processor, each costs a time slice. */
+/* How often a waiting thread spins, yields and sleeps before it enters the queue. Few
+ * yields: if the holder and the waiting thread share a processor, each costs a time
+ * slice. */
 enum { SPINS = 64, YIELDS = SPINS + 4, BACKOFF_MAX = YIELDS + 4 };
 
 /* lock.c */
@@ -36,9 +37,9 @@ static void lock_acquire_queued(Lock *lock);
 static void lock_acquire(Lock *lock);
 static void lock_release(Lock *lock);
 
-/* --------------------------------------------------------------------------- stripes */
+/* ------------------------------------------------------------------------- pool lock */
 
-/* How many stripes; a power of two. A test takes fewer, to meet every case of them. */
+/* How many stripes; a power of two. A test has fewer, to meet every case. */
 #ifndef POOL_STRIPES
 #  define POOL_STRIPES 64
 #endif
@@ -50,10 +51,11 @@ typedef struct Stripe {
 } Stripe;
 
 typedef struct Span {
-    AtomicSize first, count; /* blocks; count 0: nobody has it */
+    AtomicSize first, count; /* blocks; count 0: it is free */
 } Span;
 
-/* What is held: stripes [0, low) and [from, to), or a span, or the whole pool. */
+/* What a thread has locked: stripes [0, low) and [from, to), or a span, or the whole
+ * pool. */
 typedef struct Guard {
     bool exclusive;
     unsigned low, from, to;
@@ -67,11 +69,11 @@ typedef struct PoolLock {
     Span span[SPANS];
 } PoolLock;
 
-/* What an optimistic reader noted. */
+/* The versions that an optimistic reader has noted. */
 typedef struct OptimisticRead {
     PoolLock *locks;
-    size_t first, count; /* the blocks watched; no more than there are stripes */
-    size_t shape, sum;   /* the versions */
+    size_t first, count; /* blocks; at most as many as there are stripes          */
+    size_t shape, sum;   /* versions: of the shape lock; of the stripes, added up */
 } OptimisticRead;
 
 /* pool_lock.c */
