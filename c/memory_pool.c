@@ -3,11 +3,11 @@
  * memory_pool.c - the library as one translation unit
  *
  * Everything but the public functions is static. The order is that of dependence: each
- * folder uses only what stands above it.
+ * folder uses only those above it.
  */
 #include "src/base/features.h"
 
-#include "memory_pool.h" /* here, so that debuggers and abidw are told this name of it */
+#include "memory_pool.h" /* here, so that debuggers and abidw know it by this name */
 
 #include "src/base/base.h"
 #include "src/base/fault_injection.c"

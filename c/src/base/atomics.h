@@ -4,10 +4,12 @@
  *
  * C11 atomics where the compiler has them, Microsoft's intrinsics where it does not
  * (define POOL_MSVC_ATOMICS to try those with another compiler). Only what is used is
- * here. Reference counts go up relaxed, because whoever adds one holds one already, and
- * down acquire-release, because whoever takes the last one away must see all that the
- * others did before they let go. They are as large as an address, so that they cannot
- * overflow: 2^32 slots that hold one block take no more than 36 GB.
+ * here.
+ *
+ * A reference is added with relaxed order, because the thread already has one, and
+ * dropped with acquire-release, because the thread that drops the last one must see all
+ * that the others did before they dropped theirs. Counts are as large as an address, and
+ * so cannot overflow; 32 bits would not do: 2^32 slots with one block take only 36 GB.
  */
 #ifndef POOL_ATOMICS_H
 #define POOL_ATOMICS_H
@@ -73,7 +75,7 @@ static inline size_t size_sub_acq_rel(AtomicSize *at, size_t value)
     return atomic_fetch_sub_explicit(at, value, memory_order_acq_rel);
 }
 
-/* Puts value in place of expected; 1 if it did. */
+/* Compare-and-swap: stores value if expected is there; returns whether it did. */
 static inline int size_swap_seq_cst(AtomicSize *at, size_t expected, size_t value)
 {
     return atomic_compare_exchange_strong_explicit(
@@ -90,7 +92,8 @@ static inline void ptr_store_release(AtomicPtr *at, void *value)
     atomic_store_explicit(at, value, memory_order_release);
 }
 
-/* What was loaded before stays before; what is stored after stays after. */
+/* Loads before fence_acquire stay before all that follows it; stores after fence_release
+ * stay after all that precedes it. */
 static inline void fence_acquire(void)
 {
     atomic_thread_fence(memory_order_acquire);
@@ -212,8 +215,8 @@ static inline void fence_release(void)
 
 #endif /* POOL_MSVC_ATOMICS */
 
-/* For the rare path of a function whose common one is short: kept apart, it does not cost
- * that one the saving of registers. */
+/* NOT_INLINE is for the slow path of a function whose fast path is short: if it was
+ * inlined, the fast path would have to save registers as well. */
 #if defined(__GNUC__)
 #  define NOT_INLINE __attribute__((noinline))
 #  define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -225,7 +228,7 @@ static inline void fence_release(void)
 #  define ALWAYS_INLINE inline
 #endif
 
-/* Tells the processor that this is a waiting loop. */
+/* Tells the processor that this is a spin loop. */
 static inline void cpu_relax(void)
 {
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -241,7 +244,7 @@ static inline void cpu_relax(void)
 #endif
 }
 
-/* Has a cache line brought in that will be used soon; any address will do. */
+/* Prefetches a cache line that will be used soon; the address may be invalid. */
 static inline void cpu_prefetch(const volatile void *address)
 {
 #if defined(__GNUC__)

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * base.h - what every file of the library begins with
+ * base.h - what every file of the library includes first
  *
- * Each folder has one header such as this, for the types, constants and functions that
- * more than one file uses. All but the public functions are static, as all files are
- * compiled as one (memory_pool.c); the headers let people and tools read each file by
- * itself (what such a reading misses is the functions of other files). Types are
- * described in the headers, functions where they are defined. Each header includes that
- * of the folder to its left here, so that no file can use what stands to the right of it:
+ * Each folder has one header like this, with the types, constants and functions that more
+ * than one file uses. All functions but the public ones are static, because all files are
+ * compiled as one (memory_pool.c); with the headers, people and tools can read each file
+ * by itself, except the functions of other files. Types are described in the headers,
+ * functions where they are defined. Each header includes that of the folder to its left
+ * here, so that no file can use what is to its right:
  *
  *     base ◄── sync ◄── memory ◄── tree ◄── pool ◄── python
+ *
+ * Comments name locks in two ways. "Locks:" are those that a function acquires, from the
+ * first to the innermost; "Context:" is what the caller must have done, above all which
+ * locks it must hold. "The range" stands for the stripes or the span of its blocks
+ * (pool_lock.c).
  */
 #ifndef POOL_BASE_H
 #define POOL_BASE_H
@@ -28,8 +33,8 @@
 #include "checked.h"
 #include "platform.h"
 
-/* What must hold and can be seen at a look: mostly, that somebody holds a lock that the
- * caller must have. Checked in builds with POOL_DEBUG alone. */
+/* Asserts what is cheap to check; mostly, that a lock is held which the caller must hold.
+ * Only in builds with POOL_DEBUG. */
 #if defined(POOL_DEBUG)
 #  undef NDEBUG
 #  include <assert.h>
@@ -38,10 +43,10 @@
 #  define POOL_ASSERT(condition) ((void)0)
 #endif
 
-/* How to give an interpreter's lock up and to get it again; see interpreter.c. */
+/* Functions that release and acquire an interpreter's lock; see interpreter.c. */
 static struct Interpreter {
-    void *(*unlock)(void);      /* gives the lock up; returns what lock() needs */
-    void (*lock)(void *thread); /* waits for it */
+    void *(*unlock)(void);      /* releases it; returns what lock() needs */
+    void (*lock)(void *thread); /* waits for it and acquires it           */
 } interpreter;
 
 /* fault_injection.c */

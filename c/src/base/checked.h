@@ -11,7 +11,7 @@
 
 enum { SIZE_BITS = sizeof(size_t) * 8 };
 
-/* How many of size bytes at offset lie below total. */
+/* Returns how many of size bytes at offset lie below total. */
 static inline size_t checked_clip(size_t total, size_t offset, size_t size)
 {
     if (offset >= total) {
@@ -26,7 +26,7 @@ static inline bool checked_fits(size_t total, size_t offset, size_t size)
     return offset <= total && size <= total - offset;
 }
 
-/* value >> bits, where bits may be as large as the type. */
+/* Returns value >> bits; bits may be as many as the type has, or more. */
 static inline size_t checked_shift_right(size_t value, unsigned bits)
 {
     return bits < SIZE_BITS ? value >> bits : 0;
@@ -37,7 +37,7 @@ static inline size_t checked_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* a + b and a * b; SIZE_MAX if that is more. */
+/* Return a + b and a * b, or SIZE_MAX if that is more (saturating). */
 static inline size_t checked_plus(size_t a, size_t b)
 {
     return b > SIZE_MAX - a ? SIZE_MAX : a + b;
@@ -53,7 +53,7 @@ static inline size_t checked_max(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* The largest n with 2^n <= value; value is 1 or more. */
+/* Returns the largest n with 2^n <= value; value is 1 or more. */
 static inline unsigned checked_log2_floor(size_t value)
 {
     unsigned bits = 0;
@@ -63,7 +63,7 @@ static inline unsigned checked_log2_floor(size_t value)
     return bits;
 }
 
-/* The smallest n with 2^n >= value; value is 1 or more. */
+/* Returns the smallest n with 2^n >= value; value is 1 or more. */
 static inline unsigned checked_log2_ceil(size_t value)
 {
     return value == 1 ? 0 : checked_log2_floor(value - 1) + 1;

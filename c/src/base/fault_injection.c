@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault_injection.c - allocations that fail on request, for tests
+ * fault_injection.c - allocations that fail on request, for tests (fault injection)
  */
 #include "base.h"
 
-static AtomicSize faults_left; /* allocations up to the one that fails; 0: none will */
+static AtomicSize faults_left; /* how many allocations until one fails; 0: none will */
 
-/* Counts an allocation; true if this is the one to fail. */
+/* Counts an allocation; returns whether it must fail. */
 static inline bool fault_due(void)
 {
-    /* To start over takes another thread's count in between, which no test can arrange.
-     * */
+    /* The loop repeats if another thread counts meanwhile, which no test can arrange. */
     for (;;) { /* GCOVR_EXCL_LINE */
         size_t left = size_load_relaxed(&faults_left);
         if (left == 0) {

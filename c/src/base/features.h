@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * features.h - what must be defined before the first header of the system is read
+ * features.h - macros to be defined before the first system header is included
  */
 #ifndef POOL_FEATURES_H
 #define POOL_FEATURES_H

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interpreter.c - gives up an interpreter's lock before waiting
+ * interpreter.c - releases an interpreter's lock before a thread waits
  *
  * An interpreter such as CPython has a lock that its threads need to run (the GIL). Short
- * calls keep it, because to give it up and to get it again costs as much as the call. But
- * a thread that waits with it makes all others stand still. So each call that is made
- * with the lock held says so (python.c), and before it waits, or calls somebody else's
- * release function, it gives the lock up. It gets it again at its very end, when it holds
- * no lock of the library: whoever waits for the interpreter never makes others wait for
- * the pool.
+ * calls keep it, because to release and acquire it costs as much as the call. But a
+ * thread that waits while it holds the GIL stops all other threads. So a call that is
+ * made with the GIL registers that (python.c); before it waits, or calls a caller's
+ * release function, it releases the GIL. It acquires the GIL again at its very end, when
+ * it holds no lock of the library: a thread that waits for the GIL never makes others
+ * wait for a pool.
  *
- * Calls of C, and calls that let go of the interpreter beforehand, have NULL here.
+ * Calls from C, and calls that release the GIL themselves, have NULL here.
  */
 #include "base.h"
 
-/* Of the call that this thread is in: &interpreter while it has the interpreter's lock,
- * what unlock() gave once it has not, NULL if it never had. */
+/* For the current call of this thread: &interpreter while it holds the GIL, what unlock()
+ * returned after it released it, NULL if the call was made without it. */
 static POOL_THREAD_LOCAL void *interpreter_thread;
 
-/* To be called before whatever may take long. Locks: nothing. */
+/* Releases the GIL if this thread holds it; called before all that may take long. */
 static NOT_INLINE void interpreter_unlock(void)
 {
     if (interpreter_thread == &interpreter) {
@@ -26,8 +26,8 @@ static NOT_INLINE void interpreter_unlock(void)
     }
 }
 
-/* Begins a call that is made with the interpreter's lock held; returns what
- * interpreter_leave needs: such a call may come from within another one. */
+/* Begins a call that is made with the GIL; returns what interpreter_leave needs. Calls
+ * may be nested. */
 static inline void *interpreter_enter(void)
 {
     void *outer = interpreter_thread;
@@ -35,7 +35,8 @@ static inline void *interpreter_enter(void)
     return outer;
 }
 
-/* Ends it, with the interpreter's lock held again. No lock of the library may be held. */
+/* Ends such a call; acquires the GIL if it was released. Context: the thread holds no
+ * lock of the library. */
 static inline void interpreter_leave(void *outer)
 {
     void *thread = interpreter_thread;

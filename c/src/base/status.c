@@ -6,7 +6,7 @@
 
 static POOL_THREAD_LOCAL PoolStatus status_last = POOL_OK;
 
-/* Notes the outcome of a call and hands it on. */
+/* Sets the status of the last call and returns it. */
 static inline PoolStatus status_set(PoolStatus status)
 {
     status_last = status;
@@ -18,7 +18,7 @@ PoolStatus pool_last_status(void)
     return status_last;
 }
 
-/* The texts by their numbers. */
+/* The texts, with their numbers. */
 static const struct {
     PoolStatus status;
     const char *text;

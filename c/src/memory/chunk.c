@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* chunk.c - system pages that are split into blocks
+/*
+ * chunk.c - system pages that are split into blocks
  *
  *     base ─► | data 0   | data 1   | data 2   |  ...  | system pages
  *     block[] | header 0 | header 1 | header 2 |  ...  | elsewhere, a row (slab.c)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* slab.c - an allocator of items of one size that stay mapped until all are freed
+/*
+ * slab.c - an allocator of items of one size that stay mapped until all are freed
  *
  * Optimistic readers may still read an item that was freed (pool_lock.c). So items are
  * never unmapped one by one: they are parts of pieces that are unmapped together, and

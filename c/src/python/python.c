@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * python.c - what pymempool has CPython call
+ * python.c - C functions that CPython calls for pymempool
  *
- * The library knows nothing of Python but the addresses of a few functions of its C API,
- * which the package hands over once. Two things cannot be done from Python itself:
+ * The library is not linked to Python. The package passes it the addresses of some
+ * functions of the C API once (pool_for_python). Two things cannot be done in Python:
  *
- *   - to keep the interpreter's lock in short calls, and yet not while they wait: see
- *     interpreter.c;
- *   - to take and to give back without a gap. CPython runs the handlers of signals
- *     between two of its instructions, inside finalizers too, and what a handler raises
- *     there ends them. So the objects that own something here have finalizers in C, and
- *     calls that give something put it into such an object.
+ *   - to keep the GIL in short calls, but not while they wait: see interpreter.c;
+ *   - to acquire and release a resource without a gap. CPython runs signal handlers between
+ *     two of its instructions, also in finalizers, and an exception in a handler ends the
+ *     function. So objects that own a resource have finalizers in C, and calls that return
+ *     a resource store it in such an object.
  *
- * An object's own data is its BODY, behind what CPython keeps of every object. There are
- * three kinds, whose types the package makes by PyType_FromSpec:
+ * An object's own data is its BODY, which follows CPython's header of the object. There
+ * are three types, which the package creates by PyType_FromSpec:
  *
  *     reference   the address of a pool, and one reference to it
- *     window      a view or a pin; exports its memory, that of a view read-only
- *     buffer      CPython's Py_buffer: memory of another object, held in place
+ *     window      a view or a pin; exports its memory, for a view read-only
+ *     buffer      CPython's Py_buffer: memory that another object exports
  */
 #include "../pool/pool.h"
 
@@ -40,7 +39,7 @@ typedef struct Python {
 
 static Python python; /* set once, under the registry's lock */
 
-/* For tests: views and pins, and buffers, that somebody has. */
+/* For tests: how many views and pins, and how many adopted buffers, exist. */
 static AtomicSize python_windows, python_adopted;
 
 static void *python_body(void *object)
@@ -48,9 +47,10 @@ static void *python_body(void *object)
     return (unsigned char *)object + python.object_size;
 }
 
-/* ------------------------------------------------- calls with the lock held */
+/* ------------------------------------------------------ calls with the GIL */
 
-/* The function with the lock of the interpreter held, but not while it waits. */
+/* Defines python_NAME, which calls pool_NAME with the GIL, but releases it before
+ * waits. */
 #define PYTHON_CALL(result, name, parameters, arguments)                                 \
     static result python_##name parameters                                               \
     {                                                                                    \
@@ -125,15 +125,15 @@ static MemoryPool *python_retain(MemoryPool *pool, void *reference)
     return pool;
 }
 
-/* Takes over the reference that the caller has. */
+/* Stores a reference that the caller already has. */
 static MemoryPool *python_take_over(MemoryPool *pool, void *reference)
 {
     *(MemoryPool **)python_body(reference) = pool;
     return pool;
 }
 
-/* Finalizers do nothing at the interpreter's end, once its threads have stopped. Freeing
- * all that a pool holds takes its time. */
+/* Finalizer. Finalizers do nothing once the interpreter has stopped its threads at its
+ * end. Releases the GIL first, because to free a pool may take long. */
 static void python_end_reference(void *reference)
 {
     MemoryPool *pool = *(MemoryPool **)python_body(reference);
@@ -177,7 +177,7 @@ static PoolStatus python_pin(MemoryPool *pool, size_t offset, size_t size, void 
     return status;
 }
 
-/* bf_getbuffer: what is frozen is read-only for everybody who gets at the object. */
+/* bf_getbuffer; the memory of a view is read-only for all who get the object. */
 static int python_export_window(void *window, void *buffer, int flags)
 {
     const PythonWindow *body = (const PythonWindow *)python_body(window);
@@ -199,8 +199,8 @@ static void python_end_window(void *window)
 /* -------------------------------------------------------------------- buffers */
 
 typedef struct PythonBuffer {
-    void *next; /* of those to be dropped */
-    void *data; /* here begins the Py_buffer */
+    void *next; /* in the list python_dropped         */
+    void *data; /* the first field of the Py_buffer   */
 } PythonBuffer;
 
 static PythonBuffer *buffer_body(void *buffer)
@@ -208,7 +208,7 @@ static PythonBuffer *buffer_body(void *buffer)
     return (PythonBuffer *)python_body(buffer);
 }
 
-/* -1, with Python's exception set, if the exporter refuses. */
+/* Gets the buffer of an object; -1, with Python's exception set, if that fails. */
 static int python_get_buffer(void *exporter, void *buffer, int flags)
 {
     return python.get_buffer(exporter, &buffer_body(buffer)->data, flags);
@@ -226,11 +226,11 @@ static void python_end_buffer(void *buffer)
     }
 }
 
-/* Buffers that were let go in another interpreter than the main one, theirs; guarded by
- * the registry's lock, which a fork holds. */
+/* Buffers that were released in another interpreter than the main one, to which they
+ * belong. Guarded by the registry's lock, which fork also locks. */
 static void *python_dropped;
 
-/* Called by CPython in the main interpreter. Locks: registry. */
+/* Drops these buffers; CPython calls it in the main interpreter. Locks: the registry. */
 static int python_drop_pending(void *nothing)
 {
     void *outer = interpreter_enter();
@@ -249,9 +249,10 @@ static int python_drop_pending(void *nothing)
     return 0;
 }
 
-/* Called in whichever thread let go last, with no lock held, the interpreter's neither
- * (reservation_release_adopted). A thread of another interpreter leaves the object to the
- * main one. Locks: registry. */
+/* The release function of adopted buffers. Called in the thread that dropped the last
+ * reference, without a lock and without the GIL (reservation_release_adopted). In another
+ * interpreter than the main one, leaves the object to the main one. Locks: the
+ * registry. */
 static void python_end_adoption(void *data, size_t size, void *buffer)
 {
     bool is_main;
@@ -277,7 +278,7 @@ static void python_end_adoption(void *data, size_t size, void *buffer)
     }
 }
 
-/* Adopts what a buffer holds, and holds the buffer if that succeeds. */
+/* Adopts the memory of a buffer; keeps a reference to the buffer if that succeeds. */
 static PoolStatus python_adopt(MemoryPool *pool, size_t offset, size_t size, void *buffer)
 {
     void *outer = interpreter_enter();
@@ -309,7 +310,7 @@ static size_t python_count_adopted(void)
 
 typedef void (*PythonFunction)(void);
 
-/* Calls that hold the lock for a moment, and then what has to do with objects. */
+/* Calls that keep the GIL, and then those for objects. */
 static const struct {
     const char *name;
     PythonFunction function;
@@ -346,7 +347,7 @@ static const struct {
     {"count_adopted", (PythonFunction)python_count_adopted},
 };
 
-/* Locks: registry. */
+/* Locks: the registry. */
 void *pool_for_python(const char *name, const void *functions)
 {
     size_t i;
@@ -354,7 +355,7 @@ void *pool_for_python(const char *name, const void *functions)
         return NULL;
     }
     lock_acquire(&registry.lock);
-    if (python.object_size == 0) { /* several interpreters hand over the same */
+    if (python.object_size == 0) { /* several interpreters pass the same */
         memcpy(&python, functions, sizeof python);
         interpreter.unlock = python.save_thread;
         interpreter.lock = python.restore_thread;

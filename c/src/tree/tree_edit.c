@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tree_edit.c - changes of a tree
+/*
+ * tree_edit.c - changes of a tree
  *
  * Functions that measure return what a change needs, or an upper bound where they say so.
  * All of that is reserved before the change begins, so that the change cannot fail. For
