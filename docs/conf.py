@@ -74,7 +74,7 @@ PAGES = {
     "benchmarks/python/README.md": "project/benchmarks-python.md",
     "c/nbdkit/README.md": "project/nbdkit.md",
     "examples/README.md": "howto/examples.md",
-    "tests/models/README.md": "project/models.md",
+    "tests/evidence/models/README.md": "project/models.md",
 }
 
 # ------------------------------------------------------------------------- Doxygen

@@ -18,5 +18,5 @@ abi() {
         skip "the comparison of the ABI: it was recorded on x86-64, this is $(uname -m)"
         return
     fi
-    tests/abi/run
+    tests/evidence/abi/run
 }

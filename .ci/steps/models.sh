@@ -3,6 +3,6 @@
 # which must fail.
 
 models() {
-    tests/models/run
-    tests/models/weak/run
+    tests/evidence/models/run
+    tests/evidence/models/weak/run
 }

@@ -3,5 +3,5 @@
 
 pictures() {
     install_for_python
-    PYTHON=$installed/bin/python tests/pictures/run "$scratch/pictures"
+    PYTHON=$installed/bin/python tests/evidence/pictures/run "$scratch/pictures"
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Pictures as SVG, in notebooks and with matplotlib, against what is to be drawn.
 
-That nothing overlaps in a browser is seen by tests/pictures/run.
+That nothing overlaps in a browser is seen by tests/evidence/pictures/run.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def sources(tmp_path: Path) -> Path:
     (tmp_path / "CHANGELOG.md").write_text(
         f"# Changelog\n\n## [{__version__}] - 2026-12-01\n\n## [0.0.9] - 2026-11-01\n"
     )
-    (tmp_path / "tests" / "abi").mkdir(parents=True)
-    (tmp_path / "tests" / "abi" / f"memory_pool-{__version__}.abi").touch()
+    (tmp_path / "tests" / "evidence" / "abi").mkdir(parents=True)
+    (tmp_path / "tests" / "evidence" / "abi" / f"memory_pool-{__version__}.abi").touch()
     return tmp_path
 
 
@@ -88,9 +88,9 @@ def test_a_changelog_without_the_release(sources: Path, heading: str) -> None:
 
 
 def test_an_abi_that_was_not_recorded(sources: Path) -> None:
-    (sources / "tests" / "abi" / f"memory_pool-{__version__}.abi").unlink()
+    (sources / "tests" / "evidence" / "abi" / f"memory_pool-{__version__}.abi").unlink()
     result = check_tag(sources, f"v{__version__}")
-    assert result.returncode != 0 and "tests/abi/run record" in result.stderr
+    assert result.returncode != 0 and "tests/evidence/abi/run record" in result.stderr
 
 
 def test_a_header_without_a_version(sources: Path) -> None:

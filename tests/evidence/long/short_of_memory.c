@@ -2,7 +2,7 @@
 /*
  * short_of_memory.c - random calls while allocations fail at random, for so long
  *
- *     tests/long/run short_of_memory [SECONDS [SEED]]   an hour by default
+ *     tests/evidence/long/run short_of_memory [SECONDS [SEED]]   an hour by default
  *
  * Families of pools come and go; each is compared with its model (model.h) after every
  * call. A call of which an allocation failed must say POOL_NO_MEMORY and have changed

@@ -2,7 +2,7 @@
 /*
  * memory_group.c - in a control group that is allowed BYTES of memory
  *
- *     memory_group BYTES       run by tests/long/memory_group
+ *     memory_group BYTES       run by tests/evidence/long/memory_group
  *
  * A group does not refuse memory, it ends the process that wants more. So what matters is
  * that a pool stays within its own limit, that it says so, and that what is kept for reuse

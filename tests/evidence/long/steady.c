@@ -2,7 +2,7 @@
 /*
  * steady.c - random calls without end, and memory that does not grow
  *
- *     tests/long/run steady [CALLS [faults [SEED]]]     100,000,000 calls by default
+ *     tests/evidence/long/run steady [CALLS [faults [SEED]]]    100,000,000 calls by default
  *
  * Eight threads work on one pool, on clones of it and of one another, and on views, pins
  * and adopted memory. What they may hold is bounded, so that after a while resident memory

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The Python tests on free-threaded CPython, where nothing keeps threads apart.
 #
-#     tests/long/free_threaded.sh PYTHON [OPTION OF PYTEST ...]
+#     tests/evidence/long/free_threaded.sh PYTHON [OPTION OF PYTEST ...]
 #                                            with that interpreter (3.13t or newer)
-#     tests/long/free_threaded.sh build DIR [OPTION OF PYTEST ...]
+#     tests/evidence/long/free_threaded.sh build DIR [OPTION OF PYTEST ...]
 #                                            as root: fetches Debian 13's source of CPython
 #                                            3.13, builds it without the lock into DIR (5 to
 #                                            10 minutes), and goes on with it
@@ -11,7 +11,7 @@
 # The tests run in a venv of their own. Whatever of NumPy, Dask and the like does not come for
 # such an interpreter is left out, and pytest says which tests that costs.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 

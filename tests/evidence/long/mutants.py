@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Shows that the tests find what is broken: breaks the library, one by one, in a copy.
 
-    python tests/long/mutants.py SCRATCH [part of a test's or of a mutant's name]
+    python tests/evidence/long/mutants.py SCRATCH [part of a test's or of a mutant's name]
 
 First come its locks, for the tests of threads and of waiting; then the rest, for the
 fuzzer's corpus and for what that cannot meet, and memory orders, for ThreadSanitizer.
@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SEEDS = 20  # of tests of threads; of others each run is like the first
 COMPILE = ["cc", "-std=c11", "-O2", "-g"]
 

@@ -2,7 +2,7 @@
 /*
  * clones.c - thousands of clones alive at once, made of one another and dropped at random
  *
- *     tests/long/run clones [CLONES [SEED]]             10,000 by default
+ *     tests/evidence/long/run clones [CLONES [SEED]]             10,000 by default
  *
  * Each clone is made of any that lives, and all of them are written to in between. Of each
  * block of each clone the model knows the number of the write that it is of; so it knows

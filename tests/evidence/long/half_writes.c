@@ -2,7 +2,7 @@
 /*
  * half_writes.c - nobody reads half a write, in so many reads
  *
- *     tests/long/run half_writes [READS [SEED]]        100,000,000 reads by default
+ *     tests/evidence/long/run half_writes [READS [SEED]]    100,000,000 reads by default
  *
  * Two ranges, one in a block and one over several, are only ever written to as wholes, each
  * time with one byte value. Readers read parts of them, of all lengths; a part with two
