@@ -17,7 +17,7 @@
  * only.
  *
  * TREE_BITS: a node has 2^TREE_BITS slots. Large nodes make searches short; small nodes
- * make copies of paths cheap and take little memory for isolated blocks. docs/design.md
+ * make copies of paths cheap and take little memory for isolated blocks. docs/inside/tree.md
  * has the measurements.
  *
  * Context: for the pool of the tree the caller holds
