@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Byte spaces that look contiguous, hold only what was written, and clone at once."""
 
-from ._kinds import BlockState
-from ._library import __version__
-from ._stats import PoolStats
-from .checkpoints import CheckpointError
-from .config import get_include, get_library
+from ._core.file import PoolFile
+from ._core.kinds import Kind
+from ._core.names import publish
+from ._core.stats import PoolStats
+from ._native.library import __version__
+from ._native.paths import get_include, get_library
 from .errors import (
+    CheckpointError,
+    FormatError,
     PoolClosedError,
     PoolError,
     PoolLimitError,
@@ -14,14 +17,12 @@ from .errors import (
     PoolRangeError,
     PoolUnrelatedError,
 )
-from .files import PoolFile
-from .formats import FormatError
 from .pool import MemoryPool, trim
 
 __all__ = [
-    "BlockState",
     "CheckpointError",
     "FormatError",
+    "Kind",
     "MemoryPool",
     "PoolClosedError",
     "PoolError",
@@ -36,3 +37,5 @@ __all__ = [
     "get_library",
     "trim",
 ]
+
+publish(__name__, *(globals()[name] for name in __all__ if name != "__version__"))

@@ -31,6 +31,14 @@ class PoolUnrelatedError(PoolError, ValueError):
     """Two pools that do not descend from one another by cloning were used together."""
 
 
+class FormatError(PoolError, ValueError):
+    """A file is not what its format says, or cannot hold what it was to hold."""
+
+
+class CheckpointError(PoolError, ValueError):
+    """A checkpoint is damaged, is none at all, or was made for other contents."""
+
+
 class Status(enum.IntEnum):
     """The statuses of memory_pool.h, by the names they have there."""
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""MemoryPool: a byte space that looks contiguous and holds only what was written."""
+"""MemoryPool: a byte space that looks contiguous and holds only what was written.
+
+Pickles of pools name pymempool.pool.rebuild: that name never moves.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,14 @@ from contextlib import suppress
 from ctypes import addressof, sizeof
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from . import _adoption, _pickling, _references, _signatures, _walks, views
-from ._arguments import integer
-from ._batches import Batches
-from ._buffers import (
+from ._core import adoption, pickling, pins, walks
+from ._core.batches import Batches
+from ._core.owner import CLOSED, Owner, Parameter, fail_short
+from ._core.sequence import ByteSequence
+from ._core.stats import PoolStats
+from ._native import handles, signatures
+from ._native.arguments import integer
+from ._native.buffers import (
     BYTES_MAX,
     fresh_bytes,
     in_place,
@@ -21,14 +28,11 @@ from ._buffers import (
     readable,
     writable,
 )
-from ._library import QUICK_BYTES, library_for, parallel, quick, read_stats
-from ._owner import CLOSED, Owner, Parameter, fail_short
-from ._sequence import ByteSequence
-from ._signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
-from ._stats import PoolStats
-from ._storage import Storage
+from ._native.library import QUICK_BYTES, library_for, parallel, quick, read_stats
+from ._native.signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
 from .errors import PoolMemoryError, PoolRangeError
-from .pictures import Pictured
+from .images.methods import Storage
+from .pictures.methods import Pictured
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -108,7 +112,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
             else integer("memory_limit", memory_limit, 1, SIZE_MAX),
             (WIPE if wipe else 0) | (OVERCOMMIT if overcommit else 0),
         )
-        owner = Owner(_references.create(options), options.total_size)
+        owner = Owner(handles.create(options), options.total_size)
         if block_size is not None and owner.block_size != options.max_block_size:
             raise PoolRangeError(
                 f"block_size is {options.max_block_size}, allowed is a power of two up to"
@@ -129,7 +133,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         PoolRangeError for 0.
         """
         handle = integer("address", address, 1, SIZE_MAX)
-        own = _references.retain if retain else _references.take_over
+        own = handles.retain if retain else handles.take_over
         return cls.__new__(cls)._own(Owner(own(handle)))
 
     def _own(self, owner: Owner) -> Self:
@@ -353,7 +357,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         how far it may go; PoolMemoryError; PoolLimitError for a pinned block, which is
         copied.
         """
-        return views.view(self._owner, offset, size)
+        return pins.view(self._owner, offset, size)
 
     def views(self, offset: SupportsIndex, size: SupportsIndex) -> list[memoryview]:
         """The same for any range: a list, in order, one for each block.
@@ -362,7 +366,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         Raises PoolRangeError, PoolMemoryError; PoolLimitError for pinned blocks, which
         are copied, wherever in the pool they are.
         """
-        return views.views(self._owner, offset, size)
+        return pins.views(self._owner, offset, size)
 
     def pin(self, offset: SupportsIndex, size: SupportsIndex) -> memoryview:
         """A live, writable window on the bytes at `offset`, in one block.
@@ -374,7 +378,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
 
         Raises PoolRangeError, with how far it may go; PoolMemoryError, PoolLimitError.
         """
-        return views.pin(self._owner, offset, size)
+        return pins.pin(self._owner, offset, size)
 
     def adopt(self, offset: SupportsIndex, buffer: ReadableBuffer) -> int:
         """Makes the memory of `buffer` the pool's at `offset` without copying it.
@@ -391,7 +395,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         subinterpreter NotImplementedError; then nothing was changed and the object is
         let go.
         """
-        return _adoption.adopt(self._owner, offset, buffer)
+        return adoption.adopt(self._owner, offset, buffer)
 
     # ----------------------------------------------------------------- snapshots
 
@@ -402,7 +406,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         Raises PoolMemoryError; PoolLimitError for pinned blocks, which are copied.
         """
         owner = self._owner
-        reference = _references.clone(owner.address)
+        reference = handles.clone(owner.address)
         return type(self).__new__(type(self))._own(Owner(reference, owner.total_size))
 
     def __copy__(self) -> Self:
@@ -420,7 +424,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         """
         if type(self).__reduce__ is not object.__reduce__:
             return self.__reduce__()  # of a subclass, which expects to be asked
-        return _pickling.reduce(self, operator.index(protocol))
+        return rebuild, (type(self), *pickling.facts(self, operator.index(protocol)))
 
     def restore(self, source: MemoryPool) -> None:
         """Makes the contents and size of this pool those of `source`, its relative.
@@ -446,7 +450,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         step sees the pool as it is then, and costs little however long the run is. Raises
         PoolRangeError.
         """
-        return _walks.extents(self, offset, size)
+        return walks.extents(self, offset, size)
 
     def changes(
         self,
@@ -464,7 +468,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         pools as they are then; a run of many blocks takes several steps. Raises
         PoolUnrelatedError if `base` is not a relative by cloning; PoolRangeError.
         """
-        return _walks.changes(self, base, _owner_of, offset, size)
+        return walks.changes(self, base, _owner_of, offset, size)
 
     # --------------------------------------------------------------------- facts
 
@@ -498,7 +502,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
     def stats(self) -> PoolStats:
         """Facts from one moment. Costs a walk over the tree for shared_blocks."""
         owner = self._owner
-        stats = read_stats(owner.address, sizeof(_signatures.StatsStruct), parallel)
+        stats = read_stats(owner.address, sizeof(signatures.StatsStruct), parallel)
         return PoolStats(*(getattr(stats, name) for name in PoolStats._fields))
 
     def __repr__(self) -> str:
@@ -513,7 +517,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
 
 
 # The size of the statistics without what costs a walk over the tree.
-_UP_TO_SHARED = _signatures.StatsStruct.shared_blocks.offset
+_UP_TO_SHARED = signatures.StatsStruct.shared_blocks.offset
 
 
 def trim() -> int:
@@ -525,6 +529,11 @@ def _owner_of(pool: MemoryPool) -> Owner:
     if not isinstance(pool, MemoryPool):
         raise TypeError(f"a MemoryPool is needed, not {type(pool).__name__}")
     return pool._owner
+
+
+def rebuild(kind: Any, *facts: Any) -> MemoryPool:
+    """The pool that a pickle holds, of the class `kind`. No argument is trusted."""
+    return pickling.rebuild(MemoryPool, kind, *facts)
 
 
 # ------------------------------------------------------------------------ exit

@@ -30,9 +30,9 @@ from stores import (
 )
 
 from pymempool import MemoryPool
-from pymempool._buffers import fresh_bytes
-from pymempool._library import quick
-from pymempool.bench import (
+from pymempool._native.buffers import fresh_bytes
+from pymempool._native.library import quick
+from pymempool.cli.bench import (
     Timing,
     alternate,
     human_time,

@@ -14,7 +14,7 @@ from typing import Any
 from rows import GIB, KIB, MIB, accesses, movers, throughput
 from stores import NotMeasuredError, filled_pool, not_measured, stores
 
-from pymempool.bench import alternate, random_places, statement, summary
+from pymempool.cli.bench import alternate, random_places, statement, summary
 
 Curves = dict[str, list[list[float]]]
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Pools larger than one machine: one byte space over the workers of a Dask cluster.
 
-Each module knows only those before it: _addresses (where a byte lies), _part (one part on
-one worker), _messages (how one is reached), _shard (how two holders of a part stay the
-same), _placement (who has what, and who leads it), _upkeep (who is to have what), _remote
-(one of the pools that lie there), _items, _array and _files (longer calls on one), _pool
+Each module knows only those before it: addresses (where a byte lies), part (one part on
+one worker), messages (how one is reached), shard (how two holders of a part stay the
+same), placement (who has what, and who leads it), upkeep (who is to have what), remote
+(one of the pools that lie there), items, array and files (longer calls on one), pool
 (what a user calls).
 """
 
@@ -17,7 +17,10 @@ except ImportError as error:
         name=error.name,
     ) from error
 
-from ._placement import ShardLostError
-from ._pool import ShardedPool, ShardedStats
+from .._core.names import publish
+from .placement import ShardLostError
+from .pool import ShardedPool, ShardedStats
 
 __all__ = ["ShardLostError", "ShardedPool", "ShardedStats"]
+
+publish(__name__, *(globals()[name] for name in __all__))

@@ -14,8 +14,9 @@ import operator
 import sys
 from typing import Any, Callable
 
+from internals import SIZE_MAX
+
 from pymempool import MemoryPool, PoolClosedError
-from pymempool._signatures import SIZE_MAX
 
 TOTAL, BLOCK = 200, 16
 

@@ -19,13 +19,14 @@ dask = pytest.importorskip("dask", reason="dask is not installed")
 distributed = pytest.importorskip("distributed", reason="distributed is not installed")
 pytest.importorskip("numpy", reason="numpy is not installed")
 
-from pymempool.distributed import ShardedPool  # noqa: E402
-from pymempool.distributed._messages import (  # noqa: E402
+from internals import (  # noqa: E402
+    CHANGES,
     Line,
     UnreachableError,
     WorkerLine,
 )
-from pymempool.distributed._part import CHANGES  # noqa: E402
+
+from pymempool.distributed import ShardedPool  # noqa: E402
 
 # Workers that are forked from a process that has imported all start ten times as fast.
 _METHODS = multiprocessing.get_all_start_methods()

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from pymempool import config
+from internals import paths_module
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
@@ -237,8 +237,8 @@ def _compiled(text: str, place: str, folder: Path) -> str:
     source, program = folder / "program.c", folder / "program"
     source.write_text(text, encoding="utf-8")
     strict = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"]
-    flags = [*strict, *config.compiler_flags(), "-o", str(program), str(source)]
-    flags += [*config.linker_flags(), "-lpthread"]
+    flags = [*strict, *paths_module.compiler_flags(), "-o", str(program), str(source)]
+    flags += [*paths_module.linker_flags(), "-lpthread"]
     assert _done([str(COMPILER), *flags], place, folder) == ""
     return _done([str(program)], place, folder)
 

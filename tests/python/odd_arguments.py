@@ -13,9 +13,9 @@ from array import array
 from typing import Any, Callable, NamedTuple
 
 from hypothesis import strategies as st
+from internals import SIZE_MAX
 
 from pymempool import MemoryPool
-from pymempool._signatures import SIZE_MAX
 
 
 class Oops(Exception):  # noqa: N818

@@ -18,16 +18,9 @@ from typing import Any, Callable
 
 import pytest
 from every_call import is_free
+from internals import RELEASE_FUNCTION, adoption_module, count_adopted, parallel, quick
 
-from pymempool import (
-    MemoryPool,
-    PoolLimitError,
-    PoolMemoryError,
-    PoolRangeError,
-    _adoption,
-)
-from pymempool._library import parallel, quick
-from pymempool._signatures import RELEASE_FUNCTION
+from pymempool import MemoryPool, PoolLimitError, PoolMemoryError, PoolRangeError
 
 
 class Memory(bytearray):
@@ -38,7 +31,7 @@ class Memory(bytearray):
 def nothing_is_left() -> Any:
     yield
     gc.collect()
-    assert _adoption.count() == 0
+    assert count_adopted() == 0
 
 
 @pytest.mark.parametrize("offset", [0, 1, 63, 64, 100])
@@ -164,7 +157,7 @@ def test_let_go_if_ctypes_has_no_memory_for_the_call(
     def call(*arguments: Any) -> int:
         raise ArgumentError("argument 1: MemoryError: ")
 
-    monkeypatch.setattr(_adoption, "_adopt", call)
+    monkeypatch.setattr(adoption_module, "_adopt", call)
     memory = Memory(b"m" * 400)
     with pytest.raises(ArgumentError):
         pool.adopt(1000, memory)
@@ -383,7 +376,8 @@ def in_another_interpreter(script: str) -> subprocess.CompletedProcess[str]:
         except ImportError:
             import _xxsubinterpreters as interpreters
         import gc
-        from pymempool import MemoryPool, _adoption
+        from internals import count_adopted
+        from pymempool import MemoryPool
         pool, memory = MemoryPool(4096, 64), bytearray(b"m" * 640)
         pool.adopt(0, memory)
         other = interpreters.create()
@@ -399,7 +393,7 @@ def in_another_interpreter(script: str) -> subprocess.CompletedProcess[str]:
             print(error)
         for _ in range(1000):  # in which the interpreter does what it has put off
             pass
-        print(pool.stats.adopted_blocks, pool[:2], _adoption.count())
+        print(pool.stats.adopted_blocks, pool[:2], count_adopted())
         if not pool.stats.adopted_blocks:
             memory.append(0)
     """
@@ -481,7 +475,7 @@ def test_errors_of_callbacks_are_told(
 def test_other_interpreters_are_told_that_they_cannot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_adoption, "_IN_MAIN_INTERPRETER", False)
+    monkeypatch.setattr(adoption_module, "_IN_MAIN_INTERPRETER", False)
     with MemoryPool(100) as pool:
         with pytest.raises(NotImplementedError, match="only the main interpreter"):
             pool.adopt(0, bytes(50))

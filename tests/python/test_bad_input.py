@@ -10,6 +10,7 @@ import pickle
 from typing import Any, Callable
 
 import pytest
+from internals import BYTES_MAX, SIZE_MAX, library_module
 
 from pymempool import (
     MemoryPool,
@@ -19,10 +20,7 @@ from pymempool import (
     PoolMemoryError,
     PoolRangeError,
     PoolUnrelatedError,
-    _library,
 )
-from pymempool._buffers import BYTES_MAX
-from pymempool._signatures import SIZE_MAX
 
 Call = Callable[[MemoryPool], Any]
 
@@ -237,8 +235,8 @@ def test_old_memory_does_not_get_out_by_a_traceback(
         return 0
 
     monkeypatch.setattr("pymempool.pool._read_quick", short)
-    monkeypatch.setattr(_library.quick, "pool_read", short)
-    monkeypatch.setattr(_library.quick, "pool_take", short)
+    monkeypatch.setattr(library_module.quick, "pool_read", short)
+    monkeypatch.setattr(library_module.quick, "pool_take", short)
     for call in (pool.read, pool.take):
         with pytest.raises(PoolError) as caught:
             call(0, 2000)

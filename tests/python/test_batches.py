@@ -10,9 +10,9 @@ import threading
 from typing import Any
 
 import pytest
+from internals import SIZE_MAX
 
 from pymempool import MemoryPool, PoolLimitError, PoolMemoryError, PoolRangeError
-from pymempool._signatures import SIZE_MAX
 
 ONES = bytes(range(1, 201))  # what the pool fixture has at 100
 

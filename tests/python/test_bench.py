@@ -15,9 +15,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from internals import QUICK_BYTES, bench_module
 
-from pymempool import MemoryPool, PoolClosedError, PoolRangeError, bench, cli
-from pymempool._library import QUICK_BYTES
+from pymempool import MemoryPool, PoolClosedError, PoolRangeError, cli
 
 ROWS = [
     "read 8 B",
@@ -35,8 +35,8 @@ CANDIDATES = ["pool", "bytearray", "mmap"]
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """As little work as will do; the names of the rows stay."""
-    monkeypatch.setattr(bench, "SPAN", 2 * bench.MIB)
-    monkeypatch.setattr(bench, "_TURN", 1e-5)
+    monkeypatch.setattr(bench_module, "SPAN", 2 * bench_module.MIB)
+    monkeypatch.setattr(bench_module, "_TURN", 1e-5)
 
 
 @pytest.mark.usefixtures("short")
@@ -73,7 +73,7 @@ def test_candidates_take_turns() -> None:
         return seconds * len(turns)
 
     cases = {name: lambda name=name: run(name, 1.0) for name in "ab"}
-    found = bench.alternate(cases, rounds=3)
+    found = bench_module.alternate(cases, rounds=3)
     assert "".join(turns) == "abababab"
     assert found["a"] == (5, 4, 6)  # turns 3, 5 and 7: the first does not count
     assert found["b"] == (6, 5, 7)
@@ -81,7 +81,7 @@ def test_candidates_take_turns() -> None:
 
 def test_a_statement_runs_at_each_place() -> None:
     seen: list[int] = []
-    run = bench.statement("seen.append(at)", [10, 20, 30], seen=seen)
+    run = bench_module.statement("seen.append(at)", [10, 20, 30], seen=seen)
     seen.clear()
     assert run() > 0
     assert seen == [10, 20, 30, 10, 20, 30]  # the first time is not measured
@@ -98,11 +98,11 @@ def test_a_statement_runs_at_each_place() -> None:
     ],
 )
 def test_human_time(seconds: float, text: str) -> None:
-    assert bench.human_time(seconds) == text
+    assert bench_module.human_time(seconds) == text
 
 
 def test_human_ratio() -> None:
-    assert [bench.human_ratio(r) for r in (1.234, 0.5, 1 / 5000)] == [
+    assert [bench_module.human_ratio(r) for r in (1.234, 0.5, 1 / 5000)] == [
         "1.23",
         "0.5",
         "1/5,000",

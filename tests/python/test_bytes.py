@@ -7,19 +7,11 @@ import sys
 from typing import Any, Callable
 
 import pytest
+from internals import SIZE_MAX, fresh_bytes, library_module
 
-from pymempool import (
-    MemoryPool,
-    PoolLimitError,
-    PoolMemoryError,
-    PoolStats,
-    _library,
-    trim,
-)
-from pymempool._buffers import fresh_bytes
-from pymempool._signatures import SIZE_MAX
+from pymempool import MemoryPool, PoolLimitError, PoolMemoryError, PoolStats, trim
 
-BORDER = _library.QUICK_BYTES
+BORDER = library_module.QUICK_BYTES
 
 
 def test_starts_as_zeros_and_holds_nothing() -> None:

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+from internals import SIZE_MAX
 
 from pymempool import (
+    CheckpointError,
     MemoryPool,
     PoolClosedError,
     PoolError,
     PoolLimitError,
     PoolUnrelatedError,
 )
-from pymempool._signatures import SIZE_MAX
-from pymempool.checkpoints import CheckpointError
 
 CHUNK = 4096
 PIECE = 1 << 20

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 from command_line import ONE_RUN, POSIX, Terminal, command
+from internals import Image, convert_module, diff_module, inspect_module, terminal_module
 
-from pymempool import MemoryPool, _compare, _convert, _inspect, _terminal, cli
-from pymempool._source import Image
+from pymempool import MemoryPool, cli
 
 pytest_plugins = ["command_fixtures"]
 
@@ -131,10 +131,10 @@ def test_inspect_of_a_sparse_tebibyte(tell: Any) -> None:
 
 def test_an_image_of_holes_has_no_entropy_and_no_table() -> None:
     with MemoryPool(1000) as pool:
-        facts = _inspect.examine(Image("holes", "raw", pool), None)
+        facts = inspect_module.examine(Image("holes", "raw", pool), None)
     assert (facts.entropy, facts.extents, facts.data) == (None, [], 0)
     out = io.StringIO()
-    _inspect.write(_terminal.Page(out), facts)
+    inspect_module.write(terminal_module.Page(out), facts)
     assert "entropy" not in out.getvalue()
     assert out.getvalue().endswith("extents   0\n")
 
@@ -144,13 +144,16 @@ def test_only_the_first_runs_are_listed() -> None:
         for at in range(20):
             pool.write(at * 1000, b"xy")
         image = Image("many", "raw", pool)
-        some, every = _inspect.examine(image, 16), _inspect.examine(image, None)
+        some, every = (
+            inspect_module.examine(image, 16),
+            inspect_module.examine(image, None),
+        )
     assert some.extents == every.extents[:16]
     assert [extent[:2] for extent in every.extents] == [(n * 1000, 2) for n in range(20)]
     assert some.extents_total == every.extents_total == 20
     assert {extent.entropy for extent in every.extents} == {1.0}
     out = io.StringIO()
-    _inspect.write(_terminal.Page(out), some)
+    inspect_module.write(terminal_module.Page(out), some)
     assert out.getvalue().endswith("\n  ... and 4 more: --all lists them\n")
 
 
@@ -168,29 +171,29 @@ def test_all_runs_are_listed_if_wanted(tell: Any) -> None:
 
 
 def test_entropy_of_known_bytes() -> None:
-    assert _inspect.entropy(Counter()) is None
-    assert _inspect.entropy(Counter(b"aaaa")) == 0
-    assert _inspect.entropy(Counter(b"ab")) == 1
-    assert _inspect.entropy(Counter(bytes(range(256)))) == 8
+    assert inspect_module.entropy(Counter()) is None
+    assert inspect_module.entropy(Counter(b"aaaa")) == 0
+    assert inspect_module.entropy(Counter(b"ab")) == 1
+    assert inspect_module.entropy(Counter(bytes(range(256)))) == 8
 
 
 def test_entropy_of_much_data_is_that_of_an_even_sample(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_inspect, "_PIECE", 10)
-    monkeypatch.setattr(_inspect, "_SAMPLE", 100)
+    monkeypatch.setattr(inspect_module, "_PIECE", 10)
+    monkeypatch.setattr(inspect_module, "_SAMPLE", 100)
     with MemoryPool(10_000, 1) as pool:
         pool.fill(0, 1, 95)
-        exact = _inspect.examine(Image("x", "raw", pool), None)
+        exact = inspect_module.examine(Image("x", "raw", pool), None)
         pool.fill(5000, 2, 205)  # 300 bytes now: each third piece of 10
         pool.fill(9000, 3, 3)  # too little to be met
-        sampled = _inspect.examine(Image("x", "raw", pool), None)
+        sampled = inspect_module.examine(Image("x", "raw", pool), None)
     assert (exact.sampled, exact.entropy) == (95, 0)
     assert (sampled.data, sampled.sampled) == (303, 80)
-    assert sampled.entropy == _inspect.entropy(Counter({1: 30, 2: 50}))
+    assert sampled.entropy == inspect_module.entropy(Counter({1: 30, 2: 50}))
     assert [extent.entropy for extent in sampled.extents] == [0, 0, None]
     out = io.StringIO()
-    _inspect.write(_terminal.Page(out), sampled)
+    inspect_module.write(terminal_module.Page(out), sampled)
     assert ", by a sample of 80 B\n" in out.getvalue()
     assert out.getvalue().endswith("-\n")
 
@@ -249,8 +252,8 @@ def test_convert_as_it_is_told(tell: Any) -> None:
     ],
 )
 def test_formats_by_suffix(name: str, format: str) -> None:
-    assert _convert.target_format(name) == format
-    assert _convert.target_format(name, "srec") == "srec"
+    assert convert_module.target_format(name) == format
+    assert convert_module.target_format(name, "srec") == "srec"
 
 
 @pytest.mark.usefixtures("folder")
@@ -296,7 +299,7 @@ def test_convert_that_fails_changes_nothing(
         yield report
 
     before = Path("a").read_bytes()
-    monkeypatch.setattr(_convert, "progress", progress)
+    monkeypatch.setattr(convert_module, "progress", progress)
     told = tell("convert", "b", "a")
     assert (told.status, told.err) in [
         (130, "pymempool: interrupted\n"),
@@ -459,7 +462,9 @@ def test_diff_lists_16_ranges_or_all(tell: Any) -> None:
 
 
 def test_ranges_are_those_found_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_compare, "_PIECE", 16)  # so that ranges go on in the next piece
+    monkeypatch.setattr(
+        diff_module, "_PIECE", 16
+    )  # so that ranges go on in the next piece
     chance = random.Random(7)
     for size in (1, 15, 16, 17, 100, 500):
         with (
@@ -473,11 +478,11 @@ def test_ranges_are_those_found_byte_by_byte(monkeypatch: pytest.MonkeyPatch) ->
                     pool.write(at, bytes(chance.choices((0, 1, 2), k=count)))
             pairs = zip(one.read(0, size), two.read(0, size))
             places = [at for at, (our, their) in enumerate(pairs) if our != their]
-            found = list(_compare.ranges(one, two))
+            found = list(diff_module.ranges(one, two))
             assert [at for each in found for at in range(each[0], sum(each))] == places
             ends = [sum(each) for each in found]
             assert not {each.start for each in found} & set(ends)  # none could be joined
-            differ = _compare.differ(one, two)
+            differ = diff_module.differ(one, two)
             assert differ == (bool(places) or one.total_size != two.total_size)
 
 

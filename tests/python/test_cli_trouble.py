@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 from command_line import ONE_RUN, POSIX, command
+from internals import CommandError, inputs_module, inspect_module
 
-from pymempool import MemoryPool, _inspect, _source, cli
-from pymempool._source import CommandError
+from pymempool import MemoryPool, cli
 
 pytest_plugins = ["command_fixtures"]
 
@@ -84,7 +84,7 @@ def test_reasons(
 
 
 def test_errors_that_are_told_already_stay_as_they_are() -> None:
-    with pytest.raises(CommandError, match="one"), _source.named("read", "x"):
+    with pytest.raises(CommandError, match="one"), inputs_module.named("read", "x"):
         raise CommandError("one")
 
 
@@ -193,7 +193,7 @@ def test_standard_input_of_a_format_that_it_does_not_look_like(
 
 
 def test_an_image_is_closed_when_nobody_uses_it_any_more(folder: Path) -> None:
-    with pytest.raises(KeyError), _source.opened("a") as image:
+    with pytest.raises(KeyError), inputs_module.opened("a") as image:
         assert image.pool.read(0, 2) == b"\0\1"
         raise KeyError
     assert image.pool.closed
@@ -202,7 +202,7 @@ def test_an_image_is_closed_when_nobody_uses_it_any_more(folder: Path) -> None:
 @pytest.mark.parametrize("size", [1, 1 << 22, 1 << 23, (1 << 40) + 1])
 def test_blocks_are_small_but_not_too_many(size: int) -> None:
     for format, least in (("raw", 4096), ("hex", 1)):
-        block_size = _source._block_size(size, format)
+        block_size = inputs_module._block_size(size, format)
         assert block_size >= least
         assert size <= block_size << 22
         assert block_size == least or size > block_size << 21
@@ -324,7 +324,7 @@ def test_no_memory_meanwhile(
     def examine(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(_inspect, "examine", examine)
+    monkeypatch.setattr(inspect_module, "examine", examine)
     told = tell("inspect", "a")
     assert (told.status, told.err) == (2, "pymempool: error: not enough memory\n")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from documents import ROOT, blocks
+from internals import library_module
 
 import pymempool
-from pymempool import _library
 
 HERE = Path(pymempool.__file__).parent
 LIBRARY = Path(pymempool.get_library())
@@ -110,7 +110,7 @@ def test_a_package_in_two_folders(
     both = [str(clone / "pymempool"), str(site / "pymempool")]
     monkeypatch.setattr(pymempool, "__path__", both)
     monkeypatch.setattr(sys, "path", [str(other), *sys.path])
-    assert _library._find() == str(site / "pymempool" / NAME)
+    assert library_module._find() == str(site / "pymempool" / NAME)
 
 
 def test_a_path_with_odd_entries(
@@ -124,7 +124,7 @@ def test_a_path_with_odd_entries(
     odd = [b"bytes", None, tmp_path / "path", "\0", *names, "site"]
     monkeypatch.setattr(sys, "path", odd)
     monkeypatch.chdir(tmp_path)
-    assert _library._find() == str(site / "pymempool" / NAME)
+    assert library_module._find() == str(site / "pymempool" / NAME)
 
 
 # ------------------------------------------------------------- what is wrong with it
@@ -142,7 +142,7 @@ def test_no_library_anywhere(clone: Path, tmp_path: Path) -> None:
 
 
 def change(clone: Path, old: str, new: str) -> None:
-    path = clone / "pymempool" / "_signatures.py"
+    path = clone / "pymempool" / "_native" / "signatures.py"
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1
     path.write_text(text.replace(old, new), encoding="utf-8")
@@ -172,19 +172,19 @@ def test_a_library_of_another_version(
 def test_an_own_library_that_is_wrong_is_not_blamed_on_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_library, "HEADER_VERSION", (99, 7))
+    monkeypatch.setattr(library_module, "HEADER_VERSION", (99, 7))
     with pytest.raises(ImportError, match=r"needs 99\.7\.x$"):
-        _library._check_version(str(HERE / NAME))
+        library_module._check_version(str(HERE / NAME))
 
 
 def test_a_library_that_is_wrong_says_whose_it_is(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_library, "HEADER_VERSION", (99, 7))
+    monkeypatch.setattr(library_module, "HEADER_VERSION", (99, 7))
     monkeypatch.setattr(pymempool, "__path__", [str(clone / "pymempool")])
     with pytest.raises(ImportError, match=r"first one along sys\.path") as caught:
-        _library._check_version(_library._path)
-    assert caught.value.path == _library._path
+        library_module._check_version(library_module._path)
+    assert caught.value.path == library_module._path
 
 
 # ---------------------------------------------------------- the commands of a newcomer

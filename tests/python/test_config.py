@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from internals import config_module, library_module
 
 import pymempool
-from pymempool import _library, cli, config
+from pymempool import cli
 from pymempool.testing import find_compiler
 
 PROGRAM = """\
@@ -47,7 +48,7 @@ def test_library_is_the_one_in_use() -> None:
     other = ctypes.CDLL(pymempool.get_library())
     addresses = [
         ctypes.cast(library.pool_write, ctypes.c_void_p).value
-        for library in (other, _library.parallel)
+        for library in (other, library_module.parallel)
     ]
     assert addresses[0] == addresses[1]
 
@@ -55,7 +56,7 @@ def test_library_is_the_one_in_use() -> None:
 def test_header_is_looked_for_beside_the_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_library, "_path", str(tmp_path / "library"))
+    monkeypatch.setattr(library_module, "_path", str(tmp_path / "library"))
     with pytest.raises(FileNotFoundError, match=r"memory_pool\.h is not in .*include"):
         pymempool.get_include()
     (tmp_path / "include").mkdir()
@@ -69,8 +70,8 @@ def test_command_tells_flags_in_one_line_and_paths_in_lines_of_their_own(
     include, library = pymempool.get_include(), pymempool.get_library()
     folder = os.path.dirname(library)
     cflags, libs = told(capsys, "--cflags"), told(capsys, "--libs")
-    assert cflags == [config.quoted([f"-I{include}"])]
-    assert config.quoted([f"-L{folder}"]) in libs[0]
+    assert cflags == [config_module.quoted([f"-I{include}"])]
+    assert config_module.quoted([f"-L{folder}"]) in libs[0]
     assert libs[0].endswith(" -lmemory_pool")
     assert (f"-Wl,-rpath,{folder}" in libs[0]) == (sys.platform != "win32")
     assert told(capsys, "--library", "--libs", "--include", "--cflags") == [
@@ -99,7 +100,7 @@ def test_a_program_is_compiled_with_the_flags_and_runs(
     (folder / "include").mkdir(parents=True)
     shutil.copy(Path(pymempool.get_include(), "memory_pool.h"), folder / "include")
     library = shutil.copy(pymempool.get_library(), folder)
-    monkeypatch.setattr(_library, "_path", str(library))
+    monkeypatch.setattr(library_module, "_path", str(library))
 
     (tmp_path / "app.c").write_text(PROGRAM)
     flags = told(capsys, "--cflags", "--libs")[0]

@@ -13,8 +13,9 @@ from typing import Any, Callable
 
 import pytest
 from command_line import POSIX
+from internals import control_module
 
-from pymempool import _control, cli
+from pymempool import cli
 
 pytest_plugins = ["command_fixtures"]
 
@@ -161,8 +162,10 @@ def test_somebody_who_does_not_answer(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(path)
         silent.listen()
-        with pytest.raises(_control.CommandError, match=r"cannot ask .*: timed out"):
-            _control.ask(path, ["stats"], 0.01)
+        with pytest.raises(
+            control_module.CommandError, match=r"cannot ask .*: timed out"
+        ):
+            control_module.ask(path, ["stats"], 0.01)
 
 
 def test_on_a_system_without_such_sockets(

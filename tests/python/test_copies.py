@@ -8,10 +8,9 @@ import threading
 from typing import Any, Callable
 
 import pytest
+from internals import SIZE_MAX, parallel
 
 from pymempool import MemoryPool, PoolLimitError, PoolRangeError
-from pymempool._library import parallel
-from pymempool._signatures import SIZE_MAX
 
 ONES = bytes(range(1, 201))  # what the pool fixture has at 100
 

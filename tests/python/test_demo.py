@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from internals import demo_module
 
 import pymempool
-from pymempool import MemoryPool, cli, demo
+from pymempool import MemoryPool, cli
 
 
 def run(*files: Path) -> tuple[int, str]:
     out = io.StringIO()
-    return demo.run(files, out), out.getvalue()
+    return demo_module.run(files, out), out.getvalue()
 
 
 def command(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -36,7 +37,7 @@ def command(*arguments: str | Path, **options: Any) -> subprocess.CompletedProce
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     """Sizes at the edges of blocks, pieces, chunks and packets, and contents of zeros."""
-    sizes = [0, 1, 999, 4096, 4097, 70_000, demo.CHUNK * 2 + 1]
+    sizes = [0, 1, 999, 4096, 4097, 70_000, demo_module.CHUNK * 2 + 1]
     paths = [tmp_path / f"file-{size}" for size in sizes]
     for path, size in zip(paths, sizes):
         path.write_bytes(random.Random(size).randbytes(size))
@@ -60,7 +61,7 @@ def test_one_file_alone(files: list[Path], number: int) -> None:
 
 
 def test_default_files_are_the_package_with_its_library() -> None:
-    names = {path.name for path in demo.default_files()}
+    names = {path.name for path in demo_module.default_files()}
     assert {"demo.py", "__init__.py"} <= names
     assert any(name.endswith((".so", ".dll", ".dylib")) for name in names)
 
@@ -191,10 +192,10 @@ def test_a_broken_pool_is_found_out(
     files: list[Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(demo, "MemoryPool", broken)
+    monkeypatch.setattr(demo_module, "MemoryPool", broken)
     out = io.StringIO()
     try:
-        assert demo.run(files, out) == 1
+        assert demo_module.run(files, out) == 1
     except pymempool.PoolLimitError:
         # At the end these two run into the limit where a pool would not.
         assert broken in (ReadsAllocate, KeepsDiscarded)
@@ -245,13 +246,13 @@ def test_a_file_that_shrinks_meanwhile(
 ) -> None:
     path = tmp_path / "shrinks"
     path.write_bytes(b"long")
-    choose_homes = demo.choose_homes
+    choose_homes = demo_module.choose_homes
 
     def shrink(files: Any) -> None:
         path.write_bytes(b"l")
         choose_homes(files)
 
-    monkeypatch.setattr(demo, "choose_homes", shrink)
+    monkeypatch.setattr(demo_module, "choose_homes", shrink)
     assert cli.main(["demo", str(path)]) == 2
     assert "became shorter" in capsys.readouterr().err
 
@@ -261,13 +262,13 @@ def test_a_file_that_changes_meanwhile(
 ) -> None:
     path = tmp_path / "changes"
     path.write_bytes(b"before")
-    choose_homes = demo.choose_homes
+    choose_homes = demo_module.choose_homes
 
     def change(files: Any) -> None:
         path.write_bytes(b"behind")
         choose_homes(files)
 
-    monkeypatch.setattr(demo, "choose_homes", change)
+    monkeypatch.setattr(demo_module, "choose_homes", change)
     assert cli.main(["demo", str(path)]) == 1
     assert "FAILED" in capsys.readouterr().out
 
@@ -275,7 +276,7 @@ def test_a_file_that_changes_meanwhile(
 def test_files_that_are_too_large(
     files: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    monkeypatch.setattr(demo, "POOL_SIZE", 1 << 16)
+    monkeypatch.setattr(demo_module, "POOL_SIZE", 1 << 16)
     assert cli.main(["demo", *map(str, files)]) == 2
     assert "larger than 64 KiB together" in capsys.readouterr().err
 
@@ -290,10 +291,10 @@ def test_a_system_that_does_not_tell_what_is_resident(
         def read_text(self) -> str:
             raise FileNotFoundError
 
-    monkeypatch.setattr(demo, "Path", Absent)
-    assert demo.resident_bytes() is None
+    monkeypatch.setattr(demo_module, "Path", Absent)
+    assert demo_module.resident_bytes() is None
     monkeypatch.undo()
-    monkeypatch.setattr(demo, "resident_bytes", lambda: None)
+    monkeypatch.setattr(demo_module, "resident_bytes", lambda: None)
     status, out = run(*files)
     assert status == 0
     assert "not measured on this system" in out
@@ -312,7 +313,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     def scatter(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "scatter", scatter)
+    monkeypatch.setattr(demo_module, "scatter", scatter)
     assert cli.main(["demo"]) == 130
     assert capsys.readouterr().err == "pymempool: interrupted\n"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from distributed_clusters import in_process, in_stripes, run_python
+from internals import TOTAL_MAX, Layout, merged
 
 from pymempool import (
     MemoryPool,
@@ -20,7 +21,6 @@ from pymempool import (
     PoolUnrelatedError,
 )
 from pymempool.distributed import ShardedPool
-from pymempool.distributed._addresses import TOTAL_MAX, Layout, merged
 
 numpy: Any = pytest.importorskip("numpy", reason="numpy is not installed")
 

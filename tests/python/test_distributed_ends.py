@@ -20,11 +20,20 @@ from distributed_clusters import (
     on_two_workers,
     run_python,
 )
+from internals import (
+    CHANGES,
+    End,
+    Line,
+    Made,
+    Numbers,
+    Part,
+    Sizes,
+    WorkerLine,
+    messages_module,
+)
 
 from pymempool import MemoryPool, PoolClosedError, PoolError
-from pymempool.distributed import ShardedPool, _messages
-from pymempool.distributed._messages import Line, Numbers, WorkerLine
-from pymempool.distributed._part import CHANGES, End, Made, Part, Sizes
+from pymempool.distributed import ShardedPool
 
 client = pytest.fixture(in_process, scope="module")
 pool = pytest.fixture(on_two_workers)
@@ -46,13 +55,13 @@ def test_numbers() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_child_of_fork_has_numbers_of_its_own() -> None:
-    with _messages.numbers.take() as mine:
+    with messages_module.numbers.take() as mine:
         code = (
             "import os\n"
-            "from pymempool.distributed import _messages\n"
-            "with _messages.numbers.take() as mine:\n"
+            "from internals import messages_module\n"
+            "with messages_module.numbers.take() as mine:\n"
             "    child = os.fork()\n"
-            "    with _messages.numbers.take() as other:\n"
+            "    with messages_module.numbers.take() as other:\n"
             "        if not child:\n"
             "            os._exit(other[0] == mine[0] or other[1:] != (0, 0))\n"
             "        assert os.waitpid(child, 0)[1] == 0\n"
@@ -60,8 +69,8 @@ def test_a_child_of_fork_has_numbers_of_its_own() -> None:
         )
         ran = run_python(code)
     assert ran.returncode == 0, ran.stderr
-    _messages._after_fork()
-    with _messages.numbers.take() as other:
+    messages_module._after_fork()
+    with messages_module.numbers.take() as other:
         assert other[0] != mine[0]
 
 
@@ -218,7 +227,7 @@ def test_a_closed_client() -> None:
 
 
 def test_a_client_that_is_closed_during_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_messages, "WATCH", 0.01)
+    monkeypatch.setattr(messages_module, "WATCH", 0.01)
     with cluster(1, processes=False) as client:
         other = distributed.Client(client.cluster)
         pool = ShardedPool(other, 100)

@@ -20,6 +20,7 @@ from distributed_clusters import (
     on_two_workers,
     troubled,
 )
+from internals import CHANGES, TOTAL_MAX
 
 from pymempool import (
     CheckpointError,
@@ -32,8 +33,6 @@ from pymempool import (
     PoolUnrelatedError,
 )
 from pymempool.distributed import ShardedPool, ShardLostError
-from pymempool.distributed._addresses import TOTAL_MAX
-from pymempool.distributed._part import CHANGES
 
 client = pytest.fixture(in_process, scope="module")
 pool = pytest.fixture(in_stripes)

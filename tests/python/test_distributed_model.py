@@ -11,8 +11,7 @@ from typing import Any, Callable
 
 from distributed_clusters import cluster
 from flat_memory import without
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,

@@ -24,16 +24,19 @@ from distributed_clusters import (
     on_two_workers,
     troubled,
 )
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+from internals import (
+    CHANGES,
+    Layout,
+    Line,
+    Step,
+    _version_finder,
+    messages_module,
+    next_step,
+)
 
 from pymempool import PoolError, PoolLimitError, __version__
-from pymempool.distributed import ShardedPool, ShardLostError, _messages
-from pymempool.distributed._addresses import Layout
-from pymempool.distributed._messages import Line
-from pymempool.distributed._part import CHANGES
-from pymempool.distributed._placement import _version_finder
-from pymempool.distributed._upkeep import Step, next_step
+from pymempool.distributed import ShardedPool, ShardLostError
 
 client = pytest.fixture(in_process, scope="module")
 trouble = pytest.fixture(troubled)
@@ -300,7 +303,7 @@ def test_a_step_of_a_copy_that_comes_late(client: Any, pool: ShardedPool) -> Non
     third = third_of(pool)
     name, line = pool._remote.name, pool._placement.line
     assert ask(pool, "mirror", third, True) is True
-    with pytest.raises(_messages.ElsewhereError):
+    with pytest.raises(messages_module.ElsewhereError):
         client.sync(line.ask, third, "load", 0, "early", "write", name, 0, b"bad")
     assert contents(client, third) == [b"old" + bytes(17)]
 
@@ -392,7 +395,7 @@ def test_no_copy_from_a_leader_that_was_given_up(
     assert pool.repair() == 1
     follower = ask(pool, "placed")[1]
     trouble.cut.clear()
-    with pytest.raises(_messages.ElsewhereError):
+    with pytest.raises(messages_module.ElsewhereError):
         client.sync(pool._placement.line.ask, first, "mirror", 0, third, True)
     assert ask(pool, "placed") == [second, follower]
     pool.write(3, b"er")
@@ -495,7 +498,7 @@ def test_parts_that_lack_a_replica_are_not_moved() -> None:
 
 def test_a_shard_without_the_part(client: Any, pool: ShardedPool) -> None:
     third = third_of(pool)
-    with pytest.raises(_messages.ElsewhereError):
+    with pytest.raises(messages_module.ElsewhereError):
         client.sync(shard_of(client, third).query, 0, "nothing")
     assert shard_of(client, third).parts == {}
 
@@ -516,7 +519,7 @@ def test_a_part_made_anew_while_its_lock_is_waited_for(
         finally:
             shard.parts[0] = held
 
-    with pytest.raises(_messages.ElsewhereError):
+    with pytest.raises(messages_module.ElsewhereError):
         client.sync(replaced)
     assert ask(pool, "placed") == [first, second]
 
@@ -526,7 +529,7 @@ def test_no_lead_without_the_word_of_the_leader(
 ) -> None:
     first, second = both(pool)
     trouble.cut.add((second[0], first[0]))
-    with pytest.raises(_messages.MovedError) as moved:
+    with pytest.raises(messages_module.MovedError) as moved:
         client.sync(shard_of(client, second).placed, 0)
     assert moved.value.holder == first
     assert not held_by(client, second).leads
@@ -557,7 +560,7 @@ def test_a_follower_that_leads_does_not_renounce(
         client.sync(shard_of(client, second).placed, 0)
 
     monkeypatch.setattr(held, "copy", slow)
-    with pytest.raises(_messages.ElsewhereError):
+    with pytest.raises(messages_module.ElsewhereError):
         client.sync(shard_of(client, first).mirror, 0, third, True)
     assert not held.leads
     assert held_by(client, second).leads

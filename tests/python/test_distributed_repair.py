@@ -18,11 +18,10 @@ from distributed_clusters import (
     on_two_workers,
     troubled,
 )
+from internals import CHANGES, Line, placement_module
 
 from pymempool import PoolError, PoolLimitError, __version__
-from pymempool.distributed import ShardedPool, ShardLostError, _placement
-from pymempool.distributed._messages import Line
-from pymempool.distributed._part import CHANGES
+from pymempool.distributed import ShardedPool, ShardLostError
 
 client = pytest.fixture(in_process, scope="module")
 trouble = pytest.fixture(troubled)
@@ -47,7 +46,7 @@ def test_a_new_follower_that_is_not_recorded(
 
     with monkeypatch.context() as patch:
         patch.setattr(Line, "record", fail)
-        patch.setattr(_placement, "_PATIENCE", 0.0)
+        patch.setattr(placement_module, "_PATIENCE", 0.0)
         with pytest.raises(PoolError, match="not reached"):
             pool.repair()
     pool.write(3, b"er")
@@ -175,7 +174,7 @@ def test_a_worker_that_cannot_make_a_shard(
     def fail(self: Any, key: str) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(_placement.Shard, "__init__", fail)
+    monkeypatch.setattr(placement_module.Shard, "__init__", fail)
     with pytest.raises(
         PoolError, match=r"cannot hold a part: RuntimeError\(.no.\)$"
     ) as caught:
@@ -188,7 +187,7 @@ def test_a_worker_that_leaves_before_it_makes_a_shard(
 ) -> None:
     there = client.nthreads()
     answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
-    monkeypatch.setattr(_placement, "WATCH", 0.1)
+    monkeypatch.setattr(placement_module, "WATCH", 0.1)
     monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
     with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 is gone: it ended before"):
         ShardedPool(client, 100, 10)
@@ -258,7 +257,7 @@ def test_a_new_worker_that_dies_at_once(
     with ShardedPool(client, 100, 10, replicas=2) as pool:
         there = client.nthreads()
         answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
-        monkeypatch.setattr(_placement, "WATCH", 0.1)
+        monkeypatch.setattr(placement_module, "WATCH", 0.1)
         monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
         assert pool.repair() == 0  # nothing needs it
         answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)

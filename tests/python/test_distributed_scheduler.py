@@ -17,10 +17,10 @@ from typing import Any, Callable
 
 import pytest
 from distributed_clusters import apart, cluster, distributed, leader
+from internals import WorkerLine
 
 from pymempool import PoolClosedError, PoolError
 from pymempool.distributed import ShardedPool
-from pymempool.distributed._messages import WorkerLine
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are needed")
 

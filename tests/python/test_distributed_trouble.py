@@ -23,11 +23,10 @@ from distributed_clusters import (
     on_two_workers,
     troubled,
 )
+from internals import CHANGES, Line, messages_module, placement_module
 
 from pymempool import PoolClosedError, PoolError, PoolLimitError
-from pymempool.distributed import ShardedPool, ShardLostError, _messages, _placement
-from pymempool.distributed._messages import Line
-from pymempool.distributed._part import CHANGES
+from pymempool.distributed import ShardedPool, ShardLostError
 
 client = pytest.fixture(in_process, scope="module")
 trouble = pytest.fixture(troubled)
@@ -237,7 +236,7 @@ def test_a_follower_that_is_asked_too_early(
     first, second = both(pool)
     face = pickle.loads(pickle.dumps(pool))
     face._placement.leaders[0] = second
-    with pytest.raises(_messages.MovedError) as moved:
+    with pytest.raises(messages_module.MovedError) as moved:
         client.sync(pool._placement.line.ask, second, "placed", 0)
     assert moved.value.holder == first
     results: list[bytes] = []
@@ -316,7 +315,7 @@ def test_a_worker_that_is_there_and_silent(
 ) -> None:
     first, _ = both(pool)
     trouble.cut.add(("client", first[0]))
-    monkeypatch.setattr(_placement, "_PATIENCE", 0.1)
+    monkeypatch.setattr(placement_module, "_PATIENCE", 0.1)
     with pytest.raises(PoolError, match=f"worker {first[0]} is not reached") as caught:
         pool.read(0, 1)
     assert type(caught.value) is PoolError
@@ -334,7 +333,7 @@ def test_a_worker_that_hangs(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(held, "ask", hang)
-    monkeypatch.setattr(_messages, "WATCH", 0.01)
+    monkeypatch.setattr(messages_module, "WATCH", 0.01)
     results: list[bytes] = []
     waiting = threading.Thread(target=lambda: results.append(pool.read(0, 3)))
     waiting.start()

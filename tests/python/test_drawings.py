@@ -16,11 +16,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from internals import COLOURS, COLUMN, MARGIN, STATES, Counts, Picture, Scale, columns_of
 from picture_pools import BLOCK, everything
 
 from pymempool import MemoryPool, PoolRangeError, PoolUnrelatedError
-from pymempool._drawing_svg import COLOURS, COLUMN, MARGIN, columns_of
-from pymempool._scale import STATES, Counts, Picture, Scale
 
 ROOT = Path(__file__).resolve().parents[2]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from internals import file_module
 
 from pymempool import (
     MemoryPool,
@@ -30,7 +30,6 @@ from pymempool import (
     PoolLimitError,
     PoolMemoryError,
     PoolRangeError,
-    files,
 )
 
 SEEK_DATA = getattr(os, "SEEK_DATA", 3)
@@ -223,7 +222,10 @@ def test_data_and_holes() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "SEEK_DATA"), reason="no SEEK_DATA on this system")
 def test_data_and_holes_by_the_numbers_of_linux(pool: MemoryPool) -> None:
-    assert (files._SEEK_DATA, files._SEEK_HOLE) == (os.SEEK_DATA, os.SEEK_HOLE)
+    assert (file_module._SEEK_DATA, file_module._SEEK_HOLE) == (
+        os.SEEK_DATA,
+        os.SEEK_HOLE,
+    )
     with pool.open("rb") as file, io.BufferedReader(file) as buffered:
         assert buffered.seek(0, os.SEEK_DATA) == 64
 
@@ -354,10 +356,10 @@ def test_many_write_past_the_end() -> None:
 
 def test_past_the_end_in_a_handler_of_a_thread_that_is_there() -> None:
     """What a signal or the collector calls in the midst of a write may write too."""
-    with files._resizing:
-        entered = files._resizing.acquire(blocking=False)
+    with file_module._resizing:
+        entered = file_module._resizing.acquire(blocking=False)
         assert entered
-        files._resizing.release()
+        file_module._resizing.release()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() on this system")
@@ -365,7 +367,7 @@ def test_past_the_end_in_a_child_of_a_thread_that_was_there(pool: MemoryPool) ->
     held, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with files._resizing:
+        with file_module._resizing:
             held.set()
             leave.wait()
 

@@ -24,8 +24,7 @@ from typing import Any, Callable
 
 import pytest
 from at_once import run_all
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pymempool import MemoryPool
 
@@ -33,6 +32,7 @@ fsspec = pytest.importorskip("fsspec", reason="mempool:// is for fsspec")
 dirfs = importlib.import_module("fsspec.implementations.dirfs")
 filesystem = importlib.import_module("pymempool.filesystem")
 MempoolFileSystem = filesystem.MempoolFileSystem
+from internals import store_module  # noqa: E402
 
 BLOCK = 4096
 
@@ -132,15 +132,17 @@ def test_pickled_by_name_and_within_the_process(
     named = MempoolFileSystem(name)
     named.pipe("/a", b"1")
     stored = pickle.dumps(named)
+    assert b"pymempool.filesystem" in stored and b"filesystem.system" not in stored
     assert pickle.loads(stored).cat("/a") == b"1"
-    monkeypatch.setattr(filesystem.os, "getpid", lambda: -1)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(ValueError, match="memory of process"):
         pickle.loads(stored)
 
 
 def test_without_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    monkeypatch.delitem(sys.modules, "pymempool.filesystem")
+    for name in ("pymempool.filesystem", "pymempool.filesystem.system"):
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match=r"pymempool\[fsspec\]"):
         importlib.import_module("pymempool.filesystem")
 
@@ -237,7 +239,7 @@ def test_appending_goes_to_the_end_of_all(fs: Any) -> None:
 
 
 def test_holes_and_the_far_end(fs: Any) -> None:
-    end = filesystem.END
+    end = store_module.END
     with fs.open("/a", "w+b") as file:
         file.seek(end - 1)
         assert file.write(b"z") == 1
@@ -726,13 +728,12 @@ def test_reads_are_one_step(
 def test_locks_are_made_anew(fs: Any) -> None:
     """What a forked child does, whose other threads are gone."""
     fs.pipe("/a", b"1")
-    store = importlib.import_module("pymempool._store")
 
     def locks() -> set[int]:
-        return {id(store.stores_lock), id(fs._store.lock), id(fs._file("/a").lock)}
+        return {id(store_module.stores_lock), id(fs._store.lock), id(fs._file("/a").lock)}
 
-    before = store.stores_lock, fs._store.lock, fs._file("/a").lock
-    store._renew_locks()
+    before = store_module.stores_lock, fs._store.lock, fs._file("/a").lock
+    store_module._renew_locks()
     assert locks().isdisjoint(map(id, before))
     assert fs.cat("/a") == b"1"
 
@@ -741,10 +742,9 @@ def test_locks_are_made_anew(fs: Any) -> None:
 def test_in_a_child_of_a_thread_that_had_the_locks(fs: Any, name: str) -> None:
     fs.pipe("/a", b"1")
     held, leave = threading.Event(), threading.Event()
-    store = importlib.import_module("pymempool._store")
 
     def hold() -> None:
-        with store.stores_lock, fs._store.lock, fs._file("/a").lock:
+        with store_module.stores_lock, fs._store.lock, fs._file("/a").lock:
             held.set()
             leave.wait()
 

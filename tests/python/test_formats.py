@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+from internals import Parts, formats_module, sniff_module, srec_module
 
 from pymempool import (
+    FormatError,
     MemoryPool,
     PoolClosedError,
     PoolError,
     PoolLimitError,
     PoolRangeError,
-    formats,
 )
-from pymempool.formats import FormatError
 
 bincopy = pytest.importorskip("bincopy", reason="bincopy is not installed")
 
@@ -33,12 +32,16 @@ BOTH = pytest.mark.parametrize("form", [HEX, SREC])
 
 def saved(pool: MemoryPool, form: str) -> bytes:
     file = io.BytesIO()
-    formats.save(pool, file, form)
+    pool.save(file, format=form)
     return file.getvalue()
 
 
+def load(make: Any, file: Any, form: str, progress: Any = None) -> MemoryPool:
+    return formats_module.load(make, file, form, False, progress)
+
+
 def loaded(data: bytes, form: str, block_size: int = 16, **options: Any) -> MemoryPool:
-    return formats.load(
+    return load(
         lambda size: MemoryPool(size, block_size, **options), io.BytesIO(data), form
     )
 
@@ -135,7 +138,7 @@ def test_past_the_last_address(form: str) -> None:
         pool.write(1 << 32, b"x")
         file = io.BytesIO()
         with pytest.raises(FormatError, match="up to 4294967360, but the addresses"):
-            formats.save(pool, file, form)
+            pool.save(file, format=form)
         assert file.getvalue() == b""
 
 
@@ -149,7 +152,7 @@ def test_nothing_but_a_hole(form: str) -> None:
 
 def test_a_count_of_three_bytes_and_one_too_large() -> None:
     pieces = [(at << 16, b"x" * 65536) for at in range(33)]
-    *_, (_, last) = formats._srec_records(bincopy, pieces)
+    *_, (_, last) = srec_module.write(bincopy, pieces)
     assert [line[:2] for line in last] == ["S6", "S7"]
     assert last[0] == bincopy.pack_srec("6", 33 * 2048, 0, None)
 
@@ -159,26 +162,25 @@ def test_a_count_of_three_bytes_and_one_too_large() -> None:
         def pack_srec(*parts: Any) -> str:
             return str(parts[0])
 
-    *_, (_, last) = formats._srec_records(
-        Stub, ((0, b"x" * (1 << 20)) for _ in range(512))
-    )
+    *_, (_, last) = srec_module.write(Stub, ((0, b"x" * (1 << 20)) for _ in range(512)))
     assert last == ["7"]
 
 
 def test_formats_that_cannot_be_saved(pool: MemoryPool) -> None:
-    for form in ("elf", "raw", "", None, 1):
-        with pytest.raises(ValueError, match="possible are hex and srec"):
-            formats.save(pool, io.BytesIO(), form)  # type: ignore[arg-type]
-        if form != "elf":
-            with pytest.raises(ValueError, match="possible are hex, srec, elf"):
-                loaded(b"", form)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="possible are hex and srec"):
+        pool.save(io.BytesIO(), format="elf")
+    for form in ("", None, 1):
+        with pytest.raises(ValueError, match="possible are raw, hex, srec, elf"):
+            pool.save(io.BytesIO(), format=form)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="possible are raw, hex, srec, elf"):
+            loaded(b"", form)  # type: ignore[arg-type]
 
 
 @BOTH
 def test_a_closed_pool(pool: MemoryPool, form: str) -> None:
     pool.close()
     with pytest.raises(PoolClosedError):
-        formats.save(pool, io.BytesIO(), form)
+        pool.save(io.BytesIO(), format=form)
 
 
 class Slow(io.RawIOBase):
@@ -207,9 +209,9 @@ class Slow(io.RawIOBase):
 @BOTH
 def test_files_that_take_and_give_little(pool: MemoryPool, form: str) -> None:
     file = Slow()
-    formats.save(pool, file, form)
+    pool.save(file, format=form)
     assert bytes(file.data) == saved(pool, form)
-    again = formats.load(lambda size: MemoryPool(size, 64), file, form)
+    again = load(lambda size: MemoryPool(size, 64), file, form)
     assert again[:] == pool[:4032]  # where the last block of data ends
 
 
@@ -224,12 +226,12 @@ def test_files_that_do_not_say_or_lie(pool: MemoryPool) -> None:
         def read(self, size: int) -> Any:
             return self.answer
 
-    formats.save(pool, Stub(None), HEX)
+    pool.save(Stub(None), format=HEX)
     for count in (0, -1, 1 << 30):
         with pytest.raises(OSError, match="returned"):
-            formats.save(pool, Stub(count), HEX)
+            pool.save(Stub(count), format=HEX)
     with pytest.raises(BlockingIOError) as caught:
-        formats.load(MemoryPool, Stub(None), HEX)
+        load(MemoryPool, Stub(None), HEX)
     assert caught.value.errno == errno.EAGAIN
 
 
@@ -240,14 +242,14 @@ def test_progress(form: str) -> None:
         pool.write(GIB // 2, b"x")
         steps: list[tuple[int, int | None]] = []
         file = io.BytesIO()
-        formats.save(pool, file, form, lambda *step: steps.append(step))
+        pool.save(file, format=form, progress=lambda *step: steps.append(step))
         assert steps == sorted(steps)
         assert steps[-1] == (GIB, GIB)
         assert len(steps) > 40
         assert all(total == GIB for _, total in steps)
         steps.clear()
         file.seek(0)
-        again = formats.load(
+        again = load(
             lambda size: MemoryPool(size, 4096),
             file,
             form,
@@ -268,7 +270,7 @@ def test_progress(form: str) -> None:
         return made[0]
 
     with pytest.raises(KeyboardInterrupt):
-        formats.load(make, io.BytesIO(file.getvalue()), form, stop)
+        load(make, io.BytesIO(file.getvalue()), form, stop)
     assert made[0].closed
 
 
@@ -529,7 +531,7 @@ def test_any_srecords(
 
 def test_small_pieces_far_apart_do_not_wait_for_long() -> None:
     """Each takes some 200 bytes while it waits, which a file of a few MiB can ask for."""
-    parts, count = formats._Parts(lambda size: MemoryPool(size, 64), None), 200_000
+    parts, count = Parts(lambda size: MemoryPool(size, 64), None), 200_000
     for at in range(count):
         parts.add(2 * at, b"x")
         assert len(parts.waiting) < 1 << 16
@@ -556,10 +558,10 @@ def test_guess(tmp_path: Path) -> None:
         b"\0" * 100: "raw",
     }.items():
         path.write_bytes(start)
-        assert formats.guess(path) == form
-        assert form in formats.FORMATS
+        assert sniff_module.guess(path) == form
+        assert form in formats_module.FORMATS
     with pytest.raises(FileNotFoundError):
-        formats.guess(tmp_path / "none")
+        sniff_module.guess(tmp_path / "none")
 
 
 def test_without_the_package(pool: MemoryPool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -660,7 +662,7 @@ def test_elf_in_a_part_of_a_file_and_in_a_stream() -> None:
     file = io.BytesIO(b"before" + data)
     file.seek(6)
     for source in (file, Slow(data)):
-        pool = formats.load(lambda size: MemoryPool(size, 16), source, "elf")
+        pool = load(lambda size: MemoryPool(size, 16), source, "elf")
         assert pool[-4:] == b"data"
 
 
@@ -689,7 +691,7 @@ def test_elf_on_a_disk_that_fails() -> None:
             raise OSError(errno.EIO, "worn out")
 
     with pytest.raises(OSError, match="worn out"):
-        formats.load(MemoryPool, Failing(elf(PROGRAM)), "elf")
+        load(MemoryPool, Failing(elf(PROGRAM)), "elf")
 
 
 def test_elf_that_becomes_shorter() -> None:
@@ -698,7 +700,7 @@ def test_elf_that_becomes_shorter() -> None:
             return b"" if size == 400 else super().read(size)
 
     with pytest.raises(FormatError, match="cut off"):
-        formats.load(MemoryPool, Shrinking(elf(PROGRAM)), "elf")
+        load(MemoryPool, Shrinking(elf(PROGRAM)), "elf")
 
 
 def header_at(bits: int) -> dict[str, tuple[int, str]]:
@@ -806,7 +808,7 @@ def test_elf_without_a_way_to_seek() -> None:
         def __init__(self, data: bytes) -> None:
             self.read = io.BytesIO(data).read
 
-    pool = formats.load(lambda size: MemoryPool(size, 16), Only(elf(PROGRAM)), "elf")
+    pool = load(lambda size: MemoryPool(size, 16), Only(elf(PROGRAM)), "elf")
     assert pool[-4:] == b"data"
 
 

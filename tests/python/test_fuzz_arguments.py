@@ -23,14 +23,12 @@ from typing import Any, Callable, NamedTuple
 import argument_models as models
 import pytest
 from argument_models import Done, Pair, Refused, World
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
+from internals import SIZE_MAX, count_adopted, count_windows
 from odd_arguments import MAKERS, Halt, Kinds, Oops, Recipe, numpy_makers
 
 import pymempool
-from pymempool import MemoryPool, PoolError, PoolLimitError, views
-from pymempool._adoption import count as count_adopted
-from pymempool._signatures import SIZE_MAX
+from pymempool import MemoryPool, PoolError, PoolLimitError
 
 EXAMPLES = max(1, 300 * int(os.environ.get("TEST_SCALE", "100")) // 100)
 DOCUMENTED = (TypeError, MemoryError, PoolError, Oops, Halt)
@@ -194,7 +192,7 @@ def test_any_arguments(arrays: str) -> None:
         st.lists(st.one_of(calls), min_size=8, max_size=25),
     )
     def run(limit: int | None, steps: list[tuple[str, int, tuple[Any, ...]]]) -> None:
-        held = views.count(), count_adopted()
+        held = count_windows(), count_adopted()
         world = World(limit)
         for name, place, recipes in steps:
             if name == "resize" and is_too_long(recipes[0]):
@@ -208,7 +206,7 @@ def test_any_arguments(arrays: str) -> None:
             perform(world, name, world.pairs[place], arguments)
             del arguments
         world.end()
-        assert (views.count(), count_adopted()) == held
+        assert (count_windows(), count_adopted()) == held
 
     run()
 

@@ -23,17 +23,10 @@ from typing import Any, Callable
 
 import pytest
 from at_once import run_all
+from internals import count_adopted, locations_module, raw_module
 from test_interrupted import interrupted_at
 
-from pymempool import (
-    MemoryPool,
-    PoolClosedError,
-    PoolLimitError,
-    PoolRangeError,
-    _adoption,
-    _places,
-    images,
-)
+from pymempool import MemoryPool, PoolClosedError, PoolLimitError, PoolRangeError
 
 PIECE = 1 << 20
 POSIX = pytest.mark.skipif(os.name != "posix", reason="only POSIX systems have it")
@@ -48,7 +41,7 @@ class Mine(MemoryPool):
 def nothing_is_left(tmp_path: Path) -> Any:
     yield
     gc.collect()
-    assert _adoption.count() == 0
+    assert count_adopted() == 0
     assert list(tmp_path.glob(".*")) == []
 
 
@@ -275,7 +268,7 @@ def test_systems_that_tell_no_holes(
 def test_runs_of_data_become_whole_blocks(
     runs: list[tuple[int, int]], expected: list[tuple[int, int]]
 ) -> None:
-    assert list(images._in_blocks(iter(runs), 10, 63)) == expected
+    assert list(raw_module._in_blocks(iter(runs), 10, 63)) == expected
 
 
 def test_runs_of_data_that_are_no_blocks(
@@ -569,7 +562,9 @@ def test_systems_without_files_without_a_name(
     if missing == "O_TMPFILE":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     elif missing == "/proc":
-        monkeypatch.setattr(_places, "_proc", lambda file: f"{tmp_path}/none/{file}")
+        monkeypatch.setattr(
+            locations_module, "_proc", lambda file: f"{tmp_path}/none/{file}"
+        )
     else:
         monkeypatch.setattr(os, "open", refuse)
     before = len(os.listdir("/dev/fd"))

@@ -29,10 +29,10 @@ from typing import Any, Callable
 
 import pytest
 from every_call import is_free
+from internals import count_adopted, count_windows, readable
 
 import pymempool
-from pymempool import MemoryPool, PoolLimitError, _adoption, views
-from pymempool._buffers import readable
+from pymempool import MemoryPool, PoolLimitError
 
 _PACKAGE = os.path.dirname(os.path.abspath(pymempool.__file__)) + os.sep
 
@@ -160,7 +160,7 @@ def test_every_place(name: str) -> None:
         assert pool[:] in (before, after), number
         pool.close()
         assert is_free(memory), number
-        assert _adoption.count() == 0, number
+        assert count_adopted() == 0, number
         if done:
             break
     assert number > 1
@@ -249,7 +249,7 @@ def test_in_long_calls(name: str, handler: None) -> None:
         assert pool[:LONG] in (bytes(LONG), b"\1" * LONG, b"m" * LONG)
         pool.close()
         assert is_free(memory)
-        assert _adoption.count() == 0
+        assert count_adopted() == 0
 
 
 # ------------------------------------------------------------- at random moments
@@ -370,7 +370,7 @@ def test_at_random_moments(
     rng = random.Random(name)
     (tmp_path / "there").write_bytes(b"there" * 2000)
     call = SHORT_CALLS[name]
-    held = views.count(), _adoption.count()
+    held = count_windows(), count_adopted()
     for _ in range(150):
         pool = MemoryPool(_SMALL, 4096)
         pool.write(0, bytes(range(256)) * 100)
@@ -390,7 +390,7 @@ def test_at_random_moments(
         if (stats.references, stats.family_pools, stats.family_views) != (1, 1, 0):
             raise AssertionError(stats)
     gc.collect()
-    assert (views.count(), _adoption.count()) == held
+    assert (count_windows(), count_adopted()) == held
     with MemoryPool(10) as pool:
         pool.save(tmp_path / "image")  # which removes what a handler kept from removing
     assert {path.name for path in tmp_path.iterdir()} <= {"there", "image", "checkpoint"}

@@ -22,10 +22,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from internals import CLOSED, Owner
 
 import pymempool
 from pymempool import MemoryPool, PoolClosedError, PoolFile
-from pymempool._owner import CLOSED, Owner
 
 #: What of ours needs a package that may be missing.
 NEEDED = {"distributed": "distributed", "filesystem": "fsspec"}
@@ -44,16 +44,12 @@ def modules() -> Iterator[str]:
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Each public class and function by its name."""
+    """Each public class and function by its name: what modules list in __all__."""
     for name in modules():
-        if "._" in name:
-            continue
         module = importlib.import_module(name)
-        for each in getattr(module, "__all__", dir(module)):
+        for each in getattr(module, "__all__", ()):
             thing = getattr(module, each)
-            home = getattr(thing, "__module__", None)  # a version has none
-            listed = hasattr(module, "__all__") and home is not None
-            if listed or (home == name and not each.startswith("_")):
+            if hasattr(thing, "__module__"):  # a version has none
                 yield f"{name}.{each}", thing
 
 
@@ -121,6 +117,12 @@ def test_the_list_has_what_is_public() -> None:
         "pymempool.__version__",
     }
     assert "pymempool.testing.assert_same" in PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_say_where_they_are_imported_from(name: str) -> None:
+    home, _, last = name.rpartition(".")
+    assert (PUBLIC[name].__module__, PUBLIC[name].__qualname__) == (home, last)
 
 
 @pytest.mark.parametrize("name", PUBLIC)

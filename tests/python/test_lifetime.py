@@ -18,18 +18,17 @@ from typing import Any, Callable
 
 import pytest
 from every_call import CALLS, Scene, require
+from internals import (
+    SIGNATURES,
+    adoption_module,
+    handles_module,
+    library_module,
+    pins_module,
+    pool_module,
+)
 
 import pymempool
-from pymempool import (
-    MemoryPool,
-    PoolClosedError,
-    _adoption,
-    _library,
-    _references,
-    views,
-)
-from pymempool import pool as pool_module
-from pymempool._signatures import SIGNATURES
+from pymempool import MemoryPool, PoolClosedError
 
 
 def run_python(script: str) -> subprocess.CompletedProcess[str]:
@@ -303,17 +302,17 @@ class Closer:
 @pytest.fixture
 def closer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Closer]:
     made = Closer()
-    for library in (_library.quick, _library.parallel):
+    for library in (library_module.quick, library_module.parallel):
         for name in SIGNATURES:
             if hasattr(library, name):
                 monkeypatch.setattr(library, name, made.wrap(getattr(library, name)))
     for module, name in (
         *((pool_module, "_read_quick"), (pool_module, "_write_quick")),
-        *((_references, "_clone"), (_adoption, "_adopt")),
+        *((handles_module, "_clone"), (adoption_module, "_adopt")),
     ):
         monkeypatch.setattr(module, name, made.wrap(getattr(module, name)))
-    for name, function in views._FUNCTIONS.items():
-        monkeypatch.setitem(views._FUNCTIONS, name, made.wrap(function))
+    for name, function in pins_module._FUNCTIONS.items():
+        monkeypatch.setitem(pins_module._FUNCTIONS, name, made.wrap(function))
     yield made
 
 
@@ -345,7 +344,8 @@ def test_python_itself_has_no_memory() -> None:
         sys.settrace(None)  # what measures coverage needs memory too
         import _testcapi
         from ctypes import ArgumentError
-        from pymempool import MemoryPool, _adoption, views
+        from internals import count_adopted, count_windows
+        from pymempool import MemoryPool
 
         class Memory(bytearray):
             pass
@@ -372,7 +372,7 @@ def test_python_itself_has_no_memory() -> None:
                     pass
                 _testcapi.remove_mem_hooks()
                 pool.discard(0, 4096)  # what was adopted all the same is let go
-                assert views.count() == _adoption.count() == 0, number
+                assert count_windows() == count_adopted() == 0, number
                 for each in (plain, memory):
                     each.append(0)
                     del each[-1]
@@ -437,8 +437,7 @@ def test_exit_gives_pools_back() -> None:
         atexit.register(last)
         from ctypes import sizeof
         from pymempool import MemoryPool
-        from pymempool._library import parallel, quick, read_stats
-        from pymempool._signatures import StatsStruct
+        from internals import StatsStruct, parallel, quick, read_stats
         pool = MemoryPool(4096)
         clone = pool.clone()
         kept = parallel.pool_retain(pool.handle)

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from internals import library_module
 
-from pymempool import MemoryPool, PoolRangeError, _library
+from pymempool import MemoryPool, PoolRangeError
 
 SOURCE = r"""
 #include "memory_pool.h"
@@ -111,7 +112,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> CDLL:
     source.write_text(SOURCE)
     header = Path(__file__).resolve().parents[2] / "c"
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    library = _library._path
+    library = library_module._path
     done = subprocess.run(
         [
             *compiler(),
@@ -209,7 +210,7 @@ def test_passed_as_it_is(mixed: CDLL, pool: MemoryPool) -> None:
     undeclared = CDLL(mixed._name)
     assert undeclared.put(pool, c_size_t(1008), b"not declared") == 12
     assert pool.read(1000, 20) == b"declarednot declared"
-    assert _library.parallel.pool_discard(pool, 1000, 20) is None
+    assert library_module.parallel.pool_discard(pool, 1000, 20) is None
     assert pool.read(1000, 20) == bytes(20)
     pool.close()
     for library in (mixed, undeclared):

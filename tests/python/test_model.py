@@ -14,8 +14,7 @@ import weakref
 from typing import Any, Callable
 
 from flat_memory import without
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -26,8 +25,9 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from internals import count_adopted
 
-from pymempool import MemoryPool, PoolLimitError, _adoption
+from pymempool import MemoryPool, PoolLimitError
 
 TOTAL_MAX = 5000
 
@@ -439,7 +439,7 @@ class Pools(RuleBasedStateMachine):
             pin.memory.release()
         gc.collect()
         assert all(alive() is None for alive, _ in self.adopted)
-        assert _adoption.count() == 0
+        assert count_adopted() == 0
 
 
 TestPools = Pools.TestCase

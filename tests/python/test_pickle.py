@@ -16,17 +16,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+from internals import count_adopted
 
-from pymempool import (
-    MemoryPool,
-    PoolError,
-    PoolLimitError,
-    PoolRangeError,
-    _adoption,
-)
-from pymempool._pickling import rebuild
+import pymempool
+from pymempool import Kind, MemoryPool, PoolError, PoolLimitError, PoolRangeError
+from pymempool.pool import rebuild
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -253,7 +248,7 @@ def test_hostile(name: str) -> None:
     arguments[place] = wrong
     with pytest.raises(kind):
         rebuild(*arguments)
-    assert _adoption.count() == 0
+    assert count_adopted() == 0
 
 
 # What may come of a pickle that is not what pickle.dumps() made. (Not tried: other bytes
@@ -278,11 +273,44 @@ class OurPickles(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in (
-            ("pymempool._pickling", "rebuild"),
-            ("pymempool.pool", "MemoryPool"),
+            ("pymempool.pool", "rebuild"),
+            ("pymempool", "MemoryPool"),
         ):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name} is not for pickles of pools")
+
+
+class Names(pickle.Unpickler):
+    """Writes down what a pickle names."""
+
+    def __init__(self, pickled: bytes) -> None:
+        super().__init__(io.BytesIO(pickled))
+        self.found: list[str] = []
+        self.load()
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.found.append(f"{module}.{name}")
+        return super().find_class(module, name)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_what_pickles_name_never_moves(protocol: int, pool: MemoryPool) -> None:
+    """A pickle may be read by another version than wrote it."""
+    ours = [
+        (pool, ["pymempool.pool.rebuild", "pymempool.MemoryPool"]),
+        (pool.stats, ["pymempool.PoolStats"]),
+        (Kind.SHARED | Kind.PINNED, ["pymempool.Kind"]),
+        (pymempool.trim, ["pymempool.trim"]),
+    ]
+    for name in pymempool.__all__:
+        thing = getattr(pymempool, name)
+        if isinstance(thing, type):
+            ours.append((thing, [f"pymempool.{name}"]))
+            if issubclass(thing, PoolError):
+                ours.append((thing("why"), [f"pymempool.{name}"]))
+    for thing, names in ours:
+        found = Names(pickle.dumps(thing, protocol)).found
+        assert [name for name in found if name.startswith("pymempool")] == names
 
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])
@@ -293,7 +321,7 @@ def test_truncated(protocol: int, pool: MemoryPool) -> None:
             OurPickles(io.BytesIO(pickled[:size])).load()
     assert same(pool, OurPickles(io.BytesIO(pickled)).load())
     gc.collect()
-    assert _adoption.count() == 0
+    assert count_adopted() == 0
 
 
 def test_other_buffers(pool: MemoryPool) -> None:
@@ -310,7 +338,7 @@ def test_other_buffers(pool: MemoryPool) -> None:
         with suppress(*CLEAN):
             assert not same(pool, pickle.loads(pickled, buffers=wrong))
     gc.collect()
-    assert _adoption.count() == 0
+    assert count_adopted() == 0
 
 
 anything = st.one_of(
@@ -350,7 +378,7 @@ def test_any_arguments(arguments: list[Any], change: tuple[int, Any] | None) -> 
     with suppress(TypeError, PoolError):
         made = rebuild(*arguments)
     if made is None:
-        assert _adoption.count() == 0
+        assert count_adopted() == 0
         return
     kind, total_size, _, limit, starts, data = arguments
     with made:

@@ -10,11 +10,10 @@ from itertools import islice
 from typing import Any
 
 import pytest
+from internals import GROUPS, STATES, Picture, Scale, _merge, lanes
 from picture_pools import BLOCK, everything
 
-from pymempool import MemoryPool, PoolRangeError, PoolUnrelatedError
-from pymempool._scale import GROUPS, STATES, Picture, Scale, _merge, lanes
-from pymempool.pictures import BlockState
+from pymempool import Kind, MemoryPool, PoolRangeError, PoolUnrelatedError
 
 
 def picture_of(
@@ -28,42 +27,42 @@ def strip_of(text: str) -> str:
     return text.split("\n\n")[1].split("\n")[0]
 
 
-# ----------------------------------------------------------------------- states
+# ------------------------------------------------------------------------ kinds
 
 
 def test_kinds_are_those_of_the_blocks() -> None:
     pool, base, held = everything()
-    assert [(start // BLOCK, size, state) for start, size, state in pool.states()] == [
-        (0, 3 * BLOCK, BlockState.SHARED),
-        (3, BLOCK, BlockState(0)),
-        (4, BLOCK, BlockState.SHARED),
-        (6, 4 * BLOCK, BlockState.SHARED),
-        (20, 4 * BLOCK, BlockState.ADOPTED),
-        (30, BLOCK, BlockState.PINNED),
-        (39, BLOCK - 7, BlockState(0)),
+    assert [(start // BLOCK, size, kind) for start, size, kind in pool.kinds()] == [
+        (0, 3 * BLOCK, Kind.SHARED),
+        (3, BLOCK, Kind(0)),
+        (4, BLOCK, Kind.SHARED),
+        (6, 4 * BLOCK, Kind.SHARED),
+        (20, 4 * BLOCK, Kind.ADOPTED),
+        (30, BLOCK, Kind.PINNED),
+        (39, BLOCK - 7, Kind(0)),
     ]
     clone = pool.clone()
-    states = {start // BLOCK: state for start, _, state in clone.states()}
-    assert states[20] == BlockState.SHARED | BlockState.ADOPTED
-    assert states[30] == BlockState(0)  # a copy of what is pinned
+    kinds = {start // BLOCK: kind for start, _, kind in clone.kinds()}
+    assert kinds[20] == Kind.SHARED | Kind.ADOPTED
+    assert kinds[30] == Kind(0)  # a copy of what is pinned
     assert base.stats.shared_blocks == sum(
-        size // BLOCK for _, size, state in base.states() if state & BlockState.SHARED
+        size // BLOCK for _, size, kind in base.kinds() if kind & Kind.SHARED
     )
     del held
 
 
 def test_kinds_of_nothing() -> None:
-    assert list(MemoryPool(2**31, 4096).states()) == []
+    assert list(MemoryPool(2**31, 4096).kinds()) == []
 
 
 def test_kinds_see_what_comes_meanwhile(pool: MemoryPool) -> None:
-    states = pool.states()
-    next(states)
+    kinds = pool.kinds()
+    next(kinds)
     pool.write(2048, b"new")
-    assert (2048, 64, BlockState(0)) in list(states)
+    assert (2048, 64, Kind(0)) in list(kinds)
     pool.close()
     with pytest.raises(ValueError, match="closed"):
-        pool.states()
+        pool.kinds()
 
 
 # ---------------------------------------------------------- the picture, exactly
@@ -72,14 +71,14 @@ def test_kinds_see_what_comes_meanwhile(pool: MemoryPool) -> None:
 def expected_whats(pool: MemoryPool, base: MemoryPool | None) -> list[str]:
     """What each byte is, by looking at each: '' for a hole, '!' behind a change."""
     names = [""] * pool.total_size
-    for start, size, state in pool.states():
+    for start, size, kind in pool.kinds():
         name = "data"
         for flag, told in (
-            (BlockState.ADOPTED, "adopted"),
-            (BlockState.SHARED, "shared"),
-            (BlockState.PINNED, "pinned"),
+            (Kind.ADOPTED, "adopted"),
+            (Kind.SHARED, "shared"),
+            (Kind.PINNED, "pinned"),
         ):
-            name = told if state & flag else name
+            name = told if kind & flag else name
         names[start : start + size] = [name] * size
     for start, size in pool.changes(base) if base else ():
         for at in range(start, min(start + size, len(names))):
@@ -340,7 +339,7 @@ def test_a_picture_changes_nothing() -> None:
 
 def test_pool_that_has_grown_since() -> None:
     """Its total_size was asked before its runs were: what lies beyond is left out."""
-    runs = [(0, BLOCK, BlockState(0)), (BLOCK, BLOCK, BlockState.SHARED)]
+    runs = [(0, BLOCK, Kind(0)), (BLOCK, BLOCK, Kind.SHARED)]
     found = list(islice(_merge(runs, [(0, BLOCK)], BLOCK // 2), 9))
     assert [segment[:2] for segment in found] == [(0, BLOCK // 2)]
 

@@ -19,10 +19,15 @@ from pathlib import Path
 from typing import Any, Callable, ClassVar
 
 import pytest
+from internals import count_adopted
 
-from pymempool import MemoryPool, PoolLimitError, PoolRangeError, _adoption
-from pymempool.checkpoints import CheckpointError
-from pymempool.formats import FormatError
+from pymempool import (
+    CheckpointError,
+    FormatError,
+    MemoryPool,
+    PoolLimitError,
+    PoolRangeError,
+)
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
 
@@ -128,7 +133,7 @@ def nothing_is_left(tmp_path: Path) -> Iterator[None]:
     yield
     gc.collect()
     assert Shelf.uploads == []
-    assert _adoption.count() == 0
+    assert count_adopted() == 0
     assert list(tmp_path.glob(".*")) == []
     for protocol in ("shelf", "hasty", "memory"):
         assert not fsspec.filesystem(protocol).transaction.files

@@ -20,8 +20,9 @@ import pytest
 from command_line import POSIX, Terminal, command
 from documents import ROOT, blocks
 from fake_nbdkit import PLAN, SHOWN, STATS
+from internals import serve_display_module, serve_module
 
-from pymempool import _serve, _serve_display, cli
+from pymempool import cli
 
 pytest_plugins = ["command_fixtures"]
 
@@ -68,7 +69,7 @@ def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     # The path of a socket is short.
     with tempfile.TemporaryDirectory(prefix="p") as made:
         monkeypatch.setattr(tempfile, "tempdir", made)
-        monkeypatch.setattr(_serve, "_SECOND", 0.01)
+        monkeypatch.setattr(serve_module, "_SECOND", 0.01)
         yield Path(made)
         assert os.listdir(made) == []
 
@@ -113,10 +114,12 @@ def test_a_disk_at_a_private_socket(
     fake: Fake, private: Path, tell: Any, ends: str
 ) -> None:
     fake.plan(answers=[STATS, f"!{ends}"])
-    before = [signal.getsignal(getattr(signal, name)) for name in _serve._SIGNALS]
+    before = [signal.getsignal(getattr(signal, name)) for name in serve_module._SIGNALS]
     told = tell("serve", "1G")
     assert (told.status, told.err) == (0, "")
-    assert before == [signal.getsignal(getattr(signal, name)) for name in _serve._SIGNALS]
+    assert before == [
+        signal.getsignal(getattr(signal, name)) for name in serve_module._SIGNALS
+    ]
 
     asked, called = fake.calls()
     assert asked == ["--dump-plugin", "mempool"]
@@ -206,7 +209,7 @@ def test_a_port(
 def test_a_line_when_something_has_changed(
     fake: Fake, tell: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_serve_display, "_PAUSE", 0)
+    monkeypatch.setattr(serve_display_module, "_PAUSE", 0)
     changed = {**STATS, "memory_limit": 10 << 20, "connections": 0}
     fake.plan(answers=[STATS, STATS, STATS, changed, changed, "!TERM"])
     assert statistics(tell("serve", "1G").out)[:2] == [

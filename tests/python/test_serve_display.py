@@ -9,10 +9,11 @@ import sys
 import pytest
 from command_line import Terminal
 from fake_nbdkit import SHOWN, STATS
+from internals import serve_display_module, serve_module
 
-from pymempool import _serve, _serve_display
-
-FIGURES = _serve_display.Figures([("held", "3 MiB of 4 MiB"), ("snapshots", "2")], 0.75)
+FIGURES = serve_display_module.Figures(
+    [("held", "3 MiB of 4 MiB"), ("snapshots", "2")], 0.75
+)
 
 
 def without_codes(text: str) -> str:
@@ -23,9 +24,9 @@ def test_a_line_is_not_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COLUMNS", "12")
     monkeypatch.setitem(sys.modules, "rich.live", None)
     terminal = Terminal()
-    screen = _serve_display.display(terminal)
+    screen = serve_display_module.display(terminal)
     screen.show(FIGURES)
-    screen.show(_serve_display.Figures([("held", "0 B")], None))
+    screen.show(serve_display_module.Figures([("held", "0 B")], None))
     screen.close()
     assert terminal.getvalue() == f"\rheld 3 MiB \rheld 0 B   \r{' ' * 8}\r"
     screen.close()
@@ -39,7 +40,7 @@ def test_a_terminal_with_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "80")
     terminal = Terminal()
-    screen = _serve_display.display(terminal)
+    screen = serve_display_module.display(terminal)
     screen.show(FIGURES)
     full, drawn = terminal.getvalue(), without_codes(terminal.getvalue())
     assert "\x1b[36mheld" in terminal.getvalue()
@@ -51,19 +52,21 @@ def test_a_terminal_with_rich(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not terminal.getvalue().endswith(full[-100:])  # another part is coloured
     screen.say("[b]no markup[/b] " + "x" * 100)
     assert "[b]no markup[/b] " + "x" * 100 + "\n" in terminal.getvalue()
-    screen.show(_serve_display.Figures([("held", "0 B")], None))
+    screen.show(serve_display_module.Figures([("held", "0 B")], None))
     assert "limit" not in terminal.getvalue().rpartition("0 B")[2]
     screen.close()
     assert terminal.getvalue().rstrip("\n").endswith(("\x1b[2K", "\x1b[?25h"))
 
 
 def test_how_much_of_the_limit() -> None:
-    assert _serve.Meter().figures(STATS, 1).share is None
-    assert _serve.Meter().figures({**STATS, "memory_limit": 4 << 20}, 1).share == 0.75
+    assert serve_module.Meter().figures(STATS, 1).share is None
+    assert (
+        serve_module.Meter().figures({**STATS, "memory_limit": 4 << 20}, 1).share == 0.75
+    )
 
 
 def test_how_fast_it_is() -> None:
-    meter = _serve.Meter()
+    meter = serve_module.Meter()
     assert meter.figures(STATS, 100).line() == SHOWN
     later = {**STATS, "read_bytes": (5 << 20) + 8192, "failures": 1}
     read = "read 5.01 MiB (4 KiB/s)"

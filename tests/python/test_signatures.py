@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from internals import (
+    SIGNATURES,
+    Signature,
+    errors_module,
+    library_module,
+    signatures_module,
+)
 
 import pymempool
-from pymempool import _library, _signatures, errors
-from pymempool._signatures import SIGNATURES, Signature
 
 
 def without_comments(text: str) -> str:
@@ -70,20 +75,22 @@ def test_statuses_and_their_texts(header: Path) -> None:
     text = header.read_text(encoding="utf-8")
     rows = re.findall(r'\bX\((\w+), (\d+), "([^"]*)"\)', text)
     assert {name: int(number) for name, number, _ in rows} == {
-        status.name: status.value for status in errors.Status
+        status.name: status.value for status in errors_module.Status
     }
     for _, number, told in rows:
-        assert _library.quick.pool_status_text(int(number)).decode() == told
+        assert library_module.quick.pool_status_text(int(number)).decode() == told
 
 
 def test_every_status_raises_a_class_of_its_own() -> None:
     kinds = []
-    for status in errors.Status:
-        with pytest.raises(errors.PoolError, match="why") as caught:
-            errors.raise_status(status, "why")
+    for status in errors_module.Status:
+        with pytest.raises(errors_module.PoolError, match="why") as caught:
+            errors_module.raise_status(status, "why")
         kinds.append(caught.type)
-    assert kinds[0] is errors.PoolError  # POOL_OK is no reason to raise; if so, plainly
-    assert kinds[1] is errors.PoolError  # POOL_INVALID
+    assert (
+        kinds[0] is errors_module.PoolError
+    )  # POOL_OK is no reason to raise; if so, plainly
+    assert kinds[1] is errors_module.PoolError  # POOL_INVALID
     assert len(set(kinds[1:])) == len(kinds) - 1
 
 
@@ -91,23 +98,23 @@ def test_version(header: Path) -> None:
     text = header.read_text(encoding="utf-8")
     parts = re.findall(r"^#define POOL_VERSION_\w+ (\d+)$", text, re.MULTILINE)
     assert pymempool.__version__ == ".".join(parts)
-    assert tuple(map(int, parts[:2])) == _signatures.HEADER_VERSION
+    assert tuple(map(int, parts[:2])) == signatures_module.HEADER_VERSION
 
 
 def test_public_stats_are_those_of_c() -> None:
-    fields = [name for name, _ in _signatures.StatsStruct._fields_]
+    fields = [name for name, _ in signatures_module.StatsStruct._fields_]
     assert fields == ["struct_size", *pymempool.PoolStats._fields]
 
 
 def test_a_public_name_is_one_thing() -> None:
     """No other module of the package has a class or function of its own so called."""
     homes: dict[str, set[str]] = {name: set() for name in pymempool.__all__}
-    for path in Path(pymempool.pool.__file__).parent.rglob("*.py"):
+    for path in Path(pymempool.__file__).parent.rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name in homes:
                 homes[node.name].add(path.name)
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
-    assert homes["PoolStats"] == {"_stats.py"}
+    assert homes["PoolStats"] == {"stats.py"}
 
 
 # --------------------------------------------------------------- by the compiler
@@ -139,16 +146,16 @@ def test_compiler_finds_no_conflict(header: Path) -> None:
 
 def test_compiler_would_find_a_conflict(header: Path) -> None:
     row = SIGNATURES["pool_read"]
-    wrong = prototype("pool_read", row._replace(result=_signatures.STATUS))
+    wrong = prototype("pool_read", row._replace(result=signatures_module.STATUS))
     done = compile_behind_header(wrong, header)
     assert done.returncode != 0
     assert "conflicting types" in done.stderr
 
 
 STRUCTS = {
-    "PoolOptions": _signatures.PoolOptions,
-    "PoolView": _signatures.PoolView,
-    "PoolStats": _signatures.StatsStruct,
+    "PoolOptions": signatures_module.PoolOptions,
+    "PoolView": signatures_module.PoolView,
+    "PoolStats": signatures_module.StatsStruct,
 }
 
 
@@ -170,7 +177,7 @@ def test_compiler_agrees_on_plain_types(header: Path) -> None:
         "sizeof(size_t)": ctypes.sizeof(ctypes.c_size_t),
         "sizeof(void *)": ctypes.sizeof(ctypes.c_void_p),
         "sizeof(PoolStatus)": ctypes.sizeof(ctypes.c_int),
-        "(size_t)-1": f"{_signatures.SIZE_MAX}u",
+        "(size_t)-1": f"{signatures_module.SIZE_MAX}u",
     }
     text = "\n".join(f'_Static_assert({a} == {b}, "{a}");' for a, b in facts.items())
     done = compile_behind_header(text, header)
@@ -219,7 +226,7 @@ def test_compiler_agrees_on_types_of_the_table(spelling: str, header: Path) -> N
         ("uint64_t", ctypes.c_int64),
         ("uint64_t *", ctypes.POINTER(ctypes.c_uint32)),
         (
-            _signatures.RELEASE.spelling,
+            signatures_module.RELEASE.spelling,
             ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_size_t),
         ),
     ],
@@ -238,33 +245,33 @@ def test_compiler_would_find_a_wrong_type(
 
 def test_missing_function_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     row = SIGNATURES["pool_trim"]
-    monkeypatch.setitem(_library.SIGNATURES, "pool_not_there", row)
+    monkeypatch.setitem(library_module.SIGNATURES, "pool_not_there", row)
     with pytest.raises(ImportError, match="pool_not_there") as caught:
-        _library._load(ctypes.CDLL, _library._path)
-    assert caught.value.path == _library._path
-    assert _library._path in str(caught.value)
+        library_module._load(ctypes.CDLL, library_module._path)
+    assert caught.value.path == library_module._path
+    assert library_module._path in str(caught.value)
 
 
 def test_other_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_library, "HEADER_VERSION", (99, 7))
+    monkeypatch.setattr(library_module, "HEADER_VERSION", (99, 7))
     with pytest.raises(ImportError, match=r"needs 99\.7\.x"):
-        _library._check_version(_library._path)
+        library_module._check_version(library_module._path)
 
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_library, "_FILE_NAME", "not-there.so")
+    monkeypatch.setattr(library_module, "_FILE_NAME", "not-there.so")
     with pytest.raises(ImportError, match=r"not-there\.so"):
-        _library._find()
+        library_module._find()
 
 
 def test_file_that_is_no_library_is_named(tmp_path: Path) -> None:
     path = tmp_path / "not-a-library.so"
     path.write_text("nothing to load")
     with pytest.raises(ImportError, match="not-a-library"):
-        _library._load(ctypes.CDLL, str(path))
+        library_module._load(ctypes.CDLL, str(path))
 
 
 def test_a_result_that_is_owned_raises_by_itself() -> None:
     """Also where the package does not call it: nobody gets a NULL."""
-    with pytest.raises(errors.PoolError, match="pool_create"):
-        _library.parallel.pool_create(0, 1)
+    with pytest.raises(errors_module.PoolError, match="pool_create"):
+        library_module.parallel.pool_create(0, 1)

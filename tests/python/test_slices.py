@@ -9,11 +9,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+from internals import SIZE_MAX
 
 from pymempool import MemoryPool, PoolClosedError, PoolRangeError
-from pymempool._signatures import SIZE_MAX
 
 TEXT = bytes(range(1, 101))
 ends = st.none() | st.integers(-250, 250) | st.integers(-(2**70), 2**70)

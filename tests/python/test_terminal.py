@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 from command_line import POSIX, Terminal, command
+from internals import terminal_module
 
-from pymempool import _terminal, cli
+from pymempool import cli
 
 pytest_plugins = ["command_fixtures"]
 
@@ -60,7 +61,7 @@ def test_colours_end_where_they_should(
     rich: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Terminal()
-    page = _terminal.Page(terminal)
+    page = terminal_module.Page(terminal)
     page.note("[b]no markup :smile:[/b] 12 'text'")
     page.line("x" * 500)
     first, second, *_ = terminal.getvalue().split("\n")
@@ -73,17 +74,17 @@ def test_a_poor_terminal_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     class Poor(Terminal):
         encoding = "ascii"
 
-    assert _terminal.Page(Poor()).ascii
-    assert not _terminal.Page(Terminal()).ascii
+    assert terminal_module.Page(Poor()).ascii
+    assert not terminal_module.Page(Terminal()).ascii
     monkeypatch.setenv("COLUMNS", "123")
-    assert _terminal.Page(Terminal()).width == 123
-    assert _terminal.Page(io.StringIO()).width == 80
+    assert terminal_module.Page(Terminal()).width == 123
+    assert terminal_module.Page(io.StringIO()).width == 80
 
 
 def test_progress_on_a_terminal(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with _terminal.progress("reading " + "n" * 50 + ".img") as report:
+    with terminal_module.progress("reading " + "n" * 50 + ".img") as report:
         assert report is not None
         assert terminal.getvalue() == ""
         report(500, 1000)
@@ -101,7 +102,7 @@ def test_progress_on_a_terminal(rich: bool, monkeypatch: pytest.MonkeyPatch) -> 
 def test_progress_without_a_total(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with _terminal.progress("reading") as report:
+    with terminal_module.progress("reading") as report:
         assert report is not None
         report(1 << 20, None)
         assert terminal.getvalue() == ""  # little is not worth a bar
@@ -118,7 +119,7 @@ def test_no_bar_for_work_that_is_done_at_once(
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with _terminal.progress("reading") as report:
+    with terminal_module.progress("reading") as report:
         assert report is not None
         report(1000, 1000)
     assert terminal.getvalue() == ""
@@ -127,7 +128,7 @@ def test_no_bar_for_work_that_is_done_at_once(
 @pytest.mark.parametrize("stream", [None, io.StringIO()], ids=["closed", "pipe"])
 def test_no_progress_for_nobody(stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
-    with _terminal.progress("reading") as report:
+    with terminal_module.progress("reading") as report:
         assert report is None
 
 
@@ -216,4 +217,4 @@ def test_bars_on_a_real_terminal(folder: Path, with_rich: bool) -> None:
 
 
 def test_a_stream_that_cannot_tell_its_encoding() -> None:
-    assert _terminal.escaped("\u2592x", io.StringIO()) == r"\u2592x"
+    assert terminal_module.escaped("\u2592x", io.StringIO()) == r"\u2592x"

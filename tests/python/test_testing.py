@@ -10,16 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from internals import pins_module
 
 import pymempool
-from pymempool import (
-    MemoryPool,
-    PoolLimitError,
-    PoolMemoryError,
-    PoolRangeError,
-    testing,
-    views,
-)
+from pymempool import MemoryPool, PoolLimitError, PoolMemoryError, PoolRangeError, testing
 from pymempool.testing import CompileError, assert_same
 
 pytest_plugins = ["pytester"]
@@ -133,10 +127,9 @@ def test_each_leak_fails_and_is_told(run, line: str, told: list[str]) -> None:
         f"""
         import pytest
         from pymempool import MemoryPool
-        from pymempool._library import parallel
+        from internals import PoolView, parallel
         @pytest.mark.memory_pool(total_size=8192, max_block_size=4096)
         def test_leaks(memory_pool, p=None): p = memory_pool; HELD.append(({line}))
-        from pymempool._signatures import PoolView
         from ctypes import sizeof
         HELD = []
         hold = HELD.append
@@ -190,7 +183,7 @@ def test_a_loan_that_cannot_be_made_leaves_nothing_on() -> None:
     with pytest.raises(PoolRangeError), testing.lend_pool(0):
         pass
     with MemoryPool(4096) as pool, pool.view(0, 1):
-        assert views.live() == []
+        assert pins_module.live() == []
 
 
 def test_a_failure_stays_the_only_one(run) -> None:

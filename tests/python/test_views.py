@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from internals import pins_module
 
-from pymempool import MemoryPool, PoolLimitError, PoolRangeError, views
+from pymempool import MemoryPool, PoolLimitError, PoolRangeError
 
 ONES = bytes(range(1, 201))  # what the pool fixture has at 100
 
@@ -299,27 +300,27 @@ def test_limit_for_copies_of_pinned_blocks() -> None:
 
 def test_tracking(pool: MemoryPool) -> None:
     before = pool.view(128, 3)
-    assert views.live() == []
-    views.track(True)
+    assert pins_module.live() == []
+    pins_module.track(True)
     try:
-        assert views.live() == []
+        assert pins_module.live() == []
         view = pool.view(128, 5)
         part = pool.pin(1030, 7)[2:3]
-        kinds = [(held.kind, held.offset, held.size) for held in views.live()]
+        kinds = [(held.kind, held.offset, held.size) for held in pins_module.live()]
         assert kinds == [("view", 128, 5), ("pin", 1030, 7)]
-        for held in views.live():
+        for held in pins_module.live():
             file, _, line = held.where.rpartition(":")
             assert os.path.basename(file) == "test_views.py"
             assert "pool." in Path(file).read_text().splitlines()[int(line) - 1]
         view.release()
-        assert [held.kind for held in views.live()] == ["pin"]
+        assert [held.kind for held in pins_module.live()] == ["pin"]
         del part
-        assert views.live() == []
+        assert pins_module.live() == []
         view = pool.view(128, 5)
     finally:
-        views.track(False)
-    assert views.live() == []
+        pins_module.track(False)
+    assert pins_module.live() == []
     assert view[:3] == before
-    views.track(True)  # what was made before is not told of
-    assert views.live() == []
-    views.track(False)
+    pins_module.track(True)  # what was made before is not told of
+    assert pins_module.live() == []
+    pins_module.track(False)

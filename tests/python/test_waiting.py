@@ -18,9 +18,9 @@ from typing import Any, Callable
 import pytest
 from conftest import HEADER
 from every_call import BLOCK, CALLS, TOTAL, Memory, Scene, require
+from internals import parallel, quick
 
 from pymempool import MemoryPool, PoolLimitError
-from pymempool._library import parallel, quick
 from pymempool.testing import find_compiler
 
 # It has a copy of the library for the way in which it locks, and the pools of the other.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Walks over parts of pools: extents, changes and states in ranges, and their steps."""
+"""Walks over parts of pools: extents, changes and kinds in ranges, and their steps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
+from internals import walks_module
 
-from pymempool import BlockState, MemoryPool, PoolRangeError, _walks
+from pymempool import Kind, MemoryPool, PoolRangeError
 
 BLOCK = 16
-TOTAL = 5 * BLOCK * _walks.STEP // 2 + 7  # two and a half steps
+TOTAL = 5 * BLOCK * walks_module.STEP // 2 + 7  # two and a half steps
 Runs = Iterator[tuple[Any, ...]]
 Walk = Callable[..., Runs]
 
@@ -20,7 +21,7 @@ Walk = Callable[..., Runs]
 def walks(pool: MemoryPool, base: MemoryPool) -> dict[str, Walk]:
     return {
         "extents": pool.extents,
-        "states": pool.states,
+        "kinds": pool.kinds,
         "changes": lambda *range_: pool.changes(base, *range_),
     }
 
@@ -28,10 +29,10 @@ def walks(pool: MemoryPool, base: MemoryPool) -> dict[str, Walk]:
 def cut(runs: Runs, offset: int, end: int) -> list[tuple[Any, ...]]:
     """The parts of runs that lie in a range."""
     parts = []
-    for start, size, *state in runs:
+    for start, size, *kind in runs:
         low, high = max(start, offset), min(start + size, end)
         if low < high:
-            parts.append((low, high - low, *state))
+            parts.append((low, high - low, *kind))
     return parts
 
 
@@ -39,7 +40,7 @@ def cut(runs: Runs, offset: int, end: int) -> list[tuple[Any, ...]]:
 def base() -> MemoryPool:
     """Runs of many sizes, and of more blocks than one step looks at."""
     pool = MemoryPool(TOTAL, BLOCK)
-    step = BLOCK * _walks.STEP
+    step = BLOCK * walks_module.STEP
     pool.fill(3 * BLOCK, 1, 2 * step)
     pool.discard(step + 5 * BLOCK, 3 * BLOCK)
     for block in range(100, 200, 2):
@@ -50,13 +51,13 @@ def base() -> MemoryPool:
 @pytest.fixture
 def pool(base: MemoryPool) -> MemoryPool:
     pool = base.clone()
-    step = BLOCK * _walks.STEP
+    step = BLOCK * walks_module.STEP
     pool.fill(step // 2, 2, step)  # shared, its own, shared
     pool.fill(TOTAL - 3, 3, 3)
     return pool
 
 
-@pytest.mark.parametrize("name", ["extents", "states", "changes"])
+@pytest.mark.parametrize("name", ["extents", "kinds", "changes"])
 def test_a_range_cuts_the_runs(name: str, pool: MemoryPool, base: MemoryPool) -> None:
     walk = walks(pool, base)[name]
     runs = list(walk())
@@ -72,18 +73,16 @@ def test_a_range_cuts_the_runs(name: str, pool: MemoryPool, base: MemoryPool) ->
 
 
 def test_runs_of_several_steps_are_joined(pool: MemoryPool, base: MemoryPool) -> None:
-    step = BLOCK * _walks.STEP
+    step = BLOCK * walks_module.STEP
     # The last of the many holes is block 198.
-    assert (199 * BLOCK, step // 2 - 199 * BLOCK, BlockState.SHARED) in list(
-        pool.states()
-    )
+    assert (199 * BLOCK, step // 2 - 199 * BLOCK, Kind.SHARED) in list(pool.kinds())
     assert list(pool.changes(base)) == [
         (step // 2, step),
         (TOTAL // BLOCK * BLOCK, TOTAL % BLOCK),
     ]
     everything = MemoryPool(TOTAL, BLOCK)
     everything.fill(0, 1, TOTAL)
-    assert list(everything.states()) == [(0, TOTAL, BlockState(0))]
+    assert list(everything.kinds()) == [(0, TOTAL, Kind(0))]
     assert list(everything.extents()) == [(0, TOTAL)]
 
 
@@ -105,7 +104,7 @@ class Spy:
         return noted
 
 
-@pytest.mark.parametrize("name", ["states", "changes"])
+@pytest.mark.parametrize("name", ["kinds", "changes"])
 def test_a_call_looks_at_a_bounded_range(
     name: str, pool: MemoryPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,27 +112,27 @@ def test_a_call_looks_at_a_bounded_range(
     empty = pool.clone()
     empty.discard(0, TOTAL)
     pool.fill(0, 9, TOTAL)
-    spy = Spy(_walks.parallel)
-    monkeypatch.setattr(_walks, "parallel", spy)
+    spy = Spy(walks_module.parallel)
+    monkeypatch.setattr(walks_module, "parallel", spy)
     assert len(list(walks(pool, empty)[name]())) == 1
     assert len(spy.widths) == 5  # what is wrong? three steps; nothing follows
-    assert max(spy.widths) == BLOCK * _walks.STEP
+    assert max(spy.widths) == BLOCK * walks_module.STEP
 
 
-@pytest.mark.parametrize("name", ["states", "changes"])
+@pytest.mark.parametrize("name", ["kinds", "changes"])
 def test_holes_are_not_gone_through_step_by_step(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = MemoryPool(2**30 * BLOCK, BLOCK)
     empty = pool.clone()
     pool.fill(len(pool) // 2, 1, 1)
-    spy = Spy(_walks.parallel)
-    monkeypatch.setattr(_walks, "parallel", spy)
+    spy = Spy(walks_module.parallel)
+    monkeypatch.setattr(walks_module, "parallel", spy)
     assert [run[:2] for run in walks(pool, empty)[name]()] == [(len(pool) // 2, BLOCK)]
     assert len(spy.widths) < 40
 
 
-@pytest.mark.parametrize("name", ["extents", "states", "changes"])
+@pytest.mark.parametrize("name", ["extents", "kinds", "changes"])
 def test_ranges_that_make_no_sense(name: str, pool: MemoryPool, base: MemoryPool) -> None:
     walk = walks(pool, base)[name]
     for wrong in [(-1,), (TOTAL + 1,), (0, TOTAL + 1), (1, TOTAL), (0, -1), (2**70,)]:
@@ -159,8 +158,8 @@ def test_changes_reach_to_the_end_of_the_larger(base: MemoryPool) -> None:
 def test_a_walk_sees_what_comes_meanwhile() -> None:
     pool = MemoryPool(100 * BLOCK, BLOCK)
     pool.fill(0, 1, BLOCK)
-    runs = pool.states()
-    assert next(runs) == (0, BLOCK, BlockState(0))
+    runs = pool.kinds()
+    assert next(runs) == (0, BLOCK, Kind(0))
     pool.resize(1 << 40)
     pool.fill((1 << 40) - 1, 1, 1)
-    assert list(runs) == [((1 << 40) - BLOCK, BLOCK, BlockState(0))]
+    assert list(runs) == [((1 << 40) - BLOCK, BLOCK, Kind(0))]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from picture_pools import BLOCK, everything
 
 from pymempool import MemoryPool
-from pymempool._signatures import SIZE_MAX
+from pymempool._native.signatures import SIZE_MAX
 
 
 class Sort(NamedTuple):

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Owner: a MemoryPool's hold on the C pool, and what is known of that.
+
+An Owner holds one reference to the C pool, which is given back when the Owner has gone.
+A MemoryPool holds the Owner, and so does every running call, by a local variable.
+close() drops the MemoryPool's hold, which never pulls memory from under a call of another
+thread and costs the calls nothing.
+"""
+
+from __future__ import annotations
+
+from ctypes import c_void_p
+from typing import Any, NoReturn, cast
+
+from .._native import signatures
+from .._native.arguments import byte_range
+from .._native.handles import PoolReference
+from .._native.library import fail, last_status, quick, read_stats
+from ..errors import PoolClosedError, PoolRangeError, Status
+
+
+class Owner:
+    """One reference to a C pool.
+
+    total_size is what it was when last seen. C code, and other MemoryPools on the same C
+    pool, may have changed it since: whoever finds it in the way asks the library again.
+    """
+
+    __slots__ = ("_block_size", "_reference", "address", "total_size")
+
+    def __init__(self, reference: PoolReference, total_size: int | None = None) -> None:
+        self._reference = reference
+        self.address: Any = reference.address
+        self._block_size = 0
+        self.total_size = self.ask() if total_size is None else total_size
+
+    def ask(self) -> int:
+        """total_size as it is now."""
+        stats = read_stats(self.address, _UP_TO_TOTAL, quick)
+        self.total_size = total_size = int(stats.total_size)
+        return total_size
+
+    @property
+    def block_size(self) -> int:
+        """Bytes in a block, which never change."""
+        if not self._block_size:
+            stats = read_stats(self.address, _UP_TO_BLOCK, quick)
+            self._block_size = int(stats.block_size)
+        return self._block_size
+
+    def range(self, offset: Any, size: Any) -> tuple[int, int]:
+        """The two as plain ints, if [offset, offset + size) lies in the pool."""
+        try:
+            return byte_range(offset, size, self.total_size)
+        except PoolRangeError:
+            if self.total_size == self.ask():
+                raise
+        return byte_range(offset, size, self.total_size)
+
+
+class _Closed:
+    """Stands in for the owner of a closed pool: whatever an Owner has raises here.
+
+    Of anything else it says, as every object does, that it has no such attribute: pydoc,
+    copy and mock look into a class, where it stands as well, and try names.
+    """
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _OWNED:
+            raise PoolClosedError("the pool is closed")
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+
+_OWNED = {name for name in dir(Owner) if not name.startswith("__")}
+
+
+CLOSED = cast(Owner, _Closed())
+
+
+class Parameter(c_void_p):
+    """The address of a pool on its way to C; holds the pool for as long as it lives."""
+
+    owner: Owner
+
+
+# Sizes of the statistics that leave out what costs more.
+_UP_TO_TOTAL = signatures.StatsStruct.block_size.offset
+_UP_TO_BLOCK = signatures.StatsStruct.references.offset
+
+
+def fail_short(
+    function: str, owner: Owner, arguments: tuple[Any, ...], done: int
+) -> NoReturn:
+    """Raises why a call that returns a count did less than all of it.
+
+    arguments: offset and size in their places, None for the others.
+    """
+    status = last_status(Status.POOL_NO_MEMORY)
+    offset, size = (value for value in arguments if value is not None)
+    fits = owner.ask() >= offset + size
+    if done or not fits:
+        # The range was in the pool when it was checked: somebody made the pool smaller.
+        status = Status.POOL_RANGE
+    more = f", so that {done} bytes were moved" if done else ""
+    fail(function, (owner.address, *arguments), status, more)

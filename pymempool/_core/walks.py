@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Walks over a pool: where it holds data, of which kind, and where it differs.
+
+A call of C holds the pool for as long as it looks. Data is skipped by counts, so that
+extents() asks for whole runs. A kind, or a change, is looked for block by block: kinds()
+and changes() go in steps of a bounded number of blocks, and join what touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ctypes import c_size_t
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+from .._native.arguments import byte_range, integer
+from .._native.library import parallel
+from .._native.signatures import SIZE_MAX
+from .kinds import Kind
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from ..pool import MemoryPool
+    from .owner import Owner
+
+#: The most blocks that are looked at in one call.
+STEP = 1 << 16
+
+_Run = tuple[Any, ...]  # start and size, and the kind where it matters
+_Find = Callable[[int, int], Optional[_Run]]  # the first run from an offset up to an end
+
+
+def extents(
+    pool: MemoryPool, offset: SupportsIndex, size: SupportsIndex | None
+) -> Iterator[tuple[int, int]]:
+    """The runs of data."""
+    start, length = c_size_t(), c_size_t()
+
+    def find(at: int, end: int) -> tuple[int, int] | None:
+        owner = pool._owner  # holds the pool while the call runs
+        if parallel.pool_next_extent(owner.address, at, end, start, length):
+            return start.value, length.value
+        return None
+
+    def walk(at: int, end: int) -> Iterator[tuple[int, int]]:
+        while run := find(at, end):
+            at = sum(run)
+            yield run
+
+    find(0, 0)  # raises now and not at first use
+    return walk(*_bounds(pool._owner, None, offset, size))
+
+
+def changes(
+    pool: MemoryPool,
+    base: MemoryPool,
+    base_owner: Callable[[Any], Owner],
+    offset: SupportsIndex,
+    size: SupportsIndex | None,
+) -> Iterator[tuple[int, int]]:
+    """The runs in which the pool may differ from its relative."""
+    start, length = c_size_t(), c_size_t()
+
+    def find(at: int, end: int) -> _Run | None:
+        owner, other = pool._owner, base_owner(base)
+        if parallel.pool_next_change(
+            owner.address, other.address, at, end, start, length
+        ):
+            return start.value, length.value
+        return None
+
+    def total() -> int:
+        return max(pool._owner.ask(), base_owner(base).ask())
+
+    find(0, 0)
+    bounds = _bounds(pool._owner, base_owner(base), offset, size)
+    return _in_steps(find, total, pool.block_size * STEP, *bounds)
+
+
+def kinds(
+    pool: MemoryPool, offset: SupportsIndex, size: SupportsIndex | None
+) -> Iterator[tuple[int, int, Kind]]:
+    """The runs of data whose blocks are of one kind."""
+    start, length, kind = c_size_t(), c_size_t(), c_size_t()
+
+    def find(at: int, end: int) -> _Run | None:
+        owner = pool._owner
+        if parallel.pool_next_kind(owner.address, at, end, start, length, kind):
+            return start.value, length.value, Kind(kind.value)
+        return None
+
+    def total() -> int:
+        return pool._owner.ask()
+
+    find(0, 0)
+    bounds = _bounds(pool._owner, None, offset, size)
+    return _in_steps(find, total, pool.block_size * STEP, *bounds)
+
+
+def _bounds(
+    owner: Owner, other: Owner | None, offset: SupportsIndex, size: SupportsIndex | None
+) -> tuple[int, int]:
+    """Where a walk begins and ends: at the end of the larger pool, if size is None."""
+    total = owner.ask() if other is None else max(owner.ask(), other.ask())
+    if size is None:
+        return integer("offset", offset, 0, total), SIZE_MAX
+    offset, size = byte_range(offset, size, total)
+    return offset, offset + size
+
+
+def _in_steps(
+    find: _Find, total: Callable[[], int], step: int, at: int, end: int
+) -> Iterator[Any]:
+    """The runs from an offset up to an end. Where a step finds nothing, which costs
+    little, the next one is twice as wide."""
+    begun: _Run | None = None  # a run that may go on in the next step
+    width = step
+    while at < end:
+        stop = min(at + width, end)
+        run = find(at, stop)
+        if begun is not None:
+            if run is not None and run[0] == at and run[2:] == begun[2:]:
+                run = (begun[0], begun[1] + run[1], *run[2:])
+            else:
+                yield begun
+            begun = None
+        if run is None:
+            if stop >= total():
+                return
+            at, width = stop, 2 * width
+            continue
+        at, width = run[0] + run[1], step
+        if at == stop:
+            begun = run
+        else:
+            yield run
+    if begun is not None:
+        yield begun

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""References to pools of C: objects that give them back when nobody has them any more.
+
+A signal's handler can raise as soon as C is back in Python. So what C gives must not be a
+bare number even for an instant: C itself puts it into the object that owns it.
+
+At the interpreter's end, once threads have stopped, nothing is given back any more.
+"""
+
+from __future__ import annotations
+
+from ctypes import POINTER, c_void_p, py_object, sizeof
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Status
+from .finalizers import ADDRESS, function, owning_type
+from .library import fail, last_status
+from .signatures import PoolOptions
+
+if TYPE_CHECKING:
+
+    class PoolReference:
+        address: int  #: of a pool of C, of which this is one reference; 0 for none
+
+else:
+    PoolReference = owning_type(
+        f"{__name__}.PoolReference",
+        sizeof(c_void_p),
+        "end_reference",
+        {"address": (ADDRESS, 0)},
+    )
+
+_create = function("create", c_void_p, POINTER(PoolOptions), py_object)
+_clone = function("clone", c_void_p, c_void_p, py_object)
+_retain = function("retain", c_void_p, c_void_p, py_object)
+_take_over = function("take_over", c_void_p, c_void_p, py_object)
+
+
+def create(options: PoolOptions) -> PoolReference:
+    """A new pool. Raises as pool_create_with fails."""
+    return _checked("pool_create_with", _create, options)
+
+
+def clone(address: int) -> PoolReference:
+    """A clone of the pool at an address."""
+    return _checked("pool_clone", _clone, address)
+
+
+def retain(address: int) -> PoolReference:
+    """One more reference to the pool at an address."""
+    reference = PoolReference()
+    _retain(address, reference)
+    return reference
+
+
+def take_over(address: int) -> PoolReference:
+    """A reference that the caller has, and has no longer."""
+    reference = PoolReference()
+    _take_over(address, reference)
+    return reference
+
+
+def _checked(name: str, call: Any, argument: Any) -> PoolReference:
+    reference = PoolReference()
+    if not call(argument, reference):
+        fail(name, (argument,), last_status(Status.POOL_NO_MEMORY))
+    return reference

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""`pymempool convert`: an image in another format, holes kept."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, BinaryIO, TextIO
+
+from ..images.formats import FORMATS
+from ..pool import MemoryPool
+from .errors import STANDARD, CommandError, is_url, named
+from .inputs import is_special, opened, refuse_same
+from .parser import GUESSED, Commands, add_command
+from .terminal import is_terminal, progress, shown
+
+_ABOUT = """\
+Writes an image in another format, holes kept: raw, Intel HEX or S-record; ELF programs
+can be read. Addresses are offsets. What OUT was before is replaced when all is written,
+and not before; a device or a pipe is written to. IN and OUT are files, URLs that fsspec
+opens, or - for standard input and output.
+
+HEX and S-record files end with their last byte of data: a hole at the end is lost.
+"""
+
+_MORE = """\
+suffixes of OUT:
+  .hex .ihex .ihx .h86               hex
+  .srec .s19 .s28 .s37 .mot .mhx     srec
+  any other                          raw
+
+examples:
+  pymempool convert firmware.elf firmware.hex
+  pymempool convert firmware.hex - --to raw | xxd | less
+
+exit status:
+  0  OUT is written
+  2  wrong usage, an image that cannot be read or written, not enough memory
+"""
+
+
+_SUFFIXES = {
+    **dict.fromkeys((".hex", ".ihex", ".ihx", ".h86"), "hex"),
+    **dict.fromkeys((".srec", ".s19", ".s28", ".s37", ".mot", ".mhx"), "srec"),
+    **dict.fromkeys((".elf", ".axf"), "elf"),
+}
+_COMPRESSED = (".gz", ".bz2", ".xz")  # URLs that end so get compressed files
+
+
+def run(options: argparse.Namespace, out: TextIO) -> int:
+    """Reads one image and writes the other; returns 0."""
+    source, target = options.input, options.output
+    format = target_format(target, options.to)
+    refuse_same(source, target)
+    if target == STANDARD and format == "raw" and is_terminal(sys.stdout):
+        raise CommandError("a terminal is no place for a raw image")
+    with opened(source, options.from_) as image, named("write", target):
+        _save(image.pool, target, format)
+    return 0
+
+
+def _save(pool: MemoryPool, target: str, format: str) -> None:
+    with _file(target) as file, progress(f"writing {shown(target)}") as report:
+        pool.save(file, format=format, progress=report)
+
+
+def target_format(name: str, format: str | None = None) -> str:
+    """What to write: what was asked for, or what the name ends in, or raw."""
+    base, suffix = os.path.splitext(name.lower())
+    if is_url(name) and suffix in _COMPRESSED:
+        suffix = os.path.splitext(base)[1]
+    found = format or _SUFFIXES.get(suffix, "raw")
+    if found == "elf":
+        raise CommandError(f"cannot write {shown(name)}: ELF images can only be read")
+    return found
+
+
+def _file(name: str) -> AbstractContextManager[Any]:
+    """What to save to: the name of a file that is replaced as a whole, or an open one."""
+    if name == STANDARD:
+        return _standard_output()
+    with suppress(OSError):  # of which there is none by that name, or it is a URL
+        if is_special(name):
+            return open(name, "wb", buffering=0)  # a device or a pipe stays one
+    return nullcontext(name)
+
+
+def _standard_output() -> BinaryIO:
+    """Without a buffer, in which something could be left when writing fails."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "it is closed")
+    return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+
+
+# ------------------------------------------------------------------ the command line
+
+
+def add(commands: Commands) -> None:
+    told = add_command(
+        commands, "convert", "write an image in another format", _ABOUT, _MORE
+    )
+    told.add_argument("input", metavar="IN")
+    told.add_argument("output", metavar="OUT")
+    told.add_argument("--from", dest="from_", choices=FORMATS, help=GUESSED)
+    to = tuple(format for format in FORMATS if format != "elf")
+    told.add_argument("--to", choices=to, help="the format of OUT (default: its suffix)")
+    told.set_defaults(run=run)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Many items at once, over all parts of a sharded pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._core.batches import _check, _convert, _Offsets
+from .._native.arguments import integer
+from .._native.buffers import BYTES_MAX, readable, writable
+from .._native.signatures import SIZE_MAX
+from ..errors import PoolMemoryError, PoolRangeError
+
+if TYPE_CHECKING:
+    from .pool import ShardedPool
+
+
+def plain(buffer: Any) -> memoryview:
+    """The bytes of a contiguous object, held in place for as long as this lives."""
+    return np.frombuffer(buffer, np.uint8).data
+
+
+class _Whole(NamedTuple):
+    """The byte space, as the checks of single pools ask for it."""
+
+    total_size: int
+
+    def ask(self) -> int:
+        return self.total_size
+
+
+def _checked(pool: ShardedPool, found: _Offsets, item_size: int) -> Any:
+    """The offsets as a flat array of int64, all items within the pool."""
+    whole: Any = _Whole(pool._remote.layout.total_size)
+    _check(whole, found, item_size)
+    return np.asarray(found.raw, np.int64).ravel()
+
+
+def gather(pool: ShardedPool, offsets: Any, item_size: Any, out: Any) -> Any:
+    """The work of ShardedPool.gather()."""
+    found = _convert(offsets)
+    item_size = integer("item_size", item_size, 0, SIZE_MAX)
+    numbers = _checked(pool, found, item_size)
+    size = found.items * item_size
+    if out is not None:
+        with writable(out) as held:
+            integer("size of out", held.size, size, size)
+    if size > BYTES_MAX:
+        raise PoolMemoryError(f"{size} bytes do not fit an object")
+    target = np.empty(size, np.uint8) if out is None else np.frombuffer(out, np.uint8)
+    if size:
+        items = pool._remote.layout.split(numbers, item_size)
+        answers = pool._remote.query(
+            [(part, "gather", (it.local, it.size)) for part, it in items]
+        )
+        for (_, it), answer in zip(items, answers):
+            target[it.bytes()] = answer
+    if out is not None:
+        return out
+    if found.shape is None:
+        return target.tobytes()
+    return target.reshape(*found.shape, item_size)
+
+
+def scatter(pool: ShardedPool, offsets: Any, data: Any) -> None:
+    """The work of ShardedPool.scatter()."""
+    found = _convert(offsets)
+    with readable(data) as held:
+        size = held.size
+    item_size, rest = divmod(size, found.items or 1)
+    if rest or (size and not found.items):
+        raise PoolRangeError(
+            f"size of data is {size}, which {found.items} items of one size do not make"
+        )
+    numbers = _checked(pool, found, item_size)
+    if size:
+        source = np.frombuffer(data, np.uint8)
+        calls = [
+            (part, "scatter", (it.local, it.size, source[it.bytes()]))
+            for part, it in pool._remote.layout.split(numbers, item_size)
+        ]
+        pool._remote.change(calls)

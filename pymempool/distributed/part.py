@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""One part of a sharded pool on one worker: what can be asked of it and changed in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+
+from .._core.stats import PoolStats
+from ..errors import PoolClosedError, PoolRangeError
+from ..pool import MemoryPool
+
+Number = tuple[str, int, int]  #: of a change; see Numbers in _messages
+
+Run = tuple[int, int]  # offset in the part, and size
+
+_PIECE = 1 << 22  # bytes in a piece when a part is copied
+
+
+class Sizes(NamedTuple):
+    """What the pools of a part are made with, as MemoryPool takes them."""
+
+    total_size: int
+    max_block_size: int
+    memory_limit: int | None
+
+
+class End(NamedTuple):
+    """Where a pool ends."""
+
+    total: int  # the bytes of the whole pool
+    here: int  # of these, those of the part; a MemoryPool of none has 1 byte all the same
+
+
+class Made:
+    """Changes from one process: all below `settled`, and those whose outcome is here."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+        self.outcomes: dict[int, Exception | None] = {}
+
+    def settle(self, settled: int) -> None:
+        """Forgets outcomes that nobody waits for any more."""
+        if settled > self.settled:
+            self.settled = settled
+            for old in [index for index in self.outcomes if index < settled]:
+                del self.outcomes[old]
+
+
+class Part:
+    """The pools of one part by their names, all one family."""
+
+    def __init__(self, sizes: Sizes, made: dict[str, Made]) -> None:
+        self.sizes, self.made = sizes, made
+        self.pools: dict[str, MemoryPool] = {}
+        self.ends: dict[str, End] = {}
+
+    def pool(self, name: str) -> MemoryPool:
+        try:
+            return self.pools[name]
+        except KeyError:
+            raise PoolClosedError("the pool is closed") from None
+
+    def bytes(self, name: str) -> MemoryPool:
+        """The pool, for what has a range of it."""
+        pool = self.pool(name)
+        if not self.ends[name].here:
+            raise PoolRangeError("the pool has no bytes in this part")
+        return pool
+
+    def close(self) -> None:
+        """Frees the pools."""
+        while self.pools:
+            self.pools.popitem()[1].close()
+
+    async def ask(self, question: str, *args: Any) -> Any:
+        """Answers a question, in a thread."""
+        return await asyncio.to_thread(QUESTIONS[question], self, *args)
+
+    async def make(self, number: Number, change: str, *args: Any) -> Exception | None:
+        """Makes a change in a thread, unless it was made; returns what it raised.
+
+        One at a time: whoever calls holds the part's lock.
+        """
+        origin, index, settled = number
+        made = self.made.setdefault(origin, Made())
+        made.settle(settled)
+        if index < made.settled:
+            return None  # a message that was overtaken; nobody waits for the answer
+        if index not in made.outcomes:
+            outcome = None
+            try:
+                await asyncio.to_thread(CHANGES[change], self, *args)
+            except Exception as error:
+                outcome = error.with_traceback(None)  # which would hold what was written
+            made.outcomes[index] = outcome
+        return made.outcomes[index]
+
+    def copy(self) -> Iterator[tuple[Any, ...]]:
+        """The changes that make all pools in an empty part.
+
+        Each pool is made of the one before that differs least from it, for blocks to be
+        shared as they are here.
+        """
+        done: list[str] = []
+        for name, pool in list(self.pools.items()):
+            runs, end = list(pool.extents()), self.ends[name]
+            if not done:
+                yield "create", name, end.total
+            else:
+                every = [(list(pool.changes(self.pools[it])), it) for it in done]
+                runs, nearest = min(every, key=lambda it: sum(size for _, size in it[0]))
+                yield "clone", nearest, name
+            yield "resize", name, *end
+            for start, size in _clipped(runs, end.here):
+                for at in range(start, start + size, _PIECE):
+                    data = pool.read(at, min(_PIECE, start + size - at))
+                    if data.strip(b"\0"):
+                        yield "write", name, at, memoryview(data)
+                    else:
+                        yield "discard", name, at, len(data)
+            done.append(name)
+
+
+# ----------------------------------------------------------------- what is asked
+
+
+def _gather(held: Part, name: str, starts: Any, sizes: Any) -> Any:
+    out = np.empty(int(sizes.sum()), np.uint8)
+    done = 0
+    for these, size in _alike(starts, sizes):
+        end = done + len(these) * size
+        held.bytes(name).gather(these, size, out[done:end])
+        done = end
+    return out
+
+
+def _alike(starts: Any, sizes: Any) -> list[tuple[Any, int]]:
+    """Neighbours of one size together, in order."""
+    borders = np.flatnonzero(np.diff(sizes)) + 1
+    groups = np.split(np.arange(len(sizes)), borders)
+    return [(starts[group], int(sizes[group[0]])) for group in groups]
+
+
+def _clipped(runs: Iterable[Run], here: int) -> list[Run]:
+    """The runs up to where the pool ends: those of blocks may go beyond."""
+    return [(start, min(size, here - start)) for start, size in runs if start < here]
+
+
+def _changes(held: Part, name: str, base: str) -> list[Run]:
+    return _clipped(held.pool(name).changes(held.pool(base)), held.ends[name].here)
+
+
+def _stats(held: Part, name: str) -> PoolStats:
+    return held.pool(name).stats._replace(total_size=held.ends[name].here)
+
+
+def _size(held: Part, name: str) -> int:
+    held.pool(name)
+    return held.ends[name].total
+
+
+QUESTIONS: dict[str, Callable[..., Any]] = {
+    "read": lambda held, name, *run: memoryview(held.bytes(name).read(*run)),
+    "gather": _gather,
+    "extents": lambda held, name: _clipped(
+        held.pool(name).extents(), held.ends[name].here
+    ),
+    "changes": _changes,
+    "stats": _stats,
+    "size": _size,
+}
+
+# --------------------------------------------------------------- what is changed
+
+
+def _create(held: Part, name: str, total: int) -> None:
+    here, block, limit = held.sizes
+    held.pools[name] = MemoryPool(here, block, memory_limit=limit)
+    held.ends[name] = End(total, here)
+
+
+def _scatter(held: Part, name: str, starts: Any, sizes: Any, data: Any) -> None:
+    pool, data, done = held.bytes(name), memoryview(data).cast("B"), 0
+    undo: list[Any] = []
+    try:
+        for these, size in _alike(starts, sizes):
+            end, old = done + len(these) * size, pool.gather(these, size)
+            pool.scatter(these, data[done:end])
+            undo.append((these, old))
+            done = end
+    except BaseException:
+        for these, old in reversed(undo):  # what there is room for, since it was there
+            pool.scatter(these, old)
+        raise
+
+
+def _clone(held: Part, name: str, new: str) -> None:
+    held.pools[new] = held.pool(name).clone()
+    held.ends[new] = held.ends[name]
+
+
+def _restore(held: Part, name: str, source: str) -> None:
+    held.pool(name).restore(held.pool(source))
+    held.ends[name] = held.ends[source]
+
+
+def _resize(held: Part, name: str, total: int, here: int) -> None:
+    pool = held.pool(name)
+    if here:
+        pool.resize(here)
+    else:  # with a zero in the byte that it has to have
+        with pool.clone() as empty:
+            empty.discard(0, empty.total_size)
+            empty.resize(1)
+            pool.restore(empty)
+    held.ends[name] = End(total, here)
+
+
+def _drop(held: Part, name: str) -> None:
+    with suppress(KeyError):
+        held.pools.pop(name).close()
+        del held.ends[name]
+
+
+CHANGES: dict[str, Callable[..., Any]] = {
+    "create": _create,
+    "write": lambda held, name, at, data: held.bytes(name).write(at, data),
+    "fill": lambda held, name, *args: held.bytes(name).fill(*args),
+    "discard": lambda held, name, *run: held.bytes(name).discard(*run),
+    "scatter": _scatter,
+    "clone": _clone,
+    "restore": _restore,
+    "resize": _resize,
+    "drop": _drop,
+}

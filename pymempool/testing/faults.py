@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Fault injection: makes an allocation of the library fail."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .._native.arguments import integer
+from .._native.library import quick
+from .._native.signatures import SIZE_MAX
+from ..errors import PoolMemoryError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Fault:
+    """A context in which one allocation of the library fails."""
+
+    def __init__(self, number: int, *, forgiving: bool = False) -> None:
+        self.number = integer("number", number, 1, SIZE_MAX)
+        self.reached: bool | None = None  #: whether it failed; None before the end
+        self.error: PoolMemoryError | None = None  #: what each() has caught here
+        self._forgiving = forgiving
+
+    def __enter__(self) -> Fault:
+        quick.pool_fail_allocation(self.number)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        self.reached = quick.pool_fail_allocation(0) == 0
+        if not (self._forgiving and self.reached):
+            return False
+        if isinstance(exception, PoolMemoryError):
+            self.error = exception
+        return self.error is not None
+
+
+class FailAllocation:
+    """Makes the library's allocations fail, those of all threads and of C code too."""
+
+    def __call__(self, number: int) -> Fault:
+        """A context in which the number-th allocation of the library fails, if the code
+        in it comes that far; `reached` tells so afterwards.
+
+            with fail_allocation(1) as fault, pytest.raises(PoolMemoryError):
+                pool.write(0, b"one")
+            assert fault.reached
+        """
+        return Fault(number)
+
+    def each(self) -> Iterator[Fault]:
+        """Contexts in which the first allocation fails, then the second, and so on, up
+        to one that the code came through without a failure.
+
+            for fault in fail_allocation.each():
+                with fault:
+                    pool.write(0, b"all or nothing")
+                assert pool.read(0, 3) == (b"\\0\\0\\0" if fault.error else b"all")
+
+        The PoolMemoryError that comes of the failure ends the context and no more.
+        """
+        for number in itertools.count(1):
+            fault = Fault(number, forgiving=True)
+            yield fault
+            if fault.reached is None:
+                raise RuntimeError("what fail_allocation.each() gives is for `with`")
+            if not fault.reached:
+                return
+
+    def stop(self) -> None:
+        """Lets all allocations succeed again."""
+        quick.pool_fail_allocation(0)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The private names that tests use: no other file here imports them from pymempool.
+
+What needs Dask or fsspec is imported when it is asked for.
+"""
+
+# ruff: noqa: F401
+from __future__ import annotations
+
+import importlib
+from ctypes import c_size_t
+from typing import Any
+
+from pymempool import errors as errors_module, pool as pool_module
+from pymempool._core import (
+    adoption as adoption_module,
+    file as file_module,
+    pins as pins_module,
+    walks as walks_module,
+)
+from pymempool._core.owner import CLOSED, Owner
+from pymempool._native import (
+    handles as handles_module,
+    library as library_module,
+    paths as paths_module,
+    signatures as signatures_module,
+)
+from pymempool._native.buffers import BYTES_MAX, fresh_bytes, readable
+from pymempool._native.finalizers import function
+from pymempool._native.library import QUICK_BYTES, parallel, quick, read_stats
+from pymempool._native.signatures import (
+    RELEASE_FUNCTION,
+    SIGNATURES,
+    SIZE_MAX,
+    PoolView,
+    Signature,
+    StatsStruct,
+)
+from pymempool.cli import (
+    bench as bench_module,
+    config as config_module,
+    control as control_module,
+    convert as convert_module,
+    demo as demo_module,
+    diff as diff_module,
+    inputs as inputs_module,
+    inspect as inspect_module,
+    serve as serve_module,
+    serve_display as serve_display_module,
+    terminal as terminal_module,
+)
+from pymempool.cli.errors import CommandError
+from pymempool.cli.inputs import Image
+from pymempool.images import (
+    formats as formats_module,
+    locations as locations_module,
+    raw as raw_module,
+    sniff as sniff_module,
+    srec as srec_module,
+)
+from pymempool.images.parts import Parts
+from pymempool.pictures.layout import Picture, Scale, lanes
+from pymempool.pictures.model import GROUPS, STATES, Counts, _merge
+from pymempool.pictures.svg import COLOURS, COLUMN, MARGIN, columns_of
+
+#: How many objects pools use the memory of, and how many views and pins somebody has.
+count_adopted = function("count_adopted", c_size_t)
+count_windows = function("count_windows", c_size_t)
+
+_LATER = {
+    "pymempool.distributed.addresses": (
+        "TOTAL_MAX",
+        "Layout",
+        "merged",
+    ),
+    "pymempool.distributed.messages": (
+        "messages_module",
+        "Line",
+        "UnreachableError",
+        "WorkerLine",
+        "Numbers",
+    ),
+    "pymempool.distributed.part": (
+        "CHANGES",
+        "End",
+        "Made",
+        "Part",
+        "Sizes",
+    ),
+    "pymempool.distributed.placement": (
+        "placement_module",
+        "_version_finder",
+    ),
+    "pymempool.distributed.upkeep": (
+        "Step",
+        "next_step",
+    ),
+    "pymempool.filesystem.store": ("store_module",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _LATER.items():
+        if name in names:
+            module = importlib.import_module(home)
+            return module if name.endswith("_module") else getattr(module, name)
+    raise AttributeError(name)
