@@ -18,6 +18,10 @@ class PoolRangeError(PoolError, IndexError):
 class PoolMemoryError(PoolError, MemoryError):
     """There is no memory for what was asked. Nothing was changed."""
 
+    # What is found first, MemoryError's, refuses classes whose first base is another;
+    # tblib, which Dask uses, makes the errors of other processes by it.
+    __new__ = PoolError.__new__  # type: ignore[assignment]
+
 
 class PoolLimitError(PoolMemoryError):
     """The memory limit of the pool's family would be passed. Nothing was changed."""

@@ -308,6 +308,7 @@ def test_what_pickles_name_never_moves(protocol: int, pool: MemoryPool) -> None:
             ours.append((thing, [f"pymempool.{name}"]))
             if issubclass(thing, PoolError):
                 ours.append((thing("why"), [f"pymempool.{name}"]))
+                assert thing.__new__(thing, "why").args == ("why",)  # as tblib does
     for thing, names in ours:
         found = Names(pickle.dumps(thing, protocol)).found
         assert [name for name in found if name.startswith("pymempool")] == names
