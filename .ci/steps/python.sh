@@ -20,8 +20,8 @@ python_coverage() {
     mkdir "$scratch/python-coverage"
     local coverage=$installed/bin/coverage rules=--rcfile=.ci/python-coverage.ini
     "$coverage" run "$rules" -m pytest -q -p no:cacheprovider \
-        --ignore tests/python/test_ctest.py --ignore tests/python/test_counts.py \
-        --ignore tests/python/test_docs.py \
+        --ignore-glob '*/test_ctest.py' --ignore-glob '*/test_counts.py' \
+        --ignore-glob '*/test_docs.py' \
         -k 'not fork_while_threads and not in_long_calls'
     "$coverage" combine -q "$rules"
     "$coverage" report "$rules"
@@ -43,8 +43,9 @@ python_sanitizers() {
     # gcc says at each fence that ThreadSanitizer does not know it; the code knows. What is
     # reported of pyarrow's own threads (test_arrow) says nothing of the pool.
     TSAN_OPTIONS=die_after_fork=0 CFLAGS=-Wno-tsan \
-        run_sanitized thread libtsan.so --deselect tests/python/test_files.py::test_arrow \
-        tests/python/test_{threads,lifetime,adopt,mixed,batches,copies,integers,views,files}.py
+        run_sanitized thread libtsan.so \
+        --deselect tests/python/core/test_files.py::test_arrow \
+        tests/python/core/test_{threads,lifetime,adopt,mixed,batches,copies,integers,views,files}.py
 }
 
 # run_sanitized SANITIZERS RUNTIME [ARGUMENT OF PYTEST ...]: the tests on the installed

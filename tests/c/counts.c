@@ -5,8 +5,8 @@
  *     counts OPERATION NUMBER    does it NUMBER times
  *     counts                     prints the names of the operations, a line each
  *
- * tests/python/test_counts.py runs it under callgrind with two numbers and takes the
- * difference; so what is done before the first operation does not count.
+ * tests/python/project/test_counts.py runs it under callgrind with two numbers and takes
+ * the difference; so what is done before the first operation does not count.
  */
 #include "memory_pool.h"
 

@@ -16,12 +16,10 @@ from pymempool import MemoryPool
 settings.register_profile("default", deadline=None, database=None, print_blob=True)
 settings.load_profile("default")
 
-HEADER = Path(__file__).resolve().parents[2] / "c" / "memory_pool.h"
-
 
 @pytest.fixture
 def header() -> Path:
-    return HEADER
+    return Path(__file__).resolve().parents[2] / "c" / "memory_pool.h"
 
 
 @pytest.fixture

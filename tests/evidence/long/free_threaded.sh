@@ -63,5 +63,5 @@ done
 cd "$root"
 ulimit -d $((16 << 20)) # KiB
 PYTHON_GIL=0 PYTHONDONTWRITEBYTECODE=1 nice "$scratch/venv/bin/pytest" -q -rs \
-    -p no:cacheprovider -o faulthandler_timeout=300 --ignore tests/python/test_ctest.py \
+    -p no:cacheprovider -o faulthandler_timeout=300 --ignore tests/python/project/test_ctest.py \
     "$@" tests/python

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = sorted(path.stem for path in (ROOT / "tests" / "c").glob("test_*.c"))
 # What CTest runs beside them, see tests/c/CMakeLists.txt.
 CHECKS = ["demo", "exports", "fuzz_replay", "header", "install"]

@@ -33,7 +33,7 @@ from pathlib import Path
 
 from internals import paths_module
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 COMPILER = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
 
 RUN = {"python", "c", "sh"}

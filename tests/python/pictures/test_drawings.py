@@ -21,7 +21,7 @@ from picture_pools import BLOCK, everything
 
 from pymempool import MemoryPool, PoolRangeError, PoolUnrelatedError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -110,7 +110,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> CDLL:
     folder = tmp_path_factory.mktemp("mixed")
     source, target = folder / "mixed.c", folder / "mixed.so"
     source.write_text(SOURCE)
-    header = Path(__file__).resolve().parents[2] / "c"
+    header = Path(__file__).resolve().parents[3] / "c"
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     library = library_module._path
     done = subprocess.run(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from conftest import HEADER
+from documents import ROOT
 from every_call import BLOCK, CALLS, TOTAL, Memory, Scene, require
 from internals import parallel, quick
 
@@ -60,7 +60,7 @@ def hold(tmp_path_factory: pytest.TempPathFactory) -> Hold:
         "-shared",
         "-fPIC",
         "-O1",
-        f"-I{HEADER.parent}",
+        f"-I{ROOT / 'c'}",
         "-o",
         str(folder / "hold.so"),
     ]

@@ -5,7 +5,7 @@ Callgrind counts what the library itself executes, without the C library, whose 
 differs from machine to machine. tests/c/counts.txt has the figures; a change of more than
 5 % either way fails. Where it was meant, record anew, and say in the commit why:
 
-    python tests/python/test_counts.py
+    python tests/python/project/test_counts.py
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RECORD = ROOT / "tests" / "c" / "counts.txt"
 FIGURES = dict(re.findall(r"^(\w+) +([\d.]+)$", RECORD.read_text(), re.MULTILINE))
 LIBRARY = "libmemory_pool.so"
@@ -134,7 +134,7 @@ def record() -> None:
     head = [
         f"# {compiler()}",
         "# Instructions of the library, without the C library's, for each operation of",
-        "# tests/c/counts.c. To record anew: python tests/python/test_counts.py",
+        "# tests/c/counts.c. To record anew: python tests/python/project/test_counts.py",
     ]
     RECORD.write_text("\n".join([*head, *rows, ""]))
     sys.stdout.write(RECORD.read_text())

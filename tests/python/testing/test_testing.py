@@ -251,7 +251,7 @@ def test_plugin_costs_nothing_until_it_is_used(pytester: pytest.Pytester) -> Non
 # ----------------------------------------------------------------------- the how-to
 
 
-HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto" / "tests.md"
+HOWTO = Path(__file__).resolve().parents[3] / "docs" / "howto" / "tests.md"
 
 
 def howto_example() -> tuple[str, str]:

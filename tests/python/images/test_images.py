@@ -24,7 +24,7 @@ from typing import Any, Callable
 import pytest
 from at_once import run_all
 from internals import count_adopted, locations_module, raw_module
-from test_interrupted import interrupted_at
+from interrupts import interrupted_at
 
 from pymempool import MemoryPool, PoolClosedError, PoolLimitError, PoolRangeError
 
