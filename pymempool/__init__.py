@@ -2,8 +2,8 @@
 """Byte spaces that look contiguous, hold only what was written, and clone at once."""
 
 from ._core.file import PoolFile
-from ._core.kinds import Kind
 from ._core.names import publish
+from ._core.states import BlockState
 from ._core.stats import PoolStats
 from ._native.library import __version__
 from ._native.paths import get_include, get_library
@@ -20,9 +20,9 @@ from .errors import (
 from .pool import MemoryPool, trim
 
 __all__ = [
+    "BlockState",
     "CheckpointError",
     "FormatError",
-    "Kind",
     "MemoryPool",
     "PoolClosedError",
     "PoolError",

@@ -2,7 +2,7 @@
 """Walks over a pool: where it holds data, of which kind, and where it differs.
 
 A call of C holds the pool for as long as it looks. Data is skipped by counts, so that
-extents() asks for whole runs. A kind, or a change, is looked for block by block: kinds()
+extents() asks for whole runs. A kind, or a change, is looked for block by block: states()
 and changes() go in steps of a bounded number of blocks, and join what touches.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from .._native.arguments import byte_range, integer
 from .._native.library import parallel
 from .._native.signatures import SIZE_MAX
-from .kinds import Kind
+from .states import BlockState
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -77,16 +77,16 @@ def changes(
     return _in_steps(find, total, pool.block_size * STEP, *bounds)
 
 
-def kinds(
+def states(
     pool: MemoryPool, offset: SupportsIndex, size: SupportsIndex | None
-) -> Iterator[tuple[int, int, Kind]]:
+) -> Iterator[tuple[int, int, BlockState]]:
     """The runs of data whose blocks are of one kind."""
     start, length, kind = c_size_t(), c_size_t(), c_size_t()
 
     def find(at: int, end: int) -> _Run | None:
         owner = pool._owner
-        if parallel.pool_next_kind(owner.address, at, end, start, length, kind):
-            return start.value, length.value, Kind(kind.value)
+        if parallel.pool_next_state(owner.address, at, end, start, length, kind):
+            return start.value, length.value, BlockState(kind.value)
         return None
 
     def total() -> int:

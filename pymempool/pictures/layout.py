@@ -25,7 +25,7 @@ class Picture(Counts):
 
     def __init__(self, pool: MemoryPool, base: MemoryPool | None, scale: Scale) -> None:
         changes = () if base is None else pool.changes(base)
-        runs = pool.kinds()
+        runs = pool.states()
         stats = pool.stats
         super().__init__(0, stats.total_size)
         self.block_size, self.held_blocks = stats.block_size, stats.held_blocks

@@ -12,8 +12,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from .._core import walks
-from .._core.kinds import Kind
 from .._core.owner import CLOSED, Owner
+from .._core.states import BlockState
 from .._native.arguments import integer
 from ..errors import PoolClosedError
 from . import plot, svg, text
@@ -30,9 +30,9 @@ class Pictured:
 
     _owner: Owner = CLOSED
 
-    def kinds(
+    def states(
         self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
-    ) -> Iterator[tuple[int, int, Kind]]:
+    ) -> Iterator[tuple[int, int, BlockState]]:
         """The runs of data by kind, in order, each as (start, size, kind).
 
         offset, size: the range that is looked at; size is None for all up to the end.
@@ -42,7 +42,7 @@ class Pictured:
         pool as it is then; a run of many blocks takes several steps. Raises
         PoolRangeError.
         """
-        return walks.kinds(self._pool, offset, size)
+        return walks.states(self._pool, offset, size)
 
     def map(
         self,

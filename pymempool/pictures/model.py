@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from .._core.kinds import Kind
+from .._core.states import BlockState
 
 if TYPE_CHECKING:
     pass
@@ -102,7 +102,7 @@ class Segments:
 
     def __init__(
         self,
-        runs: Iterable[tuple[int, int, Kind]],
+        runs: Iterable[tuple[int, int, BlockState]],
         changes: Iterable[tuple[int, int]],
         total: int,
     ) -> None:
@@ -149,12 +149,12 @@ class Segments:
 
 
 def _merge(
-    runs: Iterable[tuple[int, int, Kind]],
+    runs: Iterable[tuple[int, int, BlockState]],
     changes: Iterable[tuple[int, int]],
     total: int,
 ) -> Iterator[tuple[int, int, int]]:
     """The segments: the runs, cut where changes begin and end, and changes in holes."""
-    states = [_state(Kind(number)) for number in range(8)]
+    states = [_state(BlockState(number)) for number in range(8)]
     marks = _clipped(changes, total)
     low, high = next(marks, (total, total))
     for begin, size, kind in runs:
@@ -187,10 +187,10 @@ def _clipped(changes: Iterable[tuple[int, int]], total: int) -> Iterator[tuple[i
         yield start, min(start + size, total)
 
 
-def _state(kind: Kind) -> int:
+def _state(kind: BlockState) -> int:
     """The one thing that is told of blocks of a kind."""
-    if kind & Kind.PINNED:
+    if kind & BlockState.PINNED:
         return _PINNED
-    if kind & Kind.SHARED:
+    if kind & BlockState.SHARED:
         return _SHARED
-    return _ADOPTED if kind & Kind.ADOPTED else _DATA
+    return _ADOPTED if kind & BlockState.ADOPTED else _DATA

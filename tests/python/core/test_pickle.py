@@ -20,7 +20,7 @@ from hypothesis import given, strategies as st
 from internals import count_adopted
 
 import pymempool
-from pymempool import Kind, MemoryPool, PoolError, PoolLimitError, PoolRangeError
+from pymempool import BlockState, MemoryPool, PoolError, PoolLimitError, PoolRangeError
 from pymempool.pool import rebuild
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -299,7 +299,7 @@ def test_what_pickles_name_never_moves(protocol: int, pool: MemoryPool) -> None:
     ours = [
         (pool, ["pymempool.pool.rebuild", "pymempool.MemoryPool"]),
         (pool.stats, ["pymempool.PoolStats"]),
-        (Kind.SHARED | Kind.PINNED, ["pymempool.Kind"]),
+        (BlockState.SHARED | BlockState.PINNED, ["pymempool.BlockState"]),
         (pymempool.trim, ["pymempool.trim"]),
     ]
     for name in pymempool.__all__:

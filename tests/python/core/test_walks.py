@@ -10,7 +10,7 @@ from typing import Any, Callable
 import pytest
 from internals import walks_module
 
-from pymempool import Kind, MemoryPool, PoolRangeError
+from pymempool import BlockState, MemoryPool, PoolRangeError
 
 BLOCK = 16
 TOTAL = 5 * BLOCK * walks_module.STEP // 2 + 7  # two and a half steps
@@ -75,14 +75,15 @@ def test_a_range_cuts_the_runs(name: str, pool: MemoryPool, base: MemoryPool) ->
 def test_runs_of_several_steps_are_joined(pool: MemoryPool, base: MemoryPool) -> None:
     step = BLOCK * walks_module.STEP
     # The last of the many holes is block 198.
-    assert (199 * BLOCK, step // 2 - 199 * BLOCK, Kind.SHARED) in list(pool.kinds())
+    states = list(pool.states())
+    assert (199 * BLOCK, step // 2 - 199 * BLOCK, BlockState.SHARED) in states
     assert list(pool.changes(base)) == [
         (step // 2, step),
         (TOTAL // BLOCK * BLOCK, TOTAL % BLOCK),
     ]
     everything = MemoryPool(TOTAL, BLOCK)
     everything.fill(0, 1, TOTAL)
-    assert list(everything.kinds()) == [(0, TOTAL, Kind(0))]
+    assert list(everything.states()) == [(0, TOTAL, BlockState(0))]
     assert list(everything.extents()) == [(0, TOTAL)]
 
 
@@ -158,8 +159,8 @@ def test_changes_reach_to_the_end_of_the_larger(base: MemoryPool) -> None:
 def test_a_walk_sees_what_comes_meanwhile() -> None:
     pool = MemoryPool(100 * BLOCK, BLOCK)
     pool.fill(0, 1, BLOCK)
-    runs = pool.kinds()
-    assert next(runs) == (0, BLOCK, Kind(0))
+    runs = pool.states()
+    assert next(runs) == (0, BLOCK, BlockState(0))
     pool.resize(1 << 40)
     pool.fill((1 << 40) - 1, 1, 1)
-    assert list(runs) == [((1 << 40) - BLOCK, BLOCK, Kind(0))]
+    assert list(runs) == [((1 << 40) - BLOCK, BLOCK, BlockState(0))]

@@ -13,7 +13,7 @@ import pytest
 from internals import GROUPS, STATES, Picture, Scale, _merge, lanes
 from picture_pools import BLOCK, everything
 
-from pymempool import Kind, MemoryPool, PoolRangeError, PoolUnrelatedError
+from pymempool import BlockState, MemoryPool, PoolRangeError, PoolUnrelatedError
 
 
 def picture_of(
@@ -32,37 +32,37 @@ def strip_of(text: str) -> str:
 
 def test_kinds_are_those_of_the_blocks() -> None:
     pool, base, held = everything()
-    assert [(start // BLOCK, size, kind) for start, size, kind in pool.kinds()] == [
-        (0, 3 * BLOCK, Kind.SHARED),
-        (3, BLOCK, Kind(0)),
-        (4, BLOCK, Kind.SHARED),
-        (6, 4 * BLOCK, Kind.SHARED),
-        (20, 4 * BLOCK, Kind.ADOPTED),
-        (30, BLOCK, Kind.PINNED),
-        (39, BLOCK - 7, Kind(0)),
+    assert [(start // BLOCK, size, kind) for start, size, kind in pool.states()] == [
+        (0, 3 * BLOCK, BlockState.SHARED),
+        (3, BLOCK, BlockState(0)),
+        (4, BLOCK, BlockState.SHARED),
+        (6, 4 * BLOCK, BlockState.SHARED),
+        (20, 4 * BLOCK, BlockState.ADOPTED),
+        (30, BLOCK, BlockState.PINNED),
+        (39, BLOCK - 7, BlockState(0)),
     ]
     clone = pool.clone()
-    kinds = {start // BLOCK: kind for start, _, kind in clone.kinds()}
-    assert kinds[20] == Kind.SHARED | Kind.ADOPTED
-    assert kinds[30] == Kind(0)  # a copy of what is pinned
+    kinds = {start // BLOCK: kind for start, _, kind in clone.states()}
+    assert kinds[20] == BlockState.SHARED | BlockState.ADOPTED
+    assert kinds[30] == BlockState(0)  # a copy of what is pinned
     assert base.stats.shared_blocks == sum(
-        size // BLOCK for _, size, kind in base.kinds() if kind & Kind.SHARED
+        size // BLOCK for _, size, kind in base.states() if kind & BlockState.SHARED
     )
     del held
 
 
 def test_kinds_of_nothing() -> None:
-    assert list(MemoryPool(2**31, 4096).kinds()) == []
+    assert list(MemoryPool(2**31, 4096).states()) == []
 
 
 def test_kinds_see_what_comes_meanwhile(pool: MemoryPool) -> None:
-    kinds = pool.kinds()
+    kinds = pool.states()
     next(kinds)
     pool.write(2048, b"new")
-    assert (2048, 64, Kind(0)) in list(kinds)
+    assert (2048, 64, BlockState(0)) in list(kinds)
     pool.close()
     with pytest.raises(ValueError, match="closed"):
-        pool.kinds()
+        pool.states()
 
 
 # ---------------------------------------------------------- the picture, exactly
@@ -71,12 +71,12 @@ def test_kinds_see_what_comes_meanwhile(pool: MemoryPool) -> None:
 def expected_whats(pool: MemoryPool, base: MemoryPool | None) -> list[str]:
     """What each byte is, by looking at each: '' for a hole, '!' behind a change."""
     names = [""] * pool.total_size
-    for start, size, kind in pool.kinds():
+    for start, size, kind in pool.states():
         name = "data"
         for flag, told in (
-            (Kind.ADOPTED, "adopted"),
-            (Kind.SHARED, "shared"),
-            (Kind.PINNED, "pinned"),
+            (BlockState.ADOPTED, "adopted"),
+            (BlockState.SHARED, "shared"),
+            (BlockState.PINNED, "pinned"),
         ):
             name = told if kind & flag else name
         names[start : start + size] = [name] * size
@@ -339,7 +339,7 @@ def test_a_picture_changes_nothing() -> None:
 
 def test_pool_that_has_grown_since() -> None:
     """Its total_size was asked before its runs were: what lies beyond is left out."""
-    runs = [(0, BLOCK, Kind(0)), (BLOCK, BLOCK, Kind.SHARED)]
+    runs = [(0, BLOCK, BlockState(0)), (BLOCK, BLOCK, BlockState.SHARED)]
     found = list(islice(_merge(runs, [(0, BLOCK)], BLOCK // 2), 9))
     assert [segment[:2] for segment in found] == [(0, BLOCK // 2)]
 
