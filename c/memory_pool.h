@@ -1,79 +1,80 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_pool.h - byte spaces that look contiguous and hold only what was written
+ * memory_pool.h - a sparse, copy-on-write byte array with snapshots
  *
- * This header is the manual. It says what a pool is, then takes the functions one by
- * one: the range each accepts, who owns what, every error, what holds after an error,
- * and which threads may call it.
+ * Not an allocator: a memory pool is a byte array with the offsets 0 .. total_size. It
+ * stores only what was written to it, and a clone (a snapshot) takes constant time,
+ * because it shares all memory with its origin until one of the two writes.
+ *
+ * This header is the manual: first the concepts, then each function with its parameters,
+ * its result, its errors and its costs.
  *
  * CONCEPTS
  *
- * A POOL is a byte space with the offsets 0 .. total_size. It looks contiguous; inside
- * it is made of BLOCKS of equal size. A block exists only after somebody wrote to it;
- * where no block is, there is a HOLE, and a hole reads as zeros. So a pool of 2^63 bytes
- * costs what a pool of 4096 bytes costs, and memory grows with what was written.
+ * A POOL consists of BLOCKS of equal size. A block exists only after a write to it; a
+ * range without blocks is a HOLE, which reads as zeros. So an empty pool of 2^63 bytes
+ * takes as much memory as one of 4096 bytes, and memory grows with what was written.
  *
- * The BLOCK SIZE is the largest power of two that is not above the max_block_size asked
- * for, nor above what total_size needs (the smallest power of two that covers it).
- * Memory is handed out by whole blocks, but a block larger than a page of the system
- * takes only the pages that were touched. The data of a block is aligned to its size, up
- * to a page. 4 KiB to 64 KiB suit most uses: small blocks make clones cheap to write to,
- * large blocks make long transfers fast.
+ * The BLOCK SIZE is the largest power of two that is neither above max_block_size nor
+ * above the smallest power of two that covers total_size. Memory is allocated by whole
+ * blocks, but of a block larger than a system page only the pages that were touched are
+ * resident. The data of a block is aligned to its size, at most to a page. 4 KiB to 64
+ * KiB suit most uses: with small blocks, writes after a clone copy little; with large
+ * blocks, long transfers are fast.
  *
- * A CLONE is a full, writable, independent pool made in constant time: it shares every
- * block with its origin, and the first write to a shared block, through either of them,
- * copies that block alone (COPY-ON-WRITE). All pools that descend from one pool_create
- * call by cloning are RELATIVES; together they are a FAMILY. The MEMORY LIMIT bounds the
- * bytes of blocks held by a whole family; a block shared by many counts once.
+ * A CLONE is a full, writable, independent pool. It shares every block with its origin;
+ * the first write to a shared block, through any pool, copies this block alone
+ * (COPY-ON-WRITE). A SNAPSHOT is a clone that nobody writes to. Pools that descend from
+ * one pool_create call by cloning are RELATIVES, and all of them together are a FAMILY.
+ * The MEMORY LIMIT is the most bytes of blocks that a family may hold; a shared block
+ * counts once.
  *
- * Everything is REFERENCE-COUNTED. pool_create, pool_create_with and pool_clone give the
- * caller one reference; pool_retain adds one; pool_destroy gives one back, and the last
- * one ends the pool. Relatives may be destroyed in any order.
+ * Pools are REFERENCE-COUNTED. pool_create, pool_create_with and pool_clone return a pool
+ * with one reference, which the caller owns; pool_retain adds one; pool_destroy drops
+ * one, and the last one frees the pool. Relatives may be destroyed in any order.
  *
- * A VIEW is a frozen window: read-only memory that shows what a range held at the moment
- * of the call, without a copy, for as long as it is held. A PIN is a live window: memory
- * of the pool itself, in which the caller reads and writes directly. Both lie in one
- * block, both keep that block alive whatever becomes of the pool, and both are given back
- * with pool_view_release. ADOPTED memory is the caller's own, made part of a pool without
- * a copy.
+ * A VIEW is an immutable zero-copy buffer: read-only memory that shows what a range held
+ * at the moment of the call. A PIN is a mutable one: writable memory of the pool itself.
+ * Each lies in one block, and keeps the block's memory valid until the caller releases it
+ * with pool_view_release, even if the pool is destroyed. ADOPTED memory is memory of the
+ * caller that is part of a pool without a copy.
  *
- * UNITS. Every offset and every size is in bytes. Ranges are half-open:
+ * UNITS. All offsets and sizes are in bytes. Ranges are half-open:
  * [offset, offset + size).
  *
- * THREADS. Every function may be called from any thread at any time, as long as the
- * caller holds a reference to the pools it passes. Each call is ONE ATOMIC STEP with
- * respect to all other calls on the same pool, however many blocks it spans: nobody ever
- * reads half a write. Calls on different ranges run side by side. No call waits for
- * anything but other calls, and none starves: it waits for the calls that are being made
- * and for those that have waited for a millisecond already, however often others come
- * again. On POSIX systems a child made by fork() may use every pool
- * of its parent, whatever other threads of the parent were doing at that moment; parent
- * and child then go separate ways, as with any other memory. (Not so after vfork, and
- * not from a signal handler.)
+ * THREADS. Any thread may call any function at any time; the caller must own a reference
+ * to each pool that it passes. Each call is ONE ATOMIC STEP (linearizable) for all other
+ * calls on the same pool, however many blocks it covers: no call reads half a write. (Of
+ * pool_gather and pool_scatter each item is such a step.) Calls on different ranges run
+ * in parallel. A call waits for other calls only, and none starves: it waits for calls
+ * that run already, and for calls that have waited for a millisecond or longer. On POSIX
+ * systems the child of a fork() may use all pools of its parent, whatever other threads
+ * were doing at that moment; from then on parent and child have copies of their own, as
+ * of all memory. (Not after vfork, and not in a signal handler.)
  *
- * ERRORS. A call that fails changes nothing: contents, sizes and the limit's account
- * are what they were before. Functions that return a PoolStatus return POOL_OK or the
- * reason. Functions that return a count or a pointer return 0 or NULL. For all of them
- * pool_last_status() gives the reason, until the next call of the same thread. NULL as a
- * pool is refused with POOL_INVALID everywhere, and so is a NULL buffer unless size is
- * 0; pool_destroy(NULL) does nothing. No other wrong pointer can be recognised.
+ * ERRORS. A call that fails changes nothing: neither contents, nor sizes, nor what counts
+ * for the limit. Functions that return a PoolStatus return POOL_OK or the reason; those
+ * that return a count or a pointer return 0 or NULL. pool_last_status() returns the
+ * reason for all of them, until the next call of the same thread. All functions refuse
+ * NULL as a pool with POOL_INVALID, except pool_destroy, and NULL as a buffer unless its
+ * size is 0. Other invalid pointers are undefined behaviour.
  *
- * MEMORY. Blocks come out of large chunks of system pages. The memory of freed blocks is
- * kept for reuse, in all at most 512 MiB a process (64 MiB where addresses have 32 bits)
- * and at most an eighth of the memory that the machine or the container has; what is
- * beyond that goes back to the system at once, and pool_trim() gives back the rest.
- * Memory goes back by pages of the system: a page stays while a block that lies in it is
- * held. So it is with the family's own bookkeeping, of which up to half, or some MiB, may
- * be kept beside that. Memory that is used again never shows what it held before.
+ * MEMORY. Blocks are parts of large chunks of system pages. The memory of freed blocks is
+ * cached for reuse: at most 512 MiB in a process (64 MiB with 32-bit addresses), and at
+ * most an eighth of the memory of the machine or container. What is beyond that is
+ * released to the system at once; pool_trim() releases the rest. Memory is released by
+ * system pages: a page stays while a block in it is held. The same applies to a family's
+ * metadata, of which up to half, or some MiB, may be cached in addition. Memory that is
+ * reused never shows what it held before.
  *
- * A call that would have to write to 64 MiB or more of fresh memory, and to more than the
- * system has left (what is free or can be freed, and swap, of the machine and of the
- * container), is refused at once with POOL_NO_MEMORY, unless the family has the flag
- * POOL_OVERCOMMIT. What counts is what the call itself makes resident: a few bytes in a
- * block of 16 GiB are a few bytes, but to copy such a block, because it is shared, takes
- * all of it. Everything else is left to the system: smaller calls that add up, and what
- * other threads and processes take at the same time. Where a system does not say what is
- * left, only what is more than the whole memory of the machine is refused.
+ * LARGE REQUESTS. A call that would make 64 MiB or more resident, and more than is
+ * available (free or reclaimable memory, and swap, of the machine and of the container),
+ * is refused at once with POOL_NO_MEMORY, unless the family has the flag POOL_OVERCOMMIT.
+ * Only what the call itself makes resident counts: a few bytes in a block of 16 GiB are a
+ * few bytes, but to copy such a block, because it is shared, takes all of it. The library
+ * does not add up smaller calls, and not what other threads and processes allocate at the
+ * same time. If a system does not tell what is available, only calls that need more than
+ * the whole memory of the machine are refused.
  */
 #ifndef MEMORY_POOL_H
 #define MEMORY_POOL_H
@@ -104,18 +105,18 @@ extern "C" {
 
 /* ---------------------------------------------------------------------- types */
 
-/* A pool. Opaque; made by pool_create, pool_create_with and pool_clone. */
+/* A pool. Opaque; created by pool_create, pool_create_with and pool_clone. */
 typedef struct MemoryPool MemoryPool;
 
-/* Why a call failed. The numbers are part of the ABI and never change; the gaps are for
- * what may come. Each row: name, number, text of pool_status_text. */
+/* Why a call failed. The numbers are part of the ABI and never change; the gaps are
+ * reserved. Each row: name, number, text of pool_status_text. */
 #define POOL_STATUS_LIST(X)                                                              \
     X(POOL_OK, 0, "no error")                                                            \
     X(POOL_INVALID, 10, "an argument is not valid")                                      \
     X(POOL_RANGE, 20, "the range reaches past the end of the pool")                      \
     X(POOL_UNRELATED, 30, "the pools are not related by cloning")                        \
     X(POOL_NO_MEMORY, 40, "the system has no more memory")                               \
-    X(POOL_LIMIT, 50, "the memory limit of the pool and its relatives would be passed")
+    X(POOL_LIMIT, 50, "the memory limit of the pool and its relatives would be exceeded")
 
 typedef enum PoolStatus {
 #define POOL_STATUS_ENUM(name, number, text) name = number,
@@ -126,27 +127,26 @@ typedef enum PoolStatus {
 
 /* Flags of PoolOptions.
  *
- * POOL_WIPE: a block of the family is overwritten with zeros as soon as nobody holds it,
- * whether it is then used again, kept or given back to the system; the call that let go
- * of it takes the time. All of the block is touched, so that a block of which one page
- * was resident has all of them for as long as it is kept. What the caller copied out, and
- * adopted memory, is not the pool's to wipe; nor are pages that the system swapped out or
- * dumped.
+ * POOL_WIPE: the call that frees a block overwrites it with zeros, before it is reused,
+ * cached or released, and takes the time for that. This touches the whole block: a block
+ * of which one page was resident has all pages resident as long as it is cached. Not
+ * wiped are copies that the caller has, adopted memory, and pages that the system has
+ * swapped out or dumped.
  *
- * POOL_OVERCOMMIT: requests are not compared with the memory that the system has left
- * (see MEMORY), for programs that rely on its giving more than it has. */
+ * POOL_OVERCOMMIT: large requests are not compared with the available memory (see LARGE
+ * REQUESTS), for programs that rely on overcommit. */
 typedef enum PoolFlag {
     POOL_WIPE = 1,
     POOL_OVERCOMMIT = 2,
     POOL_FLAG_MAX_ = 0x7fffffff
 } PoolFlag;
 
-/* What is said of blocks that hold data, as flags: see pool_next_state.
+/* The state of blocks that hold data, as flags: see pool_next_state.
  *
- * POOL_BLOCK_SHARED: somebody else holds it as well, a relative, a view, or another place
- * of the same pool; a write would copy it. POOL_BLOCK_PINNED: there is a pin on it, so
- * that it stays where it is. POOL_BLOCK_ADOPTED: it is memory that was adopted; a write
- * would copy it. */
+ * POOL_BLOCK_SHARED: a relative, a view, or another place of the same pool also refers to
+ * it; a write copies it.
+ * POOL_BLOCK_PINNED: it has a pin, so that it stays at its address.
+ * POOL_BLOCK_ADOPTED: it is adopted memory; a write copies it. */
 typedef enum PoolBlockState {
     POOL_BLOCK_SHARED = 1,
     POOL_BLOCK_PINNED = 2,
@@ -154,308 +154,339 @@ typedef enum PoolBlockState {
     POOL_BLOCK_STATE_MAX_ = 0x7fffffff
 } PoolBlockState;
 
-/* What pool_create_with needs to know. Set struct_size to sizeof(PoolOptions) and
- * whatever is not used to 0: later versions may add fields at the end. */
+/* The options of pool_create_with. Set struct_size to sizeof(PoolOptions), and what is
+ * not used to 0: later versions may add fields at the end. */
 typedef struct PoolOptions {
     size_t struct_size;
-    size_t total_size;     /* bytes, 1 or more, up to SIZE_MAX                         */
-    size_t max_block_size; /* bytes, 1 or more; rounded down as said under BLOCK SIZE  */
+    size_t total_size;     /* bytes, 1 .. SIZE_MAX                                     */
+    size_t max_block_size; /* bytes, 1 .. SIZE_MAX; rounded down, see BLOCK SIZE       */
     size_t memory_limit;   /* bytes of blocks in the whole family; 0: no limit         */
-    size_t flags;          /* of PoolFlag; for the whole family; others are refused    */
+    size_t flags;          /* of PoolFlag, for the whole family; others are refused    */
 } PoolOptions;
 
-/* A view or a pin. Set struct_size to sizeof(PoolView) before the call; a call that
- * succeeds fills in the rest, one that fails leaves it alone. */
+/* A view or a pin. Set struct_size to sizeof(PoolView) before the call. A call that
+ * succeeds sets the other fields; one that fails does not change them. */
 typedef struct PoolView {
     size_t struct_size;
     void *data;   /* the first byte; read-only in a view                              */
-    size_t size;  /* bytes that can be reached from data; may be less than asked for  */
-    void *family; /* the library's own, as are the next two                           */
+    size_t size;  /* bytes at data; may be less than requested                        */
+    void *family; /* for the library only, as are the next two                        */
     void *block;
     void *pin;
 } PoolView;
 
-/* Facts about a pool. Set struct_size before the call; fields that it does not cover are
- * not filled in. */
+/* Statistics of a pool. Set struct_size to sizeof(PoolStats) before the call; only fields
+ * that lie in so many bytes are set. */
 typedef struct PoolStats {
     size_t struct_size;
     size_t total_size;        /* bytes that can be addressed                           */
     size_t block_size;        /* bytes in a block                                      */
-    size_t references;        /* owners of this pool: see pool_retain                  */
-    size_t held_blocks;       /* blocks this pool holds: its own, shared, adopted ones;
-                               * one that stands in two places counts twice            */
-    size_t held_bytes;        /* the same in bytes: held_blocks * block_size; SIZE_MAX
-                               * if that is more                                       */
-    size_t pinned_blocks;     /* of held_blocks, those that are pinned                 */
-    size_t copied_blocks;     /* shared blocks that this pool replaced by its own, ever */
-    size_t family_bytes;      /* bytes of blocks the family holds, each counted once;
-                               * adopted memory is not counted                         */
+    size_t references;        /* to this pool, see pool_retain                         */
+    size_t held_blocks;       /* blocks of this pool: private, shared and adopted; one
+                               * in two places counts twice                            */
+    size_t held_bytes;        /* held_blocks * block_size; SIZE_MAX if that is more    */
+    size_t pinned_blocks;     /* of held_blocks, those that have a pin                 */
+    size_t copied_blocks;     /* shared blocks that writes to this pool copied, ever   */
+    size_t family_bytes;      /* bytes of blocks that the family holds, each block once;
+                               * adopted memory does not count                         */
     size_t family_peak_bytes; /* the most that family_bytes has been                   */
-    size_t family_pools;      /* pools alive in the family                             */
+    size_t family_pools;      /* pools in the family                                   */
     size_t family_views;      /* views and pins of the family that were not released   */
     size_t adopted_blocks;    /* blocks of adopted memory in the family                */
-    size_t memory_limit;      /* bytes; 0: none                                        */
+    size_t memory_limit;      /* bytes; 0: no limit                                    */
     size_t flags;             /* of the family, of PoolFlag                            */
-    size_t metadata_bytes;    /* bytes of the family's own bookkeeping, without what
-                               * went back to the system                               */
-    size_t cached_bytes;      /* bytes of freed blocks that the process keeps for reuse,
-                               * in chunks that are partly used to within an eighth of
-                               * each; see pool_trim                                   */
-    size_t shared_blocks;     /* of held_blocks, those that others hold as well; last,
-                               * for it is the one that takes a walk                   */
+    size_t metadata_bytes;    /* bytes of the family's metadata, without what was
+                               * released to the system                                */
+    size_t cached_bytes;      /* bytes of freed blocks that the process caches; exact to
+                               * an eighth of each chunk that is in use; see pool_trim */
+    size_t shared_blocks;     /* of held_blocks, those that are shared; the last field,
+                               * because only this one takes a walk of the tree        */
 } PoolStats;
 
 /* ------------------------------------------------------------------- lifetime */
 
-/* Makes a pool of total_size bytes, all of them holes. Constant time, about 5 KiB.
+/* Creates a pool of total_size bytes, which is one hole. Constant time, about 5 KiB.
  *
  * total_size      1 .. SIZE_MAX
  * max_block_size  1 .. SIZE_MAX; see BLOCK SIZE
- * Returns a pool with one reference, which belongs to the caller (give it back with
- * pool_destroy), or NULL: POOL_INVALID if either is 0, or POOL_NO_MEMORY. */
+ *
+ * Returns a pool with one reference, which the caller must drop with pool_destroy, or
+ * NULL. Errors: POOL_INVALID if a size is 0; POOL_NO_MEMORY. */
 POOL_API MemoryPool *pool_create(size_t total_size, size_t max_block_size);
 
-/* The same with everything that can be chosen. options is read during the call only.
- * NULL: POOL_INVALID (options NULL, struct_size too small for the first three fields,
- * above 1024, or larger than this version knows with something other than 0 there, a size
- * of 0, an unknown flag) or POOL_NO_MEMORY. */
+/* Creates a pool with all options. options is read during the call only.
+ *
+ * Returns as pool_create. Errors: POOL_INVALID if options is NULL, a size is 0, a flag is
+ * unknown, or struct_size is wrong: too small for the first three fields, above 1024, or
+ * larger than this version knows, with bytes other than 0 there; POOL_NO_MEMORY. */
 POOL_API MemoryPool *pool_create_with(const PoolOptions *options);
 
-/* Adds a reference and returns pool; NULL with POOL_INVALID if pool is NULL. */
+/* Adds a reference. Returns pool, or NULL with POOL_INVALID if pool is NULL. */
 POOL_API MemoryPool *pool_retain(MemoryPool *pool);
 
-/* Gives back one reference. The last one ends the pool: its blocks are freed unless a
- * relative holds them too. NULL does nothing. Sets the status to POOL_OK. */
+/* Drops a reference. The last one frees the pool, and its blocks unless a relative, a
+ * view or a pin also holds them. Does nothing for NULL. The status is always POOL_OK. */
 POOL_API void pool_destroy(MemoryPool *pool);
 
 /* ---------------------------------------------------------------------- bytes */
 
 /* Copies size bytes from src to the pool at offset.
  *
- * Clips at total_size, as pwrite does at the end of a device, and returns the number of
- * bytes written. 0: size is 0 (POOL_OK), offset is at or past the end (POOL_RANGE), an
- * argument is NULL (POOL_INVALID), or there is no memory for all of it (POOL_NO_MEMORY,
- * POOL_LIMIT); then not a single byte was written. src must not lie in memory that
- * another thread changes meanwhile. */
+ * Clips at total_size, as pwrite does at the end of a device. No other thread may change
+ * src meanwhile. Returns the number of bytes written. Returns 0, and writes nothing, if
+ * size is 0 (POOL_OK), or on errors: POOL_RANGE if offset is at or past the end;
+ * POOL_INVALID if an argument is NULL; POOL_NO_MEMORY or POOL_LIMIT if there is not
+ * enough memory for all bytes. */
 POOL_API size_t pool_write(MemoryPool *pool, size_t offset, const void *src, size_t size);
 
-/* Copies size bytes from the pool at offset to dest. Holes give zeros; nothing is
- * allocated. Clips and returns as pool_write does; bytes of dest past the count are left
- * alone. 0: size is 0 (POOL_OK), POOL_RANGE or POOL_INVALID. */
+/* Copies size bytes from the pool at offset to dest. Holes read as zeros and stay holes.
+ *
+ * Clips at total_size. Returns the number of bytes read; the rest of dest is not changed.
+ * Returns 0 if size is 0 (POOL_OK), or on errors: POOL_RANGE, POOL_INVALID. */
 POOL_API size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size);
 
-/* Sets every byte of [offset, offset + size) to the low 8 bits of byte. 0 is the same as
- * pool_discard. Does not clip: POOL_RANGE if the range passes the end. POOL_INVALID,
+/* Sets all bytes of [offset, offset + size) to the low 8 bits of byte. To fill with 0 is
+ * to discard, see pool_discard.
+ *
+ * Does not clip. Errors: POOL_RANGE if the range reaches past the end; POOL_INVALID,
  * POOL_NO_MEMORY, POOL_LIMIT. */
 POOL_API PoolStatus pool_fill(MemoryPool *pool, size_t offset, int byte, size_t size);
 
-/* Makes [offset, offset + size) a hole, which reads as zeros. Whole blocks are freed; a
- * block of which a part is discarded is freed when nothing but zeros is left in it. Does
- * not clip: POOL_RANGE if the range passes the end. POOL_INVALID. In a pool that shares
- * blocks it may have to copy up to two of them, and then may fail with POOL_NO_MEMORY or
- * POOL_LIMIT. */
+/* Makes [offset, offset + size) a hole, which reads as zeros (trim, punch a hole).
+ *
+ * Frees whole blocks, and blocks in which only zeros are left. Does not clip. In a pool
+ * with shared blocks it may have to copy up to two of them. Errors: POOL_RANGE if the
+ * range reaches past the end; POOL_INVALID; POOL_NO_MEMORY or POOL_LIMIT if it has to
+ * copy. */
 POOL_API PoolStatus pool_discard(MemoryPool *pool, size_t offset, size_t size);
 
-/* Reads and discards in one atomic step: what the consumer of a stream calls, so that
- * memory is given back as it is used up. Clips and returns as pool_read does; fails as
- * pool_discard does, and then neither dest nor the pool was changed. */
+/* Reads a range and discards it, in one atomic step. For the consumer of a stream, which
+ * so frees memory as it goes.
+ *
+ * Clips and returns as pool_read. Errors as pool_discard; then neither dest nor the pool
+ * has changed. */
 POOL_API size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t size);
 
-/* Copies size bytes of src to dst, which may be one pool, with overlap as memmove has it.
- * Holes become holes. Between relatives, blocks that the range covers wholly are shared
- * and not copied if dst_offset - src_offset is a multiple of the block size (pinned ones,
- * and a last block that the end of a pool cuts short, are copied). Does not clip:
- * POOL_RANGE if either range passes its pool's end. POOL_INVALID, POOL_NO_MEMORY,
- * POOL_LIMIT (dst's). One atomic step for both pools. */
+/* Copies size bytes of src at src_offset to dst at dst_offset, in one atomic step for
+ * both pools. They may be the same pool, and the ranges may overlap, as in memmove.
+ *
+ * Holes become holes. Between relatives, whole blocks are shared instead of copied if
+ * dst_offset - src_offset is a multiple of the block size (but not pinned ones, nor a
+ * last block that the end of a pool cuts off). Does not clip. Errors: POOL_RANGE if a
+ * range reaches past the end of its pool; POOL_INVALID; POOL_NO_MEMORY; POOL_LIMIT of
+ * dst. */
 POOL_API PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
                               size_t src_offset, size_t size);
 
-/* Makes the pool larger (with a hole) or smaller (discarding what is beyond) in place.
- * The block size stays what it is, so that a pool that is to grow is best made as large
- * as a block, or larger, and then made small. Views and pins of what is cut off stay
- * valid; such a pin is no longer a window on the pool, where one of a block that is cut
- * in its midst stays one on what is left. POOL_INVALID if total_size is 0,
+/* Changes the size of a pool: adds a hole at the end, or discards what is beyond.
+ *
+ * The block size does not change. So create a pool that is to grow with the size of a
+ * block or more, and then make it smaller. Views and pins beyond the new end stay valid,
+ * but such a pin is detached: it shows no longer what the pool holds. A pin of a block
+ * that the new end divides is not detached. Errors: POOL_INVALID if total_size is 0;
  * POOL_NO_MEMORY, POOL_LIMIT. */
 POOL_API PoolStatus pool_resize(MemoryPool *pool, size_t total_size);
 
 /* ------------------------------------------------- many ranges, and integers */
 
 /* Reads count items of item_size bytes each, at offsets[0 .. count), to dest, one after
- * the other. Each item is one atomic step. Every offset is checked first: POOL_RANGE if
- * any item passes the end, and then nothing was read. POOL_INVALID if an array is NULL
- * while count (and, for dest, item_size) is not 0. If another thread makes the pool
- * smaller meanwhile, POOL_RANGE may come after some items. */
+ * the other (gather, vectored read). Each item is one atomic step.
+ *
+ * Checks all offsets first. Errors: POOL_RANGE if an item reaches past the end, and then
+ * nothing was read; POOL_INVALID if an array is NULL while count (and, for dest,
+ * item_size) is not 0. If another thread makes the pool smaller meanwhile, POOL_RANGE may
+ * come after some items. */
 POOL_API PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets,
                                 size_t count, size_t item_size);
 
 /* Writes count items of item_size bytes each from src to offsets[0 .. count), in that
- * order. Checks and fails as pool_gather does, and with POOL_NO_MEMORY or POOL_LIMIT;
- * then nothing was written, unless another thread cloned, viewed, discarded or resized
- * the pool meanwhile: then some of the first items may have been. */
+ * order (scatter, vectored write). Each item is one atomic step.
+ *
+ * Checks and fails as pool_gather, and also with POOL_NO_MEMORY or POOL_LIMIT; then
+ * nothing was written. Only if another thread clones, views, discards or resizes the pool
+ * meanwhile may some of the first items have been written. */
 POOL_API PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
                                  size_t count, size_t item_size);
 
-/* Adds value to the unsigned integer of size bytes (1, 2, 4 or 8, in the machine's byte
- * order, aligned or not) at offset, modulo its range, in one atomic step with respect to
- * all calls; *old gets what it was. Atomic instructions on pinned memory are not calls.
- * POOL_INVALID (a size that is not one of these, NULL), POOL_RANGE, POOL_NO_MEMORY,
- * POOL_LIMIT; then *old is untouched. */
+/* Adds value to an unsigned integer, modulo its range, in one atomic step.
+ *
+ * pool    that has the integer
+ * offset  of its first byte; need not be aligned
+ * size    of the integer: 1, 2, 4 or 8 bytes, in the machine's byte order
+ * value   to be added
+ * old     gets the previous value; unchanged after an error
+ *
+ * Atomic for all calls, but not for atomic instructions on pinned memory. Errors:
+ * POOL_INVALID for another size or NULL; POOL_RANGE, POOL_NO_MEMORY, POOL_LIMIT. */
 POOL_API PoolStatus pool_fetch_add(MemoryPool *pool, size_t offset, size_t size,
                                    uint64_t value, uint64_t *old);
 
-/* The same, but puts value in its place if it is expected; it was exchanged if *old is
- * expected afterwards. In a hole or a shared block it needs memory either way. */
+/* Replaces an unsigned integer by value if it equals expected, in one atomic step.
+ *
+ * Otherwise as pool_fetch_add. It was replaced if *old equals expected afterwards. For a
+ * hole or a shared block it needs memory in both cases. */
 POOL_API PoolStatus pool_compare_exchange(MemoryPool *pool, size_t offset, size_t size,
                                           uint64_t expected, uint64_t value,
                                           uint64_t *old);
 
 /* ------------------------------------------------------------------ snapshots */
 
-/* Makes an independent pool with the same contents, size and block size, in constant
- * time whatever the pool holds, but for a copy of each pinned block. It joins the family
- * and its memory limit. Returns it with one reference, or NULL: POOL_INVALID,
- * POOL_NO_MEMORY, and with pinned blocks POOL_LIMIT. */
+/* Creates an independent pool with the same contents, size and block size.
+ *
+ * Takes constant time, whatever the pool holds, and in addition a copy of each pinned
+ * block. The clone belongs to the same family and its memory limit. Returns it with one
+ * reference, or NULL. Errors: POOL_INVALID, POOL_NO_MEMORY; POOL_LIMIT with pinned
+ * blocks. */
 POOL_API MemoryPool *pool_clone(MemoryPool *pool);
 
-/* Makes the contents of pool, and its size, those of from, a relative (POOL_UNRELATED if
- * it is not), in constant time plus the freeing of what only pool held, plus a copy for
- * each block that either of them has pinned: the pinned blocks of pool stay where they
- * are, with the contents of from. from is not changed, and the two stay independent.
- * Restoring a pool from itself does nothing. POOL_INVALID, POOL_NO_MEMORY, and with
- * pinned blocks POOL_LIMIT. */
+/* Gives pool the contents and the size of from, a relative, which does not change.
+ *
+ * The two stay independent. Takes constant time, the time to free what only pool held,
+ * and a copy for each block that either of them has pinned: pinned blocks of pool stay at
+ * their address and get the contents of from. Does nothing if pool is from. Errors:
+ * POOL_UNRELATED if from is no relative; POOL_INVALID, POOL_NO_MEMORY; POOL_LIMIT with
+ * pinned blocks. */
 POOL_API PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from);
 
-/* Finds the first run of data in [offset, end): bytes that lie in blocks, with no hole
- * between them. Everything outside the runs reads as zeros; inside, zeros may be found
- * as well. To walk a pool:
+/* Finds the first run of data in [offset, end): bytes in blocks, without a hole between
+ * them. All bytes outside of such runs are zeros; bytes inside may be zeros as well. To
+ * walk a pool:
  *     for (at = 0; pool_next_extent(pool, at, SIZE_MAX, &start, &size) == 1;
  *          at = start + size) ...
  *
- * What lies at end or beyond it is not looked at, and a run that reaches there is cut: so
- * a call takes no longer than its range is worth. SIZE_MAX means up to the end of the
- * pool.
+ * pool    to be searched
+ * offset  where to begin; any value
+ * end     where to stop; SIZE_MAX for the end of the pool
+ * start   gets where the run begins: offset or later
+ * size    gets the bytes of the run, 1 or more; a run that reaches past end is cut there
  *
- * Returns 1 and sets *start (offset or later) and *size (1 or more, never past end or
- * total_size); 0 if there is none, or -1 with POOL_INVALID if an argument is NULL; then
- * *start and *size are untouched. Any offset and end are allowed; past the end of the
- * pool, and if end is not above offset, nothing is found. Each call is one atomic step.
- * It costs one search through the levels of the tree, however long the run is and the
- * hole before. */
+ * Returns 1 if there is a run; 0 if not; -1 with POOL_INVALID if an argument is NULL.
+ * Then *start and *size are unchanged. Finds nothing if offset is past the end of the
+ * pool or not below end. One atomic step. Costs one search in the tree, however long the
+ * run and the hole before it are. */
 POOL_API int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                               size_t *size);
 
-/* Finds the first run of bytes in [offset, end) in which pool and base, its relative, may
- * differ. What lies outside these runs is the same in both. The answer is by whole
- * blocks: a block that either of them wrote to, freed or got since they had it in common,
- * even if the bytes in it came out equal. What both share is skipped unseen, so that the
- * cost grows with what differs and not with what is held. Beyond its end the smaller of
- * the two counts as a hole, and a run may reach to the end of the larger.
+/* Finds the first run of bytes in [offset, end) in which pool and base, a relative, may
+ * differ (a diff of two snapshots).
  *
- * Returns, errors and what end does as pool_next_extent; -1 also for POOL_UNRELATED.
- * Costs what pool_next_extent does and a look at each block of the run, but for parts of
- * the tree where one pool has all blocks and the other has none. */
+ * All bytes outside of such runs are the same in both. The runs consist of whole blocks,
+ * which one of the two wrote to, freed or got since they shared them, even if the bytes
+ * are equal again. Parameters and results as pool_next_extent; end may be up to the end
+ * of the larger pool, and the smaller one counts as a hole there. -1 also with
+ * POOL_UNRELATED. Costs a search in the tree and a look at each block of the run, except
+ * for parts of the tree that are full in one pool and empty in the other. What both share
+ * costs nothing. */
 POOL_API int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset,
                               size_t end, size_t *start, size_t *size);
 
-/* Finds the first run of data in [offset, end) whose blocks are all of one kind, and sets
- * *kind to what they are: flags of PoolBlockState, 0 for blocks that this pool has for
- * itself. The runs are those of pool_next_extent, cut where the kind changes. Relatives,
- * views and pins that come and go change the kind of a block at any time: it is what it
- * was when the call looked at it.
+/* Finds the first run of data in [offset, end) whose blocks are all in one state.
  *
- * Returns, errors and what end does as pool_next_extent; *kind is untouched with the
- * others. Costs what pool_next_extent does and a look at each block of the run: in a pool
- * of many blocks, give an end that bounds them. */
+ * *state gets that state: flags of PoolBlockState; 0 if only this pool holds the blocks.
+ * The runs are those of pool_next_extent, cut where the state changes. Relatives, views
+ * and pins may change the state of a block at any time; the result is of the moment of
+ * the call. Parameters and results otherwise as pool_next_extent. Costs a search in the
+ * tree and a look at each block of the run: in a large pool, limit it by end. */
 POOL_API int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                              size_t *size, size_t *state);
 
-/* -------------------------------------------------------------- without a copy */
+/* ------------------------------------------------------------------ zero copy */
 
-/* Gives a frozen view of the bytes at offset: view->data[0 .. view->size) is what the
- * pool held at the moment of the call, and never changes. It ends at the end of a block,
- * so that view->size may be less than size (and is 1 or more): go on at offset +
- * view->size. A hole gives zeros and allocates nothing. The memory must not be written
- * to. It stays valid until pool_view_release, even if the pool is destroyed. A write to
- * the block meanwhile copies it. A view of a pinned block is a copy.
+/* Returns in *view an immutable view of the bytes at offset: what the pool held at the
+ * moment of the call.
  *
- * POOL_RANGE if [offset, offset + size) passes the end; POOL_INVALID if size is 0, view
- * is NULL or view->struct_size too small; POOL_NO_MEMORY; POOL_LIMIT for a pinned block.
- * */
+ * view->data[0 .. view->size) is read-only memory; the caller must not write to it. A
+ * view ends with its block, so that view->size may be less than size (1 or more):
+ * continue at offset + view->size. A view of a hole shows zeros and allocates nothing.
+ * The memory is valid until pool_view_release, even if the pool is destroyed. A later
+ * write to the block copies it. A view of a pinned block is a copy.
+ *
+ * Errors: POOL_RANGE if [offset, offset + size) reaches past the end; POOL_INVALID if
+ * size is 0, view is NULL or view->struct_size is too small; POOL_NO_MEMORY; POOL_LIMIT
+ * for a pinned block. */
 POOL_API PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size,
                               PoolView *view);
 
-/* Gives a live window on the bytes at offset, of one block as with pool_view; the block
- * is allocated if there is none. What the caller writes through view->data is seen by
- * later reads, and writes of others are seen through it. The calls of this library keep
- * their promises; that bytes are not written through a pin while somebody else reads or
- * writes the same bytes is the caller's to see to. A call may be given pinned memory as
- * its buffer, if that does not overlap the bytes that it reads or writes in the pool.
+/* Returns in *view a pin of the bytes at offset: writable memory of the pool itself.
  *
- * A pinned block stays where it is: discard, restore, copy and adopt write their bytes
- * into it, and a clone or view gets a copy of it. A block may be pinned several times. It
- * stays valid until pool_view_release, even if the pool is destroyed. Errors as
- * pool_view, and POOL_LIMIT. */
+ * view->data[0 .. view->size) lies in one block, as with pool_view; a block is allocated
+ * in place of a hole. Later reads see what the caller writes there, and the caller sees
+ * what other calls write. Calls stay atomic among each other. But the caller must
+ * synchronise its own access: while it writes bytes through a pin, no other thread may
+ * read or write the same bytes. The caller may pass pinned memory as a buffer to a call
+ * if it does not overlap the bytes that the call reads or writes in the pool.
+ *
+ * A pinned block stays at its address: discard, restore, copy and adopt write into it,
+ * and a clone or a view gets a copy of it. A block may have several pins. The memory is
+ * valid until pool_view_release, even if the pool is destroyed. Errors as pool_view, and
+ * POOL_LIMIT. */
 POOL_API PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size,
                              PoolView *view);
 
-/* Gives a view or a pin back. NULL, and a view that was released, do nothing. May be
- * called from any thread, but not for one view from two at once. */
+/* Releases a view or a pin. Does nothing for NULL and for one that was released. Any
+ * thread may call it, but two must not call it for the same view at the same time. */
 POOL_API void pool_view_release(PoolView *view);
 
-/* Makes size bytes at data the contents of [offset, offset + size) without a copy: blocks
- * that the range covers wholly use the memory at data, which must then neither change nor
- * go away; what the range has of other blocks, and what lies in pinned blocks, is copied.
- * A block of adopted memory is copied at the first write to it; until then it does not
- * count for the memory limit, and reading it takes a lock.
+/* Makes size bytes at data the contents of [offset, offset + size), without a copy.
  *
- * When no pool and no view uses the memory any more, release(data, size, context) is
- * called, exactly once, unless release is NULL; maybe before this call returns. It is
- * called by whichever thread's call let go last, with no lock held; it may call this
- * library. If pool_adopt fails, release is not called and the memory stays the caller's.
- * POOL_RANGE if the range passes the end, POOL_INVALID, POOL_NO_MEMORY, POOL_LIMIT (for
- * the ends). */
+ * Blocks that the range covers in full use the memory at data itself. Until the release,
+ * this memory must stay valid, and nobody may change it. The rest of the range, and what
+ * lies in pinned blocks, is copied. The first write to an adopted block copies it; until
+ * then the block does not count for the memory limit, and a read of it takes a lock.
+ *
+ * release(data, size, context) is called exactly once, as soon as no pool and no view
+ * uses the memory, perhaps before this call returns; it may be NULL. It is called without
+ * a lock, by the thread that dropped the last use, and may call this library. After an
+ * error it is not called, and the memory is still the caller's. Errors: POOL_RANGE if the
+ * range reaches past the end; POOL_INVALID, POOL_NO_MEMORY; POOL_LIMIT for what is
+ * copied. */
 POOL_API PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
                                void (*release)(void *data, size_t size, void *context),
                                void *context);
 
-/* ---------------------------------------------------------------------- facts */
+/* ----------------------------------------------------------------- statistics */
 
-/* Fills in *stats, as far as stats->struct_size reaches; all from one moment of pool.
- * Counting shared_blocks costs a look at each block in the part of the tree that only
- * this pool uses, with the whole pool held: nothing right after a clone, and much where
- * it has many blocks for itself. If struct_size does not reach that field the call is
- * constant time. POOL_INVALID (in pool_last_status) if an argument is NULL or struct_size
- * does not reach total_size; then nothing is filled in. */
+/* Fills in *stats as far as stats->struct_size reaches, from one moment of the pool.
+ *
+ * Constant time without shared_blocks. To count these, the call looks at each block in
+ * the part of the tree that only this pool uses, while the pool is locked: none right
+ * after a clone, many in a pool with many private blocks. Errors: POOL_INVALID (see
+ * pool_last_status) if an argument is NULL or struct_size does not reach total_size; then
+ * *stats is unchanged. */
 POOL_API void pool_stats(MemoryPool *pool, PoolStats *stats);
 
-/* Gives the memory that the process keeps for reuse back to the system: all pages in
- * which no block is held, and those of bookkeeping that is not used. Returns the number
- * of bytes given back. Pools are not affected; calls that take or free blocks of a family
- * may wait while one of its chunks (up to 4 MiB, or one block) is looked through, and
- * those that make or end pools, and fork, until it is done. */
+/* Releases the cached memory of the process to the system: all pages without a held
+ * block, and those of unused metadata.
+ *
+ * Returns the number of bytes released. Contents do not change. Meanwhile, calls that
+ * allocate or free blocks of a family may wait while one of its chunks (up to 4 MiB, or
+ * one block) is searched; calls that create or free pools, and fork, wait until the
+ * end. */
 POOL_API size_t pool_trim(void);
 
-/* For tests: makes the number-th allocation from now on fail, counting those of all
- * threads, as if the system had no memory for it; 0 lets all succeed. Returns how many
- * were left to go of the number set before, 0 if that one was reached. What is allocated,
- * and when, is the library's own affair: count up until a test passes without a fault. */
+/* For tests (fault injection): makes the number-th allocation from now on fail, as if the
+ * system had no memory. Counts the allocations of all threads; 0 lets all succeed.
+ *
+ * Returns how many were left until the failure set before, 0 if it has happened. What is
+ * allocated when is an implementation detail: raise number until the test passes without
+ * a failure. */
 POOL_API size_t pool_fail_allocation(size_t number);
 
-/* The status of the last call that this thread made to this library, not counting this
- * function, pool_fail_allocation, pool_status_text, pool_version and pool_for_python.
- * POOL_OK if there was none. */
+/* Returns the status of this thread's last call to this library, POOL_OK if there was
+ * none. Calls of this function, pool_fail_allocation, pool_status_text, pool_version and
+ * pool_for_python do not count. */
 POOL_API PoolStatus pool_last_status(void);
 
-/* A short English text for a status; "unknown status" for what is none. It is never
- * NULL, and never freed. */
+/* Returns a short English text for a status; "unknown status" if there is no such status.
+ * The text is static: never NULL, never to be freed. */
 POOL_API const char *pool_status_text(PoolStatus status);
 
-/* The version of the library in use: major << 16 | minor << 8 | patch. */
+/* Returns the version of the library in use: major << 16 | minor << 8 | patch. */
 POOL_API unsigned pool_version(void);
 
-/* For pymempool, the Python package of the same version, and for nobody else: hands over
- * functions of CPython and returns the address of what CPython is to call by that name,
- * NULL if there is nothing. An implementation detail that may change with any version. */
+/* For pymempool, the Python package of the same version, only: receives functions of
+ * CPython and returns the address of the function of that name that CPython is to call,
+ * or NULL. An implementation detail that may change with any version. */
 POOL_API void *pool_for_python(const char *name, const void *functions);
 
 #ifdef __cplusplus

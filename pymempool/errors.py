@@ -24,7 +24,7 @@ class PoolMemoryError(PoolError, MemoryError):
 
 
 class PoolLimitError(PoolMemoryError):
-    """The memory limit of the pool's family would be passed. Nothing was changed."""
+    """The memory limit of the pool's family would be exceeded. Nothing was changed."""
 
 
 class PoolClosedError(PoolError, ValueError):

@@ -6,10 +6,10 @@
  * functions of the C API once (pool_for_python). Two things cannot be done in Python:
  *
  *   - to keep the GIL in short calls, but not while they wait: see interpreter.c;
- *   - to acquire and release a resource without a gap. CPython runs signal handlers between
- *     two of its instructions, also in finalizers, and an exception in a handler ends the
- *     function. So objects that own a resource have finalizers in C, and calls that return
- *     a resource store it in such an object.
+ *   - to acquire and release a resource without a gap. CPython runs signal handlers
+ *     between two of its instructions, also in finalizers, and an exception in a handler
+ *     ends the function. So objects that own a resource have finalizers in C, and calls
+ *     that return a resource store it in such an object.
  *
  * An object's own data is its BODY, which follows CPython's header of the object. There
  * are three types, which the package creates by PyType_FromSpec:
