@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commands.c - what can be said to the control socket
+ * commands.c - the commands of the control socket
  *
- * A command either changes something and can fail, or tells something and cannot. A DISK
- * is the name of an export, or `-` for the disk itself, whose name is empty. Names need
- * no escapes in JSON: see disks.c.
+ * A command either changes something and may fail, or reports something and cannot. A
+ * DISK is the name of an export, or `-` for the disk itself, whose name is empty. Names
+ * need no escapes in JSON: see disks.c.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
@@ -67,7 +67,7 @@ static int list_disk(const Disk *disk, void *context)
     return 0;
 }
 
-static void tell_list(Text *answer)
+static void write_list(Text *answer)
 {
     disks_visit(list_disk, answer);
     text_add(answer, "]");
@@ -87,7 +87,7 @@ static int tally_disk(const Disk *disk, void *context)
     return 0;
 }
 
-static void tell_stats(Text *answer)
+static void write_stats(Text *answer)
 {
     Tally tally = {.disks = 0};
     disks_visit(tally_disk, &tally);
@@ -100,33 +100,33 @@ static void tell_stats(Text *answer)
              tally.stats.family_bytes, tally.stats.family_peak_bytes,
              tally.stats.memory_limit, tally.stats.metadata_bytes,
              tally.stats.adopted_blocks, tally.disks, disks_connections());
-    traffic_tell(answer);
+    traffic_write(answer);
     text_add(answer, "}");
 }
 
-static void tell_help(Text *answer);
+static void write_help(Text *answer);
 
 /* ---------------------------------------------------------------------- the table */
 
 static const struct Command {
     const char *name;
     const char *words;
-    size_t least, most;                  /* of the words */
-    const char *(*change)(char **words); /* the words, NULL behind the last; or else */
-    void (*tell)(Text *answer);
+    size_t least, most;                  /* how many words after the name           */
+    const char *(*change)(char **words); /* the words, with NULL after the last; or */
+    void (*write)(Text *answer);         /* adds JSON                               */
 } commands[] = {
     {"snapshot", "NAME [DISK]", 1, 2, change_snapshot, NULL}, /* a read-only export */
     {"clone", "DISK NAME", 2, 2, change_clone, NULL},         /* a writable export */
     {"restore", "FROM [DISK]", 1, 2, change_restore, NULL},   /* DISK becomes like FROM */
     {"drop", "NAME", 1, 1, change_drop, NULL},
-    {"list", "", 0, 0, NULL, tell_list},
-    {"stats", "", 0, 0, NULL, tell_stats},
-    {"help", "", 0, 0, NULL, tell_help},
+    {"list", "", 0, 0, NULL, write_list},
+    {"stats", "", 0, 0, NULL, write_stats},
+    {"help", "", 0, 0, NULL, write_help},
 };
 
 static const size_t command_count = sizeof commands / sizeof *commands;
 
-static void tell_help(Text *answer)
+static void write_help(Text *answer)
 {
     for (size_t at = 0; at < command_count; at++) {
         text_add(answer, "%s\"%s%s%s\"", at == 0 ? "[" : ", ", commands[at].name,
@@ -145,16 +145,16 @@ static const struct Command *command_named(const char *name)
     return NULL;
 }
 
-static void carry_out(const struct Command *command, char **words, Text *answer)
+static void command_run(const struct Command *command, char **words, Text *answer)
 {
     const char *error = command->change != NULL ? command->change(words) : NULL;
     if (error != NULL) {
         text_add(answer, "error %s\n", error);
         return;
     }
-    text_add(answer, "%s", command->tell != NULL ? "ok " : "ok");
-    if (command->tell != NULL) {
-        command->tell(answer);
+    text_add(answer, "%s", command->write != NULL ? "ok " : "ok");
+    if (command->write != NULL) {
+        command->write(answer);
     }
     text_add(answer, "\n");
 }
@@ -173,6 +173,6 @@ void commands_run(char *line, Text *answer)
     } else if (count - 1 < command->least || count - 1 > command->most) {
         text_add(answer, "error usage: %s %s\n", command->name, command->words);
     } else {
-        carry_out(command, words + 1, answer);
+        command_run(command, words + 1, answer);
     }
 }

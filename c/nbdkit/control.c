@@ -2,10 +2,10 @@
 /*
  * control.c - see control.h
  *
- * One thread serves the listener and all clients with poll(). What belongs to a client
- * is used by that thread alone, so that nothing here needs a lock; commands are carried
- * out one after the other. A client that does not read its answers keeps only itself
- * waiting: its next command is not looked at before the last answer is on its way.
+ * One thread serves the listener and all clients with poll(). Only that thread uses the
+ * data of clients, so that nothing here needs a lock; it runs commands one after the
+ * other. A client that does not read its answers blocks only itself: its next command
+ * waits until the last answer was sent.
  */
 #define _GNU_SOURCE /* accept4, pipe2 */
 #include "control.h"
@@ -32,25 +32,25 @@
 enum {
     CLIENTS_MAX = 32,
     LINE_SIZE = 500,
-    PAUSE_MS = 100, /* before accepting again where no descriptor was free */
-    STOP = 0,       /* places of what is polled: the pipe that ends the thread, */
-    LISTENER = 1,   /* the listener, */
-    CLIENTS = 2,    /* and the clients */
+    PAUSE_MS = 100, /* before the next accept, if no descriptor was free  */
+    STOP = 0,       /* index in polled: of the pipe that ends the thread, */
+    LISTENER = 1,   /* of the listener,                                   */
+    CLIENTS = 2,    /* and of the first client                            */
 };
 
 typedef struct Client {
-    int socket;           /* -1: a free place */
-    size_t used;          /* bytes in line */
-    char line[LINE_SIZE]; /* what came and is not yet carried out */
-    Text answer;          /* without bytes: none is on its way */
-    size_t sent;          /* bytes of the answer */
-    bool last;            /* close when the answer is sent */
+    int socket;           /* -1: a free slot                       */
+    size_t used;          /* bytes in line                         */
+    char line[LINE_SIZE]; /* received, not run yet                 */
+    Text answer;          /* being sent; without bytes: there is none */
+    size_t sent;          /* bytes of the answer                   */
+    bool last;            /* close the connection after the answer */
 } Client;
 
 static struct {
     struct sockaddr_un address;
-    bool listening; /* the socket exists and is ours to remove */
-    bool running;   /* there is a thread */
+    bool listening; /* the socket exists, and control_stop removes it */
+    bool running;   /* the thread exists                              */
     int listener;
     int stop[2]; /* a pipe */
     pthread_t thread;
@@ -76,12 +76,12 @@ static bool line_is_printable(const char *line, size_t size)
     return true;
 }
 
-/* Sets the answer to the first `size` bytes of what came, or to an error for them; closes
- * the connection if there is no memory for it. */
+/* Runs the command in the first `size` bytes of the line, or answers with an error.
+ * Closes the connection if there is no memory for the answer. */
 static void client_answer(Client *client, size_t size, const char *error)
 {
     if (error == NULL && !line_is_printable(client->line, size)) {
-        error = "a command is printable ASCII";
+        error = "a command must be printable ASCII";
     }
     if (error != NULL) {
         text_add(&client->answer, "error %s\n", error);
@@ -96,7 +96,7 @@ static void client_answer(Client *client, size_t size, const char *error)
     }
 }
 
-/* Carries out the next command, if one came whole and no answer is on its way. */
+/* Runs the next command, if it is complete and no answer is being sent. */
 static void client_next(Client *client)
 {
     char *end = memchr(client->line, '\n', client->used);
@@ -116,7 +116,7 @@ static void client_next(Client *client)
     }
 }
 
-/* Sends what the socket takes now. */
+/* Sends as much of the answer as the socket accepts now. */
 static void client_send(Client *client)
 {
     ssize_t count = send(client->socket, client->answer.bytes + client->sent,
@@ -138,7 +138,7 @@ static void client_send(Client *client)
     }
 }
 
-/* Takes what came. */
+/* Receives what is there. */
 static void client_receive(Client *client)
 {
     ssize_t count = recv(client->socket, client->line + client->used,
@@ -150,7 +150,7 @@ static void client_receive(Client *client)
     }
 }
 
-/* Goes as far as the socket allows without waiting. */
+/* Receives, runs and answers as long as the socket does not block. */
 static void client_go_on(Client *client)
 {
     if (client->answer.bytes == NULL) {
@@ -159,11 +159,11 @@ static void client_go_on(Client *client)
     while (client->socket >= 0) {
         client_next(client);
         if (client->socket < 0 || client->answer.bytes == NULL) {
-            return; /* gone, or waiting for a command */
+            return; /* closed, or waiting for a command */
         }
         client_send(client);
         if (client->answer.bytes != NULL) {
-            return; /* waiting for room */
+            return; /* waiting until the socket is writable */
         }
     }
 }
@@ -180,7 +180,7 @@ static Client *free_place(void)
     return NULL;
 }
 
-/* Returns false where it makes no sense to try again at once. */
+/* Accepts a client; false if another try at once would fail as well. */
 static bool accept_client(void)
 {
     static const char full[] = "error there are too many clients\n";
@@ -198,9 +198,9 @@ static bool accept_client(void)
     return true;
 }
 
-/* Waits until something happens, or for a moment if no client is to be accepted. Returns
- * how many places there are, up to the last client's: poll() takes no more than there may
- * be descriptors, and clients take the first free place. */
+/* Waits for events; if paused, does not accept, and waits for PAUSE_MS at most. Returns
+ * how many entries of polled are in use: poll() refuses more than the process may have
+ * descriptors, and clients take the first free slot. */
 static size_t wait_for_events(struct pollfd *polled, bool paused)
 {
     size_t count = CLIENTS;
@@ -216,7 +216,7 @@ static size_t wait_for_events(struct pollfd *polled, bool paused)
         }
     }
     if (poll(polled, count, paused ? PAUSE_MS : -1) < 0) {
-        /* No memory just now, or fewer descriptors allowed than there are. */
+        /* Out of memory, or the limit of descriptors was lowered. */
         (void)poll(&polled[STOP], 1, PAUSE_MS);
     }
     return count;
@@ -242,13 +242,13 @@ static void *serve(void *unused)
 
 /* --------------------------------------------------------------- start and end */
 
-/* Whether a socket lies at the address that nobody listens to. */
+/* Whether there is a socket at the address without a listener. */
 static bool is_left_over(void)
 {
     struct stat facts;
     bool refused = false;
     if (lstat(control.address.sun_path, &facts) == 0 && S_ISSOCK(facts.st_mode)) {
-        /* Where many wait to be accepted one would wait, too. */
+        /* Non-blocking, because connect waits if the listener's queue is full. */
         int tried = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         refused = tried >= 0 &&
                   connect(tried, (struct sockaddr *)&control.address,
@@ -261,7 +261,8 @@ static bool is_left_over(void)
     return refused;
 }
 
-/* Binds so that only the owner can connect. Not while other threads make files. */
+/* Binds the socket so that only its owner can connect. Changes the umask: no other thread
+ * may create files meanwhile. */
 static int bind_for_owner(void)
 {
     mode_t mask = umask(0177);
@@ -310,7 +311,7 @@ int control_start(void)
     for (size_t at = 0; at < CLIENTS_MAX; at++) {
         control.clients[at].socket = -1;
     }
-    if (error == 0) { /* signals are for nbdkit's own threads */
+    if (error == 0) { /* block all signals, which are for nbdkit's own threads */
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         error = pthread_create(&control.thread, NULL, serve, NULL);
@@ -319,7 +320,7 @@ int control_start(void)
     if (error != 0) {
         errno = error;
         nbdkit_error("control: %m");
-        control_stop(); /* nbdkit ends without a word to anybody */
+        control_stop(); /* nbdkit exits without calling cleanup or unload */
         return -1;
     }
     control.running = true;
@@ -329,7 +330,7 @@ int control_start(void)
 void control_stop(void)
 {
     if (control.running) {
-        (void)!write(control.stop[1], "", 1); /* a pipe that is empty takes it */
+        (void)!write(control.stop[1], "", 1); /* does not block: the pipe is empty */
         pthread_join(control.thread, NULL);
         for (size_t at = 0; at < CLIENTS_MAX; at++) {
             if (control.clients[at].socket >= 0) {

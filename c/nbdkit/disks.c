@@ -14,12 +14,13 @@ static struct {
     pthread_mutex_t mutex; /* guards the three below */
     Disk *all;
     size_t count;
-    size_t room; /* in all, counted in disks */
+    size_t room; /* in disks */
     atomic_size_t connections;
 } table = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-/* The place of a name in the table, its count if there is none. Needs the mutex. */
-static size_t find_held(const char *name)
+/* Returns the index of a name in the table, or table.count. Context: the caller holds the
+ * mutex. */
+static size_t find_locked(const char *name)
 {
     size_t at = 0;
     while (at < table.count && strcmp(table.all[at].name, name) != 0) {
@@ -28,8 +29,9 @@ static size_t find_held(const char *name)
     return at;
 }
 
-/* Puts a disk at the end of the table, which takes over its pool. Needs the mutex. */
-static const char *add_held(const Disk *disk)
+/* Adds a disk to the table, which takes over the reference to its pool. Context: the
+ * caller holds the mutex. */
+static const char *add_locked(const Disk *disk)
 {
     if (table.count == DISKS_MAX) {
         return "there are too many disks";
@@ -51,7 +53,7 @@ static const char *add_held(const Disk *disk)
 static bool find(const char *name, Disk *disk)
 {
     pthread_mutex_lock(&table.mutex);
-    size_t at = find_held(name);
+    size_t at = find_locked(name);
     bool found = at < table.count;
     if (found) {
         *disk = table.all[at];
@@ -65,7 +67,7 @@ const char *disks_start(MemoryPool *pool)
 {
     Disk disk = {.writable = true, .pool = pool};
     pthread_mutex_lock(&table.mutex);
-    const char *error = add_held(&disk);
+    const char *error = add_locked(&disk);
     pthread_mutex_unlock(&table.mutex);
     return error;
 }
@@ -129,8 +131,8 @@ const char *disks_clone(const char *of, const char *name, bool writable)
     pool_destroy(from.pool);
     if (error == NULL) {
         pthread_mutex_lock(&table.mutex);
-        error = find_held(name) < table.count ? "there is a disk of that name already"
-                                              : add_held(&made);
+        error = find_locked(name) < table.count ? "there is a disk of that name already"
+                                                : add_locked(&made);
         pthread_mutex_unlock(&table.mutex);
     }
     if (error != NULL) {
@@ -147,7 +149,7 @@ const char *disks_restore(const char *name, const char *from)
         return NO_DISK;
     }
     if (!disk.writable) {
-        error = "a snapshot does not change";
+        error = "a snapshot is read-only";
     } else if (!find(from, &source)) {
         error = NO_DISK;
     } else {
@@ -163,10 +165,10 @@ const char *disks_drop(const char *name)
 {
     MemoryPool *pool = NULL;
     if (name[0] == '\0') {
-        return "the disk itself stays";
+        return "the disk itself cannot be dropped";
     }
     pthread_mutex_lock(&table.mutex);
-    size_t at = find_held(name);
+    size_t at = find_locked(name);
     if (at < table.count) {
         pool = table.all[at].pool;
         table.count--;

@@ -6,10 +6,9 @@
  *     NAME      a snapshot: a clone that nobody writes to
  *     NAME      a clone of either, writable
  *
- * All are relatives, so that making one and going back to one take constant time. One
- * mutex guards the table; it is held to look at the table and to change it, and never
- * while a pool is cloned, restored or freed. Who works with a disk holds a reference to
- * its pool, so that a disk may be dropped while connections use it.
+ * All are relatives, so that snapshots and restores take constant time. One mutex guards
+ * the table. It is never held while a pool is cloned, restored or freed. A user of a disk
+ * has a reference to its pool, so that a disk may be dropped while connections use it.
  */
 #ifndef MEMPOOL_DISKS_H
 #define MEMPOOL_DISKS_H
@@ -31,43 +30,45 @@ typedef struct Disk {
     MemoryPool *pool; /* one reference */
 } Disk;
 
-/* Whether a disk can have that name: names go into addresses, lists and JSON as they are.
- * */
+/* Whether a disk can have that name: names go into URIs, lists and JSON without
+ * escapes. */
 bool disk_name_is_good(const char *name);
 
-/* What changes the table gives NULL, or a text that says why it changed nothing. */
+/* Functions that change the table return NULL, or a text that says why they changed
+ * nothing. */
 
-/* Makes the table, with the disk itself in it, whose pool it takes over. Before any other
- * function, and not at the same time as any. */
+/* Creates the table, with the disk itself, and takes over the pool's reference. To be
+ * called before any other function, while no other one runs. */
 const char *disks_start(MemoryPool *pool);
 
-/* Gives all pools back and forgets everything. Not at the same time as any other. */
+/* Drops all pools and frees the table. To be called while no other function runs. */
 void disks_end(void);
 
-/* Copies the entry of a name to *disk, with a reference to its pool for the caller, and
- * counts a connection; false if there is none. Locks: the table. */
+/* Copies the entry of a name to *disk, with a reference to its pool, which the caller
+ * must drop by disks_close. Counts a connection. Returns false if there is no such disk.
+ * Locks: the table. */
 bool disks_open(const char *name, Disk *disk);
 
-/* Gives back what disks_open gave. Locks: none. */
+/* Drops the reference that disks_open added. Locks: none. */
 void disks_close(Disk *disk);
 
-/* How many were opened and not closed. Locks: none. */
+/* Returns how many disks were opened and not closed. Locks: none. */
 size_t disks_connections(void);
 
 /* Adds a clone of a disk under a new name. Locks: the table, twice. */
 const char *disks_clone(const char *of, const char *name, bool writable);
 
-/* Gives a writable disk the contents of another, in one atomic step for those that use
- * it. Locks: the table. */
+/* Gives a writable disk the contents of another one, in one atomic step. Locks: the
+ * table. */
 const char *disks_restore(const char *name, const char *from);
 
-/* Takes a disk other than the disk itself out of the table. Those who use it keep it.
- * Locks: the table. */
+/* Removes a disk, but not the disk itself, from the table. Connections that use it may go
+ * on. Locks: the table. */
 const char *disks_drop(const char *name);
 
-/* Calls visit for each disk, the disk itself first, then in the order they were made,
- * until it returns something other than 0, which is returned; 0 otherwise. Locks: the
- * table, so that visit must not call any function of this file. */
+/* Calls visit for each disk: the disk itself first, then in the order of creation. Stops
+ * when visit does not return 0, and returns that, else 0. Locks: the table, so that visit
+ * must not call any function of this file. */
 int disks_visit(int (*visit)(const Disk *disk, void *context), void *context);
 
 #endif

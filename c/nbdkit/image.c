@@ -31,7 +31,7 @@ static int failed(const char *path)
     return -1;
 }
 
-/* Opens what can be mapped: a file or a block device. */
+/* Opens a file or a block device, which can be mapped. */
 static int open_mappable(const char *path)
 {
     struct stat facts;
@@ -78,13 +78,13 @@ int64_t image_open(const char *path)
 static bool next_run(size_t *start, size_t *end)
 {
     off_t data = lseek(image.file, (off_t)*start, SEEK_DATA);
-    if (data < 0) { /* ENXIO: a hole up to the end; else nobody can tell */
+    if (data < 0) { /* ENXIO: a hole up to the end; otherwise not known: all is data */
         *end = image.size;
         return errno != ENXIO && *start < image.size;
     }
     off_t hole = lseek(image.file, data, SEEK_HOLE);
     *start = (size_t)data;
-    /* A file may be longer by now; of what was cut off, nothing can be read. */
+    /* The file may have grown; if it was truncated, the rest cannot be read. */
     *end = hole < 0 || (size_t)hole > image.size ? image.size : (size_t)hole;
     return *start < *end;
 }
@@ -94,8 +94,7 @@ int image_adopt(MemoryPool *pool)
     PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
     size_t start = 0, end;
     pool_stats(pool, &stats);
-    /* Runs are widened to whole blocks: a block of which the pool had only a part would
-     * have to be copied. */
+    /* Runs are extended to whole blocks, because parts of blocks would be copied. */
     while (start < image.size && next_run(&start, &end)) {
         size_t mask = stats.block_size - 1;
         start &= ~mask;
@@ -119,14 +118,14 @@ static int save_failed(const char *path)
     return -1;
 }
 
-/* A file that is to take the place of another one. Where the system can, it has no name
- * before it is whole, so that nothing is left of it when nbdkit is killed. */
+/* A file that is to replace another one. If the system allows, it has no name until it is
+ * complete, so that nothing is left of it if nbdkit is killed. */
 typedef struct NewFile {
     int file;
-    char *name; /* a temporary one beside the target; NULL: it has none */
+    char *name; /* a temporary one in the target's folder; NULL: it has none */
 } NewFile;
 
-/* The path of a name in the folder of path, to be freed. NULL if it fails; sets errno. */
+/* Returns the path of a name in the folder of path, to be freed; NULL with errno. */
 static char *name_beside(const char *path, const char *name)
 {
     char *copy = strdup(path), *made = NULL;
@@ -149,8 +148,8 @@ static FilePath path_of(int file)
     return path;
 }
 
-/* A file without a name in the folder of path that can be given one; -1 if this system,
- * or the file system, has none. */
+/* Opens a file without a name in the folder of path, which can get one later; -1 if the
+ * system or the file system has no such files. */
 static int open_unnamed(const char *path)
 {
     int file = -1;
@@ -170,7 +169,7 @@ static int open_unnamed(const char *path)
     return file;
 }
 
-/* Makes a new file beside path. Sets errno. */
+/* Opens a new file in the folder of path. Returns 0, or -1 with errno. */
 static int new_open(NewFile *made, const char *path)
 {
     made->name = NULL;
@@ -188,7 +187,7 @@ static int new_open(NewFile *made, const char *path)
     return made->file < 0 ? -1 : 0;
 }
 
-/* Ends it; what is in no place by then is gone. */
+/* Closes the file, and removes it if it did not replace another one. */
 static void new_close(NewFile *made)
 {
     if (made->file >= 0) {
@@ -200,7 +199,7 @@ static void new_close(NewFile *made)
     free(made->name);
 }
 
-/* Gives a file without a name a temporary one beside path, which nobody else has. */
+/* Gives a file without a name a new temporary name in the folder of path. */
 static int new_name(NewFile *made, const char *path)
 {
     unsigned number = 0;
@@ -224,9 +223,9 @@ static int new_name(NewFile *made, const char *path)
     return -1;
 }
 
-/* Puts it in the place of path, where there may be a file. A name can be given to it, but
- * not one that is taken: then it has a temporary one from one call of the system to the
- * next. Sets errno. */
+/* Renames the file to path, atomically. A file without a name can get only a name that
+ * does not exist; if path exists, it gets a temporary name first, for an instant. Returns
+ * 0, or -1 with errno. */
 static int new_take_place(NewFile *made, const char *path)
 {
     if (made->name == NULL) {
@@ -246,8 +245,8 @@ static int new_take_place(NewFile *made, const char *path)
     return 0;
 }
 
-/* Has the names in the folder of path on disk. If that fails the file is in its place
- * nevertheless, and whole; a crash of the system may bring back the old one. */
+/* Writes the folder of path to disk. If that fails, the new file is nevertheless complete
+ * and in its place, but a crash of the system may bring back the old one. */
 static void sync_folder(const char *path)
 {
     char *folder = name_beside(path, ".");
@@ -259,7 +258,8 @@ static void sync_folder(const char *path)
     free(folder);
 }
 
-/* Where a file of that path is really: a symbolic link stays one. To be freed. */
+/* Returns the path without symbolic links, to be freed, so that a link to a file is not
+ * replaced; NULL with errno. */
 static char *real_target(const char *path)
 {
     char *target = realpath(path, NULL);
@@ -285,7 +285,7 @@ int image_check_target(const char *path, int64_t size)
     return result;
 }
 
-/* Writes all of size bytes, however little the file takes at once. */
+/* Writes all of size bytes, also if pwrite writes fewer. Returns 0, or -1 with errno. */
 static int write_all(int file, const unsigned char *data, size_t size, size_t offset)
 {
     while (size > 0) {
@@ -301,7 +301,7 @@ static int write_all(int file, const unsigned char *data, size_t size, size_t of
     return 0;
 }
 
-/* Writes one run of data, block by block, without a copy of it. Sets errno. */
+/* Writes a run of data, block by block, by views. Returns 0, or -1 with errno. */
 static int write_run(MemoryPool *pool, int file, size_t start, size_t size)
 {
     while (size > 0) {
@@ -321,7 +321,8 @@ static int write_run(MemoryPool *pool, int file, size_t start, size_t size)
     return 0;
 }
 
-/* Gives the file its size and contents, and has them on disk. Sets errno. */
+/* Sets the size and contents of a file, and syncs it to disk. Returns 0, or -1 with
+ * errno. */
 static int write_image(MemoryPool *pool, int file)
 {
     PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
@@ -338,8 +339,8 @@ static int write_image(MemoryPool *pool, int file)
     return fsync(file);
 }
 
-/* Gives the file the permissions of the one it will replace, or of a new one. Sets errno.
- * */
+/* Sets the permissions of a file to those of the file at path, or of a new file. Returns
+ * 0, or -1 with errno. */
 static int set_mode(int file, const char *path)
 {
     struct stat facts;
@@ -348,14 +349,14 @@ static int set_mode(int file, const char *path)
         return fchmod(file, facts.st_mode & 0777);
     }
     if (errno != ENOENT) {
-        return -1; /* nobody knows who may read the old one */
+        return -1; /* the permissions of the old file are not known */
     }
     mask = umask(0);
     umask(mask);
     return fchmod(file, 0666 & ~mask);
 }
 
-/* Writes a pool that nobody changes. */
+/* Saves a pool that no other thread changes. */
 static int save_still(MemoryPool *pool, const char *path)
 {
     NewFile made = {-1, NULL};

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * image.h - raw images: one that the disk starts as, one that it is saved to
+ * image.h - raw images: to load the disk from, and to save it to
  *
- * An image that is loaded is mapped, and its runs of data become blocks of the pool as
- * they are: nothing is read before it is asked for, and nothing is ever written to it.
- * One that is saved takes the place of the old file at once, or not at all.
+ * A loaded image is mapped, and the pool adopts its runs of data: nothing is read before
+ * a client reads it, and nothing is ever written to the file. A saved image replaces the
+ * old file atomically, or not at all.
  */
 #ifndef MEMPOOL_IMAGE_H
 #define MEMPOOL_IMAGE_H
@@ -13,22 +13,22 @@
 
 #include "memory_pool.h"
 
-/* All return -1 after nbdkit_error if they fail. */
+/* After an error all these call nbdkit_error and return -1. */
 
-/* Maps an image, for as long as the process lives: nbdkit may end while a connection
- * still reads it. Returns its size in bytes. */
+/* Maps an image and returns its size in bytes. It stays mapped until the process ends,
+ * because nbdkit may unload the plugin while a connection still reads it. */
 int64_t image_open(const char *path);
 
-/* Makes the image that is open the contents of the pool from offset 0 on; the pool must
- * be at least as large. */
+/* Makes the open image the contents of the pool from offset 0 on. The pool must be at
+ * least as large. Returns 0. */
 int image_adopt(MemoryPool *pool);
 
-/* Whether a file of that many bytes can be made at path, as far as that can be told:
- * tries to make one beside it, of holes alone, and removes that. */
+/* Checks that a file of that many bytes can be saved at path: creates a sparse one in the
+ * same folder and removes it. Returns 0. */
 int image_check_target(const char *path, int64_t size);
 
-/* Writes the pool to path: a temporary file beside it, in which holes stay holes, then a
- * rename. What is written to the pool meanwhile is not in it. */
+/* Saves the pool, as it is at the moment of the call, by a sparse temporary file and an
+ * atomic rename. Returns 0. */
 int image_save(MemoryPool *pool, const char *path);
 
 #endif

@@ -9,9 +9,9 @@
  *     control socket ──► control.c ──► commands.c
  *     files ◄──► image.c
  *
- * A request is one call of the library, which does the locking: requests run side by
- * side, each is one atomic step, and one that finds no memory changes nothing. Nothing
- * in this file takes a lock but open, close and the list of exports: see disks.h.
+ * A request is one call of the library, which does the locking: requests run in parallel,
+ * each is one atomic step, and one that fails for lack of memory changes nothing. In this
+ * file only open, close and the list of exports take a lock: see disks.h.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -39,7 +39,7 @@
 
 enum { BLOCK_SIZE_DEFAULT = 65536 };
 
-/* What was asked for on the command line; changed before the first connection only. */
+/* The parameters of the command line; constant from the first connection on. */
 static struct {
     int64_t size;  /* bytes; -1: as the image */
     int64_t block; /* bytes */
@@ -47,7 +47,7 @@ static struct {
     char *image;   /* absolute paths; NULL: none */
     char *save;
     char *control;
-} asked = {.size = -1, .block = BLOCK_SIZE_DEFAULT};
+} config = {.size = -1, .block = BLOCK_SIZE_DEFAULT};
 
 static bool lost; /* saving failed */
 
@@ -56,11 +56,12 @@ typedef struct Connection {
     Disk disk;
     int64_t size;
     size_t block_size;
-    atomic_bool told; /* that a request failed; a full disk fails thousands */
+    atomic_bool logged; /* an error was; a full disk fails thousands of requests */
 } Connection;
 
 /* ------------------------------------------------------------------- parameters */
 
+/* Parses a size of at least `least` bytes; -1 after nbdkit_error if it is none. */
 static int config_size(const char *key, const char *value, int64_t least, int64_t *size)
 {
     int64_t parsed = nbdkit_parse_size(value);
@@ -75,6 +76,7 @@ static int config_size(const char *key, const char *value, int64_t least, int64_
     return 0;
 }
 
+/* Stores an absolute path, which *path then owns; -1 if it is NULL. */
 static int config_path(char *absolute, char **path)
 {
     free(*path); /* the last one counts */
@@ -85,22 +87,22 @@ static int config_path(char *absolute, char **path)
 static int mempool_config(const char *key, const char *value)
 {
     if (strcmp(key, "size") == 0) {
-        return config_size(key, value, 1, &asked.size);
+        return config_size(key, value, 1, &config.size);
     }
     if (strcmp(key, "block-size") == 0) {
-        return config_size(key, value, 1, &asked.block);
+        return config_size(key, value, 1, &config.block);
     }
     if (strcmp(key, "limit") == 0) {
-        return config_size(key, value, 0, &asked.limit);
+        return config_size(key, value, 0, &config.limit);
     }
     if (strcmp(key, "image") == 0) {
-        return config_path(nbdkit_realpath(value), &asked.image);
+        return config_path(nbdkit_realpath(value), &config.image);
     }
     if (strcmp(key, "save") == 0) {
-        return config_path(nbdkit_absolute_path(value), &asked.save);
+        return config_path(nbdkit_absolute_path(value), &config.save);
     }
     if (strcmp(key, "control") == 0) {
-        return config_path(nbdkit_absolute_path(value), &asked.control);
+        return config_path(nbdkit_absolute_path(value), &config.control);
     }
     nbdkit_error("unknown parameter: %s", key);
     return -1;
@@ -108,7 +110,7 @@ static int mempool_config(const char *key, const char *value)
 
 static int mempool_config_complete(void)
 {
-    if (asked.size == -1 && asked.image == NULL) {
+    if (config.size == -1 && config.image == NULL) {
         nbdkit_error("size=SIZE or image=FILE must be given");
         return -1;
     }
@@ -119,7 +121,7 @@ static int mempool_config_complete(void)
     "size=SIZE        (required without image) Size of the disk.\n"                      \
     "block-size=SIZE  Memory comes in blocks of at most this size (default 64K).\n"      \
     "limit=SIZE       Most memory that the disk, its snapshots and clones may take;\n"   \
-    "                 a request that would pass it fails (default none).\n"              \
+    "                 a request that would exceed it fails (default none).\n"            \
     "image=FILE       Start with the contents of a raw image, which is not changed.\n"   \
     "save=FILE        Write the disk to a raw image at the end.\n"                       \
     "control=SOCKET   UNIX socket for: snapshot, clone, restore, drop, list, stats."
@@ -134,14 +136,14 @@ static void mempool_dump_plugin(void)
 
 /* ---------------------------------------------------------------- start and end */
 
-/* The disk as it starts; NULL after nbdkit_error. */
+/* Creates the pool of the disk itself; NULL after nbdkit_error. */
 static MemoryPool *make_pool(void)
 {
     PoolOptions options = {
         .struct_size = sizeof options,
-        .total_size = (size_t)asked.size,
-        .max_block_size = (size_t)asked.block,
-        .memory_limit = (size_t)asked.limit,
+        .total_size = (size_t)config.size,
+        .max_block_size = (size_t)config.block,
+        .memory_limit = (size_t)config.limit,
     };
     PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
     MemoryPool *pool = pool_create_with(&options);
@@ -150,7 +152,7 @@ static MemoryPool *make_pool(void)
         return NULL;
     }
     pool_stats(pool, &stats);
-    if (asked.limit != 0 && (size_t)asked.limit < stats.block_size) {
+    if (config.limit != 0 && (size_t)config.limit < stats.block_size) {
         nbdkit_error("limit: less than one block, of %zu bytes", stats.block_size);
         pool_destroy(pool);
         return NULL;
@@ -158,29 +160,29 @@ static MemoryPool *make_pool(void)
     return pool;
 }
 
-/* Takes the disk's size from the image if none was given. */
+/* Opens the image; the disk gets its size if there is no size parameter. */
 static int open_image(void)
 {
-    int64_t size = image_open(asked.image);
+    int64_t size = image_open(config.image);
     if (size == -1) {
         return -1;
     }
-    if (asked.size == -1) {
-        asked.size = size;
-    } else if (asked.size < size) {
+    if (config.size == -1) {
+        config.size = size;
+    } else if (config.size < size) {
         nbdkit_error("image: %s: the image has %" PRIi64 " bytes, the disk only %" PRIi64,
-                     asked.image, size, asked.size);
+                     config.image, size, config.size);
         return -1;
     }
     return 0;
 }
 
-/* All that can fail fails here, before nbdkit goes into the background. */
+/* Does all that can fail, before nbdkit goes into the background. */
 static int mempool_get_ready(void)
 {
     MemoryPool *pool;
     const char *error;
-    if (asked.image != NULL && open_image() != 0) {
+    if (config.image != NULL && open_image() != 0) {
         return -1;
     }
     pool = make_pool();
@@ -193,26 +195,26 @@ static int mempool_get_ready(void)
         pool_destroy(pool);
         return -1;
     }
-    if ((asked.image != NULL && image_adopt(pool) != 0) ||
-        (asked.save != NULL && image_check_target(asked.save, asked.size) != 0)) {
+    if ((config.image != NULL && image_adopt(pool) != 0) ||
+        (config.save != NULL && image_check_target(config.save, config.size) != 0)) {
         return -1;
     }
-    return asked.control == NULL ? 0 : control_listen(asked.control);
+    return config.control == NULL ? 0 : control_listen(config.control);
 }
 
 static int mempool_after_fork(void)
 {
-    return asked.control == NULL ? 0 : control_start();
+    return config.control == NULL ? 0 : control_start();
 }
 
-/* When nbdkit no longer waits for connections. It has waited for them to end, but not for
- * ever, and it has not closed those that ended meanwhile. */
+/* Called when nbdkit no longer waits for connections. It has waited for them to end, but
+ * only for a while, and it has not called close for those that ended meanwhile. */
 static void mempool_cleanup(void)
 {
     Disk disk;
     control_stop();
-    if (asked.save != NULL && disks_open("", &disk)) {
-        lost = image_save(disk.pool, asked.save) != 0;
+    if (config.save != NULL && disks_open("", &disk)) {
+        lost = image_save(disk.pool, config.save) != 0;
         disks_close(&disk);
     }
 }
@@ -221,17 +223,17 @@ static void mempool_unload(void)
 {
     control_stop();
     disks_end();
-    free(asked.image);
-    free(asked.save);
-    free(asked.control);
-    if (lost) { /* there is no other way to tell who started nbdkit */
+    free(config.image);
+    free(config.save);
+    free(config.control);
+    if (lost) { /* there is no other way to report it to the parent process */
         exit(EXIT_FAILURE);
     }
 }
 
 /* ---------------------------------------------------------------------- exports */
 
-/* What a client is told of a disk; nbdkit keeps it until the connection ends. */
+/* Returns the description of an export, which nbdkit keeps until the connection ends. */
 static const char *description_of(const Disk *disk)
 {
     if (disk->name[0] == '\0') {
@@ -259,7 +261,7 @@ static int mempool_list_exports(int readonly, int is_tls, struct nbdkit_exports 
 static void *mempool_open(int readonly)
 {
     const char *name = nbdkit_export_name();
-    (void)readonly; /* nbdkit sees to that itself */
+    (void)readonly; /* nbdkit enforces that itself */
     PoolStats stats = {.struct_size = offsetof(PoolStats, shared_blocks)};
     Connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
@@ -267,7 +269,7 @@ static void *mempool_open(int readonly)
         return NULL;
     }
     if (name == NULL || !disks_open(name, &connection->disk)) {
-        /* Clients can ask for anything: what no disk can be called is not for the log. */
+        /* Clients can send anything: only names that a disk may have go into the log. */
         bool good = name != NULL && disk_name_is_good(name);
         nbdkit_error("there is no export of %s%s", good ? "the name " : "such a name",
                      good ? name : "");
@@ -297,7 +299,7 @@ static int64_t mempool_get_size(void *handle)
     return ((Connection *)handle)->size;
 }
 
-/* What is preferred is a power of two from 512 bytes to 32 MiB, says the protocol. */
+/* By the protocol, the preferred size is a power of two from 512 bytes to 32 MiB. */
 static int mempool_block_size(void *handle, uint32_t *minimum, uint32_t *preferred,
                               uint32_t *maximum)
 {
@@ -315,8 +317,8 @@ static int mempool_can_write(void *handle)
     return ((Connection *)handle)->disk.writable;
 }
 
-/* All connections to a disk use one pool, so that what one has written the others read.
- * */
+/* Also for can_multi_conn: all connections to a disk use one pool, so that each reads at
+ * once what another has written. */
 static int yes(void *handle)
 {
     (void)handle;
@@ -335,23 +337,24 @@ static int mempool_can_fua(void *handle)
     return NBDKIT_FUA_NATIVE;
 }
 
-/* Reading brings in what lies in the image only. */
+/* Without an image there is nothing to be cached; with one, nbdkit reads the range. */
 static int mempool_can_cache(void *handle)
 {
     (void)handle;
-    return asked.image == NULL ? NBDKIT_CACHE_NATIVE : NBDKIT_CACHE_EMULATE;
+    return config.image == NULL ? NBDKIT_CACHE_NATIVE : NBDKIT_CACHE_EMULATE;
 }
 
 /* --------------------------------------------------------------------- requests */
 
-/* Fails a request, and that alone, for the reason that the library gave. */
+/* Fails a request with the status of the library's last call. Only the first error of a
+ * connection is logged. */
 static int failed(Connection *connection, const char *request)
 {
     PoolStatus status = pool_last_status();
     traffic_count_failure();
-    if (!atomic_exchange(&connection->told, true)) {
-        nbdkit_error("export '%s': %s: %s; further failures of this connection are told "
-                     "by their error numbers alone",
+    if (!atomic_exchange(&connection->logged, true)) {
+        nbdkit_error("export '%s': %s: %s; further errors of this connection are not "
+                     "logged",
                      connection->disk.name, request, pool_status_text(status));
     }
     nbdkit_set_error(status == POOL_LIMIT       ? ENOSPC
@@ -372,7 +375,7 @@ static int mempool_pread(void *handle, void *buffer, uint32_t count, uint64_t of
     return 0;
 }
 
-/* FUA asks for what memory always is: there for the next reader. */
+/* FUA needs nothing more: memory is as persistent as it gets here. */
 static int mempool_pwrite(void *handle, const void *buffer, uint32_t count,
                           uint64_t offset, uint32_t flags)
 {
@@ -392,8 +395,8 @@ static int mempool_flush(void *handle, uint32_t flags)
     return 0;
 }
 
-/* A hint, so that it does not fail: where there is no memory to copy the shared blocks at
- * its ends, the whole blocks between them go. */
+/* A trim is a hint, so it must not fail: if there is no memory to copy the shared blocks
+ * at its ends, discards the whole blocks between them. */
 static int mempool_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
     Connection *connection = handle;
@@ -410,8 +413,8 @@ static int mempool_trim(void *handle, uint32_t count, uint64_t offset, uint32_t 
     return 0;
 }
 
-/* Where no hole may be left, memory is asked for, and that is what writing does: nbdkit
- * writes zeros when it is told that there is no better way. */
+/* If the client does not allow a hole, memory must be allocated, which a write does:
+ * after EOPNOTSUPP nbdkit writes zeros. */
 static int mempool_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
     Connection *connection = handle;

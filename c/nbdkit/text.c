@@ -2,7 +2,7 @@
 /*
  * text.c - see text.h
  *
- * Not open_memstream: that of glibc keeps to itself that it found no memory.
+ * Not open_memstream, because glibc's does not report that it had no memory.
  */
 #include "text.h"
 

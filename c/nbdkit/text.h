@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* text.h - text that grows, and says so if there was no memory for all of it */
+/* text.h - a string that grows, and records if there was no memory for it */
 #ifndef MEMPOOL_TEXT_H
 #define MEMPOOL_TEXT_H
 
@@ -7,13 +7,13 @@
 #include <stddef.h>
 
 typedef struct Text {
-    char *bytes; /* NULL: none yet; else to be freed, and a 0 lies behind them */
-    size_t size; /* in bytes, without the 0 */
-    size_t room; /* in bytes, with it */
-    bool failed; /* there was no memory for some of it: the rest is worth nothing */
+    char *bytes; /* with a 0 at the end, to be freed by the owner; NULL: empty */
+    size_t size; /* in bytes, without the 0                                    */
+    size_t room; /* in bytes, with the 0                                       */
+    bool failed; /* a text_add had no memory, so that the text is incomplete   */
 } Text;
 
-/* Adds what printf would print. */
+/* Adds formatted text, as printf; sets failed if there is no memory. */
 __attribute__((format(printf, 2, 3))) void text_add(Text *text, const char *format, ...);
 
 #endif

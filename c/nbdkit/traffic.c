@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-/* Each kind has a cache line of its own, so that readers do not wait for writers. */
+/* Each kind has its own cache line, so that reads and writes do not share one. */
 static struct {
     _Alignas(64) atomic_ullong requests;
     atomic_ullong bytes;
@@ -23,7 +23,7 @@ void traffic_count_failure(void)
     atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
 }
 
-void traffic_tell(Text *answer)
+void traffic_write(Text *answer)
 {
     static const char *const names[TRAFFIC_KINDS][2] = {
         [TRAFFIC_READ] = {"reads", "read_bytes"},

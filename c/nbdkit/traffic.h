@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * traffic.h - what clients have asked for since the start, of all disks together
+ * traffic.h - counters of the requests of all clients since the start
  *
- * Counters that only grow, so that who asks twice knows what happened between. Any thread
- * may count and ask at any time; of a request that is just being counted, its number may
- * be told before its bytes.
+ * Counters only grow, so that the difference of two readings is what happened between
+ * them. Any thread may count and read at any time; a request may be counted a moment
+ * before its bytes are.
  */
 #ifndef MEMPOOL_TRAFFIC_H
 #define MEMPOOL_TRAFFIC_H
@@ -20,13 +20,13 @@ typedef enum TrafficKind {
     TRAFFIC_KINDS
 } TrafficKind;
 
-/* Counts a request that was carried out. */
+/* Counts a request that succeeded. */
 void traffic_count(TrafficKind kind, uint32_t bytes);
 
 /* Counts a request that failed. */
 void traffic_count_failure(void);
 
 /* Adds the counters as members of an object in JSON. */
-void traffic_tell(Text *answer);
+void traffic_write(Text *answer);
 
 #endif

@@ -75,7 +75,7 @@ def test_lines_that_are_not_printable_are_refused(server: Server, line: bytes) -
     with server.connect() as connected:
         connected.sendall(line + b"\nlist\n")
         answers = connected.makefile()
-        assert answers.readline() == "error a command is printable ASCII\n"
+        assert answers.readline() == "error a command must be printable ASCII\n"
         assert answers.readline().startswith("ok [")
 
 

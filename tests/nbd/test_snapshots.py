@@ -101,7 +101,7 @@ for call in (lambda: h.pwrite(b"a", 0), lambda: h.trim(65536, 0),
 """
     assert nbdsh(server.uri("one"), code).split() == ["True"] + 3 * ["EPERM"]
     assert holds(server, 1, "one")
-    assert server.ask("restore - one") == "error a snapshot does not change"
+    assert server.ask("restore - one") == "error a snapshot is read-only"
 
 
 def test_a_server_that_is_read_only_serves_nothing_to_write_to(serve: Serve) -> None:
@@ -120,9 +120,9 @@ def test_a_server_that_is_read_only_serves_nothing_to_write_to(serve: Serve) -> 
         ("clone none new", "error there is no disk of that name"),
         ("restore none", "error there is no disk of that name"),
         ("restore one none", "error there is no disk of that name"),
-        ("restore - one", "error a snapshot does not change"),
+        ("restore - one", "error a snapshot is read-only"),
         ("drop none", "error there is no disk of that name"),
-        ("drop -", "error the disk itself stays"),
+        ("drop -", "error the disk itself cannot be dropped"),
         ("snapshot", "error usage: snapshot NAME [DISK]"),
         ("snapshot a b c", "error usage: snapshot NAME [DISK]"),
         ("clone one", "error usage: clone DISK NAME"),
