@@ -28,8 +28,8 @@ install(FILES ${package_files}/memory_poolConfig.cmake
               ${package_files}/memory_poolConfigVersion.cmake
         DESTINATION ${package_dir} COMPONENT dev)
 
-# The .pc file finds its prefix from where it lies, so that an installation can be moved;
-# not where the folders are told as absolute paths.
+# The .pc file gets its prefix from its own path, so that an installation can be moved,
+# except if the folders are given as absolute paths.
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
     set(pc_prefix ${CMAKE_INSTALL_PREFIX})
 else()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Sets `nbdkit` to whether the plugin is built when nobody says: where it would be installed
-# and where nbdkit's header is, for the compiler that is used. Not in a cross build, nor in
-# one for 32 bits by `gcc -m32`, which finds that header as well.
+# Sets `nbdkit` to whether the plugin is built by default: if it would be installed and
+# nbdkit's header is there for the compiler. Not in a cross build, nor in one for 32 bits
+# by `gcc -m32`, which also finds that header.
 set(nbdkit OFF)
 if(POOL_INSTALL AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND NOT CMAKE_CROSSCOMPILING
    AND CMAKE_SIZEOF_VOID_P EQUAL 8)

@@ -17,15 +17,15 @@
  * bound. Locks: the chunk cache, as in all functions here. */
 static bool chunk_cache_reserve(size_t size)
 {
-    bool keep;
+    bool fits;
     lock_acquire(&chunk_cache.lock);
     if (chunk_cache.bound == 0) {
         chunk_cache.bound = checked_min(CHUNK_CACHE_MAX, platform_memory() / 8);
     }
-    keep = size <= chunk_cache.bound && chunk_cache.cached <= chunk_cache.bound - size;
-    chunk_cache.cached += keep ? size : 0;
+    fits = size <= chunk_cache.bound && chunk_cache.cached <= chunk_cache.bound - size;
+    chunk_cache.cached += fits ? size : 0;
     lock_release(&chunk_cache.lock);
-    return keep;
+    return fits;
 }
 
 /* Counts size bytes as cached no more, when they are used or unmapped. */
