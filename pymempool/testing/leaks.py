@@ -82,7 +82,7 @@ def _report(kept: MemoryPool, family: int | None) -> str:
             lines.append(f"  held by C code: {others}")
     if lines and stats.adopted_blocks > 0:
         lines.append(f"blocks of adopted memory: {stats.adopted_blocks}")
-    heading = "memory_pool was not given back as a whole; still held are"
+    heading = "memory_pool was not released completely; still held are"
     return "\n  ".join([heading, *lines]) if lines else ""
 
 

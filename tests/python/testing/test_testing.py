@@ -139,7 +139,7 @@ def test_each_leak_fails_and_is_told(run, line: str, told: list[str]) -> None:
     )
     match = pytest.LineMatcher(text.splitlines())
     match.fnmatch_lines(["*ERROR at teardown of test_leaks*"])
-    match.fnmatch_lines(["memory_pool was not given back as a whole; still held are"])
+    match.fnmatch_lines(["memory_pool was not released completely; still held are"])
     match.fnmatch_lines([f"  *{line}" for line in told])
     others = {"clones", "owners", "views"} - {
         line.split()[0].rstrip(":") for line in told
