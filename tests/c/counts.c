@@ -236,7 +236,7 @@ static const struct Operation {
     {"gather_1000", gather, NULL},        /* items of 8 bytes, one after the other */
     {"with_10_pins", two_blocks, pin_10}, /* on other blocks */
     {"with_10000_pins", two_blocks, pin_10000},
-    {"extent_32", extent_32, NULL}, /* a run of so many blocks, the end not told */
+    {"extent_32", extent_32, NULL}, /* a run of so many blocks, with no end given */
     {"extent_1m", extent_1m, NULL},
     {"state_32", state_32, NULL}, /* so many blocks, of a run of as many, or of 65,536 */
     {"state_32_of_64k", state_32_of_64k, NULL},

@@ -22,12 +22,12 @@
 #endif
 
 static size_t live_allocs, live_maps; /* what the library has from the system */
-static size_t asked;                  /* allocations that it asked for, ever  */
+static size_t allocations;            /* that the library has requested, ever */
 static size_t fault_in;               /* 1: the next one fails; 0: none does  */
 
 static int internal_fault(void)
 {
-    asked++;
+    allocations++;
     return fault_in != 0 && --fault_in == 0;
 }
 
@@ -74,7 +74,7 @@ static void *count_down(void *memory, size_t *live)
 
 #include "test.h"
 
-/* Nothing is left of all pools; what was kept for reuse goes first. */
+/* Checks that all memory was freed, after the cached memory was released. */
 static inline void check_nothing_live(void)
 {
     (void)chunk_cache_trim();
@@ -83,7 +83,7 @@ static inline void check_nothing_live(void)
     CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
 }
 
-/* Items of a slab that somebody has. */
+/* Returns how many items of a slab are allocated. */
 static inline size_t slab_used(const Slab *slab)
 {
     size_t items = 0;

@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * linear.h - does an order of the calls explain what each of them returned?
+ * linear.h - a linearizability checker: does an order of the calls explain their results?
  *
- * A HISTORY is what some threads did: each call with the moments of its begin and its
- * end, taken from one counter, and what it returned. Calls that are one atomic step each
- * can be put into one order in which
+ * A HISTORY is what some threads did: each call with the times of its begin and its end,
+ * taken from one counter, and its result. Calls are linearizable if there is an order in
+ * which
  *
  *     - a call that ended before another began comes before it, and
- *     - each returns what it did return, if they are made one by one in that order.
+ *     - each returns what it did return, if they are made one by one in that order
  *
  *     thread 0   |--- write 7 ---|        |-- read: 7 --|
  *     thread 1         |-- read: 0 --|         write 7 can only come after this read
  *
  * The search is that of Wing and Gong: of the next calls of all threads, those that began
- * before any of them had ended may come first; try one, then go on with the rest, and
- * take it back if that leads nowhere. Where the search has been before (as many calls of
- * each thread done, and the same contents) it need not go again; it remembers a number of
- * such places, and one that is forgotten costs time and nothing else. Where calls of all
- * threads overlap for long, as on a busy machine, there may be more places than anybody
- * can wait for: then the history is given up, and counted.
+ * before any of them had ended may come first; it tries one, goes on with the rest, and
+ * backtracks if that fails. It does not search a state twice (as many calls of each
+ * thread done, and the same contents): a cache has the last states, and one that it has
+ * lost costs time only. If calls of all threads overlap for long, as on a busy machine,
+ * there may be too many states to be searched: the history is then given up, and counted.
  *
  * Contents are CELLS of words, in two pools, and how many of its cells each pool has. A
- * call reads or changes the cells [from, to) of a pool; if it was to be clipped, it must
- * be that at that moment the pool ended where the call did. There are few effects, which
- * many functions share.
+ * call reads or changes the cells [from, to) of a pool; a call that was clipped must come
+ * when the pool ended where the call did. There are few effects, which many functions
+ * share.
  */
 #ifndef LINEAR_H
 #define LINEAR_H
@@ -55,7 +54,7 @@ typedef struct Step {
     unsigned begin, end;
     Effect effect;
     unsigned pool, from, to;
-    unsigned requested; /* cells up to which it would have gone; 0: it does not clip */
+    unsigned requested; /* the last cell requested; 0: it does not clip */
     uint64_t words[LINEAR_CELLS];
     uint64_t value, expected;
 } Step;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model.h - a family of pools, modelled by flat arrays
+ * model.h - a reference model of a family of pools: flat arrays
  *
- * The model looks at a small window of each pool, [base, base + size), which may lie
- * anywhere in a huge one. For every pool it keeps the bytes of the window and, for every
- * block the window touches, an identity: 0 is a hole, equal numbers are one block shared,
- * and a block that is written to gets a new number. From this all that the public
- * functions say can be told: contents, extents, changes, statistics, and whether a call
- * must run into the memory limit. Views, pins and loans (adopted memory) are in it as
- * well: a view remembers what it must show, a pin what it is a window on, and a loan has
- * the numbers of its blocks, so that it is known when it must be given back.
+ * The model has a small window of each pool, [base, base + size), which may lie anywhere
+ * in a huge one. For every pool it has the bytes of the window and an identity of every
+ * block in it: 0 is a hole, equal numbers are one shared block, and a block that is
+ * written to gets a new number. From this it computes all results of the public
+ * functions: contents, extents, changes, statistics, and whether a call must exceed the
+ * memory limit. It also has views, pins and loans (adopted memory): for a view the bytes
+ * that it must show, for a pin the place that it shows, for a loan the numbers of its
+ * blocks, and so when it must be released.
  *
  * model_ops.h makes calls on the library, model_effects.h on the model; model_check
  * compares the two.
@@ -59,12 +59,12 @@ typedef struct Model {
     ModelPool pools[MODEL_POOLS];
     ModelView views[MODEL_VIEWS];
     ModelLoan loans[MODEL_LOANS];
-    MemoryPool *stranger; /* a pool of another family, with blocks of another size */
-    unsigned char stranger_bytes[MODEL_WINDOW];
+    MemoryPool *unrelated; /* a pool of another family, with blocks of another size */
+    unsigned char unrelated_bytes[MODEL_WINDOW];
 } Model;
 
-/* Every second family wipes what nobody holds, by the size of its window: nothing else
- * may be different in it. */
+/* Every second family has POOL_WIPE, by the size of its window; that must not change any
+ * result. */
 static inline void model_create(Model *m, size_t total, size_t max_block_size,
                                 size_t limit, size_t base, size_t size)
 {
@@ -85,8 +85,8 @@ static inline void model_create(Model *m, size_t total, size_t max_block_size,
     m->size = size;
     m->first_block = base / m->block_size;
     m->blocks = (base + (size - 1)) / m->block_size - m->first_block + 1;
-    m->stranger = pool_create(MODEL_WINDOW, max_block_size == 16 ? 64 : 16);
-    CHECK(m->stranger != NULL);
+    m->unrelated = pool_create(MODEL_WINDOW, max_block_size == 16 ? 64 : 16);
+    CHECK(m->unrelated != NULL);
     for (size_t i = 0; i < MODEL_VIEWS; i++)
         m->views[i].view.struct_size = sizeof(PoolView);
     CHECK_LE_SIZE(size, MODEL_WINDOW);
@@ -138,7 +138,7 @@ static inline int model_is_zero(const Model *m, size_t pool, size_t block)
     return all_zero(m->pools[pool].bytes + start, model_block_end(m, block) - start);
 }
 
-/* ------------------------------------------------------------------ who has what */
+/* ----------------------------------------------------------- references to blocks */
 
 static inline unsigned model_new_id(Model *m)
 {
@@ -429,7 +429,7 @@ static inline void model_check_view(const Model *m, const ModelView *v)
         CHECK_MEM(v->view.data, bytes, v->view.size);
 }
 
-/* A loan stays as it is, and is given back when nothing has a block of it any more. */
+/* A loan does not change, and is released when no block of it is left. */
 static inline void model_check_loan(ModelLoan *loan)
 {
     unsigned held = 0;
@@ -462,11 +462,11 @@ static inline void model_check(Model *m)
         model_check_view(m, &m->views[i]);
     for (size_t i = 0; i < MODEL_LOANS; i++)
         model_check_loan(&m->loans[i]);
-    CHECK_EQ_SIZE(pool_read(m->stranger, back, 0, MODEL_WINDOW), MODEL_WINDOW);
-    CHECK_MEM(back, m->stranger_bytes, MODEL_WINDOW);
+    CHECK_EQ_SIZE(pool_read(m->unrelated, back, 0, MODEL_WINDOW), MODEL_WINDOW);
+    CHECK_MEM(back, m->unrelated_bytes, MODEL_WINDOW);
 }
 
-/* Ends everything, the views last; then every loan must have come back. */
+/* Destroys everything, the views last; every loan must then be released. */
 static inline void model_destroy(Model *m)
 {
     for (size_t i = 0; i < MODEL_POOLS; i++)
@@ -477,7 +477,7 @@ static inline void model_destroy(Model *m)
         CHECK(m->loans[i].data == NULL || m->loans[i].released == 1);
         free(m->loans[i].data);
     }
-    pool_destroy(m->stranger);
+    pool_destroy(m->unrelated);
 }
 
 #endif /* MODEL_H */

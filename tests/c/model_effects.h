@@ -286,18 +286,18 @@ static inline void apply_copy_family(Model *m, const Op *op)
     apply_copy(m, op, bytes, source);
 }
 
-/* The stranger says itself where its data is. */
+/* The unrelated pool itself says where its data is. */
 static inline void apply_import(Model *m, const Op *op)
 {
     static CopySource source[MODEL_WINDOW];
     size_t start, size, at = op->from, end = op->from + op->size;
     memset(source, 0, sizeof source);
-    while (pool_next_extent(m->stranger, at, SIZE_MAX, &start, &size) == 1 &&
+    while (pool_next_extent(m->unrelated, at, SIZE_MAX, &start, &size) == 1 &&
            start < end) {
         for (at = start; at < start + size && at < end; at++)
             source[at - op->from].id = 1;
     }
-    apply_copy(m, op, m->stranger_bytes + op->from, source);
+    apply_copy(m, op, m->unrelated_bytes + op->from, source);
 }
 
 static inline void apply_view(Model *m, const Op *op)
@@ -381,7 +381,7 @@ static inline void op_apply(Model *m, const Op *op)
     case OP_DISCARD: apply_discard(m, op->pool, at, end); break;
     case OP_COPY: apply_copy_family(m, op); break;
     case OP_IMPORT: apply_import(m, op); break;
-    case OP_EXPORT: memcpy(m->stranger_bytes + op->from, p->bytes + at, op->size); break;
+    case OP_EXPORT: memcpy(m->unrelated_bytes + op->from, p->bytes + at, op->size); break;
     case OP_ADOPT: apply_adopt(m, op); break;
     case OP_VIEW:
     case OP_PIN: apply_view(m, op); break;
@@ -406,7 +406,7 @@ static inline void op_apply(Model *m, const Op *op)
     case OP_DESTROY:
         apply_cut_pins(m, op->pool, 0);
         p->pool = NULL;
-        memset(p->ids, 0, sizeof p->ids); /* for whoever has the place next */
+        memset(p->ids, 0, sizeof p->ids); /* for the next pool in this slot */
         break;
     case OP_RESIZE: apply_resize(m, op->pool, op->size); break;
     case OP_POKE: apply_poke(m, op); break;

@@ -19,8 +19,8 @@ typedef enum OpKind {
     OP_TAKE,
     OP_READ,
     OP_COPY,   /* from a relative or the pool itself */
-    OP_IMPORT, /* from the stranger */
-    OP_EXPORT, /* to the stranger */
+    OP_IMPORT, /* from the unrelated pool */
+    OP_EXPORT, /* to the unrelated pool */
     OP_ADOPT,
     OP_VIEW,
     OP_PIN,
@@ -28,7 +28,7 @@ typedef enum OpKind {
     OP_GATHER,
     OP_ADD,
     OP_EXCHANGE,
-    OP_CLONE, /* from here on nothing is said of a range */
+    OP_CLONE, /* the operations from here on have no range */
     OP_RESTORE,
     OP_DESTROY,
     OP_RESIZE,
@@ -290,8 +290,12 @@ static inline PoolStatus op_call(Model *m, Op *op)
     case OP_COPY:
         (void)pool_copy(pool, offset, other, m->base + op->from, op->size);
         break;
-    case OP_IMPORT: (void)pool_copy(pool, offset, m->stranger, op->from, op->size); break;
-    case OP_EXPORT: (void)pool_copy(m->stranger, op->from, pool, offset, op->size); break;
+    case OP_IMPORT:
+        (void)pool_copy(pool, offset, m->unrelated, op->from, op->size);
+        break;
+    case OP_EXPORT:
+        (void)pool_copy(m->unrelated, op->from, pool, offset, op->size);
+        break;
     case OP_ADOPT: (void)op_adopt(m, op, offset); break;
     case OP_VIEW: (void)pool_view(pool, offset, op->size, &v->view); break;
     case OP_PIN: (void)pool_pin(pool, offset, op->size, &v->view); break;

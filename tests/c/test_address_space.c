@@ -68,7 +68,7 @@ static void limited(void (*test)(void))
         CHECK_EQ_INT(status, 0);
 }
 
-/* What stands in the record with a number, wherever it is. */
+/* Returns the record with a number, wherever it is. */
 enum { RECORD = 1000 };
 
 static void make_record(size_t number, unsigned char *record)
@@ -212,8 +212,8 @@ TEST(what_is_kept_gives_way)
     limited(keep_and_make_another);
 }
 
-/* Nor does it where the system has none left for descriptions, of which small blocks need
- * more than for themselves. */
+/* The same if the system has no memory left for headers, of which small blocks need more
+ * than for their data. */
 static void keep_and_describe_another(void)
 {
     MemoryPool *pool = pool_create(SIZE_MAX, 65536);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* test_adopt.c - memory of the caller's as part of a pool, and when it is given back */
+/* test_adopt.c - the caller's memory as part of a pool, and when it is released */
 #include "pools.h"
 #include "test_threads.h"
 
 enum { BLOCK = 1024, BLOCKS = 40, TOTAL = BLOCK * BLOCKS + 100 };
 
-/* Someone's memory: counts how often it was given back. */
+/* A caller's memory; counts how often it was released. */
 typedef struct Lender {
     unsigned char data[TOTAL];
     size_t size;
     unsigned released;
     MemoryPool *call;   /* used by release, if it is not NULL   */
     MemoryPool *caller; /* of which a call released it; the same */
-    PoolView view;      /* given back by release */
+    PoolView view;      /* released by the release function */
 } Lender;
 
 static Lender lender, second;
@@ -37,7 +37,7 @@ static void take_back(void *data, size_t size, void *context)
         pool_view_release(&from->view);
     }
     if (from->caller != NULL)
-        (void)stats_of(from->caller); /* waits for whoever has a part of it */
+        (void)stats_of(from->caller); /* waits for all threads that have locked a part */
     CHECK(pool_create(0, 0) == NULL); /* must not show as the status of the call */
 }
 
@@ -178,7 +178,7 @@ TEST(over_pins)
     check_filled(pool, BLOCK, 5, BLOCK);
     CHECK_EQ_INT(lender.data[BLOCK], BLOCK % 251 + 1);
 
-    lend(&second, BLOCK); /* all of it is pinned: given back at once */
+    lend(&second, BLOCK); /* all of it is pinned: released at once */
     adopt(pool, BLOCK, &second);
     CHECK_EQ_INT((int)second.released, 1);
     CHECK_MEM(pin.data, second.data, BLOCK);
@@ -211,7 +211,7 @@ TEST(one_after_the_other)
     CHECK_EQ_INT((int)second.released, 1);
 }
 
-/* ------------------------------------------------------------ who lets go last */
+/* ---------------------------------------------------- which call releases it last */
 
 TEST(released_by_every_call_that_can)
 {
@@ -224,7 +224,7 @@ TEST(released_by_every_call_that_can)
         lend(&lender, BLOCK);
         lender.call = empty;
         lender.view.struct_size = sizeof lender.view;
-        lender.caller = way == 0 || way == 11 ? NULL : pool; /* it may have gone */
+        lender.caller = way == 0 || way == 11 ? NULL : pool; /* it may be destroyed */
         adopt(pool, offset, &lender);
         CHECK_RETURNS(pool_view(empty, 0, 1, &lender.view), POOL_OK);
         memset(bytes, 3, sizeof bytes);

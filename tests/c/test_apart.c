@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_apart.c - calls on ranges that lie apart run side by side
+ * test_apart.c - calls on ranges that do not overlap run in parallel
  *
- * While a long write is in the midst of its copying, the one thread of this test makes
- * other calls elsewhere in the pool. If one of them had to wait for the write it would
- * wait for ever, and the test's time limit would end it.
+ * In the middle of the copying of a long write, the one thread of this test makes calls
+ * elsewhere in the pool. If one of them had to wait for the write, it would wait for
+ * ever, and the test's time limit would end it.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
 #endif
 #include <string.h>
 
-static void (*at_copy)(void); /* what happens in the midst of the next copy, once */
+static void (*at_copy)(void); /* called in the middle of the next copy, once */
 
 static void *copy_apart(void *to, const void *from, size_t size)
 {
@@ -46,7 +46,7 @@ static size_t part(size_t number)
     return number * LENGTH;
 }
 
-/* Short calls of each kind, in a part that nobody else writes to. */
+/* Short calls of each kind, in a part that no other thread writes to. */
 static void call_shortly(size_t at)
 {
     unsigned char some[3 * BLOCK] = {0};
@@ -80,7 +80,7 @@ static void check_closed(size_t from, size_t to)
     CHECK(!pool_lock_grants(&pool->locks, from / BLOCK, (to - 1) / BLOCK));
 }
 
-/* In the midst of a write to part 2. */
+/* In the middle of a write to part 2. */
 static void third_call(void)
 {
     call_shortly(part(0));
@@ -89,7 +89,7 @@ static void third_call(void)
     check_closed(part(2), part(3));
 }
 
-/* In the midst of a write to part 1. */
+/* In the middle of a write to part 1. */
 static void second_call(void)
 {
     static unsigned char others[LENGTH];
@@ -120,7 +120,7 @@ TEST(long_and_short_calls_beside_a_long_write)
     check_nothing_live();
 }
 
-/* A read of a long range that holds it, because somebody has a span elsewhere. */
+/* A read of a long range, which locks it because there is a span elsewhere. */
 static void read_beside(void)
 {
     check_filled(pool, part(3), 1, LENGTH);

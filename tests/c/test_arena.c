@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_arena.c - the arena, its slab and the chunk cache of kept chunks, by themselves */
+/* test_arena.c - the arena, slabs and the chunk cache, by themselves */
 #include "internal.h"
 
 enum { NODE = 48 }; /* items of the slab that comes with an arena */
@@ -39,7 +39,7 @@ static size_t list_length(const Block *blocks)
     return count;
 }
 
-/* What whoever takes a block does: clears it if it is dirty, then uses it. */
+/* Uses a block as every caller must: clears it if it is dirty, then writes to it. */
 static void use_block(Block *block, size_t size, int byte)
 {
     if (!block_is_dirty(block))
@@ -124,7 +124,7 @@ TEST(every_failure_gives_everything_back)
     }
 }
 
-/* Freed blocks come back before fresh ones, and say that they are dirty. */
+/* Freed blocks are reused before fresh ones, and are marked as dirty. */
 TEST(freed_blocks_come_back_dirty)
 {
     enum { COUNT = 32, SIZE = 2048 }; /* fills the first chunk */
@@ -147,7 +147,7 @@ TEST(freed_blocks_come_back_dirty)
 
 /* A chunk goes from family to family through the chunk cache; the part of it that was
  * never used is still known to be zeros, and the part that was is known to be dirty. */
-TEST(store_knows_what_is_dirty)
+TEST(chunk_cache_knows_what_is_dirty)
 {
     enum { SIZE = 4096, IN_CHUNK = 65536 / SIZE };
     for (size_t used = 1; used <= IN_CHUNK; used++) {
@@ -163,10 +163,10 @@ TEST(store_knows_what_is_dirty)
         arena_close(&arena);
         CHECK_EQ_SIZE(chunk_cache_bytes(), 65536);
 
-        size_t before = asked;
+        size_t before = allocations;
         arena_init(&arena, SIZE, NODE, SIZE_MAX);
         CHECK_EQ_INT((int)take(IN_CHUNK, &blocks), POOL_OK);
-        CHECK_EQ_SIZE(asked, before + 1); /* a description, and no pages */
+        CHECK_EQ_SIZE(allocations, before + 1); /* a header, and no pages */
         CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
         for (Block *block = blocks; block != NULL; block = block->as.next) {
             clean += !block_is_dirty(block);
@@ -178,14 +178,14 @@ TEST(store_knows_what_is_dirty)
     }
 }
 
-/* Blocks of one chunk each whose pages went back to the system: they come out clean, or
- * dirty and said to be so where a system does not promise fresh pages. */
+/* Blocks of one chunk each whose pages were decommitted: they are zeros, or marked as
+ * dirty if the system does not promise zeros. */
 static void check_reset(size_t count)
 {
     Block *blocks = NULL;
-    size_t before = asked;
+    size_t before = allocations;
     CHECK_EQ_INT((int)take(count, &blocks), POOL_OK);
-    CHECK_EQ_SIZE(asked, before); /* the addresses are those that there were */
+    CHECK_EQ_SIZE(allocations, before); /* the addresses are those that there were */
     for (Block *block = blocks; block != NULL; block = block->as.next) {
 #if !defined(_WIN32)
         CHECK(!block_is_dirty(block));
@@ -232,7 +232,7 @@ TEST(trim_takes_whole_pages_of_free_blocks)
         *list = blocks;
         blocks = next;
     }
-    size_t count = list_length(rest), before = asked, free_bytes = count * size;
+    size_t count = list_length(rest), before = allocations, free_bytes = count * size;
     give(rest);
     CHECK_LE_SIZE(free_bytes - free_bytes / 4, chunk_cache_bytes());
     CHECK_LE_SIZE(chunk_cache_bytes(), free_bytes);
@@ -242,7 +242,7 @@ TEST(trim_takes_whole_pages_of_free_blocks)
     for (Block *block = some; block != NULL; block = block->as.next)
         CHECK_BYTES(block->data, block->data[0], size);
     CHECK_EQ_INT((int)take(count, &rest), POOL_OK);
-    CHECK_EQ_SIZE(asked, before);
+    CHECK_EQ_SIZE(allocations, before);
     for (Block *block = rest; block != NULL; block = block->as.next) {
 #if !defined(_WIN32)
         CHECK(!block_is_dirty(block));
@@ -254,7 +254,7 @@ TEST(trim_takes_whole_pages_of_free_blocks)
     close_arena();
 }
 
-TEST(store_is_bounded)
+TEST(chunk_cache_is_bounded)
 {
     check_nothing_live();
     CHECK(chunk_cache_reserve(0)); /* has it find out its bound */
@@ -267,7 +267,7 @@ TEST(store_is_bounded)
     CHECK(!chunk_cache_reserve(1));
     CHECK_EQ_SIZE(chunk_cache_bytes(), bound);
 
-    /* With no room, the pages of an empty chunk go back at once. */
+    /* If nothing may be cached, the pages of an empty chunk are decommitted at once. */
     Block *block = NULL;
     arena_init(&arena, 65536, NODE, SIZE_MAX);
     CHECK_EQ_INT((int)take(1, &block), POOL_OK);
@@ -322,8 +322,8 @@ static void random_takes_and_gives_of(size_t size, size_t most, unsigned times)
     close_arena();
 }
 
-/* Of 16 bytes so many that descriptions go back as well; with little kept, and with much.
- * */
+/* So many blocks of 16 bytes that headers are decommitted as well; with a small and with
+ * a large chunk cache. */
 TEST(random_takes_and_gives)
 {
     random_takes_and_gives_of(512, 120, 20000);
@@ -354,19 +354,19 @@ TEST(slab_items_are_used_again)
     CHECK_EQ_SIZE(slab_used(&slab), COUNT);
     for (size_t i = 0; i < COUNT; i += 2)
         slab_free(&slab, items[i]);
-    size_t before = asked, bytes = slab.bytes;
+    size_t before = allocations, bytes = slab.bytes;
     for (size_t i = 0; i < COUNT; i += 2)
         memset(items[i] = slab_alloc(&slab), (int)(i % 251), NODE);
-    CHECK_EQ_SIZE(asked, before);
+    CHECK_EQ_SIZE(allocations, before);
     CHECK_EQ_SIZE(slab.bytes, bytes);
     for (size_t i = 0; i < COUNT; i++)
         CHECK_BYTES(items[i], i % 251, NODE);
-    slab_close(&slab); /* frees what was not given back, too */
+    slab_close(&slab); /* also frees allocated items */
     check_nothing_live();
 }
 
 /* Trimmed again and again: what is in use stays what it is, and no item is lost. */
-TEST(slab_gives_pages_back)
+TEST(slab_decommits_pages)
 {
     enum { COUNT = 20000, SIZE = 272 };
     static unsigned char *items[COUNT];
@@ -422,7 +422,7 @@ TEST(slab_without_memory)
     check_nothing_live();
 }
 
-/* Where the system has no memory for bookkeeping, what is kept goes back to it. */
+/* If the system has no memory for bookkeeping, cached chunks are released. */
 TEST(kept_chunks_make_room_for_bookkeeping)
 {
 #if defined(TEST_ASAN) || defined(TEST_TSAN)
@@ -445,13 +445,13 @@ static const TestCase cases[] = {
     TEST_CASE(more_than_can_be_counted),
     TEST_CASE(every_failure_gives_everything_back),
     TEST_CASE(freed_blocks_come_back_dirty),
-    TEST_CASE(store_knows_what_is_dirty),
+    TEST_CASE(chunk_cache_knows_what_is_dirty),
     TEST_CASE(trim_takes_empty_chunks),
     TEST_CASE(trim_takes_whole_pages_of_free_blocks),
-    TEST_CASE(store_is_bounded),
+    TEST_CASE(chunk_cache_is_bounded),
     TEST_CASE(random_takes_and_gives),
     TEST_CASE(slab_items_are_used_again),
-    TEST_CASE(slab_gives_pages_back),
+    TEST_CASE(slab_decommits_pages),
     TEST_CASE(slab_without_memory),
     TEST_CASE(kept_chunks_make_room_for_bookkeeping),
 };

@@ -87,7 +87,7 @@ TEST(scatter_takes_the_nodes_of_single_writes)
     static unsigned char items[ITEMS * 8];
     MemoryPool *pools[2][2]; /* way, and whether it shares what it writes to */
     memset(items, 1, sizeof items);
-    for (size_t i = 0; i < ITEMS; i++) /* side by side, every second, every 500th */
+    for (size_t i = 0; i < ITEMS; i++) /* adjacent, every second, every 500th */
         offsets[i] = (i < 500 ? i : i < 4000 ? i * 2 : i * 500) * BLOCK;
     for (size_t way = 0; way < 2; way++) {
         pools[way][0] = make(SIZE_MAX, BLOCK, 0);

@@ -63,7 +63,7 @@ TEST(copy_between_relatives)
     }
 }
 
-TEST(copy_between_strangers)
+TEST(copy_between_unrelated_pools)
 {
     static const size_t blocks[] = {1, 16, 128, 1024};
     for (size_t i = 0; i < TEST_COUNT(blocks); i++) {
@@ -354,7 +354,7 @@ TEST(resize_at_random)
             CHECK_MEM(back, bytes, total);
             CHECK_EQ_SIZE(pool_read(clone, back, 0, SPACE), saved_total);
             CHECK_MEM(back, saved, saved_total);
-            /* All that differs lies in what is said to be changed. */
+            /* All differences lie in the changes that are reported. */
             size_t end = 0, start = 0, length = 0;
             while (pool_next_change(pool, clone, end, SIZE_MAX, &start, &length) == 1) {
                 CHECK(start >= end);
@@ -371,7 +371,7 @@ TEST(resize_at_random)
 
 static const TestCase cases[] = {
     TEST_CASE(copy_between_relatives),
-    TEST_CASE(copy_between_strangers),
+    TEST_CASE(copy_between_unrelated_pools),
     TEST_CASE(whole_blocks_are_shared),
     TEST_CASE(copy_repeats_a_block),
     TEST_CASE(copy_of_pinned_blocks),

@@ -73,14 +73,14 @@ TEST(more_threads_than_cores)
     crowd_start(0, CROWD, live_together, pool, times);
     crowd_join(0, CROWD);
     CHECK_EQ_SIZE(pool_read(pool, &sum, 0, sizeof sum), sizeof sum);
-    CHECK_EQ_SIZE((size_t)sum, (size_t)times * CROWD); /* nobody's turn was lost */
+    CHECK_EQ_SIZE((size_t)sum, (size_t)times * CROWD); /* no thread's turn was lost */
     CHECK_EQ_SIZE(stats_of(pool).family_pools, 1);
     pool_destroy(pool);
 }
 
 /* -------------------------------------------------------------- threads that die */
 
-/* A few calls, the last of them one that fails, and the thread is gone. */
+/* Makes a few calls, of which the last fails; then the thread ends. */
 static void call_and_die(void *argument)
 {
     Person *p = argument;
@@ -128,9 +128,9 @@ TEST(threads_die_and_what_they_made_lives_on)
 
 /* ------------------------------------------------------- pools that end meanwhile */
 
-/* Holds a reference and uses it, while others give theirs back: of this pool, and of its
- * relatives. The last of all ends the pool, and nobody knows who that is. */
-static void use_and_let_go(void *argument)
+/* Uses a pool while other threads drop their references to it and to its relatives. The
+ * last one, which may be any of them, frees the pool. */
+static void use_and_destroy(void *argument)
 {
     Person *p = argument;
     for (unsigned i = 0; i < p->times; i++) {
@@ -152,7 +152,7 @@ static void use_and_let_go(void *argument)
     pool_destroy(p->pool);
 }
 
-TEST(calls_run_while_others_let_go)
+TEST(calls_run_while_others_destroy)
 {
     enum { USERS = 6 };
     for (unsigned round = 0; round < test_times(300); round++) {
@@ -162,7 +162,7 @@ TEST(calls_run_while_others_let_go)
         CHECK_RETURNS(pool_view(pool, 0, BLOCK, &view), POOL_OK);
         for (int i = 1; i < USERS; i++)
             CHECK(pool_retain(pool) == pool);
-        crowd_start(0, USERS - 1, use_and_let_go, pool, 1 + round % 20);
+        crowd_start(0, USERS - 1, use_and_destroy, pool, 1 + round % 20);
         check_span(pool, START);
         pool_destroy(pool); /* what the others do goes on */
         check_span(relative, START);
@@ -243,7 +243,7 @@ TEST(families_end_in_any_thread)
 static const TestCase cases[] = {
     TEST_CASE(more_threads_than_cores),
     TEST_CASE(threads_die_and_what_they_made_lives_on),
-    TEST_CASE(calls_run_while_others_let_go),
+    TEST_CASE(calls_run_while_others_destroy),
     TEST_CASE(references_and_pools_are_counted),
     TEST_CASE(families_end_in_any_thread),
 };

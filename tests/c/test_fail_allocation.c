@@ -11,7 +11,7 @@
 TEST(counts_down)
 {
     CHECK_EQ_SIZE(pool_fail_allocation(1000), 0);
-    size_t left = pool_fail_allocation(1000); /* whatever is said of it is not counted */
+    size_t left = pool_fail_allocation(1000); /* the call itself does not count */
     CHECK_EQ_SIZE(left, 1000);
     pool_destroy(make(1000, 16, 0));
     left = pool_fail_allocation(1000);

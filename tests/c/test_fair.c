@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fair.c - nobody waits for ever, judged by how often rivals went first
+ * test_fair.c - no thread starves, judged by how often rivals went first
  *
- * Most tests need one thread: where the library would yield or sleep while it waits, the
- * test's RIVALS are called in place of that. They release what they hold and try at once
- * to get it again, as a thread in a tight loop does, and count how often they went first.
- * The clock says nothing here.
+ * Most tests need one thread: when the library would yield or sleep while it waits, it
+ * calls the test's RIVALS instead. They release what they hold and try at once to get it
+ * again, as a thread in a tight loop does, and count how often they went first. No test
+ * depends on the clock.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -74,8 +74,8 @@ static int fair_yield(void)
 #undef nanosleep
 #undef sched_yield
 
-/* How often rivals may go first: at each yield and nap before the thread stands in line,
- * and for the hold that they have then. */
+/* How often rivals may go first: at each yield and nap before the thread enters the
+ * queue, and once more for the lock that they hold then. */
 enum { COUNT = STRIPES, OFTEN = BACKOFF_MAX - SPINS + 2 };
 
 static PoolLock locks;
@@ -91,7 +91,7 @@ static void begin(void (*those)(void))
     nap_time = 0;
 }
 
-/* For whoever waited: it is served, and was so soon. */
+/* Checks that the waiting thread got the lock, and soon enough. */
 static void check_served(unsigned least)
 {
     CHECK_LE_SIZE(first, OFTEN);
@@ -134,14 +134,14 @@ TEST(a_lock_is_left_to_who_waits)
     CHECK_EQ_SIZE(lock_version(&lock) % LOCK_STEP, 0);
 }
 
-/* Whoever comes later than those in line gets it later, however many they are. */
-enum { IN_LINE = 5 };
-static size_t line_begin, served;
+/* A thread that enters the queue gets the lock after all that are before it. */
+enum { IN_QUEUE = 5 };
+static size_t queue_begin, served;
 
 static void line_moves_on(void)
 {
-    if (served < IN_LINE && lock_try_first(&lock)) {
-        size_store_release(&lock.serving, line_begin + ++served);
+    if (served < IN_QUEUE && lock_try_first(&lock)) {
+        size_store_release(&lock.serving, queue_begin + ++served);
         lock_release(&lock);
     }
     CHECK_LE_SIZE(++tries, 1000);
@@ -149,18 +149,18 @@ static void line_moves_on(void)
 
 TEST(the_line_is_served_in_order)
 {
-    for (size_t turn = 0; turn < IN_LINE + 2;
+    for (size_t turn = 0; turn < IN_QUEUE + 2;
          turn++) { /* tickets wrap round at any place */
         lock_init(&lock);
-        line_begin = (size_t)0 - turn;
-        size_store_relaxed(&lock.serving, line_begin);
-        size_store_relaxed(&lock.next, line_begin + IN_LINE);
+        queue_begin = (size_t)0 - turn;
+        size_store_relaxed(&lock.serving, queue_begin);
+        size_store_relaxed(&lock.next, queue_begin + IN_QUEUE);
         served = 0;
         begin(line_moves_on);
         lock_acquire_queued(&lock);
         rivals = NULL;
-        CHECK_EQ_SIZE(served, IN_LINE);
-        CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), line_begin + IN_LINE + 1);
+        CHECK_EQ_SIZE(served, IN_QUEUE);
+        CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), queue_begin + IN_QUEUE + 1);
         lock_release(&lock);
     }
 }
@@ -170,7 +170,7 @@ static void nobody(void)
     CHECK_LE_SIZE(++tries, 100000);
 }
 
-/* A thread that died in line, with the lock marked for it, delays the rivals once. */
+/* A thread that died in the queue, with the lock marked for it, delays others once. */
 TEST(a_place_in_line_lapses)
 {
     for (int marked = 0; marked < 2; marked++) {
@@ -193,7 +193,8 @@ TEST(a_place_in_line_lapses)
     }
 }
 
-/* Who was passed over, because it slept for too long, is first when it wakes. */
+/* A thread whose turn has passed, because it slept for too long, is first when it
+ * wakes. */
 TEST(a_thread_that_was_passed_over_goes_on)
 {
     CHECK_EQ_SIZE(lock_queue_ahead(7, 5), 2);
@@ -268,7 +269,7 @@ static void wait_for_blocks(int way)
     pool_unlock(&locks, guard);
 }
 
-TEST(holds_of_the_whole_pool_starve_nobody)
+TEST(exclusive_locks_starve_no_thread)
 {
     for (int way = 0; way < 4; way++) {
         pool_lock_init(&locks);
@@ -279,7 +280,7 @@ TEST(holds_of_the_whole_pool_starve_nobody)
     }
 }
 
-TEST(spans_starve_nobody)
+TEST(spans_starve_no_thread)
 {
     for (int way = 0; way < 4; way++) {
         pool_lock_init(&locks);
@@ -291,7 +292,7 @@ TEST(spans_starve_nobody)
     }
 }
 
-TEST(holds_of_a_block_starve_nobody)
+TEST(locks_of_a_block_starve_no_thread)
 {
     for (int way = 0; way < 4; way++) {
         int by_gate = way == 0 || way == 2; /* which keeps newcomers out at once */
@@ -320,7 +321,7 @@ static void one_of_many_again(void)
     }
 }
 
-TEST(many_spans_starve_nobody)
+TEST(many_spans_starve_no_thread)
 {
     pool_lock_init(&locks);
     for (size_t i = 0; i < SPANS; i++)
@@ -329,13 +330,13 @@ TEST(many_spans_starve_nobody)
     begin(one_of_many_again);
     Guard guard = pool_lock_range(&locks, 0, 2 * COUNT);
     check_served(1);
-    CHECK(guard.exclusive); /* it was out of patience */
+    CHECK(guard.exclusive); /* it gave up the backoff */
     pool_unlock(&locks, guard);
 }
 
-/* The shape lock is open whenever it is looked at, and closed when the stripe was
- * acquired, for which the rivals make the thread wait: each such round costs patience as
- * well. */
+/* The shape lock is free at each check before the stripe, and held once the stripe was
+ * acquired, for which the rivals make the thread wait: such a round also counts as a
+ * wait. */
 static void close_behind(void)
 {
     Lock *third = pool_lock_stripe(&locks, 3);
@@ -353,7 +354,7 @@ static void close_behind(void)
     }
 }
 
-TEST(bad_luck_with_an_open_gate_costs_patience)
+TEST(a_lost_race_for_a_free_shape_lock_counts_as_a_wait)
 {
     pool_lock_init(&locks);
     they_have_it = 0;
@@ -397,13 +398,13 @@ TEST(a_cancelled_thread_ends_its_call)
     lock_release(&lock);
     test_thread_join(&thread);
     CHECK_EQ_INT(got_it, 1);
-    lock_acquire_queued(&lock); /* nobody is left in line */
+    lock_acquire_queued(&lock); /* the queue is empty */
     CHECK_EQ_SIZE(size_load_relaxed(&lock.serving), size_load_relaxed(&lock.next));
 }
 #endif
 
-/* Threads that never stop, on calls that take the whole pool and long ranges, beside some
- * that have a number of small calls to make. If those starve the test does not end. */
+/* Threads in endless loops of calls that lock the whole pool and long ranges, beside some
+ * that make a number of small calls. If those starve, the test does not end. */
 enum { BLOCK = 512, SPAN_SIZE = 2 * COUNT * BLOCK, TOTAL = 64 * BLOCK };
 
 typedef struct Worker {
@@ -479,11 +480,11 @@ static const TestCase cases[] = {
     TEST_CASE(the_line_is_served_in_order),
     TEST_CASE(a_place_in_line_lapses),
     TEST_CASE(a_thread_that_was_passed_over_goes_on),
-    TEST_CASE(holds_of_the_whole_pool_starve_nobody),
-    TEST_CASE(spans_starve_nobody),
-    TEST_CASE(holds_of_a_block_starve_nobody),
-    TEST_CASE(many_spans_starve_nobody),
-    TEST_CASE(bad_luck_with_an_open_gate_costs_patience),
+    TEST_CASE(exclusive_locks_starve_no_thread),
+    TEST_CASE(spans_starve_no_thread),
+    TEST_CASE(locks_of_a_block_starve_no_thread),
+    TEST_CASE(many_spans_starve_no_thread),
+    TEST_CASE(a_lost_race_for_a_free_shape_lock_counts_as_a_wait),
     TEST_CASE(a_cancelled_thread_ends_its_call),
     TEST_CASE(small_calls_get_done_beside_long_ones),
 };

@@ -66,7 +66,7 @@ TEST(clone_is_independent)
     check_filled(clone, BLOCK, 1, 8 * BLOCK);
     CHECK_RETURNS(pool_fill(clone, 0, 4, TOTAL), POOL_OK);
     check_blocks(clone, BLOCKS, 0, BLOCKS);
-    CHECK_EQ_SIZE(stats_of(clone).copied_blocks, 1); /* nobody shared them any more */
+    CHECK_EQ_SIZE(stats_of(clone).copied_blocks, 1); /* they were no longer shared */
     pool_destroy(clone);
 }
 
@@ -388,7 +388,7 @@ TEST(metadata_is_counted_and_given_back)
 
 TEST(trim_gives_back_what_is_kept)
 {
-    (void)pool_trim(); /* what is kept in a chunk that is partly used is known roughly */
+    (void)pool_trim(); /* what a chunk in use caches is known roughly only */
     MemoryPool *pool = make(TOTAL, BLOCK, 0), *other = make(TOTAL, BLOCK, 0);
     CHECK_RETURNS(pool_fill(pool, 0, 1, TOTAL), POOL_OK);
     fill_block(other, 0, 2);

@@ -33,12 +33,12 @@ static void check_stats_same(PoolStats a, PoolStats b)
 
 /* The statistics of all pools that a call may have to do with. */
 typedef struct Snapshot {
-    PoolStats pools[MODEL_POOLS], stranger;
+    PoolStats pools[MODEL_POOLS], unrelated;
 } Snapshot;
 
 static Snapshot snapshot_of(const Model *m)
 {
-    Snapshot snapshot = {.stranger = stats_of(m->stranger)};
+    Snapshot snapshot = {.unrelated = stats_of(m->unrelated)};
     for (size_t i = 0; i < MODEL_POOLS; i++) {
         if (m->pools[i].pool != NULL)
             snapshot.pools[i] = stats_of(m->pools[i].pool);
@@ -49,11 +49,11 @@ static Snapshot snapshot_of(const Model *m)
 static void check_failed(Model *m, PoolStatus status, Snapshot before)
 {
     Snapshot after = snapshot_of(m);
-    /* No call goes on without memory that it asked for, so the fault is told. */
+    /* Every failed allocation is reported: no call goes on without the memory. */
     CHECK_EQ_INT((int)status, POOL_NO_MEMORY);
     for (size_t i = 0; i < MODEL_POOLS; i++)
         check_stats_same(after.pools[i], before.pools[i]);
-    check_stats_same(after.stranger, before.stranger);
+    check_stats_same(after.unrelated, before.unrelated);
     model_check(m);
 }
 
@@ -76,8 +76,9 @@ static int call_with_fault(Model *m, const Op *op)
     return 0;
 }
 
-/* Makes one call with every fault there is, then without; returns how many faults it
- * had. Memory that is kept would hide allocations, so it goes before each try. */
+/* Makes a call with each allocation failing in turn, then without a failure; returns how
+ * many failures there were. Releases cached memory before each try, because it would hide
+ * allocations. */
 static size_t step_with_faults(Model *m, const Op *op)
 {
     for (size_t n = 1;; n++) {
@@ -189,7 +190,7 @@ static void give_back(void *data, size_t size, void *context)
 /* On a pool and its clone, of which blocks 0 to 3 are shared, 1 of the clone is pinned
  * and 0 is viewed. */
 static PoolStatus sharing_call(int kind, MemoryPool *pool, MemoryPool *clone,
-                               MemoryPool *stranger, PoolView *view)
+                               MemoryPool *unrelated, PoolView *view)
 {
     static unsigned char data[3 * SIDE];
     size_t offsets[] = {5 * (size_t)SIDE, 2 * (size_t)SIDE, 10, 9 * (size_t)SIDE - 1};
@@ -203,8 +204,8 @@ static PoolStatus sharing_call(int kind, MemoryPool *pool, MemoryPool *clone,
     case 4: return pool_adopt(clone, SIDE / 2, data, 3 * (size_t)SIDE, give_back, NULL);
     case 5: return pool_copy(pool, SIDE / 2, clone, SIDE / 2, 3 * (size_t)SIDE);
     case 6: return pool_copy(pool, 4 * (size_t)SIDE + 1, clone, 0, 3 * (size_t)SIDE);
-    case 7: return pool_copy(stranger, 9, clone, 0, 4 * (size_t)SIDE);
-    case 8: return pool_copy(clone, 0, stranger, 9, 4 * (size_t)SIDE);
+    case 7: return pool_copy(unrelated, 9, clone, 0, 4 * (size_t)SIDE);
+    case 8: return pool_copy(clone, 0, unrelated, 9, 4 * (size_t)SIDE);
     case 9: return pool_copy(clone, SIDE + 8, clone, 8, 3 * (size_t)SIDE);
     case 10: return pool_resize(pool, SIZE_MAX);
     case 11: return pool_resize(clone, 2 * (size_t)SIDE + 1);
@@ -226,10 +227,10 @@ TEST(each_sharing_call)
     for (int kind = 0; status == POOL_OK; kind++) {
         size_t faults = 0;
         MemoryPool *pool = pool_create(100 * (size_t)SIDE, SIDE);
-        MemoryPool *stranger = pool_create(100 * (size_t)SIDE, 4096);
+        MemoryPool *unrelated = pool_create(100 * (size_t)SIDE, 4096);
         CHECK_RETURNS(pool_fill(pool, 0, 1, 4 * (size_t)SIDE), POOL_OK);
-        CHECK_RETURNS(pool_fill(stranger, 99 * (size_t)SIDE, 1, 9), POOL_OK);
-        CHECK_RETURNS(pool_fill(stranger, 4095, 1, 9), POOL_OK);
+        CHECK_RETURNS(pool_fill(unrelated, 99 * (size_t)SIDE, 1, 9), POOL_OK);
+        CHECK_RETURNS(pool_fill(unrelated, 4095, 1, 9), POOL_OK);
         MemoryPool *clone = pool_clone(pool);
         PoolView seen = {.struct_size = sizeof seen}, pin = seen, view = seen;
         CHECK_RETURNS(pool_view(clone, 0, 9, &seen), POOL_OK);
@@ -237,7 +238,7 @@ TEST(each_sharing_call)
         given_back = 0;
         for (size_t n = 1;; n++) {
             PoolStats before = stats_of(clone), pool_before = stats_of(pool),
-                      stranger_before = stats_of(stranger);
+                      unrelated_before = stats_of(unrelated);
             size_t start, size, changes = 0, changes_after = 0;
             for (size_t at = 0;
                  pool_next_change(pool, clone, at, SIZE_MAX, &start, &size) == 1;
@@ -245,7 +246,7 @@ TEST(each_sharing_call)
                 changes += size;
             (void)pool_trim();
             fault_in = n;
-            status = sharing_call(kind, pool, clone, stranger, &view);
+            status = sharing_call(kind, pool, clone, unrelated, &view);
             int failed = fault_in == 0;
             fault_in = 0;
             if (!failed)
@@ -255,7 +256,7 @@ TEST(each_sharing_call)
             CHECK(view.data == NULL);
             check_stats_same(stats_of(clone), before);
             check_stats_same(stats_of(pool), pool_before);
-            check_stats_same(stats_of(stranger), stranger_before);
+            check_stats_same(stats_of(unrelated), unrelated_before);
             for (size_t at = 0;
                  pool_next_change(pool, clone, at, SIZE_MAX, &start, &size) == 1;
                  at = start + size)
@@ -269,7 +270,7 @@ TEST(each_sharing_call)
         pool_view_release(&seen);
         pool_destroy(pool);
         pool_destroy(clone);
-        pool_destroy(stranger);
+        pool_destroy(unrelated);
         pool_view_release(&pin);
         CHECK_EQ_INT((int)given_back, kind == 4);
         check_nothing_live();
@@ -345,7 +346,7 @@ TEST(looking_allocates_nothing)
     MemoryPool *clone = pool_clone(pool);
     CHECK_RETURNS(pool_fill(clone, 9000, 2, 10000), POOL_OK);
     unsigned char bytes[5000];
-    size_t start, size, state, before = asked;
+    size_t start, size, state, before = allocations;
     CHECK_EQ_SIZE(pool_read(pool, bytes, 0, sizeof bytes), sizeof bytes);
     CHECK_EQ_SIZE(pool_read(pool, bytes, SIZE_MAX / 3, sizeof bytes), sizeof bytes);
     CHECK_EQ_INT(pool_next_extent(pool, 0, SIZE_MAX, &start, &size), 1);
@@ -365,7 +366,7 @@ TEST(looking_allocates_nothing)
     pool_destroy(pool);
     CHECK_RETURNS(pool_discard(clone, 0, SIZE_MAX), POOL_OK);
     pool_destroy(clone);
-    CHECK_EQ_SIZE(asked, before);
+    CHECK_EQ_SIZE(allocations, before);
     check_nothing_live();
 }
 

@@ -115,7 +115,7 @@ static void let_others_run(void)
 #endif
 }
 
-/* A word that nobody wrote before, and that no fill writes. */
+/* Returns a word that was never written before, and that no fill writes. */
 static uint64_t new_word(Player *player)
 {
     return ++player->writes << 16 | (player->id + 1) << 8;
@@ -248,8 +248,8 @@ static void call_items(Player *player)
     }
 }
 
-/* What a clone has is what was there at one moment of the call, however late it is looked
- * at; what is written to it is seen by nobody. */
+/* A clone has the contents of one moment of the call, however late they are read; no
+ * other pool sees what is written to the clone. */
 static void call_clone(Player *player)
 {
     Step *step = begin(player, "clone", EFFECT_READ, 0, LINEAR_CELLS);
@@ -327,7 +327,7 @@ static void play(void *argument)
         case 4: call_fill(player, from, to); break;
         case 5:
         case 6: call_integer(player); break;
-        case 7: /* of refused items nobody knows how many were moved */
+        case 7: /* after an error it is not known how many items were copied */
             if (player->resizes)
                 call_resize(player, to);
             else
@@ -382,7 +382,7 @@ static void run_history(uint64_t seed, size_t block_size, size_t threads, unsign
     pool_destroy(clone);
 }
 
-/* Histories of which nothing is known; where threads run side by side there are none. */
+/* Reports the histories that were given up; none if threads run in parallel. */
 static void tell_given_up(unsigned histories)
 {
     if (history.given_up != 0)
@@ -467,7 +467,7 @@ TEST(what_is_over_stays_over)
     history_begin(&history, 3);
     (void)add_step(0, 1, 9, EFFECT_SET, 1);
     (void)add_step(1, 2, 3, EFFECT_READ, 1);
-    (void)add_step(2, 4, 5, EFFECT_READ, 0); /* somebody has seen it already */
+    (void)add_step(2, 4, 5, EFFECT_READ, 0); /* another read has seen it already */
     CHECK(!history_is_linear(&history));
     history.steps[2][0].begin = 3;
     history.steps[1][0].end = 5;

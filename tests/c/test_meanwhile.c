@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_meanwhile.c - what another thread does in the midst of a call, made to happen
+ * test_meanwhile.c - calls of another thread in the middle of a call, made to happen
  *
- * A race that needs two threads comes about by chance, and seldom. Here one thread plays
- * both. The library waits by sched_yield and copies by memcpy and memmove; in place of
- * these stand functions that can make somebody else's call exactly there: while a call
- * waits for a lock that the test holds in that somebody's name, or while a reader without
- * a lock is between two bytes. So it is with one count of references: right after it was
- * looked at.
+ * A race between two threads happens by chance, and seldom. Here one thread plays both.
+ * The library waits by sched_yield and copies by memcpy and memmove; the test replaces
+ * these by functions that make the other thread's call exactly there: while a call waits
+ * for a lock that the test holds for the other thread, or while an optimistic reader is
+ * between two bytes. One count of references is replaced in the same way: the other call
+ * comes right after it was read.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -76,7 +76,7 @@ static size_t meanwhile_load(AtomicSize *at)
 enum { BLOCK = 64, TOTAL = 100 * BLOCK, LESS = 50 * BLOCK + 20 };
 
 static MemoryPool *shared_with_others; /* the pool of which the test is about */
-static MemoryPool *made;               /* by somebody else, to be destroyed   */
+static MemoryPool *made;               /* by the other thread, to be destroyed */
 
 static MemoryPool *filled_pool(void)
 {
@@ -99,17 +99,17 @@ static void end_pools(MemoryPool *pool)
 
 /* ------------------------------------------------ a pool that was made smaller */
 
-static void let_go_and_cut(void)
+static void unlock_and_cut(void)
 {
     lock_release(&shared_with_others->locks.shape.lock);
     CHECK_RETURNS(pool_resize(shared_with_others, LESS), POOL_OK);
 }
 
-/* The next call finds the whole pool held, and smaller when it gets in. */
+/* The next call finds the pool locked exclusively, and smaller when it gets the lock. */
 static void cut_before_it_gets_in(MemoryPool *pool)
 {
     (void)pool_lock_exclusive(&pool->locks);
-    at_wait = let_go_and_cut;
+    at_wait = unlock_and_cut;
 }
 
 /* Below the cut there is what was there before, beyond it nothing. */
@@ -216,7 +216,7 @@ TEST(gather_stops_at_the_new_end)
     end_pools(pool);
 }
 
-static void let_go_and_raise(void)
+static void unlock_and_raise(void)
 {
     lock_release(&shared_with_others->locks.shape.lock);
     CHECK_RETURNS(pool_resize(shared_with_others, 50 * TOTAL), POOL_OK);
@@ -237,7 +237,7 @@ TEST(clone_has_the_new_end)
 
     pool = filled_pool();
     (void)pool_lock_exclusive(&pool->locks);
-    at_wait = let_go_and_raise;
+    at_wait = unlock_and_raise;
     made = pool_clone(pool);
     CHECK_STATUS(POOL_OK);
     CHECK_EQ_SIZE(stats_of(made).total_size, 50 * TOTAL);
@@ -249,33 +249,33 @@ TEST(clone_has_the_new_end)
 
 /* ---------------------------------------------- a stripe that had to be waited for */
 
-/* The stripe of block 1 is let go of, and then somebody shares that block, or takes it
- * away: a writer that had found it before must not write into it. */
-static void let_go(void)
+/* The stripe of block 1 is unlocked, and then another thread shares or removes that
+ * block: a writer that had found it before must not write to it. */
+static void unlock(void)
 {
     lock_release(pool_lock_stripe(&shared_with_others->locks, 1));
 }
 
-static void let_go_and_clone(void)
+static void unlock_and_clone(void)
 {
-    let_go();
+    unlock();
     made = pool_clone(shared_with_others);
     CHECK(made != NULL);
 }
 
 static PoolView seen = {.struct_size = sizeof seen};
 
-static void let_go_and_view(void)
+static void unlock_and_view(void)
 {
-    let_go();
+    unlock();
     CHECK_RETURNS(pool_view(shared_with_others, BLOCK, BLOCK, &seen), POOL_OK);
 }
 
 /* The block is in another pool of the family when the writer comes. */
-static void let_go_and_reuse(void)
+static void unlock_and_reuse(void)
 {
     MemoryPool *pool = shared_with_others;
-    let_go();
+    unlock();
     CHECK_RETURNS(pool_discard(pool, BLOCK, BLOCK), POOL_OK);
     made = pool_clone(pool);
     CHECK(made != NULL);
@@ -304,10 +304,10 @@ TEST(writers_look_again_after_waiting)
 {
     static const size_t sizes[] = {1, 8, 16, 40};
     for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
-        write_after(let_go, sizes[i]);
-        write_after(let_go_and_clone, sizes[i]);
-        write_after(let_go_and_view, sizes[i]);
-        write_after(let_go_and_reuse, sizes[i]);
+        write_after(unlock, sizes[i]);
+        write_after(unlock_and_clone, sizes[i]);
+        write_after(unlock_and_view, sizes[i]);
+        write_after(unlock_and_reuse, sizes[i]);
     }
 }
 
@@ -319,8 +319,8 @@ static void end_the_clone(void)
     made = NULL;
 }
 
-/* A clone shares the root, and so all nodes, of a pool of two levels; it ends right after
- * somebody saw that the root is shared. What is then private is the root, which is no
+/* A clone shares the root, and so all nodes, of a pool of two levels; it is destroyed
+ * right after the reader saw that the root is shared. The root is then private, but no
  * leaf. */
 static MemoryPool *pool_whose_clone_ends(void)
 {
@@ -366,8 +366,8 @@ TEST(an_inner_node_is_no_leaf)
 }
 #endif
 
-/* The items of a scatter up to the first that somebody made a hole of, shared, or let
- * reach into two blocks; the rest is for those who hold the whole pool. */
+/* A scatter writes its items one by one up to the first in a hole, in a shared block or
+ * in two blocks; the rest needs the exclusive lock. */
 TEST(scatter_stops_at_what_is_not_ready)
 {
     unsigned char bytes[4 * 8];
@@ -403,7 +403,7 @@ TEST(scatter_stops_at_what_is_not_ready)
 
 /* ------------------------------------------------------------------- the registry */
 
-static void let_go_of_register(void)
+static void unlock_registry(void)
 {
     lock_release(&registry.lock);
 }
@@ -411,10 +411,10 @@ static void let_go_of_register(void)
 static void hold_register(void)
 {
     lock_acquire(&registry.lock);
-    at_wait = let_go_of_register;
+    at_wait = unlock_registry;
 }
 
-/* Whatever changes or walks the registry waits for who has it. */
+/* All that changes or walks the registry waits for the holder of its lock. */
 TEST(pools_come_and_go_by_the_register)
 {
     PoolView view = {.struct_size = sizeof view};
@@ -459,7 +459,7 @@ static void clone_and_fill_with_2(void)
     fill_with_2();
 }
 
-/* The blocks go, and come back as those of a clone with a secret in them. */
+/* The blocks are freed, and reused by a clone that writes a secret into them. */
 static void discard_and_reuse(void)
 {
     CHECK_RETURNS(pool_discard(shared_with_others, 0, TOTAL), POOL_OK);
@@ -492,7 +492,7 @@ static void read_during(void (*action)(void), size_t size)
     end_pools(pool);
 }
 
-/* Somebody changes everything between the first bytes and the next. */
+/* Another thread changes everything between the first bytes and the next. */
 TEST(readers_start_over)
 {
     static const size_t sizes[] = {5, 8, 13, 16, 40, 3 * BLOCK};
@@ -525,8 +525,8 @@ TEST(readers_see_the_new_end)
 
 /* ----------------------------------------------------------------- adopted memory */
 
-/* Whoever owns it may unmap it as soon as it was given back, so that, unlike the
- * library's own, it must not be looked at without a lock. */
+/* Adopted memory may be unmapped as soon as it was released, so that, unlike the
+ * library's own, it must not be read without a lock. */
 static void check_held(void)
 {
     PoolLock *locks = &shared_with_others->locks;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_model.c - random calls on a family of pools against flat arrays (see model.h and
- * model_effects.h) */
+/* test_model.c - random calls on a family of pools against the model of model.h */
 #include "model_effects.h"
 
 static void run_model(TestRandom *random, size_t total, size_t max_block_size,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pins.c - pins that are added and released beside every other call
+ * test_pins.c - pins that are added and released during every other call
  *
- * What goes wrong between a pin and another call needs an instant that chance seldom
- * brings; ThreadSanitizer sees it whenever the two were not ordered. Each test says what
- * must be so afterwards as well: a block that fell out of a list is held and in no pool.
+ * A race between a pin and another call needs an instant that seldom happens by chance;
+ * ThreadSanitizer reports it whenever the two were not ordered. Each test also checks the
+ * state at the end: a block that was lost from a list would still count as held.
  */
 #include "workers.h"
 
@@ -105,7 +105,7 @@ static void clone_and_restore(void *argument)
     }
 }
 
-/* Through the span: its blocks leave and come back as holes. */
+/* Cuts through the span: its blocks leave the pool, and are holes when it grows again. */
 static void resize_through(void *argument)
 {
     Worker *w = argument;

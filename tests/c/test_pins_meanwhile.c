@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pins_meanwhile.c - what the owner of a pin does in the midst of a call
+ * test_pins_meanwhile.c - what the owner of a pin does in the middle of a call
  *
- * As in test_meanwhile.c one thread plays both: in place of the functions by which the
- * library copies and compares stand some that release pins between two bytes, or answer
- * as a comparison may answer while somebody writes to what it compares.
+ * As in test_meanwhile.c, one thread plays both: the test replaces the functions by which
+ * the library copies and compares by ones that release pins between two bytes, or return
+ * what a comparison may return while another thread writes to the bytes.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -140,7 +140,7 @@ TEST(pins_are_released_in_the_midst_of_a_call)
     }
 }
 
-/* ------------------------------------------- what is not asked of a pinned block */
+/* ------------------------------------- bytes of a pinned block that are not compared */
 
 /* A comparison that meets a byte which changes may find that all are zeros where another
  * byte, written long ago, never was. So nothing depends on one while there is a pin. */

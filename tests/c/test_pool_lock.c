@@ -24,7 +24,7 @@ static size_t held_spans(void)
     return held;
 }
 
-/* Nobody has anything, and who comes next needs no second look. */
+/* Checks that all locks are free and that no mark is left. */
 static void check_all_free(void)
 {
     CHECK_EQ_SIZE(held_stripes(), 0);
@@ -52,7 +52,7 @@ TEST(ranges_take_their_stripes)
     }
 }
 
-/* A span keeps everybody out of its blocks, and nobody out of others. */
+/* A span excludes all others from its blocks, and from no other blocks. */
 TEST(a_span_is_its_blocks)
 {
     enum { FIRST = 3 * COUNT + 3, LAST = FIRST + COUNT + 2 };
@@ -106,9 +106,8 @@ TEST(spans_come_and_go_in_any_order)
 }
 
 /* Plain counters, one a block. They are right in the end only if holders of a stripe, and
- * of spans that overlap, exclude each other, and the holder of the whole pool excludes
- * them all; and in between two values that are changed under one hold are never seen to
- * differ. */
+ * of spans that overlap, exclude each other, and an exclusive lock excludes all. Two
+ * values that are changed under one lock never differ for another holder. */
 enum { BLOCKS = 4 * COUNT };
 
 static struct Counter {
@@ -141,7 +140,7 @@ static void count_under_hold(void *argument)
     }
 }
 
-TEST(holds_exclude_each_other)
+TEST(locks_exclude_each_other)
 {
     static Worker workers[THREADS];
     memset(counters, 0, sizeof counters);
@@ -164,20 +163,22 @@ TEST(holds_exclude_each_other)
     }
 }
 
-/* ------------------------------------------------------------------- watching */
+/* ----------------------------------------------------------- optimistic reads */
 
 #if defined(TEST_TSAN)
-static const char *const no_watch = "built for ThreadSanitizer, readers hold stripes";
-TEST(a_watch_notices_each_hold)
+static const char *const no_optimistic_reads =
+    "built for ThreadSanitizer, readers hold stripes";
+TEST(an_optimistic_read_notices_each_lock)
 {
-    test_skip(no_watch);
+    test_skip(no_optimistic_reads);
 }
-TEST(watchers_see_whole_changes)
+TEST(optimistic_reads_see_whole_changes)
 {
-    test_skip(no_watch);
+    test_skip(no_optimistic_reads);
 }
 #else
-/* A watch of the blocks [first, first + length), with a hold of [other, ...) in it. */
+/* An optimistic read of the blocks [first, first + length), with a lock of [other, ...)
+ * and its release in between. */
 static void check_watch(size_t first, size_t length, size_t other, size_t others)
 {
     OptimisticRead read;
@@ -203,7 +204,7 @@ static void check_watch(size_t first, size_t length, size_t other, size_t others
     CHECK_EQ_INT(optimistic_validate(&read), !touches);
 }
 
-TEST(a_watch_notices_each_hold)
+TEST(an_optimistic_read_notices_each_lock)
 {
     pool_lock_init(&locks);
     for (size_t first = 0; first < COUNT; first++) {
@@ -216,8 +217,8 @@ TEST(a_watch_notices_each_hold)
     }
 }
 
-/* Writers change a pair of cells, one by one, under a hold of both their stripes or of
- * the whole pool; a watcher whose watch ends well has seen both at one value. */
+/* Writers change a pair of cells, one by one, under a lock of both their stripes or of
+ * the whole pool; an optimistic read that is valid has seen one value in both. */
 static AtomicSize cells[2];
 
 static void change_cells(void *argument)
@@ -233,7 +234,7 @@ static void change_cells(void *argument)
     }
 }
 
-static void watch_cells(void *argument)
+static void read_cells(void *argument)
 {
     Worker *w = argument;
     size_t last = 0;
@@ -251,13 +252,13 @@ static void watch_cells(void *argument)
     }
 }
 
-TEST(watchers_see_whole_changes)
+TEST(optimistic_reads_see_whole_changes)
 {
     static Worker workers[THREADS];
     pool_lock_init(&locks);
     for (unsigned i = 0; i < THREADS; i++) {
         workers[i].times = test_times(200000);
-        test_thread_start(&workers[i].thread, i % 2 ? watch_cells : change_cells,
+        test_thread_start(&workers[i].thread, i % 2 ? read_cells : change_cells,
                           &workers[i]);
     }
     for (unsigned i = 0; i < THREADS; i++)
@@ -315,10 +316,14 @@ TEST(lines_are_not_shared)
 }
 
 static const TestCase cases[] = {
-    TEST_CASE(ranges_take_their_stripes),  TEST_CASE(a_span_is_its_blocks),
-    TEST_CASE(spans_at_both_ends),         TEST_CASE(spans_come_and_go_in_any_order),
-    TEST_CASE(holds_exclude_each_other),   TEST_CASE(a_watch_notices_each_hold),
-    TEST_CASE(watchers_see_whole_changes), TEST_CASE(two_pools_in_either_order),
+    TEST_CASE(ranges_take_their_stripes),
+    TEST_CASE(a_span_is_its_blocks),
+    TEST_CASE(spans_at_both_ends),
+    TEST_CASE(spans_come_and_go_in_any_order),
+    TEST_CASE(locks_exclude_each_other),
+    TEST_CASE(an_optimistic_read_notices_each_lock),
+    TEST_CASE(optimistic_reads_see_whole_changes),
+    TEST_CASE(two_pools_in_either_order),
     TEST_CASE(lines_are_not_shared),
 };
 TEST_MAIN(cases)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_python.c - what CPython calls, with an interpreter that is played
+ * test_python.c - the functions for CPython, with a fake interpreter
  *
- * The interpreter counts who holds its lock and its objects, and fails if somebody asks
- * for the lock with a lock of the library held. As in test_meanwhile.c, the library's way
- * to wait makes somebody else's call.
+ * The fake interpreter counts the references to its objects and the holders of its lock,
+ * and fails if a thread acquires that lock while it holds a lock of the library. As in
+ * test_meanwhile.c, the other thread's call is made when the library waits.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -170,9 +170,9 @@ static void end(void)
     check_nothing_live();
 }
 
-/* --------------------------------------------------------- whoever waits lets go */
+/* ------------------------------------- a thread that waits releases the GIL first */
 
-static void let_go(void)
+static void unlock(void)
 {
     CHECK(!locked); /* others can run */
     lock_release(&pool->locks.shape.lock);
@@ -181,7 +181,7 @@ static void let_go(void)
 static void hold(void)
 {
     (void)pool_lock_exclusive(&pool->locks);
-    at_wait = let_go;
+    at_wait = unlock;
 }
 
 static unsigned char bytes[2 * BLOCK];
@@ -401,11 +401,11 @@ TEST(windows)
 
 TEST(buffers)
 {
-    typedef int HoldBuffer(void *, void *, int);
+    typedef int GetBuffer(void *, void *, int);
     Object buffer = {0};
     begin();
     exported = released = 0;
-    CHECK(PYTHON("get_buffer", HoldBuffer *)(bytes, &buffer, 5) == 0);
+    CHECK(PYTHON("get_buffer", GetBuffer *)(bytes, &buffer, 5) == 0);
     PYTHON("release_buffer", End *)(&buffer);
     PYTHON("end_buffer", End *)(&buffer);
     initialized = 0;
@@ -415,21 +415,21 @@ TEST(buffers)
     end();
 }
 
-/* What is adopted is held until it is let go, whatever calls that; by another interpreter
- * than its own, until its own comes to it. */
+/* An adopted buffer is held until it is released, by any call; if another interpreter
+ * releases it, until its own interpreter drops it. */
 TEST(adoptions)
 {
-    typedef int HoldBuffer(void *, void *, int);
+    typedef int GetBuffer(void *, void *, int);
     Count *count = PYTHON("count_adopted", Count *);
     Object buffer = {0}, other = {0};
     begin();
-    CHECK(PYTHON("get_buffer", HoldBuffer *)(bytes, &buffer, 5) == 0);
-    CHECK(PYTHON("get_buffer", HoldBuffer *)(bytes, &other, 5) == 0);
+    CHECK(PYTHON("get_buffer", GetBuffer *)(bytes, &buffer, 5) == 0);
+    CHECK(PYTHON("get_buffer", GetBuffer *)(bytes, &other, 5) == 0);
     CHECK_RETURNS(PYTHON("adopt", View *)(pool, TOTAL, BLOCK, &buffer), POOL_RANGE);
     CHECK(buffer.references == 0 && count() == 0);
     CHECK_RETURNS(PYTHON("adopt", View *)(pool, 0, BLOCK, &buffer), POOL_OK);
     CHECK(buffer.references == 1 && count() == 1 && unlocks == 2);
-    call_write(); /* copies the block, and lets go */
+    call_write(); /* copies the block, and releases the buffer */
     CHECK(buffer.references == 0 && count() == 0 && unlocks == 3);
 
     in_main = 0;

@@ -6,7 +6,7 @@
  */
 #include <stddef.h>
 
-static size_t system_left, looks; /* what the system says, and how often it was asked */
+static size_t system_left, looks; /* fake available memory, how often it was read */
 
 static size_t look(void)
 {
@@ -69,7 +69,7 @@ TEST(fills_and_writes)
     check_nothing_live();
 }
 
-/* Blocks of a byte take 16, and a description. */
+/* Blocks of a byte take 16, and a header. */
 TEST(small_blocks_take_more_than_they_hold)
 {
     MemoryPool *pool = make_with(1, 0, 0);
@@ -80,7 +80,7 @@ TEST(small_blocks_take_more_than_they_hold)
     check_nothing_live();
 }
 
-/* A limit says so first; nobody who overcommits is asked. */
+/* A limit is checked first; with POOL_OVERCOMMIT the available memory is not read. */
 TEST(limits_and_overcommitment)
 {
     MemoryPool *limited = make_with(4096, 100 * 4096, 0);
@@ -98,7 +98,7 @@ TEST(limits_and_overcommitment)
     check_nothing_live();
 }
 
-/* What is kept will be used, or given back: it is no less than free memory. */
+/* Cached memory counts as available: it is reused, or released. */
 TEST(what_is_kept_counts_as_available)
 {
     MemoryPool *pool = make_with(4096, 0, 0);
@@ -219,7 +219,7 @@ static void given_back(void *data, size_t size, void *context)
     CHECK(0); /* the memory stays the caller's */
 }
 
-/* Adopted memory is there already, but each block of it takes a description. */
+/* Adopted memory exists already, but each block of it takes a header. */
 TEST(adoptions_of_many_blocks)
 {
     size_t size = LARGE / sizeof(Adoptee) + 1;

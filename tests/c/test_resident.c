@@ -46,7 +46,7 @@ static bool can_measure(void)
 
 static size_t before; /* resident, when a mix began */
 
-/* kept: what may be kept for reuse. Many small blocks take more memory than they hold. */
+/* kept: bytes that may be cached. Many small blocks take more memory than they hold. */
 static void check_resident(MemoryPool *pool, size_t kept)
 {
     PoolStats stats = stats_of(pool);
@@ -78,7 +78,7 @@ static size_t mix_size(Mix *mix)
     return test_below(&mix->random, longest) + 1;
 }
 
-/* One of what takes memory and gives it back. */
+/* Makes a random call that allocates or frees memory. */
 static void mix_call(Mix *mix)
 {
     MemoryPool **pool = &mix->pools[test_below(&mix->random, POOLS)];
@@ -166,14 +166,14 @@ TEST(after_a_trim)
         mix_run(sizes[i], i % 2 == 0 ? 0 : POOL_WIPE, 0, true);
 }
 
-/* Without a trim, where little may be kept. */
+/* Without a trim, if little may be cached. */
 TEST(beyond_the_bound)
 {
     for (size_t i = 0; can_measure() && i < TEST_COUNT(sizes); i++)
         mix_run(sizes[i], i % 2 == 0 ? POOL_WIPE : 0, 4 * MIB, false);
 }
 
-/* Half of the blocks, one here and one there: no two free ones side by side. */
+/* Frees every second block, so that no two free ones are adjacent. */
 TEST(every_second_page)
 {
     if (!can_measure())

@@ -153,7 +153,7 @@ TEST(pins_outlive_pools)
     }
 }
 
-/* In both directions at once, between relatives and between strangers. */
+/* In both directions at once, between relatives and between unrelated pools. */
 TEST(copies_do_not_wait_for_each_other)
 {
     void (*const runs[THREADS])(void *) = {copy_often, copy_often, change_often,
@@ -184,7 +184,7 @@ TEST(reading_while_it_is_resized)
 
 typedef struct Loan {
     unsigned char data[SPAN];
-    size_t released; /* written by whoever gives it back, read when all have ended */
+    size_t released; /* set by the thread that releases it, read when all have ended */
 } Loan;
 
 static void take_back(void *data, size_t size, void *context)
@@ -192,7 +192,7 @@ static void take_back(void *data, size_t size, void *context)
     Loan *loan = context;
     CHECK_EQ_SIZE(size, SPAN);
     loan->released++;
-    memset(data, 0xdd, size); /* nobody may see this */
+    memset(data, 0xdd, size); /* no view and no read may show this */
 }
 
 static void adopt_often(void *argument)
@@ -207,8 +207,8 @@ static void adopt_often(void *argument)
             pool_adopt(w->pool, START, loans[i].data, SPAN, take_back, &loans[i]),
             POOL_OK);
     }
-    /* What was adopted last may still be in use, by views too; when a pool of its own
-     * family is gone, all of it is back. */
+    /* The last loans may still be in use, also by views; after the family of a pool
+     * ended, all its loans are released. */
     w->other = (MemoryPool *)(void *)loans;
     w->times = count;
 }

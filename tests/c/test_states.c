@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_states.c - what pool_next_state says of blocks, as others come to hold them and go
- * */
+/* test_states.c - the state of blocks, as other pools, views and pins come and go */
 #include "pools.h"
 
 enum {

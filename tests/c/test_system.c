@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_system.c - what a POSIX system may refuse, and what it calls when a process forks
+ * test_system.c - system calls that fail, and fork
  *
- * The calls that platform_posix.c makes are replaced by ones that can be told to fail.
+ * The system calls of platform_posix.c are replaced by functions that fail on request.
  */
 #if !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -101,8 +101,8 @@ enum {
     WRITES = 4096 /* as many blocks are 16 MiB, of which the later chunks are large */
 };
 
-/* First: the handlers are asked for once in a process. Without them there is no pool, for
- * a child could hang on it. */
+/* Must run first: the handlers for fork are installed once in a process. Without them no
+ * pool is created, because a child could hang in it. */
 TEST(no_pool_without_fork_handlers)
 {
     refused = 1;
@@ -117,7 +117,7 @@ TEST(no_pool_without_fork_handlers)
     pool_destroy(pool);
     prepare_fork = NULL;
     pool_destroy(make(1000, 16, 0));
-    CHECK(prepare_fork == NULL); /* not asked for again */
+    CHECK(prepare_fork == NULL); /* not installed again */
     prepare_fork = fork_prepare;
     check_nothing_live();
 }
@@ -133,7 +133,7 @@ static size_t locks_held(MemoryPool *pool)
     return held;
 }
 
-/* Tickets of threads that are still in line. */
+/* Returns how many tickets are still in the queues. */
 static size_t in_line(MemoryPool *pool)
 {
     Lock *locks[] = {&pool->locks.shape.lock, pool_lock_stripe(&pool->locks, 5),
@@ -153,23 +153,22 @@ static void stand_in_line(MemoryPool *pool)
     registry.lock.next++;
 }
 
-/* At the moment of a fork another thread may have taken a stripe, to find the shape lock
- * closed, or may stand in line. The child does not have that thread; in the parent it
- * goes on. */
-TEST(a_child_frees_the_stripes_of_threads_it_has_not)
+/* At the moment of a fork another thread may have a stripe, before it sees the shape lock
+ * held, or may be in a queue. The child lacks that thread; in the parent it goes on. */
+TEST(a_child_frees_stripes_of_threads_that_it_lacks)
 {
     MemoryPool *pool = make(1000 * BLOCK, BLOCK, 0), *clone = pool_clone(pool);
-    MemoryPool *stranger = make(1000, 16, 0);
+    MemoryPool *unrelated = make(1000, 16, 0);
     prepare_fork();
     CHECK_EQ_SIZE(locks_held(pool), 4);
     CHECK_EQ_SIZE(locks_held(clone), 4);
-    CHECK_EQ_SIZE(locks_held(stranger), 4);
+    CHECK_EQ_SIZE(locks_held(unrelated), 4);
     lock_acquire(pool_lock_stripe(&pool->locks, 3));
     lock_acquire(pool_lock_stripe(&clone->locks, STRIPES - 1));
     after_in_parent();
     CHECK_EQ_SIZE(locks_held(pool), 1);
     CHECK_EQ_SIZE(locks_held(clone), 1);
-    CHECK_EQ_SIZE(locks_held(stranger), 0);
+    CHECK_EQ_SIZE(locks_held(unrelated), 0);
     lock_release(pool_lock_stripe(&pool->locks, 3));
     lock_release(pool_lock_stripe(&clone->locks, STRIPES - 1));
 
@@ -182,12 +181,12 @@ TEST(a_child_frees_the_stripes_of_threads_it_has_not)
     CHECK_EQ_SIZE(in_line(pool), 0);
     CHECK_EQ_SIZE(locks_held(pool), 0);
     CHECK_EQ_SIZE(locks_held(clone), 0);
-    CHECK_EQ_SIZE(locks_held(stranger), 0);
+    CHECK_EQ_SIZE(locks_held(unrelated), 0);
     CHECK_RETURNS(pool_fill(pool, 0, 1, 200 * BLOCK), POOL_OK);
     check_filled(clone, 0, 0, 200 * BLOCK);
     pool_destroy(pool);
     pool_destroy(clone);
-    pool_destroy(stranger);
+    pool_destroy(unrelated);
     check_nothing_live();
 }
 
@@ -208,8 +207,7 @@ TEST(memory_of_a_container)
     }
 }
 
-/* How much memory there is decides how much is kept; not to know it is no reason to fail.
- * */
+/* The size of the memory bounds what is cached; if it is not known, nothing fails. */
 TEST(memory_of_unknown_size)
 {
     CHECK_LE_SIZE(1 << 20, platform_memory());
@@ -277,15 +275,15 @@ TEST(memory_that_is_left)
 }
 #endif
 
-/* Pages that the system does not take back keep what was in them (so it is with memory
- * that is locked); whoever gets them next must not see it. */
+/* Pages that the system does not decommit keep their contents (for example locked
+ * memory); the next user of them must not see these. */
 static void discard_and_use_again(int refuse)
 {
     unsigned char bytes[2 * BLOCK];
     MemoryPool *pool = make(COUNT * BLOCK, BLOCK, 0);
     memset(bytes, 0x55, sizeof bytes);
     chunk_cache.bound =
-        1; /* nothing is kept: empty chunks give their pages back at once */
+        1; /* nothing is cached: pages of empty chunks are decommitted at once */
     for (size_t at = 0; at < COUNT * BLOCK; at += sizeof bytes)
         CHECK_EQ_SIZE(pool_write(pool, at, bytes, sizeof bytes), sizeof bytes);
     refused = refuse;
@@ -359,7 +357,7 @@ TEST(no_advice_is_taken)
     refused = 0;
 }
 
-/* How often that was asked for by writes to many blocks of a new pool. */
+/* Returns how often writes to many blocks of a new pool requested that. */
 static size_t populated_by_writes(void)
 {
     MemoryPool *pool = make(SIZE_MAX, BLOCK, 0);
@@ -388,7 +386,7 @@ TEST(only_fresh_pages_are_populated)
 
 static const TestCase cases[] = {
     TEST_CASE(no_pool_without_fork_handlers),
-    TEST_CASE(a_child_frees_the_stripes_of_threads_it_has_not),
+    TEST_CASE(a_child_frees_stripes_of_threads_that_it_lacks),
     TEST_CASE(memory_of_a_container),
     TEST_CASE(memory_of_unknown_size),
 #if defined(__linux__)

@@ -47,7 +47,7 @@ static void look_often(void *argument)
 /* ---------------------------------------------------------------------- tests */
 
 /* The span in 5 blocks, in 67 (more than there are locks) and in one. */
-TEST(nobody_sees_half_a_call)
+TEST(no_thread_sees_half_a_call)
 {
     static const size_t block_sizes[] = {BLOCK, 16, TOTAL};
     void (*const runs[THREADS])(void *) = {change_often, change_often, read_often,
@@ -87,7 +87,7 @@ TEST(restore_is_one_step)
     pool_destroy(other);
 }
 
-TEST(looking_disturbs_nobody)
+TEST(walks_disturb_no_call)
 {
     void (*const runs[THREADS])(void *) = {change_often, clone_often, restore_often,
                                            look_often};
@@ -116,7 +116,7 @@ static void write_own_bytes(void *argument)
             test_random_bytes(&w->random, w->mine + at, size);
             CHECK_EQ_SIZE(pool_write(w->pool, at, w->mine + at, size), size);
         }
-        if (i % 50 == 0) { /* makes everybody copy again */
+        if (i % 50 == 0) { /* makes all writers copy again */
             MemoryPool *clone = pool_clone(w->pool);
             CHECK(clone != NULL);
             pool_destroy(clone);
@@ -224,7 +224,7 @@ TEST(limit_holds_for_all_threads)
     pool_destroy(pool);
 }
 
-/* Gives back the reference it was given, and makes and ends pools of its own. */
+/* Drops a reference that another thread added, and creates and destroys pools. */
 static void destroy_given(void *argument)
 {
     Worker *w = argument;
@@ -340,10 +340,10 @@ TEST(a_child_can_use_every_pool)
 #endif
 
 static const TestCase cases[] = {
-    TEST_CASE(nobody_sees_half_a_call),
+    TEST_CASE(no_thread_sees_half_a_call),
     TEST_CASE(clones_are_whole),
     TEST_CASE(restore_is_one_step),
-    TEST_CASE(looking_disturbs_nobody),
+    TEST_CASE(walks_disturb_no_call),
     TEST_CASE(no_write_is_lost),
     TEST_CASE(take_gives_every_byte_once),
     TEST_CASE(limit_holds_for_all_threads),

@@ -69,7 +69,7 @@ static void put_some(Listed *t, size_t first, size_t last, size_t run, size_t st
                 block_drop(old, &reservation);
         }
     }
-    CHECK(reservation.blocks == NULL); /* no block more than needed was asked for */
+    CHECK(reservation.blocks == NULL); /* no more blocks than needed were requested */
     CHECK(reservation.nodes == NULL);
     reservation_empty(&reservation, &arena);
 }

@@ -4,8 +4,8 @@
  *
  *     test_unload LIBRARY
  *
- * The library has asked the system to be called at each fork, and views of its memory may
- * still be held. So it must stay when the program says that it is done with it.
+ * The system has the addresses of the library's handlers for fork, and its views may
+ * still be in use. So the library must stay loaded when the program unloads it.
  */
 #include <dlfcn.h>
 #include <stdio.h>

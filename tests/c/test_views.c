@@ -32,7 +32,7 @@ static PoolView pin_of(MemoryPool *pool, size_t offset, size_t size)
     return pin;
 }
 
-static void let_go(PoolView *view)
+static void release(PoolView *view)
 {
     pool_view_release(view);
     CHECK_STATUS(POOL_OK);
@@ -65,7 +65,7 @@ TEST(view_is_frozen)
         default: CHECK_RETURNS(pool_resize(pool, BLOCK), POOL_OK); break;
         }
         CHECK_BYTES(view.data, 1, view.size);
-        let_go(&view);
+        release(&view);
         check_held(pool, 0, 0);
         CHECK_RETURNS(pool_resize(pool, TOTAL), POOL_OK);
     }
@@ -85,10 +85,10 @@ TEST(view_costs_nothing_until_a_write)
     CHECK_EQ_SIZE(stats_of(pool).copied_blocks, 1);
     fill(pool, 0, 9, 1); /* the copy is the pool's alone */
     check_blocks(pool, 1, 0, 2);
-    let_go(&view);
+    release(&view);
     check_blocks(pool, 1, 0, 2);
     CHECK_BYTES(again.data, 7, 5);
-    let_go(&again);
+    release(&again);
     check_blocks(pool, 1, 0, 1);
     pool_destroy(pool);
 }
@@ -106,9 +106,9 @@ TEST(view_of_a_hole)
     CHECK_BYTES(view.data, 0, 5);
     pool_destroy(pool);
     CHECK_BYTES(other.data, 0, BLOCK - 1);
-    let_go(&view);
+    release(&view);
     CHECK_BYTES(other.data, 0, BLOCK - 1);
-    let_go(&other);
+    release(&other);
 }
 
 TEST(view_ends_with_its_block)
@@ -124,7 +124,7 @@ TEST(view_ends_with_its_block)
         CHECK_EQ_SIZE(view.size, at == 100 ? BLOCK - 100 : BLOCK);
         memcpy(back + at, view.data, view.size);
         at += view.size;
-        let_go(&view);
+        release(&view);
     }
     CHECK_EQ_SIZE(views, BLOCKS);
     CHECK_MEM(back + 100, data + 100, TOTAL - 100);
@@ -141,15 +141,15 @@ TEST(view_outlives_pool_and_family)
     check_held(clone, 2, 0);
     fill(clone, 0, 4, TOTAL);
     pool_destroy(clone);
-    MemoryPool *stranger =
+    MemoryPool *unrelated =
         make(TOTAL, BLOCK, 0); /* must not get what the views still use */
-    fill(stranger, 0, 5, TOTAL);
+    fill(unrelated, 0, 5, TOTAL);
     (void)pool_trim();
     CHECK_BYTES(view.data, 3, BLOCK);
-    let_go(&late);
+    release(&late);
     CHECK_BYTES(view.data, 3, BLOCK);
-    let_go(&view);
-    pool_destroy(stranger);
+    release(&view);
+    pool_destroy(unrelated);
 }
 
 /* Both by themselves and with what they leave alone when they fail. */
@@ -186,10 +186,10 @@ TEST(wrong_arguments)
     (void)pool_read(NULL, NULL, 0, 0); /* so that there is a status to be set */
     pool_view_release(NULL);
     CHECK_STATUS(POOL_OK);
-    let_go(&never);
+    release(&never);
     PoolView view = view_of(pool, 0, 1);
-    let_go(&view);
-    let_go(&view); /* again: nothing */
+    release(&view);
+    release(&view); /* again: nothing */
     check_held(pool, 0, 0);
     pool_destroy(pool);
 }
@@ -214,7 +214,7 @@ TEST(pin_is_live)
     CHECK_MEM(bytes, "bc", 2);
     check_blocks(pool, BLOCKS, 0, BLOCKS);
     CHECK_EQ_SIZE(stats_of(pool).copied_blocks, 0);
-    let_go(&pin);
+    release(&pin);
     check_held(pool, 0, 0);
     check_filled(pool, 2 * BLOCK + 102, 2, 100);
     pool_destroy(pool);
@@ -229,7 +229,7 @@ TEST(pin_shows_no_old_bytes)
     for (size_t i = 0; i < BLOCKS; i++) {
         PoolView pin = pin_of(pool, i * BLOCK, BLOCK);
         CHECK_BYTES(pin.data, 0, BLOCK);
-        let_go(&pin);
+        release(&pin);
     }
     check_blocks(pool, BLOCKS, 0, BLOCKS);
     pool_destroy(pool);
@@ -283,7 +283,7 @@ TEST(pinned_block_stays)
         memset(bytes, 78, BLOCK);
         check_filled(clone, BLOCK, 77, BLOCK);
         pool_destroy(clone);
-        let_go(&pin);
+        release(&pin);
         check_held(pool, 0, 0);
         CHECK_RETURNS(pool_discard(pool, 0, TOTAL), POOL_OK);
         check_blocks(pool, 0, 0, BLOCKS);
@@ -312,8 +312,8 @@ TEST(clone_and_view_of_a_pinned_block_are_copies)
     size_t start = 0, size = 0;
     CHECK_EQ_INT(pool_next_change(pool, clone, 0, SIZE_MAX, &start, &size), 1);
     CHECK_EQ_SIZE(size, BLOCK);
-    let_go(&view);
-    let_go(&pin);
+    release(&view);
+    release(&pin);
     MemoryPool *second = pool_clone(pool); /* now it can be shared */
     check_blocks(second, BLOCKS, BLOCKS, BLOCKS + 1);
     pool_destroy(second);
@@ -337,7 +337,7 @@ TEST(clone_of_many_pinned_blocks_takes_each_node_once)
     CHECK_RETURNS(pool_restore(pool, clone), POOL_OK);
     CHECK_LE_SIZE(stats_of(pool).metadata_bytes, 5 * once);
     for (size_t i = 0; i < PINS; i++)
-        let_go(&pins[i]);
+        release(&pins[i]);
     pool_destroy(clone);
     pool_destroy(pool);
 }
@@ -360,11 +360,11 @@ TEST(pin_of_a_shared_block)
     memset(mine.data, 4, BLOCK);
     check_filled(clone, 0, 2, BLOCK);
     check_filled(clone, BLOCK, 1, BLOCK);
-    let_go(&pin);
-    let_go(&view);
+    release(&pin);
+    release(&view);
     pool_destroy(pool);
     CHECK_BYTES(mine.data, 4, BLOCK);
-    let_go(&mine);
+    release(&mine);
     pool_destroy(clone);
 }
 
@@ -376,18 +376,18 @@ TEST(several_pins_of_one_block)
     check_held(pool, 3, 2);
     memset(a.data, 6, 10);
     CHECK_BYTES(b.data, 6, 5);
-    let_go(&a);
+    release(&a);
     check_held(pool, 2, 2);
     CHECK_RETURNS(pool_discard(pool, 0, TOTAL), POOL_OK);
     CHECK_BYTES(b.data, 0, 10);
     check_blocks(pool, 2, 0, 2);
     memset(b.data, 7, 10);
     check_filled(pool, 5, 7, 10);
-    let_go(&b);
+    release(&b);
     check_held(pool, 1, 1);
     CHECK_RETURNS(pool_discard(pool, 0, TOTAL), POOL_OK);
     check_blocks(pool, 1, 0, 1);
-    let_go(&c);
+    release(&c);
     CHECK_RETURNS(pool_discard(pool, 0, TOTAL), POOL_OK);
     check_blocks(pool, 0, 0, 0);
     pool_destroy(pool);
@@ -403,10 +403,10 @@ TEST(pin_outlives_pool)
     check_blocks(clone, 0, 0, 1);
     memset(b.data, 2, BLOCK);
     CHECK_BYTES(a.data, 2, BLOCK);
-    let_go(&a);
+    release(&a);
     pool_destroy(clone);
     CHECK_BYTES(b.data, 2, BLOCK);
-    let_go(&b);
+    release(&b);
 }
 
 TEST(pins_and_resize)
@@ -431,11 +431,11 @@ TEST(pins_and_resize)
     memset(cut.data, 6, BLOCK);
     check_filled(pool, BLOCK, 6, BLOCK);
     CHECK_BYTES(gone.data, 3, BLOCK);
-    let_go(&gone);
+    release(&gone);
     check_held(pool, 3, 2);
-    let_go(&stays);
-    let_go(&cut);
-    let_go(&view);
+    release(&stays);
+    release(&cut);
+    release(&view);
     check_held(pool, 0, 0);
     pool_destroy(pool);
 }
@@ -455,9 +455,9 @@ TEST(restore_makes_pools_shorter)
     CHECK_BYTES(c.data, 1, BLOCK); /* cut off */
     check_held(pool, 3, 2);
     check_blocks(pool, 2, 0, 4);
-    let_go(&c);
-    let_go(&a);
-    let_go(&b);
+    release(&c);
+    release(&a);
+    release(&b);
     pool_destroy(pool);
     check_blocks(small, 1, 0, 1);
     pool_destroy(small);
@@ -483,19 +483,19 @@ TEST(limit_counts_what_is_held)
     CHECK(none.data == NULL);
     check_blocks(pool, 1, 0, 2);
     PoolView second = pin_of(pool, 9, 9); /* of the same block: nothing is needed */
-    let_go(&view);
+    release(&view);
     view = view_of(pool, 0, 1);
     check_blocks(pool, 1, 0, 2);
-    let_go(&pin);
-    let_go(&second);
+    release(&pin);
+    release(&second);
     MemoryPool *clone = pool_clone(pool);
     check_blocks(clone, 1, 1, 2);
     CHECK_RETURNS(pool_pin(clone, 0, 1, &none), POOL_LIMIT); /* it is shared again */
-    let_go(&view);
+    release(&view);
     pin = pin_of(clone, 0, 1);
     check_blocks(clone, 1, 0, 2);
-    let_go(&pin);
-    let_go(&hole);
+    release(&pin);
+    release(&hole);
     pool_destroy(clone);
     pool_destroy(pool);
 }
@@ -513,7 +513,7 @@ TEST(limit_of_restore)
     CHECK_RETURNS(pool_restore(pool, other), POOL_OK); /* into the pinned block */
     CHECK_BYTES(pin.data, 2, BLOCK);
     check_blocks(pool, 1, 0, 2);
-    let_go(&pin);
+    release(&pin);
     CHECK_RETURNS(pool_restore(other, pool), POOL_OK);
     check_blocks(pool, 1, 1, 1);
     pool_destroy(pool);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_wipe.c - with POOL_WIPE, nothing of what was written stays behind
+ * test_wipe.c - with POOL_WIPE, no written data is left in freed memory
  *
- * All memory of the process is searched for a secret that was only ever in a pool,
- * however its blocks were let go of. The same without the flag finds it, so that the
- * search is known to work.
+ * Searches all memory of the process for a secret that was in a pool only, after its
+ * blocks were freed in every way. The same search without the flag finds it, which shows
+ * that the search works.
  */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #  define _GNU_SOURCE /* pread */
@@ -117,10 +117,9 @@ static size_t count_secrets(void)
     return found;
 }
 
-/* Ways for blocks to be let go of, after which not one secret may be left. The first time
- * a function is called, the linker looks for it and saves all registers on the stack,
- * which is not what this is about: so each way is gone twice, and the second time counts.
- * */
+/* Ways to free blocks, after which no secret may be left. At the first call of a function
+ * the dynamic linker saves all registers on the stack, which may hold a secret: so each
+ * way runs twice, and the second run counts. */
 static int counts;
 
 static void release_by_destroy(MemoryPool *pool)
@@ -197,7 +196,7 @@ TEST(the_search_finds_what_is_not_wiped)
     draw_secret();
     write_secrets(pool);
     pool_destroy(pool);
-    CHECK(count_secrets() > 0); /* kept for the next pool */
+    CHECK(count_secrets() > 0); /* cached for the next pool */
     (void)pool_trim();
     CHECK_EQ_SIZE(count_secrets(), 0);
 }

@@ -2,8 +2,8 @@
 /*
  * workers.h - threads that work on one family of pools
  *
- * The pattern: every write to a SPAN of several blocks is of one single byte value, so
- * whoever sees two values in it has seen half a call.
+ * The pattern: every write to a SPAN of several blocks has one byte value, so that a
+ * thread that sees two values in it has seen half a call.
  */
 #ifndef WORKERS_H
 #define WORKERS_H

@@ -26,7 +26,7 @@ typedef enum StepKind {
     STEP_FAMILY = OP_KINDS, /* ends the family, and begins another one */
     STEP_TRIM,
     STEP_RETAIN,
-    STEP_WIPE,    /* discards the whole pool, what is outside of the window too */
+    STEP_WIPE,    /* discards the whole pool, also outside of the window */
     STEP_LOOK,    /* looks for a run of some sort in a part of the window */
     STEP_REFUSED, /* a call that is refused whatever the pool holds */
     STEP_KINDS
@@ -108,7 +108,7 @@ static void step_op(Record r)
     (void)pool_fail_allocation(record_fault(r));
     PoolStatus status = op_call(&model, &op);
     int failed = pool_fail_allocation(0) == 0 && record_fault(r) != 0;
-    if (failed) /* no call goes on without memory that it asked for */
+    if (failed) /* every failed allocation is reported */
         CHECK_EQ_INT((int)status, POOL_NO_MEMORY);
     else
         op_expect(&model, &op, status);
@@ -144,7 +144,7 @@ static void step_look(Record r, size_t i, size_t j)
     (void)model_check_run(&model, walk, from, end);
 }
 
-/* Ranges past the end, whatever the numbers do when they are added; NULL; strangers. */
+/* Ranges past the end, also if their sums overflow; NULL; unrelated pools. */
 static void step_refused(Record r, MemoryPool *pool, size_t total)
 {
     unsigned char bytes[8];
@@ -158,10 +158,10 @@ static void step_refused(Record r, MemoryPool *pool, size_t total)
     case 0: CHECK_RETURNS(pool_fill(pool, at, 1, size), POOL_RANGE); break;
     case 1: CHECK_RETURNS(pool_discard(pool, at, size), POOL_RANGE); break;
     case 2:
-        CHECK_RETURNS(pool_copy(pool, at, model.stranger, 0, size), POOL_RANGE);
+        CHECK_RETURNS(pool_copy(pool, at, model.unrelated, 0, size), POOL_RANGE);
         break;
     case 3:
-        CHECK_RETURNS(pool_copy(model.stranger, 0, pool, at, size), POOL_RANGE);
+        CHECK_RETURNS(pool_copy(model.unrelated, 0, pool, at, size), POOL_RANGE);
         break;
     case 4:
         CHECK_RETURNS(pool_adopt(pool, at, bytes, size, NULL, NULL), POOL_RANGE);
@@ -172,10 +172,10 @@ static void step_refused(Record r, MemoryPool *pool, size_t total)
     case 8:
         CHECK_RETURNS(pool_compare_exchange(pool, total, 1, 0, 1, &old), POOL_RANGE);
         break;
-    case 9: CHECK_RETURNS(pool_restore(pool, model.stranger), POOL_UNRELATED); break;
+    case 9: CHECK_RETURNS(pool_restore(pool, model.unrelated), POOL_UNRELATED); break;
     case 10:
-        CHECK_EQ_INT(pool_next_change(pool, model.stranger, at, SIZE_MAX, &start, &start),
-                     -1);
+        CHECK_EQ_INT(
+            pool_next_change(pool, model.unrelated, at, SIZE_MAX, &start, &start), -1);
         CHECK_STATUS(POOL_UNRELATED);
         break;
     case 11: CHECK_RETURNS(pool_resize(pool, 0), POOL_INVALID); break;

@@ -169,7 +169,7 @@ static inline void record_decode(const Model *m, Record r, OpKind kind, Op *op)
     if (op->kind == OP_RESIZE)
         op->size = record_new_size(m, r);
     memset(op->data, (int)(r.seed & 15), sizeof op->data);
-    if (r.seed & 15) /* a change in the midst of bytes that are all alike */
+    if (r.seed & 15) /* other bytes in the middle of equal ones */
         test_random_bytes(&random, op->data + r.value, 16);
 }
 

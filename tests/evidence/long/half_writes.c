@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * half_writes.c - nobody reads half a write, in so many reads
+ * half_writes.c - no read sees half a write, in so many reads
  *
  *     tests/evidence/long/run half_writes [READS [SEED]]    100,000,000 reads by default
  *
- * Two ranges, one in a block and one over several, are only ever written to as wholes, each
- * time with one byte value. Readers read parts of them, of all lengths; a part with two
- * values is half a write. Meanwhile the pool is cloned, restored and discarded, so that
- * blocks and nodes come and go below the readers.
+ * Two ranges, one in a block and one over several, are only ever written to as wholes,
+ * each time with one byte value. Readers read parts of them, of all lengths; a part with
+ * two values is half a write. Meanwhile the pool is cloned, restored and discarded, so
+ * that blocks and nodes come and go below the readers.
  */
 #include "long.h"
 #include "test_threads.h"
@@ -82,8 +82,8 @@ static void write_wholes(void *argument)
     }
 }
 
-/* Clones and restores; changes counts the restores. The pauses let writers meet blocks that
- * are their own as well. */
+/* Clones and restores; changes counts the restores. The pauses let writers meet blocks
+ * that are their own as well. */
 static void clone_and_restore(void *argument)
 {
     Worker *w = argument;

@@ -4,9 +4,9 @@
  *
  *     memory_group BYTES       run by tests/evidence/long/memory_group
  *
- * A group does not refuse memory, it ends the process that wants more. So what matters is
- * that a pool stays within its own limit, that it says so, and that what is kept for reuse
- * is little beside what the group has.
+ * A control group does not refuse memory, but kills the process that needs more. So a
+ * pool must stay within its own limit and report it, and cached memory must be small
+ * beside that of the group.
  */
 #include "long.h"
 #include "pools.h"

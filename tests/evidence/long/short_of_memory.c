@@ -21,7 +21,7 @@ static struct Count {
 static void step(Model *m, Op *op, TestRandom *random)
 {
     if (test_below(random, 16) == 0)
-        (void)pool_trim(); /* what is kept would have to be allocated again */
+        (void)pool_trim(); /* so that cached memory does not hide allocations */
     op_random(m, random, op);
     fault_in = test_below(random, 2) == 0 ? 0 : 1 + test_below(random, 6);
     int armed = fault_in > 0;

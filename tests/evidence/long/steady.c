@@ -5,12 +5,12 @@
  *     tests/evidence/long/run steady [CALLS [faults [SEED]]]    100,000,000 calls by default
  *
  * Eight threads work on one pool, on clones of it and of one another, and on views, pins
- * and adopted memory. What they may hold is bounded, so that after a while resident memory
- * must stay what it is. With `faults`, allocations fail all the time: then calls may say
+ * and adopted memory. What they hold is bounded, so that resident memory must become
+ * constant. With `faults`, allocations fail all the time: then calls may return
  * POOL_NO_MEMORY, and everything else must hold.
  *
- * Bytes [0, SPAN) of every pool are only ever written to as a whole, with one value: who
- * sees two has seen half a call. The rest is written to at random.
+ * Bytes [0, SPAN) of every pool are only ever written to as a whole, with one value: a
+ * thread that sees two has seen half a call. The rest is written to at random.
  */
 #include "long.h"
 #include "test_threads.h"
@@ -43,7 +43,7 @@ typedef struct Worker {
 
 static Worker workers[THREADS];
 
-/* A call may fail for want of memory if that was asked for, and for nothing else. */
+/* Calls may fail for lack of memory if faults were requested, and for no other reason. */
 static int went_well(void)
 {
     PoolStatus status = pool_last_status();

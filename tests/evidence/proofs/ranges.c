@@ -2,14 +2,14 @@
 /*
  * ranges.c - proofs that the arithmetic of ranges is right for every argument
  *
- * CBMC reads this file and, with it, the library itself: what is proved is the text that
- * is compiled, nothing is transcribed. Each function below is a proof. It calls a function
- * of the library with arguments about which nothing is known but what ASSUME says, and
- * PROVE says what must hold for all of them. CBMC also checks, unasked, that no shift is
- * too wide, no pointer wrong and no index out of its array on the way there.
+ * CBMC reads this file and, with it, the library itself: what is proved is the source
+ * that is compiled, and not a copy. Each function below is a proof. It calls a function
+ * of the library with all arguments that ASSUME allows, and PROVE states what must hold
+ * for all of them. CBMC also checks that no shift is too wide, no pointer invalid and no
+ * index out of bounds.
  *
- * What must hold is said in WIDE numbers, in which sums of sizes cannot overflow.
- * Loops are unwound to their ends, which CBMC checks as well: the proofs are complete.
+ * PROVE uses WIDE numbers, in which sums of sizes cannot overflow. Loops are unwound to
+ * their ends, which CBMC checks as well: the proofs are complete.
  *
  * Each line below is a mutation: the proof that must find it out, the file, and a sed
  * command that makes the mistake. `run` makes each in a copy of its own.
