@@ -207,7 +207,7 @@ static void keep_and_make_another(void)
     pool_destroy(pool);
 }
 
-TEST(what_is_kept_gives_way)
+TEST(cached_memory_is_released_if_needed)
 {
     limited(keep_and_make_another);
 }
@@ -230,7 +230,7 @@ static void keep_and_describe_another(void)
     pool_destroy(pool);
 }
 
-TEST(what_is_kept_gives_way_to_descriptions)
+TEST(cached_memory_is_released_for_headers)
 {
     limited(keep_and_describe_another);
 }
@@ -262,8 +262,8 @@ static const TestCase cases[] = {
     TEST_CASE(small_blocks),
     TEST_CASE(large_blocks),
     TEST_CASE(calls_that_need_too_much),
-    TEST_CASE(what_is_kept_gives_way),
-    TEST_CASE(what_is_kept_gives_way_to_descriptions),
+    TEST_CASE(cached_memory_is_released_if_needed),
+    TEST_CASE(cached_memory_is_released_for_headers),
     TEST_CASE(failed_call_takes_nothing_from_other_families),
 };
 #endif

@@ -103,7 +103,7 @@ TEST(more_than_can_be_counted)
     close_arena();
 }
 
-TEST(every_failure_gives_everything_back)
+TEST(every_failure_frees_everything)
 {
     enum { COUNT = 2000, SIZE = 1024 };
     for (size_t n = 1, failed = 1; failed; n++) {
@@ -125,7 +125,7 @@ TEST(every_failure_gives_everything_back)
 }
 
 /* Freed blocks are reused before fresh ones, and are marked as dirty. */
-TEST(freed_blocks_come_back_dirty)
+TEST(freed_blocks_are_dirty)
 {
     enum { COUNT = 32, SIZE = 2048 }; /* fills the first chunk */
     Block *blocks = NULL, *again = NULL;
@@ -324,7 +324,7 @@ static void random_takes_and_gives_of(size_t size, size_t most, unsigned times)
 
 /* So many blocks of 16 bytes that headers are decommitted as well; with a small and with
  * a large chunk cache. */
-TEST(random_takes_and_gives)
+TEST(random_allocs_and_frees)
 {
     random_takes_and_gives_of(512, 120, 20000);
     CHECK(chunk_cache_reserve(0));
@@ -423,7 +423,7 @@ TEST(slab_without_memory)
 }
 
 /* If the system has no memory for bookkeeping, cached chunks are released. */
-TEST(kept_chunks_make_room_for_bookkeeping)
+TEST(cached_chunks_are_released_for_bookkeeping)
 {
 #if defined(TEST_ASAN) || defined(TEST_TSAN)
     test_skip("the sanitizers end a program that asks for so much");
@@ -443,16 +443,16 @@ static const TestCase cases[] = {
     TEST_CASE(blocks_do_not_overlap),
     TEST_CASE(limit_is_all_or_nothing),
     TEST_CASE(more_than_can_be_counted),
-    TEST_CASE(every_failure_gives_everything_back),
-    TEST_CASE(freed_blocks_come_back_dirty),
+    TEST_CASE(every_failure_frees_everything),
+    TEST_CASE(freed_blocks_are_dirty),
     TEST_CASE(chunk_cache_knows_what_is_dirty),
     TEST_CASE(trim_takes_empty_chunks),
     TEST_CASE(trim_takes_whole_pages_of_free_blocks),
     TEST_CASE(chunk_cache_is_bounded),
-    TEST_CASE(random_takes_and_gives),
+    TEST_CASE(random_allocs_and_frees),
     TEST_CASE(slab_items_are_used_again),
     TEST_CASE(slab_decommits_pages),
     TEST_CASE(slab_without_memory),
-    TEST_CASE(kept_chunks_make_room_for_bookkeeping),
+    TEST_CASE(cached_chunks_are_released_for_bookkeeping),
 };
 TEST_MAIN(cases)

@@ -171,7 +171,7 @@ static void nobody(void)
 }
 
 /* A thread that died in the queue, with the lock marked for it, delays others once. */
-TEST(a_place_in_line_lapses)
+TEST(a_ticket_expires)
 {
     for (int marked = 0; marked < 2; marked++) {
         lock_init(&lock);
@@ -478,7 +478,7 @@ TEST(small_calls_get_done_beside_long_ones)
 static const TestCase cases[] = {
     TEST_CASE(a_lock_is_left_to_who_waits),
     TEST_CASE(the_line_is_served_in_order),
-    TEST_CASE(a_place_in_line_lapses),
+    TEST_CASE(a_ticket_expires),
     TEST_CASE(a_thread_that_was_passed_over_goes_on),
     TEST_CASE(exclusive_locks_starve_no_thread),
     TEST_CASE(spans_starve_no_thread),

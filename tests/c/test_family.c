@@ -369,7 +369,7 @@ TEST(stats_fill_what_the_size_covers)
     pool_destroy(pool);
 }
 
-TEST(metadata_is_counted_and_given_back)
+TEST(metadata_is_counted_and_freed)
 {
     MemoryPool *pool = make(SIZE_MAX, BLOCK, 0);
     size_t empty = stats_of(pool).metadata_bytes;
@@ -386,7 +386,7 @@ TEST(metadata_is_counted_and_given_back)
     pool_destroy(clone);
 }
 
-TEST(trim_gives_back_what_is_kept)
+TEST(trim_releases_cached_memory)
 {
     (void)pool_trim(); /* what a chunk in use caches is known roughly only */
     MemoryPool *pool = make(TOTAL, BLOCK, 0), *other = make(TOTAL, BLOCK, 0);
@@ -449,8 +449,8 @@ static const TestCase cases[] = {
     TEST_CASE(limit_below_a_block),
     TEST_CASE(limit_of_a_family),
     TEST_CASE(stats_fill_what_the_size_covers),
-    TEST_CASE(metadata_is_counted_and_given_back),
-    TEST_CASE(trim_gives_back_what_is_kept),
+    TEST_CASE(metadata_is_counted_and_freed),
+    TEST_CASE(trim_releases_cached_memory),
     TEST_CASE(status_texts_and_version),
 };
 TEST_MAIN(cases)

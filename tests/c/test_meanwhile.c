@@ -415,7 +415,7 @@ static void hold_register(void)
 }
 
 /* All that changes or walks the registry waits for the holder of its lock. */
-TEST(pools_come_and_go_by_the_register)
+TEST(pools_come_and_go_in_the_registry)
 {
     PoolView view = {.struct_size = sizeof view};
     hold_register();
@@ -566,7 +566,7 @@ static const TestCase cases[] = {
     TEST_CASE(writers_look_again_after_waiting),
     TEST_CASE(an_inner_node_is_no_leaf),
     TEST_CASE(scatter_stops_at_what_is_not_ready),
-    TEST_CASE(pools_come_and_go_by_the_register),
+    TEST_CASE(pools_come_and_go_in_the_registry),
     TEST_CASE(readers_start_over),
 #if !defined(TEST_TSAN)
     TEST_CASE(readers_see_the_new_end),

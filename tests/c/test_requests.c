@@ -99,7 +99,7 @@ TEST(limits_and_overcommitment)
 }
 
 /* Cached memory counts as available: it is reused, or released. */
-TEST(what_is_kept_counts_as_available)
+TEST(cached_memory_counts_as_available)
 {
     MemoryPool *pool = make_with(4096, 0, 0);
     system_left = SIZE_MAX;
@@ -251,7 +251,7 @@ static const TestCase cases[] = {
     TEST_CASE(fills_and_writes),
     TEST_CASE(small_blocks_take_more_than_they_hold),
     TEST_CASE(limits_and_overcommitment),
-    TEST_CASE(what_is_kept_counts_as_available),
+    TEST_CASE(cached_memory_counts_as_available),
     TEST_CASE(sparse_blocks),
     TEST_CASE(copies_of_large_blocks),
     TEST_CASE(restores_with_pins),

@@ -192,7 +192,7 @@ TEST(every_second_page)
 }
 
 /* A chunk out of the chunk cache has pages behind the blocks that are in use. */
-TEST(what_came_out_of_the_store)
+TEST(chunks_from_the_cache)
 {
     if (!can_measure())
         return;
@@ -219,7 +219,7 @@ TEST(what_came_out_of_the_store)
 
 /* 3 MiB in blocks of a byte have 120 MiB of bookkeeping; all but one block is discarded.
  * */
-TEST(bookkeeping_goes_back)
+TEST(bookkeeping_is_decommitted)
 {
     if (!can_measure())
         return;
@@ -239,8 +239,10 @@ TEST(bookkeeping_goes_back)
 }
 
 static const TestCase cases[] = {
-    TEST_CASE(after_a_trim),          TEST_CASE(beyond_the_bound),
-    TEST_CASE(every_second_page),     TEST_CASE(what_came_out_of_the_store),
-    TEST_CASE(bookkeeping_goes_back),
+    TEST_CASE(after_a_trim),
+    TEST_CASE(beyond_the_bound),
+    TEST_CASE(every_second_page),
+    TEST_CASE(chunks_from_the_cache),
+    TEST_CASE(bookkeeping_is_decommitted),
 };
 TEST_MAIN(cases)

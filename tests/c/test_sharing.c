@@ -213,7 +213,7 @@ static void adopt_often(void *argument)
     w->times = count;
 }
 
-TEST(adopted_memory_comes_back_once)
+TEST(adopted_memory_is_released_once)
 {
     static void (*const others[])(void *) = {change_often, clone_often, view_often,
                                              read_often, pin_often};
@@ -360,7 +360,7 @@ static const TestCase cases[] = {
     TEST_CASE(pins_outlive_pools),
     TEST_CASE(copies_do_not_wait_for_each_other),
     TEST_CASE(reading_while_it_is_resized),
-    TEST_CASE(adopted_memory_comes_back_once),
+    TEST_CASE(adopted_memory_is_released_once),
     TEST_CASE(counting),
     TEST_CASE(a_lock_in_a_pool),
     TEST_CASE(a_child_has_views_and_pins),

@@ -301,7 +301,7 @@ static void discard_and_use_again(int refuse)
     check_nothing_live();
 }
 
-TEST(pages_that_are_not_taken_back_show_nothing)
+TEST(pages_that_stay_committed_show_nothing)
 {
     discard_and_use_again(0);
     discard_and_use_again(1);
@@ -392,7 +392,7 @@ static const TestCase cases[] = {
 #if defined(__linux__)
     TEST_CASE(memory_that_is_left),
 #endif
-    TEST_CASE(pages_that_are_not_taken_back_show_nothing),
+    TEST_CASE(pages_that_stay_committed_show_nothing),
     TEST_CASE(pages_of_some_blocks_show_nothing),
     TEST_CASE(no_advice_is_taken),
     TEST_CASE(only_fresh_pages_are_populated),

@@ -219,7 +219,7 @@ TEST(the_search_finds_what_is_not_wiped)
 
 /* The memory of a family stays mapped while the family lives: so what a pin showed can be
  * looked at when the block is free. */
-TEST(a_block_is_wiped_when_the_last_holder_lets_go)
+TEST(a_block_is_wiped_with_its_last_reference)
 {
     MemoryPool *pool = make_with(POOL_WIPE);
     PoolView pin = {.struct_size = sizeof pin};
@@ -285,7 +285,7 @@ TEST(statistics_tell_the_flag)
 static const TestCase cases[] = {
     TEST_CASE(nothing_is_left_behind),
     TEST_CASE(the_search_finds_what_is_not_wiped),
-    TEST_CASE(a_block_is_wiped_when_the_last_holder_lets_go),
+    TEST_CASE(a_block_is_wiped_with_its_last_reference),
     TEST_CASE(a_wiped_block_is_used_again_as_zeros),
     TEST_CASE(adopted_memory_is_not_the_pools_to_wipe),
     TEST_CASE(statistics_tell_the_flag),
