@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A simulator that keeps its state in a pool, and can go back to any moment.
 
-The state is a field of temperatures in a pool. Every 100 steps it is cloned, which takes
-constant time; how much two moments differ is told without reading what they share; and
-after a run that went wrong the state is restored.
+The state is a field of temperatures in a pool. Every 100 steps the program clones it, in
+constant time, and compares two moments without reading what they share. After a run that
+went wrong it restores the state.
 
 Needs NumPy: pip install 'pymempool[examples]'
 """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A stream whose pieces come in any order, put together within a memory limit.
 
-Threads bring pieces of a stream, each knowing its offset. They write them where they
-belong in a pool as long as the whole stream; the consumer takes them off at the front, as
-soon as there is no gap, and so gives their memory back. A piece that is too far ahead
-waits, so that there is always room for the one that the consumer waits for; the pool's
-memory limit would refuse a piece as a whole, and so proves that the account is right.
+Threads bring pieces of a stream. Each piece has an offset, and is written there in a pool
+as long as the whole stream. The consumer takes bytes from the front as soon as there is
+no gap, which frees their memory. A piece that is too far ahead waits, so there is always
+room for the one that the consumer needs. The memory limit proves that this is right: the
+pool would refuse a piece beyond it.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ typedef struct Peer {
 
 extern const Peer peers[PEER_COUNT];
 
-/* Makes and fills all of them; and gives them back. */
+/* Makes and fills all of them; and frees them. */
 void peers_open(void);
 void peers_close(void);
 
-/* Why a peer cannot be measured, or NULL; to be asked while they are open. */
+/* Returns why a peer cannot be measured, or NULL; call it while they are open. */
 const char *peers_missing(PeerIndex which);
 
 unsigned char *peers_flat(void);         /* what MEMCPY copies from and to */
