@@ -3,11 +3,12 @@
 
 lint() {
     ruff check .
-    ruff format --check benchmarks docs/conf.py docs/site examples pymempool tests \
+    ruff format --check .ci benchmarks docs/conf.py docs/site examples pymempool tests \
         pytest_pymempool.py
     mypy
     github
     git ls-files -z | xargs -0 codespell
+    python3 .ci/words.py
     # The steps share variables with .ci/run, which a look at one file cannot know.
     git grep -lzE '^#(!.*\bbash|!.*/sh| shellcheck shell=bash)' \
         | xargs -0 shellcheck --severity=warning --exclude=SC2034,SC2154
