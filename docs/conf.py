@@ -74,6 +74,8 @@ PAGES = {
     "benchmarks/python/README.md": "project/benchmarks-python.md",
     "c/nbdkit/README.md": "project/nbdkit.md",
     "examples/README.md": "howto/examples.md",
+    "tests/evidence/README.md": "project/evidence.md",
+    "tests/evidence/long/README.md": "project/long-tests.md",
     "tests/evidence/models/README.md": "project/models.md",
 }
 

@@ -58,9 +58,10 @@ def _anchors(page: Path) -> set[str]:
 
 def test_every_link_leads_somewhere() -> None:
     broken = []
-    others = ["CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md"]
-    others.append("examples/README.md")
-    for page in [*pages(), *(ROOT / other for other in others)]:
+    others = list(ROOT.glob("*.md"))
+    for folder in ("benchmarks", "c", "examples", "tests"):
+        others += (ROOT / folder).rglob("*.md")
+    for page in {*pages(), *others}:
         text = re.sub(
             r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M
         )
