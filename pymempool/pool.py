@@ -1,44 +1,59 @@
 # SPDX-License-Identifier: MIT
 """MemoryPool: a byte space that looks contiguous and holds only what was written.
 
-Pickles of pools name pymempool.pool.rebuild: that name never moves.
+Each method is here once: what it does in words, and a line or two that call the functions
+which do it. Only the short ways of read() and write() are spelled out, where one more call
+would be noticed. Pickles of pools name pymempool.pool.rebuild: that name never moves.
 """
 
 from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from ctypes import addressof, sizeof
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from functools import partial
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, overload
 
-from ._core import adoption, pickling, pins, walks
-from ._core.batches import Batches
-from ._core.owner import CLOSED, Owner, Parameter, fail_short
-from ._core.sequence import ByteSequence
-from ._core.stats import PoolStats
-from ._native import handles, signatures
-from ._native.arguments import integer
-from ._native.buffers import (
-    BYTES_MAX,
-    fresh_bytes,
-    in_place,
-    is_plain,
-    readable,
-    writable,
+from ._core import (
+    adoption,
+    batches,
+    integers,
+    pickling,
+    pins,
+    ranges,
+    sequence,
+    stats,
+    walks,
 )
-from ._native.library import QUICK_BYTES, library_for, parallel, quick, read_stats
+from ._core.file import PoolFile
+from ._core.owner import CLOSED, Owned, Owner, Parameter, fail_short, owner_of
+from ._core.states import BlockState
+from ._core.stats import PoolStats
+from ._native import handles
+from ._native.arguments import integer
+from ._native.buffers import in_place, is_plain, readable, writable
+from ._native.library import QUICK_BYTES, parallel, quick
 from ._native.signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
-from .errors import PoolMemoryError, PoolRangeError
-from .images.methods import Storage
-from .pictures.methods import Pictured
+from .errors import PoolRangeError
+from .images import formats
+from .images.raw import Progress
+from .pictures import draw
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import (
+        ReadableBuffer,
+        StrOrBytesPath,
+        SupportsRead,
+        SupportsWrite,
+        WriteableBuffer,
+    )
     from typing_extensions import Self
+
+_Buffer = TypeVar("_Buffer")
 
 # Bound once: these calls are short enough to notice.
 _read_quick, _write_quick = quick.pool_read, quick.pool_write
@@ -51,7 +66,7 @@ class _Usual(int):
 _USUAL_SIZE = _Usual(65536)
 
 
-class MemoryPool(ByteSequence, Batches, Storage, Pictured):
+class MemoryPool(Owned):
     """A byte space of `total_size` bytes that starts as zeros and looks contiguous.
 
     Memory is taken for what was written and for nothing else, so that a pool may have
@@ -136,12 +151,19 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         own = handles.retain if retain else handles.take_over
         return cls.__new__(cls)._own(Owner(own(handle)))
 
+    @classmethod
+    def _made(cls, total_size: SupportsIndex, *sizes: Any, **options: Any) -> Self:
+        """A new pool, whatever __init__() of a subclass needs."""
+        pool = cls.__new__(cls)
+        MemoryPool.__init__(pool, total_size, *sizes, **options)
+        return pool
+
     def _own(self, owner: Owner) -> Self:
         _live.add(_Live(self, _forget))
         self._owner = owner  # last: what fails leaves the pool that was there
         return self
 
-    # ------------------------------------------------------------------ lifetime
+    # --------------------------------------------------------------------------- lifetime
 
     def close(self) -> None:
         """Gives up the pool; its memory is freed when nobody else has a use for it.
@@ -168,7 +190,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
     ) -> None:
         self.close()
 
-    # --------------------------------------------------------------------- bytes
+    # ------------------------------------------------------------------------------ bytes
 
     def read(self, offset: SupportsIndex, size: SupportsIndex) -> bytes:
         """The `size` bytes at `offset`, as bytes. Holes give zeros and stay holes.
@@ -190,23 +212,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
             if _read_quick(owner.address, data, offset, size) == size:
                 return data
             del data
-        return self._fetch("pool_read", offset, size)
-
-    def _fetch(self, function: str, offset: SupportsIndex, size: SupportsIndex) -> bytes:
-        """The bytes that pool_read or pool_take gives."""
-        owner = self._owner
-        offset, size = owner.range(offset, size)
-        if size == 0:
-            return b""
-        if size > BYTES_MAX:
-            raise PoolMemoryError(f"{size} bytes do not fit a bytes object")
-        call = getattr(library_for(size), function)
-        data = fresh_bytes(None, size)  # last: no handler of a signal must come to see it
-        done = call(owner.address, data, offset, size)
-        if done != size:
-            del data  # it holds old memory, and a traceback would show it
-            fail_short(function, owner, (None, offset, size), done)
-        return data
+        return ranges.fetch("pool_read", owner, offset, size)
 
     def readinto(self, offset: SupportsIndex, buffer: WriteableBuffer) -> int:
         """Fills `buffer` with the bytes at `offset`; returns how many, which is its size.
@@ -229,12 +235,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
                     return size
             del held
         with writable(buffer) as target:
-            offset, size = owner.range(offset, target.size)
-            call = library_for(size).pool_read
-            done = call(owner.address, target.address, offset, size)
-            if done != size:
-                fail_short("pool_read", owner, (None, offset, size), done)
-            return size
+            return ranges.fill_memory(owner, offset, target.address, target.size)
 
     def write(self, offset: SupportsIndex, data: ReadableBuffer) -> int:
         """Puts `data` at `offset`; returns the number of bytes, which is all of them.
@@ -257,18 +258,9 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
                 if done != size:
                     fail_short("pool_write", owner, (offset, None, size), done)
                 return size
-            return self._write(offset, data, size)
+            return ranges.put(owner, offset, data, size)
         with readable(data) as source:
-            return self._write(offset, source.address, source.size)
-
-    def _write(self, offset: SupportsIndex, source: Any, size: int) -> int:
-        """The bytes at an address, or those of a bytes object, into the pool."""
-        owner = self._owner
-        offset, size = owner.range(offset, size)
-        done = library_for(size).pool_write(owner.address, offset, source, size)
-        if done != size:
-            fail_short("pool_write", owner, (offset, None, size), done)
-        return size
+            return ranges.put(self._owner, offset, source.address, source.size)
 
     def fill(
         self, offset: SupportsIndex, byte: SupportsIndex, size: SupportsIndex
@@ -277,10 +269,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
 
         Raises PoolRangeError, PoolMemoryError, PoolLimitError; then nothing was changed.
         """
-        owner = self._owner
-        offset, size = owner.range(offset, size)
-        byte = integer("byte", byte, 0, 255)
-        library_for(size).pool_fill(owner.address, offset, byte, size)
+        ranges.fill(self._owner, offset, byte, size)
 
     def discard(self, offset: SupportsIndex, size: SupportsIndex) -> None:
         """Makes the `size` bytes at `offset` a hole, which reads as zeros.
@@ -289,9 +278,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         left in them. Raises PoolRangeError; where blocks are shared with a clone also
         PoolMemoryError, PoolLimitError. Then nothing was changed.
         """
-        owner = self._owner
-        offset, size = owner.range(offset, size)
-        library_for(size).pool_discard(owner.address, offset, size)
+        ranges.discard(self._owner, offset, size)
 
     def take(self, offset: SupportsIndex, size: SupportsIndex) -> bytes:
         """Reads and discards in one atomic step; for what is used up once read.
@@ -299,7 +286,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         Returns the `size` bytes at `offset`. Raises what read() and discard() raise;
         then nothing was changed.
         """
-        return self._fetch("pool_take", offset, size)
+        return ranges.fetch("pool_take", self._owner, offset, size)
 
     def copy_from(
         self,
@@ -317,17 +304,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         copied if the two offsets lie alike in their blocks. Ranges may overlap. Raises
         PoolRangeError, PoolMemoryError, PoolLimitError; then nothing was changed.
         """
-        owner, source_owner = self._owner, _owner_of(source)
-        if size is None:
-            rest = source_owner.ask()
-            source_offset = integer("source_offset", source_offset, 0, rest)
-            size = rest - source_offset
-        source_offset, size = source_owner.range(source_offset, size)
-        offset, size = owner.range(source_offset if offset is None else offset, size)
-        library_for(size).pool_copy(
-            owner.address, offset, source_owner.address, source_offset, size
-        )
-        return size
+        return ranges.copy(self._owner, owner_of(source), source_offset, size, offset)
 
     def resize(self, total_size: SupportsIndex) -> None:
         """Makes the pool larger, by a hole, or smaller, discarding what is beyond.
@@ -338,12 +315,122 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
 
         Raises PoolRangeError, PoolMemoryError, PoolLimitError; then nothing was changed.
         """
-        owner = self._owner
-        total_size = integer("total_size", total_size, 1, SIZE_MAX)
-        parallel.pool_resize(owner.address, total_size)
-        owner.total_size = total_size
+        ranges.resize(self._owner, total_size)
 
-    # ------------------------------------------------------------- without a copy
+    # ---------------------------------------------------------------------- as a sequence
+
+    # A pool can be far too long to be walked byte by byte, and without these Python
+    # would do just that. Use extents() and read().
+    __iter__ = None
+    __contains__ = None
+    __reversed__ = None
+
+    def __len__(self) -> int:
+        """total_size, which may be too large for len(); then OverflowError."""
+        return sequence.length(self._owner)
+
+    def __bool__(self) -> bool:
+        return True  # as of any object: len() would not do for large and closed pools
+
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, key: slice) -> bytes: ...
+    def __getitem__(self, key: SupportsIndex | slice) -> int | bytes:
+        """`pool[i]` is a byte as an int, `pool[a:b]` are bytes. A step must be 1.
+
+        Negative ones count from the end. Raises PoolRangeError.
+        """
+        if not isinstance(key, slice):
+            return self.read(sequence.offset_of(self._owner, key), 1)[0]
+        try:
+            return self.read(*sequence.range_of(self._owner, key))
+        except PoolRangeError:
+            # Somebody else may have made the pool smaller. A slice is cut then.
+            self._owner.ask()
+            return self.read(*sequence.range_of(self._owner, key))
+
+    @overload
+    def __setitem__(self, key: SupportsIndex, value: SupportsIndex) -> None: ...
+    @overload
+    def __setitem__(
+        self, key: slice, value: ReadableBuffer | MemoryPool | Iterable[SupportsIndex]
+    ) -> None: ...
+    def __setitem__(self, key: SupportsIndex | slice, value: Any) -> None:
+        """`pool[i] = 0 .. 255` and `pool[a:b] = data`, data as long as the slice.
+
+        data: bytes, or any object of contiguous memory, whose bytes are taken whatever
+            its items are; another pool, which is copied as copy_from() does; or else an
+            iterable of integers 0 .. 255.
+
+        Raises PoolRangeError, PoolMemoryError, PoolLimitError, TypeError; ValueError for
+        an integer of an iterable that is no byte, and what the iterable itself raises.
+        Then nothing was changed.
+        """
+        if isinstance(key, slice):
+            sequence.set_slice(self, key, value)
+        else:
+            sequence.set_item(self, key, value)
+
+    # ----------------------------------------------------------- many items, and integers
+
+    @overload
+    def gather(self, offsets: Any, item_size: SupportsIndex) -> Any: ...
+    @overload
+    def gather(self, offsets: Any, item_size: SupportsIndex, out: _Buffer) -> _Buffer: ...
+    def gather(self, offsets: Any, item_size: SupportsIndex, out: Any = None) -> Any:
+        """The items of `item_size` bytes at each of the offsets, one after the other.
+
+        offsets: a numpy array of integers of any shape, or any sequence of integers.
+        out: None, or what to fill: writable, contiguous memory of just their size.
+
+        Returns out if given; for a numpy array an array of uint8 with the same shape and
+        one more axis for the bytes of an item; for other sequences bytes.
+
+        Each item is one atomic step. Raises PoolRangeError with the first wrong offset
+        there is, TypeError if they are no integers; then nothing was read.
+        """
+        return batches.gather(self._owner, offsets, item_size, out)
+
+    def scatter(self, offsets: Any, data: ReadableBuffer) -> None:
+        """Puts equal parts of `data` at the offsets, in their order.
+
+        offsets: as gather() takes them.
+        data: contiguous memory; its size is a multiple of the number of offsets.
+
+        Each item is one atomic step. Raises what gather() raises, PoolMemoryError and
+        PoolLimitError; then nothing was written, unless another thread cloned, viewed,
+        discarded or resized the pool meanwhile.
+        """
+        batches.scatter(self._owner, offsets, data)
+
+    def fetch_add(
+        self, offset: SupportsIndex, n: SupportsIndex, size: SupportsIndex = 8
+    ) -> int:
+        """Adds `n` to the unsigned integer at `offset`; returns what it was.
+
+        size: 1, 2, 4 or 8 bytes, in the machine's order, aligned or not.
+        n: -(2 ** 128) .. 2 ** 128; the sum is modulo 2 ** (8 * size).
+
+        One atomic step for threads of both languages. Raises PoolRangeError,
+        PoolMemoryError, PoolLimitError; then nothing was changed.
+        """
+        return integers.fetch_add(self._owner, offset, n, size)
+
+    def compare_exchange(
+        self,
+        offset: SupportsIndex,
+        expected: SupportsIndex,
+        new: SupportsIndex,
+        size: SupportsIndex = 8,
+    ) -> bool:
+        """Makes the unsigned integer at `offset` `new` if it is `expected`.
+
+        Returns whether it was. size, atomicity and errors are those of fetch_add().
+        """
+        return integers.compare_exchange(self._owner, offset, expected, new, size)
+
+    # --------------------------------------------------------------------- without a copy
 
     def view(self, offset: SupportsIndex, size: SupportsIndex) -> memoryview:
         """The bytes at `offset` as they are now, read-only, without a copy of them.
@@ -397,7 +484,7 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         """
         return adoption.adopt(self._owner, offset, buffer)
 
-    # ----------------------------------------------------------------- snapshots
+    # -------------------------------------------------------------------------- snapshots
 
     def clone(self) -> Self:
         """A pool of its own with the same contents, made in constant time.
@@ -424,7 +511,8 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         """
         if type(self).__reduce__ is not object.__reduce__:
             return self.__reduce__()  # of a subclass, which expects to be asked
-        return rebuild, (type(self), *pickling.facts(self, operator.index(protocol)))
+        facts = pickling.facts(self._owner, operator.index(protocol))
+        return rebuild, (type(self), *facts)
 
     def restore(self, source: MemoryPool) -> None:
         """Makes the contents and size of this pool those of `source`, its relative.
@@ -433,11 +521,11 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         PoolUnrelatedError, PoolMemoryError; PoolLimitError for pinned blocks, which are
         copied. Then nothing was changed.
         """
-        owner, source_owner = self._owner, _owner_of(source)
+        owner, source_owner = self._owner, owner_of(source)
         parallel.pool_restore(owner.address, source_owner.address)
         owner.total_size = source_owner.total_size
 
-    # ------------------------------------------------------- where there is what
+    # ---------------------------------------------------------------- where there is what
 
     def extents(
         self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
@@ -451,6 +539,20 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         PoolRangeError.
         """
         return walks.extents(self, offset, size)
+
+    def states(
+        self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
+    ) -> Iterator[tuple[int, int, BlockState]]:
+        """The runs of data by kind, in order, each as (start, size, kind).
+
+        offset, size: the range that is looked at; size is None for all up to the end.
+
+        The runs are those of extents(), cut where the kind changes. Relatives, views and
+        pins that come and go change the kind of a block at any time. Each step sees the
+        pool as it is then; a run of many blocks takes several steps. Raises
+        PoolRangeError.
+        """
+        return walks.states(self, offset, size)
 
     def changes(
         self,
@@ -468,9 +570,193 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
         pools as they are then; a run of many blocks takes several steps. Raises
         PoolUnrelatedError if `base` is not a relative by cloning; PoolRangeError.
         """
-        return walks.changes(self, base, _owner_of, offset, size)
+        return walks.changes(self, base, offset, size)
 
-    # --------------------------------------------------------------------- facts
+    def map(
+        self,
+        width: SupportsIndex = 80,
+        *,
+        since: MemoryPool | None = None,
+        ascii: bool = False,
+    ) -> str:
+        """The pool as text: a strip of what is where, and the addresses of it.
+
+        width: the longest line, 40 .. 1000 characters.
+        since: a relative by cloning; what may differ from it is marked.
+        ascii: whether to use ASCII only, for where the output cannot show more.
+
+        Large holes are shortened, and many runs are listed in groups, so that the text is
+        short whatever the pool holds. All runs are walked, about a second for 200,000 of
+        them, and seen as they are then. Raises PoolRangeError, PoolUnrelatedError.
+        """
+        return draw.as_text(self, since, width, ascii)
+
+    def svg(self, *, since: MemoryPool | None = None, width: SupportsIndex = 760) -> str:
+        """The pool as a picture in SVG: what map() says, in colours and to scale.
+
+        since: a relative by cloning; what may differ from it is marked.
+        width: in pixels, 480 .. 4000.
+
+        Each column is filled as far as its bytes are held. The text can be put into HTML
+        as it is, any number of times, and takes the colour of the text around it; written
+        to a file (as UTF-8) it is a picture by itself. Costs and raises what map() does.
+        """
+        return draw.as_svg(self, since, width)
+
+    def plot(self, ax: Any = None, *, since: MemoryPool | None = None) -> Any:
+        """Draws the pool with matplotlib, and returns the Axes.
+
+        ax: the Axes to draw on; None makes a figure with pyplot, which keeps it until it
+            is closed.
+        since: a relative by cloning; what may differ from it is marked.
+
+        Shows what svg() does: one unit along x is a column, not a number of bytes. Needs
+        the extra `plot`, else raises ImportError. Costs and raises what map() does.
+        """
+        return draw.as_plot(self, since, ax)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the pool: svg(), and some of stats."""
+        return draw.as_html(self)
+
+    # ------------------------------------------------------------------------------ files
+
+    def open(
+        self,
+        mode: str = "r+b",
+        offset: SupportsIndex = 0,
+        size: SupportsIndex | None = None,
+    ) -> PoolFile:
+        """The bytes [offset, offset + size) as an unbuffered binary file.
+
+        mode: "rb" for reading, "r+b" for writing too.
+        size: None for all up to the end of the pool, wherever resize() puts that; only
+            such a file can be truncated, or grow. The block size stays: see resize().
+
+        The file is an io.RawIOBase with a position of its own, at its start; any number
+        may be open. It keeps the pool alive until it is closed. Raises PoolRangeError;
+        ValueError for another mode.
+        """
+        return PoolFile(self, mode, offset, size)
+
+    def save(
+        self,
+        file: StrOrBytesPath | SupportsWrite[memoryview],
+        *,
+        format: str = "raw",
+        since: MemoryPool | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Writes the contents of one moment to a file, byte for byte.
+
+        file: a path, a URL, or a binary file that is open for writing.
+        format: "raw"; or "hex" or "srec" for Intel HEX or Motorola S-records, which hold
+            data below 4 GiB, and of that whole blocks (extra `images`).
+        since: None, or a relative by cloning, unchanged since, from which on apply() can
+            go: then a checkpoint is written, of the size of what changed. It takes a
+            digest of all that `since` holds, at about 1 GiB a second, by which apply()
+            knows the pool that it may be applied to.
+        progress: called as progress(done, total), in bytes of the image, after each
+            piece of at most 1 MiB, or larger hole, and at the end.
+
+        A path gets a new file, in which holes take no room (on Windows they do). It is
+        written in the folder of the path, without a name, brought to the disk, and then
+        takes the place of what was there, whose permissions it has, and owner and group
+        where that is allowed; another group gets no more than all others have. If that
+        fails, or `progress` raises, the old file stays as it was and nothing is left
+        behind, nor if the process is killed. Where the system has no files without a name
+        (Linux has) it is `.pymempool-*.tmp` beside the path until then, and stays if the
+        process is killed. After a crash of the system the path may lead to either of the
+        two files, whole. Only regular files are replaced; a symbolic link stays, its
+        target is replaced.
+
+        An open file gets the image at its position, and nothing outside of that range is
+        changed. Bytes that were in the range become those of the pool, zeros for holes.
+        Holes past its end are sought over; a file that cannot seek from its end (a pipe,
+        a compressed file) or that appends gets zeros. Its position is then at the end of
+        the image. If that fails, a part of the image may have been written.
+
+        A URL is a str with "://" in it, for fsspec (extra `fsspec`); file:// is a path.
+        It is compressed if it ends in .gz, .bz2 or .xz. The new file is committed when
+        all of it is written, and discarded if that fails, by those file systems of
+        fsspec that can; where it is put together as it is written (memory://, members
+        of archives), a failed save() leaves no old file, or a half one.
+
+        Raises OSError, TypeError, what `file`, `progress` and clone() raise; ValueError
+        for another format, and what formats cannot hold; ImportError for a missing extra.
+        """
+        formats.save(self, file, format, since, progress)
+
+    def apply(
+        self,
+        file: StrOrBytesPath | SupportsRead[bytes],
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Brings this pool from the contents that a checkpoint began with to its own.
+
+        file: as for load(), with what save(since=) wrote; it is read to its end.
+        progress: called as progress(done, total); total is None until the file was read.
+
+        The contents and the size of this pool have to be those of `since` then, however
+        it came to them: load() of a full image, and each checkpoint after it, in their
+        order. All or nothing, for other threads too; what they write meanwhile is undone,
+        as by restore().
+
+        Raises CheckpointError for a file that is damaged, or was made for other contents;
+        PoolMemoryError, PoolLimitError, OSError, TypeError, ImportError, what `file` and
+        `progress` raise. Then nothing has changed.
+        """
+        formats.apply(self, file, progress)
+
+    @classmethod
+    def load(
+        cls,
+        file: StrOrBytesPath | SupportsRead[bytes],
+        max_block_size: SupportsIndex = 65536,
+        *,
+        format: str = "raw",
+        memory_limit: SupportsIndex | None = None,
+        wipe: bool = False,
+        progress: Progress | None = None,
+    ) -> Self:
+        """A pool with the contents and the size of a file.
+
+        file: a path, a URL as for save(), or a binary file that is open for reading, from
+            its position on.
+        format: "raw"; or "hex", "srec" or "elf" for Intel HEX, Motorola S-records and the
+            loaded parts of ELF programs, where addresses are offsets, gaps are holes, and
+            the last byte of data is the end of the pool (extra `images`).
+        max_block_size, memory_limit, wipe: as for a new pool.
+        progress: as for save(), after each run of data or piece; total is None if it is
+            not known.
+
+        The file of a path is mapped and adopted: nothing is read before it is asked for,
+        holes are left out where the system tells of them, and the pool never writes to
+        it. Nobody else may change it or make it shorter while this pool, a clone or a
+        view uses it (a process that reads what was cut off is killed by the system).
+        save() to the same path is fine: it makes a new file. The file stays open, and
+        Windows replaces no such file. With `wipe` it is read and copied instead.
+
+        An open file, and what a URL names, is read to its end and copied. Blocks of zeros
+        stay holes; blocks are of 1 MiB at most if there is more than that.
+
+        What is adopted does not count for the memory limit, but for a last block that
+        the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
+        PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
+        ValueError for another format or a damaged file, or what tells of damage in a
+        compressed one (EOFError, OSError, an error of zlib or lzma); ImportError for a
+        missing extra.
+        """
+        make = partial(
+            cls._made,
+            max_block_size=max_block_size,
+            memory_limit=memory_limit,
+            wipe=wipe,
+        )
+        return formats.load(make, file, format, wipe, progress)
+
+    # ------------------------------------------------------------------------------ facts
 
     @property
     def total_size(self) -> int:
@@ -501,23 +787,12 @@ class MemoryPool(ByteSequence, Batches, Storage, Pictured):
     @property
     def stats(self) -> PoolStats:
         """Facts from one moment. Costs a walk over the tree for shared_blocks."""
-        owner = self._owner
-        stats = read_stats(owner.address, sizeof(signatures.StatsStruct), parallel)
-        return PoolStats(*(getattr(stats, name) for name in PoolStats._fields))
+        return stats.read(self._owner)
 
     def __repr__(self) -> str:
-        owner = self._owner
-        if owner is CLOSED:
+        if self.closed:
             return "<MemoryPool, closed>"
-        stats = read_stats(owner.address, _UP_TO_SHARED, quick)
-        return (
-            f"<MemoryPool of {stats.total_size} bytes, {stats.held_bytes} held"
-            f" in {stats.held_blocks} blocks of {stats.block_size}>"
-        )
-
-
-# The size of the statistics without what costs a walk over the tree.
-_UP_TO_SHARED = signatures.StatsStruct.shared_blocks.offset
+        return f"<MemoryPool of {stats.in_words(self._owner)}>"
 
 
 def trim() -> int:
@@ -525,15 +800,12 @@ def trim() -> int:
     return int(parallel.pool_trim())
 
 
-def _owner_of(pool: MemoryPool) -> Owner:
-    if not isinstance(pool, MemoryPool):
-        raise TypeError(f"a MemoryPool is needed, not {type(pool).__name__}")
-    return pool._owner
-
-
 def rebuild(kind: Any, *facts: Any) -> MemoryPool:
     """The pool that a pickle holds, of the class `kind`. No argument is trusted."""
-    return pickling.rebuild(MemoryPool, kind, *facts)
+    if not (isinstance(kind, type) and issubclass(kind, MemoryPool)):
+        raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
+    pool: MemoryPool = pickling.rebuild(kind._made, *facts)
+    return pool
 
 
 # ------------------------------------------------------------------------ exit

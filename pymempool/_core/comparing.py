@@ -6,24 +6,22 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from ..errors import PoolUnrelatedError
-
-if TYPE_CHECKING:
-    from ..pool import MemoryPool
+from . import walks
+from .owner import Owned
 
 Run = tuple[int, int]  # offset and size
 
 
-def runs_of_two(pool: MemoryPool, other: MemoryPool, offset: int) -> Iterable[Run]:
+def runs_of_two(pool: Owned, other: Owned, offset: int) -> Iterable[Run]:
     """Where the pool from `offset` on may differ from the other one: runs in order,
     without overlap, in offsets of the pool."""
     if offset == 0:
         with suppress(PoolUnrelatedError):
-            return pool.changes(other)
-    theirs = ((start + offset, size) for start, size in other.extents())
-    return _without_overlap(heapq.merge(pool.extents(), theirs), offset)
+            return walks.changes(pool, other, 0, None)
+    theirs = ((start + offset, size) for start, size in walks.extents(other, 0, None))
+    return _without_overlap(heapq.merge(walks.extents(pool, 0, None), theirs), offset)
 
 
 def _without_overlap(runs: Iterable[Run], done: int) -> Iterator[Run]:

@@ -16,14 +16,13 @@ from .._native.buffers import BYTES_MAX, fresh_bytes, readable, writable
 from .._native.library import library_for, parallel
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolLimitError, PoolMemoryError, PoolRangeError
-from .owner import Owner
+from . import ranges
+from .owner import Owned, Owner
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
     from _typeshed import ReadableBuffer, WriteableBuffer
-
-    from ..pool import MemoryPool
 
 _MODES = ("rb", "r+b")
 
@@ -70,11 +69,11 @@ class PoolFile(io.RawIOBase):
     around it; those see what others write only when they fill their buffer again.
     """
 
-    _pool: MemoryPool | None = None  # None once closed
+    _pool: Owned | None = None  # None once closed
 
     def __init__(
         self,
-        pool: MemoryPool,
+        pool: Owned,
         mode: str,
         offset: SupportsIndex,
         size: SupportsIndex | None,
@@ -224,7 +223,7 @@ class PoolFile(io.RawIOBase):
         Raises OSError with ENOSPC if none fits, or if the memory limit would be passed;
         PoolMemoryError; io.UnsupportedOperation if opened with "rb".
         """
-        pool, owner = self._writable_pool()
+        owner = self._writable_owner()
         with readable(data) as source:
             if source.size == 0:
                 return 0
@@ -234,25 +233,23 @@ class PoolFile(io.RawIOBase):
                 _fail(errno.ENOSPC)
             try:
                 if self._follows and self._at + size > owner.ask():
-                    self._write_and_grow(pool, owner, source.address, size)
+                    self._write_and_grow(owner, source.address, size)
                 else:
-                    pool._write(self._at, source.address, size)
+                    ranges.put(owner, self._at, source.address, size)
             except (PoolLimitError, PoolRangeError) as error:  # or made smaller just now
                 raise OSError(errno.ENOSPC, str(error)) from error
         self._at += size
         return size
 
-    def _write_and_grow(
-        self, pool: MemoryPool, owner: Owner, address: int, size: int
-    ) -> None:
+    def _write_and_grow(self, owner: Owner, address: int, size: int) -> None:
         """Writes past the end of the pool."""
         with _resizing:  # or two of these could cut off what the other one wrote
             total_size = owner.ask()
-            pool.resize(max(total_size, self._at + size))
+            ranges.resize(owner, max(total_size, self._at + size))
             try:
-                pool._write(self._at, address, size)
+                ranges.put(owner, self._at, address, size)
             except PoolMemoryError:
-                pool.resize(total_size)  # what a call that raises has to leave
+                ranges.resize(owner, total_size)  # what a call that raises has to leave
                 raise
 
     def truncate(self, size: SupportsIndex | None = None, /) -> int:
@@ -264,7 +261,7 @@ class PoolFile(io.RawIOBase):
         Only for a file opened without a size, else io.UnsupportedOperation. Raises
         OSError: EINVAL for a size that a pool cannot have, ENOSPC; PoolMemoryError.
         """
-        pool, _ = self._writable_pool()
+        owner = self._writable_owner()
         if not self._follows:
             raise io.UnsupportedOperation("truncate: the file was opened with a size")
         kept = self._at - self._start if size is None else int(operator.index(size))
@@ -273,28 +270,25 @@ class PoolFile(io.RawIOBase):
             _fail(errno.EINVAL)
         try:
             with _resizing:
-                pool.resize(total_size)
+                ranges.resize(owner, total_size)
         except PoolLimitError as error:
             raise OSError(errno.ENOSPC, str(error)) from error
         return kept
 
     # ------------------------------------------------------------------------ inside
 
-    def _open_pool(self) -> MemoryPool:
+    def _open_owner(self) -> Owner:
         if self._pool is None:
             raise ValueError("I/O operation on closed file")
-        return self._pool
-
-    def _open_owner(self) -> Owner:
-        owner = self._open_pool()._owner
+        owner = self._pool._owner
         _ = owner.address  # a closed pool says so here
         return owner
 
-    def _writable_pool(self) -> tuple[MemoryPool, Owner]:
-        if not self.writable():
+    def _writable_owner(self) -> Owner:
+        owner = self._open_owner()
+        if self._mode != "r+b":
             raise io.UnsupportedOperation("the file was opened for reading only")
-        pool = self._open_pool()
-        return pool, pool._owner
+        return owner
 
     def _end(self, owner: Owner) -> int:
         """Where the file ends, counted from the start of the pool."""

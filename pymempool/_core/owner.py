@@ -77,6 +77,22 @@ _OWNED = {name for name in dir(Owner) if not name.startswith("__")}
 CLOSED = cast(Owner, _Closed())
 
 
+class Owned:
+    """What has an Owner, or CLOSED: MemoryPool, as functions of this package know it.
+
+    Calls look for the owner anew, since the pool may be closed or made anew meanwhile.
+    """
+
+    _owner: Owner = CLOSED
+
+
+def owner_of(pool: Owned) -> Owner:
+    """The owner of a pool. Raises TypeError for what is none."""
+    if not isinstance(pool, Owned):
+        raise TypeError(f"a MemoryPool is needed, not {type(pool).__name__}")
+    return pool._owner
+
+
 class Parameter(c_void_p):
     """The address of a pool on its way to C; holds the pool for as long as it lives."""
 

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from ctypes import sizeof
 from typing import NamedTuple
+
+from .._native.library import parallel, quick, read_stats
+from .._native.signatures import StatsStruct
+from .owner import Owner
 
 
 class PoolStats(NamedTuple):
@@ -26,3 +31,22 @@ class PoolStats(NamedTuple):
     metadata_bytes: int  #: what the family uses for its own bookkeeping
     cached_bytes: int  #: freed memory that the process caches, roughly; see trim()
     shared_blocks: int  #: of held_blocks, those that others hold as well
+
+
+# The size of the statistics without what costs a walk over the tree.
+_UP_TO_SHARED = StatsStruct.shared_blocks.offset
+
+
+def read(owner: Owner) -> PoolStats:
+    """All facts of a pool."""
+    stats = read_stats(owner.address, sizeof(StatsStruct), parallel)
+    return PoolStats(*(getattr(stats, name) for name in PoolStats._fields))
+
+
+def in_words(owner: Owner) -> str:
+    """How large a pool is, and what it holds."""
+    stats = read_stats(owner.address, _UP_TO_SHARED, quick)
+    return (
+        f"{stats.total_size} bytes, {stats.held_bytes} held"
+        f" in {stats.held_blocks} blocks of {stats.block_size}"
+    )

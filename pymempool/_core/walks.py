@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from .._native.arguments import byte_range, integer
 from .._native.library import parallel
 from .._native.signatures import SIZE_MAX
+from .owner import Owned, Owner, owner_of
 from .states import BlockState
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
-
-    from ..pool import MemoryPool
-    from .owner import Owner
 
 #: The most blocks that are looked at in one call.
 STEP = 1 << 16
@@ -31,7 +29,7 @@ _Find = Callable[[int, int], Optional[_Run]]  # the first run from an offset up 
 
 
 def extents(
-    pool: MemoryPool, offset: SupportsIndex, size: SupportsIndex | None
+    pool: Owned, offset: SupportsIndex, size: SupportsIndex | None
 ) -> Iterator[tuple[int, int]]:
     """The runs of data."""
     start, length = c_size_t(), c_size_t()
@@ -52,9 +50,8 @@ def extents(
 
 
 def changes(
-    pool: MemoryPool,
-    base: MemoryPool,
-    base_owner: Callable[[Any], Owner],
+    pool: Owned,
+    base: Owned,
     offset: SupportsIndex,
     size: SupportsIndex | None,
 ) -> Iterator[tuple[int, int]]:
@@ -62,7 +59,7 @@ def changes(
     start, length = c_size_t(), c_size_t()
 
     def find(at: int, end: int) -> _Run | None:
-        owner, other = pool._owner, base_owner(base)
+        owner, other = pool._owner, owner_of(base)
         if parallel.pool_next_change(
             owner.address, other.address, at, end, start, length
         ):
@@ -70,15 +67,15 @@ def changes(
         return None
 
     def total() -> int:
-        return max(pool._owner.ask(), base_owner(base).ask())
+        return max(pool._owner.ask(), owner_of(base).ask())
 
     find(0, 0)
-    bounds = _bounds(pool._owner, base_owner(base), offset, size)
-    return _in_steps(find, total, pool.block_size * STEP, *bounds)
+    bounds = _bounds(pool._owner, owner_of(base), offset, size)
+    return _in_steps(find, total, pool._owner.block_size * STEP, *bounds)
 
 
 def states(
-    pool: MemoryPool, offset: SupportsIndex, size: SupportsIndex | None
+    pool: Owned, offset: SupportsIndex, size: SupportsIndex | None
 ) -> Iterator[tuple[int, int, BlockState]]:
     """The runs of data whose blocks are of one kind."""
     start, length, kind = c_size_t(), c_size_t(), c_size_t()
@@ -94,7 +91,7 @@ def states(
 
     find(0, 0)
     bounds = _bounds(pool._owner, None, offset, size)
-    return _in_steps(find, total, pool.block_size * STEP, *bounds)
+    return _in_steps(find, total, pool._owner.block_size * STEP, *bounds)
 
 
 def _bounds(

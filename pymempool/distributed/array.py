@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import operator
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask.array
 import numpy as np
@@ -14,17 +14,21 @@ from distributed import Client
 from .._native.arguments import byte_range, integer
 from ..errors import PoolRangeError
 from .addresses import TOTAL_MAX
-
-if TYPE_CHECKING:
-    from .pool import ShardedPool
+from .remote import Remote
 
 
 def array(
-    pool: ShardedPool, client: Client, offset: Any, shape: Any, dtype: Any, stripes: Any
+    pool: Any,
+    remote: Remote,
+    client: Client,
+    offset: Any,
+    shape: Any,
+    dtype: Any,
+    stripes: Any,
 ) -> Any:
-    """The work of ShardedPool.array()."""
-    placement, dtype = pool._open().placement, np.dtype(dtype)
-    total_size, stripe, parts = pool._remote.layout
+    """The work of ShardedPool.array(). remote: where the pool is."""
+    placement, dtype = remote.placement, np.dtype(dtype)
+    total_size, stripe, parts = remote.layout
     shape = _sizes(shape)
     row = int(np.prod(shape[1:], dtype=object)) * dtype.itemsize
     offset, size = byte_range(offset, row * shape[0], total_size)
@@ -66,7 +70,7 @@ def _sizes(shape: Any) -> tuple[int, ...]:
     return tuple(integer("a size in shape", size, 0, TOTAL_MAX) for size in shape)
 
 
-def _chunk(pool: ShardedPool, offset: int, shape: Any, dtype: Any) -> Any:
+def _chunk(pool: Any, offset: int, shape: Any, dtype: Any) -> Any:
     out = np.empty(shape, dtype)
     pool.readinto(offset, out.reshape(-1).view(np.uint8).data)
     return out

@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ..images import formats
 from ..images.locations import PIECE
 from .addresses import TOTAL_MAX
 
-if TYPE_CHECKING:
-    from .pool import ShardedPool
-
 _ZEROS = bytes(PIECE)
 
 
-class Target:
+class Filled(Protocol):
+    """What a Target needs of a sharded pool."""
+
+    def write(self, offset: int, data: Any, /) -> Any: ...
+    def resize(self, total_size: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
+_Pool = TypeVar("_Pool", bound=Filled)
+
+
+class Target(Generic[_Pool]):
     """A pool on its way from a file of which nobody may know how long it is.
 
     What comes is pieces of up to 1 MiB. Of each the runs of blocks that are not all
@@ -24,7 +32,7 @@ class Target:
 
     block_size = PIECE  # so that no piece is cut into calls of a block
 
-    def __init__(self, pool: ShardedPool, room: int, total_size: int, block: int) -> None:
+    def __init__(self, pool: _Pool, room: int, total_size: int, block: int) -> None:
         self.pool, self.total_size = pool, total_size
         self._room = room  # what the pool has for now
         self._step = min(max(block, 4096), PIECE)
@@ -57,13 +65,13 @@ class Target:
 
 
 def load(
-    make: Callable[[int], ShardedPool],
+    make: Callable[[int], _Pool],
     room: int,
     block: int,
     source: Any,
     format: Any,
     progress: Any,
-) -> ShardedPool:
+) -> _Pool:
     """The work of ShardedPool.load().
 
     room: how large a pool of blocks of `block` bytes has to be made for all of its parts
@@ -80,5 +88,5 @@ def load(
     except BaseException:
         made.close()
         raise
-    pool: ShardedPool = made.pool
+    pool: _Pool = made.pool
     return pool

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._core.batches import _check, _convert, _Offsets
+from .._core.offsets import Offsets, check, converted
 from .._native.arguments import integer
 from .._native.buffers import BYTES_MAX, readable, writable
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError, PoolRangeError
-
-if TYPE_CHECKING:
-    from .pool import ShardedPool
+from .remote import Remote
 
 
 def plain(buffer: Any) -> memoryview:
@@ -31,18 +29,18 @@ class _Whole(NamedTuple):
         return self.total_size
 
 
-def _checked(pool: ShardedPool, found: _Offsets, item_size: int) -> Any:
+def _checked(remote: Remote, found: Offsets, item_size: int) -> Any:
     """The offsets as a flat array of int64, all items within the pool."""
-    whole: Any = _Whole(pool._remote.layout.total_size)
-    _check(whole, found, item_size)
+    whole: Any = _Whole(remote.layout.total_size)
+    check(whole, found, item_size)
     return np.asarray(found.raw, np.int64).ravel()
 
 
-def gather(pool: ShardedPool, offsets: Any, item_size: Any, out: Any) -> Any:
+def gather(remote: Remote, offsets: Any, item_size: Any, out: Any) -> Any:
     """The work of ShardedPool.gather()."""
-    found = _convert(offsets)
+    found = converted(offsets)
     item_size = integer("item_size", item_size, 0, SIZE_MAX)
-    numbers = _checked(pool, found, item_size)
+    numbers = _checked(remote, found, item_size)
     size = found.items * item_size
     if out is not None:
         with writable(out) as held:
@@ -51,8 +49,8 @@ def gather(pool: ShardedPool, offsets: Any, item_size: Any, out: Any) -> Any:
         raise PoolMemoryError(f"{size} bytes do not fit an object")
     target = np.empty(size, np.uint8) if out is None else np.frombuffer(out, np.uint8)
     if size:
-        items = pool._remote.layout.split(numbers, item_size)
-        answers = pool._remote.query(
+        items = remote.layout.split(numbers, item_size)
+        answers = remote.query(
             [(part, "gather", (it.local, it.size)) for part, it in items]
         )
         for (_, it), answer in zip(items, answers):
@@ -64,9 +62,9 @@ def gather(pool: ShardedPool, offsets: Any, item_size: Any, out: Any) -> Any:
     return target.reshape(*found.shape, item_size)
 
 
-def scatter(pool: ShardedPool, offsets: Any, data: Any) -> None:
+def scatter(remote: Remote, offsets: Any, data: Any) -> None:
     """The work of ShardedPool.scatter()."""
-    found = _convert(offsets)
+    found = converted(offsets)
     with readable(data) as held:
         size = held.size
     item_size, rest = divmod(size, found.items or 1)
@@ -74,11 +72,11 @@ def scatter(pool: ShardedPool, offsets: Any, data: Any) -> None:
         raise PoolRangeError(
             f"size of data is {size}, which {found.items} items of one size do not make"
         )
-    numbers = _checked(pool, found, item_size)
+    numbers = _checked(remote, found, item_size)
     if size:
         source = np.frombuffer(data, np.uint8)
         calls = [
             (part, "scatter", (it.local, it.size, source[it.bytes()]))
-            for part, it in pool._remote.layout.split(numbers, item_size)
+            for part, it in remote.layout.split(numbers, item_size)
         ]
-        pool._remote.change(calls)
+        remote.change(calls)

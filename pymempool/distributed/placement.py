@@ -277,7 +277,7 @@ def _version_finder() -> Callable[[], str]:
 
     def find() -> str:
         import pymempool
-        import pymempool.distributed
+        import pymempool.distributed.shard
 
         return pymempool.__version__
 

@@ -287,7 +287,8 @@ class ShardedPool:
         Arguments, result and errors are those of MemoryPool.gather(), and ShardLostError.
         """
         self._open()
-        return self._open().again(lambda: gather(self, offsets, item_size, out))
+        remote = self._open()
+        return remote.again(lambda: gather(remote, offsets, item_size, out))
 
     def scatter(self, offsets: Any, data: ReadableBuffer) -> None:
         """Puts equal parts of `data` at the offsets, in their order.
@@ -296,7 +297,8 @@ class ShardedPool:
         items overlap the order counts within each stripe.
         """
         self._open()
-        self._open().again(lambda: scatter(self, offsets, data))
+        remote = self._open()
+        remote.again(lambda: scatter(remote, offsets, data))
 
     # ----------------------------------------------------------------- snapshots
 
@@ -468,7 +470,7 @@ class ShardedPool:
         """
         client = self._owner()
         self._open().learn_size()  # for tasks find out too late
-        return array(self, client, offset, shape, dtype, stripes)
+        return array(self, self._open(), client, offset, shape, dtype, stripes)
 
     def repair(self) -> int:
         """Gives each part that has lost a replica a new one; returns how many it gave.

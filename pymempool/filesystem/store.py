@@ -17,6 +17,7 @@ import weakref
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NoReturn, Union
 
+from .._core import ranges
 from .._native.buffers import readable, writable
 from .._native.library import library_for
 from .._native.signatures import SIZE_MAX
@@ -93,7 +94,7 @@ class File:
                 fail(errno.EFBIG)
             if source.size:
                 try:
-                    self.pool._write(at, source.address, source.size)
+                    ranges.put(self.pool._owner, at, source.address, source.size)
                 except PoolLimitError as error:
                     raise OSError(errno.ENOSPC, str(error)) from error
                 self.length = max(self.length, end)

@@ -33,13 +33,11 @@ import itertools
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import Any, Callable, Optional
 
 from .._native.signatures import SIZE_MAX
 from ..errors import CheckpointError
-
-if TYPE_CHECKING:
-    from ..pool import MemoryPool
+from .pools import Changed, Source
 
 Progress = Callable[[int, Optional[int]], object]
 Run = tuple[int, int]  # offset and size
@@ -56,7 +54,7 @@ _ZEROS = bytes(_PIECE)
 
 
 def save(
-    pool: MemoryPool, base: MemoryPool, put: Callable[[Any], object], report: Progress
+    pool: Source, base: Changed, put: Callable[[Any], object], report: Progress
 ) -> None:
     """Writes what makes the contents and size of `base` those of `pool`, of one moment.
 
@@ -90,7 +88,7 @@ def save(
         meter.add(0)
 
 
-def apply(pool: MemoryPool, get: Callable[[int], bytes], report: Progress) -> None:
+def apply(pool: Changed, get: Callable[[int], bytes], report: Progress) -> None:
     """Makes the contents and size of the pool those that a checkpoint was made of.
 
     get: reads just as many bytes as it is told, or all that are left if these are fewer.
@@ -166,7 +164,7 @@ def _is_zeros(data: bytes) -> bool:
     return _ZEROS.startswith(data)
 
 
-def _digest(moment: MemoryPool, meter: _Meter) -> bytes:
+def _digest(moment: Source, meter: _Meter) -> bytes:
     """The digest of what a pool holds, which nobody else may change."""
     digest = sha256()
     for at, size in _pieces(moment.extents(), moment.total_size):
@@ -181,7 +179,7 @@ def _digest(moment: MemoryPool, meter: _Meter) -> bytes:
 
 
 def _differences(
-    old: MemoryPool, new: MemoryPool, meter: _Meter
+    old: Changed, new: Source, meter: _Meter
 ) -> Iterator[tuple[int, int, memoryview | None]]:
     """Where the two differ, by chunks: (start, size, the bytes in the new one), with
     None for zeros."""

@@ -15,16 +15,14 @@ does not tell how large the pool was: one that is loaded ends with its last byte
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 from ..errors import FormatError
 from . import checkpoints, elf, intel_hex, locations, raw, srec
 from .parts import Parts
+from .pools import AnyTarget, Changed, Source
 from .raw import Progress
 from .records import ADDRESSES_END, extra, pieces
-
-if TYPE_CHECKING:
-    from ..pool import MemoryPool
 
 #: What save() and load() call `format`. "elf" can be loaded only.
 FORMATS = ("raw", "hex", "srec", "elf")
@@ -52,7 +50,7 @@ def _check_format(format: Any) -> None:
 
 
 def save(
-    pool: MemoryPool, target: Any, format: Any, since: MemoryPool | None, progress: Any
+    pool: Source, target: Any, format: Any, since: Changed | None, progress: Any
 ) -> None:
     """Writes the contents of one moment to a path, a URL or an open binary file."""
     report = _callback(progress)
@@ -71,7 +69,7 @@ def save(
             _save_records(moment, file, format, report)
 
 
-def _save_records(moment: MemoryPool, file: Any, format: str, report: Progress) -> None:
+def _save_records(moment: Source, file: Any, format: str, report: Progress) -> None:
     """Writes a pool that nobody changes to an open binary file.
 
     format: "hex" or "srec".
@@ -101,7 +99,7 @@ def _save_records(moment: MemoryPool, file: Any, format: str, report: Progress) 
 # ------------------------------------------------------------------------- load
 
 
-def apply(pool: MemoryPool, source: Any, progress: Any) -> None:
+def apply(pool: Changed, source: Any, progress: Any) -> None:
     """Applies the checkpoint that a path, a URL or an open binary file holds."""
     report = _callback(progress)
     with locations.reading(source) as file:
@@ -109,12 +107,12 @@ def apply(pool: MemoryPool, source: Any, progress: Any) -> None:
 
 
 def load(
-    make: Callable[[int], MemoryPool],
+    make: Callable[[int], AnyTarget],
     source: Any,
     format: Any,
     wipe: bool,
     progress: Any,
-) -> MemoryPool:
+) -> AnyTarget:
     """The pool that a path, a URL or an open binary file holds the image of.
 
     make: gives the empty pool, once the size is known.
@@ -129,8 +127,8 @@ def load(
 
 
 def _load_parts(
-    make: Callable[[int], MemoryPool], file: Any, format: str, report: Progress
-) -> MemoryPool:
+    make: Callable[[int], AnyTarget], file: Any, format: str, report: Progress
+) -> AnyTarget:
     """The pool that an open binary file holds.
 
     make: gives the empty pool, once the size is known.

@@ -3,21 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import Callable, Generic, Optional
 
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError, PoolRangeError
+from .pools import AnyTarget
 from .records import ADDRESSES_END
-
-if TYPE_CHECKING:
-    from ..pool import MemoryPool
 
 Progress = Optional[Callable[[int, Optional[int]], object]]
 PENDING = 1 << 20
 PENDING_RUNS = 1 << 16  # each of which takes more memory than a few bytes do
 
 
-class Parts:
+class Parts(Generic[AnyTarget]):
     """A pool that is put together from parts.
 
     Its size, on which its blocks depend, is known at the end only. So the first MiB
@@ -25,9 +23,9 @@ class Parts:
     addresses of 32 bits, or as many as are needed, and is cut off at the end.
     """
 
-    def __init__(self, make: Callable[[int], MemoryPool], progress: Progress) -> None:
+    def __init__(self, make: Callable[[int], AnyTarget], progress: Progress) -> None:
         self.make, self.progress = make, progress
-        self.pool: MemoryPool | None = None
+        self.pool: AnyTarget | None = None
         self.waiting: list[tuple[int, bytearray]] = []
         self.size = self.done = self.end = self.next = 0
 
@@ -58,7 +56,7 @@ class Parts:
         if self.progress is not None:
             self.progress(self.done, None)
 
-    def finish(self, title: str) -> MemoryPool:
+    def finish(self, title: str) -> AnyTarget:
         if not self.end:
             raise FormatError(f"there is no data in this, as {title}")
         self.write(self.end)

@@ -16,13 +16,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import Any, Callable, Optional
 
 from ..errors import PoolRangeError
 from . import locations
-
-if TYPE_CHECKING:
-    from ..pool import MemoryPool
+from .pools import AnyTarget, Source, Target
 
 #: Called with the bytes done, which never become fewer, and the bytes in all, None if
 #: they are not known.
@@ -36,7 +34,7 @@ _ZEROS = bytes(_PIECE)
 # ------------------------------------------------------------------------- save
 
 
-def save(moment: MemoryPool, file: Any, report: Progress) -> None:
+def save(moment: Source, file: Any, report: Progress) -> None:
     """Writes a pool that nobody changes to an open binary file."""
     size = moment.total_size
     new = isinstance(file, locations.NewFile)
@@ -93,7 +91,7 @@ class _Image:
         self.dirty = size if old_end is None else old_end - start
         self.report = report
 
-    def write(self, moment: MemoryPool, sized: bool = False) -> None:
+    def write(self, moment: Source, sized: bool = False) -> None:
         """Writes the pool. sized: the file is new and as long as it is to be."""
         at = 0
         for start, size in moment.extents():
@@ -114,7 +112,7 @@ class _Image:
         if stop < end:
             self.file.seek(self.start + end)
 
-    def _data(self, moment: MemoryPool, at: int, end: int) -> None:
+    def _data(self, moment: Source, at: int, end: int) -> None:
         piece = memoryview(bytearray(min(_PIECE, end - at)))
         for done in range(at, end, _PIECE):
             part = piece[: end - done]
@@ -127,12 +125,12 @@ class _Image:
 
 
 def load(
-    make: Callable[[int], MemoryPool],
+    make: Callable[[int], AnyTarget],
     file: Any,
     mapped: bool,
     wipe: bool,
     report: Progress,
-) -> MemoryPool:
+) -> AnyTarget:
     """The pool that an open binary file holds the image of.
 
     make: gives the empty pool, once the size is known.
@@ -146,8 +144,8 @@ def load(
 
 
 def _map(
-    make: Callable[[int], MemoryPool], file: int, size: int, wipe: bool, report: Progress
-) -> MemoryPool:
+    make: Callable[[int], AnyTarget], file: int, size: int, wipe: bool, report: Progress
+) -> AnyTarget:
     pool = make(size)
     try:
         image = memoryview(mmap.mmap(file, size, access=mmap.ACCESS_READ))
@@ -202,7 +200,7 @@ def _in_blocks(
         yield begin, end
 
 
-def _read(make: Callable[[int], MemoryPool], file: Any, report: Progress) -> MemoryPool:
+def _read(make: Callable[[int], AnyTarget], file: Any, report: Progress) -> AnyTarget:
     """The pool of what can be read from a file up to its end."""
     pool, size = None, 0
     try:
@@ -223,7 +221,7 @@ def _read(make: Callable[[int], MemoryPool], file: Any, report: Progress) -> Mem
     return pool
 
 
-def _write_data(pool: MemoryPool, offset: int, data: memoryview) -> None:
+def _write_data(pool: Target, offset: int, data: memoryview) -> None:
     """Writes the data but for what is zeros, block by block."""
     step = min(max(pool.block_size, _PAGE), _PIECE)
     for at in range(0, len(data), step):

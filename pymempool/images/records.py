@@ -11,13 +11,11 @@ import errno
 import importlib
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import Any, Callable, Optional
 
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError
-
-if TYPE_CHECKING:
-    from ..pool import MemoryPool
+from .pools import Source
 
 Run = tuple[int, bytes]  # an address and the bytes there
 ADDRESSES_END = 1 << 32  # where the addresses of HEX and S-record files end
@@ -35,7 +33,7 @@ def extra(name: str) -> Any:
         ) from error
 
 
-def pieces(moment: MemoryPool) -> Iterator[Run]:
+def pieces(moment: Source) -> Iterator[Run]:
     """The data of a pool, in pieces that do not reach across a multiple of 64 KiB."""
     for start, size in moment.extents():
         at, end = start, start + size

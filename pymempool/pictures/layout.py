@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from .model import GROUPS, Cell, Counts, Segments
 
 if TYPE_CHECKING:
-    from ..pool import MemoryPool
+    from .model import Drawable
 
 
 class Picture(Counts):
     """All that is drawn of a pool."""
 
-    def __init__(self, pool: MemoryPool, base: MemoryPool | None, scale: Scale) -> None:
+    def __init__(self, pool: Drawable, base: Drawable | None, scale: Scale) -> None:
         changes = () if base is None else pool.changes(base)
         runs = pool.states()
         stats = pool.stats

@@ -16,9 +16,10 @@ import operator
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core.states import BlockState
+from .._core.stats import PoolStats
 
 if TYPE_CHECKING:
     pass
@@ -35,6 +36,15 @@ GROUPS = 12
 
 #: Runs in a clone of a large pool are many; these take 17 bytes for each.
 _WORD = "Q"
+
+
+class Drawable(Protocol):
+    """What a picture needs of a pool."""
+
+    @property
+    def stats(self) -> PoolStats: ...
+    def states(self) -> Iterator[tuple[int, int, BlockState]]: ...
+    def changes(self, base: Any) -> Iterator[tuple[int, int]]: ...
 
 
 class Counts:

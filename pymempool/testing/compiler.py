@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import __version__
 from .._native import library, paths
 
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -103,7 +102,7 @@ class CompileC:
         # Clang must not mind that what is meant for the linker has no use yet.
         quiet = "-Wno-unused-command-line-argument"
         whole = self._compile(path, ["-E", *flags, quiet])
-        parts = [self._version, __version__, paths.get_library(), *self._compiler]
+        parts = [self._version, library.__version__, paths.get_library(), *self._compiler]
         key = [part.encode() for part in (*parts, *flags, whole)]
         key += [Path(flag).read_bytes() for flag in flags if os.path.isfile(flag)]
         return _digest(b"\0".join(key))

@@ -23,7 +23,7 @@ from pymempool.testing import FailAllocation
 # What the library needs no memory for.
 NO_ALLOCATION = {
     *("from_handle", "closed", "__enter__", "read", "read, large", "readinto"),
-    *("readinto, large", "readinto, a bytearray", "extents", "changes", "kinds"),
+    *("readinto, large", "readinto, a bytearray", "extents", "changes", "states"),
     *("total_size", "block_size", "handle", "_as_parameter_", "stats", "__repr__"),
     *("__len__", "__bool__", "__getitem__", "__getitem__, slice", "__getitem__, large"),
     *("gather", "gather, large", "gather, out", "gather, numpy", "open", "map", "svg"),

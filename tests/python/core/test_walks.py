@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Walks over parts of pools: extents, changes and kinds in ranges, and their steps."""
+"""Walks over parts of pools: extents, changes and states in ranges, and their steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Walk = Callable[..., Runs]
 def walks(pool: MemoryPool, base: MemoryPool) -> dict[str, Walk]:
     return {
         "extents": pool.extents,
-        "kinds": pool.kinds,
+        "states": pool.states,
         "changes": lambda *range_: pool.changes(base, *range_),
     }
 
@@ -57,7 +57,7 @@ def pool(base: MemoryPool) -> MemoryPool:
     return pool
 
 
-@pytest.mark.parametrize("name", ["extents", "kinds", "changes"])
+@pytest.mark.parametrize("name", ["extents", "states", "changes"])
 def test_a_range_cuts_the_runs(name: str, pool: MemoryPool, base: MemoryPool) -> None:
     walk = walks(pool, base)[name]
     runs = list(walk())
@@ -105,7 +105,7 @@ class Spy:
         return noted
 
 
-@pytest.mark.parametrize("name", ["kinds", "changes"])
+@pytest.mark.parametrize("name", ["states", "changes"])
 def test_a_call_looks_at_a_bounded_range(
     name: str, pool: MemoryPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +120,7 @@ def test_a_call_looks_at_a_bounded_range(
     assert max(spy.widths) == BLOCK * walks_module.STEP
 
 
-@pytest.mark.parametrize("name", ["kinds", "changes"])
+@pytest.mark.parametrize("name", ["states", "changes"])
 def test_holes_are_not_gone_through_step_by_step(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +133,7 @@ def test_holes_are_not_gone_through_step_by_step(
     assert len(spy.widths) < 40
 
 
-@pytest.mark.parametrize("name", ["extents", "kinds", "changes"])
+@pytest.mark.parametrize("name", ["extents", "states", "changes"])
 def test_ranges_that_make_no_sense(name: str, pool: MemoryPool, base: MemoryPool) -> None:
     walk = walks(pool, base)[name]
     for wrong in [(-1,), (TOTAL + 1,), (0, TOTAL + 1), (1, TOTAL), (0, -1), (2**70,)]:

@@ -32,7 +32,7 @@ fsspec = pytest.importorskip("fsspec", reason="mempool:// is for fsspec")
 dirfs = importlib.import_module("fsspec.implementations.dirfs")
 filesystem = importlib.import_module("pymempool.filesystem")
 MempoolFileSystem = filesystem.MempoolFileSystem
-from internals import store_module  # noqa: E402
+from internals import ranges_module, store_module  # noqa: E402
 
 BLOCK = 4096
 
@@ -701,21 +701,21 @@ def test_reads_are_one_step(
 ) -> None:
     """Nobody sees bytes that are cut off as zeros, nor half of a write past the end."""
     fs.pipe("/a", b"0123456789")
-    method = {"truncate": "discard", "write": "_write"}[change]
-    call, seen, read = getattr(MemoryPool, method), [], threading.Event()
+    spot = {"truncate": (MemoryPool, "discard"), "write": (ranges_module, "put")}[change]
+    call, seen, read = getattr(*spot), [], threading.Event()
 
     def look() -> None:
         seen.append(READS[name](fs))
         read.set()
 
-    def halfway(pool: MemoryPool, *arguments: Any) -> None:
-        call(pool, *arguments)
+    def halfway(*arguments: Any) -> None:
+        call(*arguments)
         reader.start()
         read.wait(0.3)  # time enough to see it, for who does not wait
 
     reader = threading.Thread(target=look)
     with fs.open("/a", "r+b") as file, monkeypatch.context() as patch:
-        patch.setattr(MemoryPool, method, halfway)
+        patch.setattr(*spot, halfway)
         if change == "truncate":
             file.truncate(4)
         else:

@@ -16,6 +16,7 @@ from pymempool._core import (
     adoption as adoption_module,
     file as file_module,
     pins as pins_module,
+    ranges as ranges_module,
     walks as walks_module,
 )
 from pymempool._core.owner import CLOSED, Owner

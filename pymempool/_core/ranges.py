@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Ranges of bytes: read, written, filled, discarded, copied; and the size of a pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._native.arguments import integer
+from .._native.buffers import BYTES_MAX, fresh_bytes
+from .._native.library import library_for, parallel
+from .._native.signatures import SIZE_MAX
+from ..errors import PoolMemoryError
+from .owner import Owner, fail_short
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+
+def fetch(
+    function: str, owner: Owner, offset: SupportsIndex, size: SupportsIndex
+) -> bytes:
+    """The bytes that `function`, pool_read or pool_take, gives."""
+    offset, size = owner.range(offset, size)
+    if size == 0:
+        return b""
+    if size > BYTES_MAX:
+        raise PoolMemoryError(f"{size} bytes do not fit a bytes object")
+    call = getattr(library_for(size), function)
+    data = fresh_bytes(None, size)  # last: no handler of a signal must come to see it
+    done = call(owner.address, data, offset, size)
+    if done != size:
+        del data  # it holds old memory, and a traceback would show it
+        fail_short(function, owner, (None, offset, size), done)
+    return data
+
+
+def fill_memory(owner: Owner, offset: SupportsIndex, address: int, size: int) -> int:
+    """Reads to an address; returns `size`."""
+    offset, size = owner.range(offset, size)
+    done = library_for(size).pool_read(owner.address, address, offset, size)
+    if done != size:
+        fail_short("pool_read", owner, (None, offset, size), done)
+    return size
+
+
+def put(owner: Owner, offset: SupportsIndex, source: Any, size: int) -> int:
+    """Writes the bytes at an address, or those of a bytes object; returns `size`."""
+    offset, size = owner.range(offset, size)
+    done = library_for(size).pool_write(owner.address, offset, source, size)
+    if done != size:
+        fail_short("pool_write", owner, (offset, None, size), done)
+    return size
+
+
+def fill(
+    owner: Owner, offset: SupportsIndex, byte: SupportsIndex, size: SupportsIndex
+) -> None:
+    """Sets a range to a byte."""
+    offset, size = owner.range(offset, size)
+    byte = integer("byte", byte, 0, 255)
+    library_for(size).pool_fill(owner.address, offset, byte, size)
+
+
+def discard(owner: Owner, offset: SupportsIndex, size: SupportsIndex) -> None:
+    """Makes a range a hole."""
+    offset, size = owner.range(offset, size)
+    library_for(size).pool_discard(owner.address, offset, size)
+
+
+def copy(
+    owner: Owner,
+    source: Owner,
+    source_offset: SupportsIndex,
+    size: SupportsIndex | None,
+    offset: SupportsIndex | None,
+) -> int:
+    """Copies a range of one pool to another; returns its size.
+
+    size: None for all from source_offset on.
+    offset: None for source_offset.
+    """
+    if size is None:
+        rest = source.ask()
+        source_offset = integer("source_offset", source_offset, 0, rest)
+        size = rest - source_offset
+    source_offset, size = source.range(source_offset, size)
+    offset, size = owner.range(source_offset if offset is None else offset, size)
+    library_for(size).pool_copy(
+        owner.address, offset, source.address, source_offset, size
+    )
+    return size
+
+
+def resize(owner: Owner, total_size: SupportsIndex) -> None:
+    """Gives the pool another size."""
+    total_size = integer("total_size", total_size, 1, SIZE_MAX)
+    parallel.pool_resize(owner.address, total_size)
+    owner.total_size = total_size
