@@ -130,7 +130,7 @@ ALWAYS |= {"repr", "bool", "closed", "close", "with"}
 
 
 # These name files; test_files.py and test_images.py have what is odd for them.
-ELSEWHERE = {"open", "save", "load", "apply", "kinds", "map", "svg", "plot"}
+ELSEWHERE = {"open", "save", "load", "apply", "states", "map", "svg", "plot"}
 
 
 def test_all_that_is_public_is_tried() -> None:
