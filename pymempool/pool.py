@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """MemoryPool: a byte space that looks contiguous and holds only what was written.
 
-Each method is here once: what it does in words, and a line or two that call the functions
-which do it. Only the short ways of read() and write() are spelled out, where one more call
-would be noticed. Pickles of pools name pymempool.pool.rebuild: that name never moves.
+Each method is here once: what it does in words, and a line or two that call the
+functions which do it. Only the short paths of read() and write() are written out, where
+one more call would be noticed. Pickles of pools name pymempool.pool.rebuild: that name
+never moves.
 """
 
 from __future__ import annotations
