@@ -6,7 +6,7 @@ enum { NODE = 48 }; /* items of the slab that comes with an arena */
 
 static Arena arena;
 
-static PoolStatus take(size_t count, Block **blocks)
+static PoolStatus alloc_blocks(size_t count, Block **blocks)
 {
     PoolStatus status;
     lock_acquire(&arena.lock);
@@ -16,7 +16,7 @@ static PoolStatus take(size_t count, Block **blocks)
     return status;
 }
 
-static void give(Block *blocks)
+static void free_blocks(Block *blocks)
 {
     lock_acquire(&arena.lock);
     arena_free(&arena, blocks, NULL);
@@ -55,7 +55,7 @@ TEST(blocks_do_not_overlap)
         size_t count = sizes[i] <= 4096 ? 3000 : 7;
         Block *blocks = NULL, *block;
         arena_init(&arena, sizes[i], NODE, SIZE_MAX);
-        CHECK_EQ_INT((int)take(count, &blocks), POOL_OK);
+        CHECK_EQ_INT((int)alloc_blocks(count, &blocks), POOL_OK);
         CHECK_EQ_SIZE(list_length(blocks), count);
         CHECK_EQ_SIZE(arena.held, count * sizes[i]);
         CHECK_EQ_SIZE(arena.peak, count * sizes[i]);
@@ -70,7 +70,7 @@ TEST(blocks_do_not_overlap)
         n = 0;
         for (block = blocks; block != NULL; block = block->as.next)
             CHECK_BYTES(block->data, n++ % 251, sizes[i]);
-        give(blocks);
+        free_blocks(blocks);
         close_arena();
     }
 }
@@ -79,17 +79,17 @@ TEST(limit_is_all_or_nothing)
 {
     Block *some = NULL, *more = NULL;
     arena_init(&arena, 1024, NODE, 10 * 1024 + 1023);
-    CHECK_EQ_INT((int)take(11, &more), POOL_LIMIT);
+    CHECK_EQ_INT((int)alloc_blocks(11, &more), POOL_LIMIT);
     CHECK(more == NULL);
     CHECK_EQ_SIZE(arena.held, 0);
-    CHECK_EQ_INT((int)take(6, &some), POOL_OK);
-    CHECK_EQ_INT((int)take(5, &more), POOL_LIMIT);
-    CHECK_EQ_INT((int)take(SIZE_MAX, &more), POOL_LIMIT);
+    CHECK_EQ_INT((int)alloc_blocks(6, &some), POOL_OK);
+    CHECK_EQ_INT((int)alloc_blocks(5, &more), POOL_LIMIT);
+    CHECK_EQ_INT((int)alloc_blocks(SIZE_MAX, &more), POOL_LIMIT);
     CHECK_EQ_SIZE(arena.held, 6 * 1024);
     CHECK_EQ_SIZE(arena.peak, 6 * 1024);
-    CHECK_EQ_INT((int)take(4, &more), POOL_OK);
-    give(some);
-    give(more);
+    CHECK_EQ_INT((int)alloc_blocks(4, &more), POOL_OK);
+    free_blocks(some);
+    free_blocks(more);
     CHECK_EQ_SIZE(arena.peak, 10 * 1024);
     close_arena();
 }
@@ -98,7 +98,7 @@ TEST(more_than_can_be_counted)
 {
     Block *blocks = NULL;
     arena_init(&arena, 1024, NODE, SIZE_MAX);
-    CHECK_EQ_INT((int)take(SIZE_MAX / 2, &blocks), POOL_NO_MEMORY);
+    CHECK_EQ_INT((int)alloc_blocks(SIZE_MAX / 2, &blocks), POOL_NO_MEMORY);
     CHECK(blocks == NULL);
     close_arena();
 }
@@ -109,17 +109,17 @@ TEST(every_failure_frees_everything)
     for (size_t n = 1, failed = 1; failed; n++) {
         Block *held = NULL, *blocks = NULL;
         arena_init(&arena, SIZE, NODE, SIZE_MAX);
-        CHECK_EQ_INT((int)take(10, &held), POOL_OK);
+        CHECK_EQ_INT((int)alloc_blocks(10, &held), POOL_OK);
         fault_in = n;
-        PoolStatus status = take(COUNT, &blocks);
+        PoolStatus status = alloc_blocks(COUNT, &blocks);
         failed = fault_in == 0;
         fault_in = 0;
         CHECK_EQ_INT((int)status, failed ? POOL_NO_MEMORY : POOL_OK);
         CHECK_EQ_SIZE(arena.held, (failed ? 10 : 10 + COUNT) * SIZE);
         CHECK_EQ_SIZE(arena.peak, arena.held);
         CHECK_LE_SIZE(failed ? 1 : 9, n); /* several chunks, of two allocations each */
-        give(blocks);
-        give(held);
+        free_blocks(blocks);
+        free_blocks(held);
         close_arena();
     }
 }
@@ -130,18 +130,18 @@ TEST(freed_blocks_are_dirty)
     enum { COUNT = 32, SIZE = 2048 }; /* fills the first chunk */
     Block *blocks = NULL, *again = NULL;
     arena_init(&arena, SIZE, NODE, SIZE_MAX);
-    CHECK_EQ_INT((int)take(COUNT, &blocks), POOL_OK);
+    CHECK_EQ_INT((int)alloc_blocks(COUNT, &blocks), POOL_OK);
     size_t mapped = arena.mapped;
     for (Block *block = blocks; block != NULL; block = block->as.next) {
         CHECK(!block_is_dirty(block));
         use_block(block, SIZE, 0xdd);
     }
-    give(blocks);
-    CHECK_EQ_INT((int)take(COUNT, &again), POOL_OK);
+    free_blocks(blocks);
+    CHECK_EQ_INT((int)alloc_blocks(COUNT, &again), POOL_OK);
     CHECK_EQ_SIZE(arena.mapped, mapped);
     for (Block *block = again; block != NULL; block = block->as.next)
         CHECK(block_is_dirty(block));
-    give(again);
+    free_blocks(again);
     close_arena();
 }
 
@@ -155,17 +155,17 @@ TEST(chunk_cache_knows_what_is_dirty)
         size_t clean = 0;
         check_nothing_live();
         arena_init(&arena, SIZE, NODE, SIZE_MAX);
-        CHECK_EQ_INT((int)take(used, &blocks), POOL_OK);
+        CHECK_EQ_INT((int)alloc_blocks(used, &blocks), POOL_OK);
         for (Block *block = blocks; block != NULL; block = block->as.next)
             use_block(block, SIZE, 0xdd);
-        give(blocks);
+        free_blocks(blocks);
         CHECK_EQ_SIZE(chunk_cache_bytes(), 65536); /* empty, and counted already */
         arena_close(&arena);
         CHECK_EQ_SIZE(chunk_cache_bytes(), 65536);
 
         size_t before = allocations;
         arena_init(&arena, SIZE, NODE, SIZE_MAX);
-        CHECK_EQ_INT((int)take(IN_CHUNK, &blocks), POOL_OK);
+        CHECK_EQ_INT((int)alloc_blocks(IN_CHUNK, &blocks), POOL_OK);
         CHECK_EQ_SIZE(allocations, before + 1); /* a header, and no pages */
         CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
         for (Block *block = blocks; block != NULL; block = block->as.next) {
@@ -173,7 +173,7 @@ TEST(chunk_cache_knows_what_is_dirty)
             use_block(block, SIZE, 0xee);
         }
         CHECK_EQ_SIZE(clean, IN_CHUNK - used);
-        give(blocks);
+        free_blocks(blocks);
         close_arena();
     }
 }
@@ -184,7 +184,7 @@ static void check_reset(size_t count)
 {
     Block *blocks = NULL;
     size_t before = allocations;
-    CHECK_EQ_INT((int)take(count, &blocks), POOL_OK);
+    CHECK_EQ_INT((int)alloc_blocks(count, &blocks), POOL_OK);
     CHECK_EQ_SIZE(allocations, before); /* the addresses are those that there were */
     for (Block *block = blocks; block != NULL; block = block->as.next) {
 #if !defined(_WIN32)
@@ -192,7 +192,7 @@ static void check_reset(size_t count)
 #endif
         use_block(block, 65536, 0xdd);
     }
-    give(blocks);
+    free_blocks(blocks);
 }
 
 TEST(trim_takes_empty_chunks)
@@ -200,12 +200,12 @@ TEST(trim_takes_empty_chunks)
     enum { COUNT = 40, SIZE = 65536 };
     Block *kept = NULL, *gone = NULL;
     arena_init(&arena, SIZE, NODE, SIZE_MAX);
-    CHECK_EQ_INT((int)take(1, &kept), POOL_OK);
+    CHECK_EQ_INT((int)alloc_blocks(1, &kept), POOL_OK);
     memset(kept->data, 0x11, SIZE);
-    CHECK_EQ_INT((int)take(COUNT, &gone), POOL_OK);
+    CHECK_EQ_INT((int)alloc_blocks(COUNT, &gone), POOL_OK);
     for (Block *block = gone; block != NULL; block = block->as.next)
         use_block(block, SIZE, 0xdd);
-    give(gone);
+    free_blocks(gone);
     size_t empty = chunk_cache_bytes();
     CHECK_LE_SIZE(COUNT / 2 * SIZE, empty);
     CHECK_EQ_SIZE(arena_trim(&arena), empty);
@@ -213,7 +213,7 @@ TEST(trim_takes_empty_chunks)
     CHECK_EQ_SIZE(arena_trim(&arena), 0);
     CHECK_BYTES(kept->data, 0x11, SIZE);
     check_reset(empty / SIZE);
-    give(kept);
+    free_blocks(kept);
     close_arena();
 }
 
@@ -224,7 +224,7 @@ TEST(trim_takes_whole_pages_of_free_blocks)
     Block *blocks = NULL, *some = NULL, *rest = NULL;
     size_t page = platform_page_size(), size = 4 * page;
     arena_init(&arena, size, NODE, SIZE_MAX);
-    CHECK_EQ_INT((int)take(COUNT, &blocks), POOL_OK);
+    CHECK_EQ_INT((int)alloc_blocks(COUNT, &blocks), POOL_OK);
     for (size_t i = 0; blocks != NULL; i++) {
         Block *next = blocks->as.next, **list = i % 4 == 0 ? &some : &rest;
         use_block(blocks, size, (int)i);
@@ -233,7 +233,7 @@ TEST(trim_takes_whole_pages_of_free_blocks)
         blocks = next;
     }
     size_t count = list_length(rest), before = allocations, free_bytes = count * size;
-    give(rest);
+    free_blocks(rest);
     CHECK_LE_SIZE(free_bytes - free_bytes / 4, chunk_cache_bytes());
     CHECK_LE_SIZE(chunk_cache_bytes(), free_bytes);
     CHECK_EQ_SIZE(arena_trim(&arena), free_bytes);
@@ -241,7 +241,7 @@ TEST(trim_takes_whole_pages_of_free_blocks)
     CHECK_EQ_SIZE(chunk_cache_bytes(), 0);
     for (Block *block = some; block != NULL; block = block->as.next)
         CHECK_BYTES(block->data, block->data[0], size);
-    CHECK_EQ_INT((int)take(count, &rest), POOL_OK);
+    CHECK_EQ_INT((int)alloc_blocks(count, &rest), POOL_OK);
     CHECK_EQ_SIZE(allocations, before);
     for (Block *block = rest; block != NULL; block = block->as.next) {
 #if !defined(_WIN32)
@@ -249,8 +249,8 @@ TEST(trim_takes_whole_pages_of_free_blocks)
 #endif
         use_block(block, size, 0xdd);
     }
-    give(rest);
-    give(some);
+    free_blocks(rest);
+    free_blocks(some);
     close_arena();
 }
 
@@ -270,9 +270,9 @@ TEST(chunk_cache_is_bounded)
     /* If nothing may be cached, the pages of an empty chunk are decommitted at once. */
     Block *block = NULL;
     arena_init(&arena, 65536, NODE, SIZE_MAX);
-    CHECK_EQ_INT((int)take(1, &block), POOL_OK);
+    CHECK_EQ_INT((int)alloc_blocks(1, &block), POOL_OK);
     use_block(block, 65536, 0xdd);
-    give(block);
+    free_blocks(block);
     check_reset(1);
     CHECK_EQ_SIZE(chunk_cache_bytes(), bound);
     chunk_cache_unreserve(bound);
@@ -297,12 +297,12 @@ static void random_takes_and_gives_of(size_t size, size_t most, unsigned times)
             int byte = (*list)->data[0];
             for (Block *block = *list; block != NULL; block = block->as.next)
                 CHECK_BYTES(block->data, byte, size);
-            give(*list);
+            free_blocks(*list);
             *list = NULL;
             held -= count * size;
         } else {
             size_t count = test_below(&random, most) + 1;
-            PoolStatus status = take(count, list);
+            PoolStatus status = alloc_blocks(count, list);
             CHECK_EQ_INT((int)status,
                          held + count * size <= arena.limit ? POOL_OK : POOL_LIMIT);
             held += status == POOL_OK ? count * size : 0;
@@ -316,7 +316,7 @@ static void random_takes_and_gives_of(size_t size, size_t most, unsigned times)
         CHECK_EQ_SIZE(arena.peak, peak);
     }
     for (size_t i = 0; i < LISTS; i++) {
-        give(lists[i]);
+        free_blocks(lists[i]);
         lists[i] = NULL;
     }
     close_arena();

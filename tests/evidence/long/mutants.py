@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Shows that the tests find what is broken: breaks the library, one by one, in a copy.
+"""Mutation testing: breaks a copy of the library in many ways, and shows that tests fail.
 
     python tests/evidence/long/mutants.py SCRATCH [part of a test's or of a mutant's name]
 
-First come its locks, for the tests of threads and of waiting; then the rest, for the
-fuzzer's corpus and for what that cannot meet, and memory orders, for ThreadSanitizer.
-Each test must pass on the library as it is and fail on each of its mutants, those of
-threads with one of a few seeds. Needs a C compiler; takes some minutes.
+Mutants of the locks come first, for the tests of threads and of waiting; then the rest,
+for the fuzzer's corpus and other tests, and memory orders, for ThreadSanitizer. Each test
+must pass with the library as it is and fail with each of its mutants, tests of threads
+with one of a few seeds. Needs a C compiler; takes some minutes.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ ROOT = Path(__file__).resolve().parents[3]
 SEEDS = 20  # of tests of threads; of others each run is like the first
 COMPILE = ["cc", "-std=c11", "-O2", "-g"]
 
-# Name, file in a folder of c/src, and pairs: what stands there, what comes in its place.
+# Name, file in a folder of c/src, and pairs of texts: in the source, in the mutant.
 MUTANTS = {}
 MUTANTS["test_linear"] = [
     (
-        "reader does not look again at the end",
+        "reader does not validate at the end",
         "pool_lock.c",
         "return optimistic_validate_shape(read) && optimistic_sum(read) == read->sum;",
         "return (read->sum & LOCK_HELD) == 0;",
     ),
     (
-        "reader looks again at the gate only",
+        "reader validates the shape lock only",
         "pool_lock.c",
         "return optimistic_validate_shape(read) && optimistic_sum(read) == read->sum;",
         "return optimistic_validate_shape(read);",
     ),
     (
-        "reader looks again at the stripes only",
+        "reader validates the stripes only",
         "pool_lock.c",
         "return optimistic_validate_shape(read) && optimistic_sum(read) == read->sum;",
         "return optimistic_sum(read) == read->sum;",
     ),
     (
-        "reader watches the first stripe of a range only",
+        "reader notes the first stripe of a range only",
         "pool_lock.c",
         "read->count = last - first < STRIPES ? last - first + 1 : STRIPES;",
         "read->count = last - first < STRIPES ? 1 : STRIPES;",
     ),
     (
-        "small write does not take the stripe",
+        "small write does not lock the stripe",
         "bytes.c",
         "    lock_acquire(lock);\n    if (lock_version",
         "    if (lock_version",
@@ -59,31 +59,31 @@ MUTANTS["test_linear"] = [
         "    return block != NULL;",
     ),
     (
-        "small write does not look at the gate again",
+        "small write does not check the shape lock again",
         "bytes.c",
         "    if (lock_version(&pool->locks.shape.lock) == shape) {",
         "    if ((shape & LOCK_HELD) == 0) {",
     ),
     (
-        "who holds stripes does not look at the gate",
+        "holder of stripes does not check the shape lock",
         "pool_lock.c",
         "        if (pool_lock_grants(locks, first, last)) {\n            return guard;",
         "        if (guard.to > 0) {\n            return guard;",
     ),
     (
-        "who holds the gate does not look at the stripes",
+        "holder of the shape lock does not check the stripes",
         "pool_lock.c",
         "    for (i = 0; (versions & LOCK_HELD) != 0 && i < STRIPES; i++) {",
         "    for (i = 0; versions == 1 && i < STRIPES; i++) {",
     ),
     (
-        "a range takes its first stripe only",
+        "a range locks its first stripe only",
         "pool_lock.c",
         "    guard.to = (unsigned)(last % STRIPES) + 1;",
         "    guard.to = guard.from + 1;",
     ),
     (
-        "work on a long range does not keep others out",
+        "work on a long range does not exclude others",
         "pool_lock.c",
         "((shape & LOCK_HELD) == 0 &&\n"
         "            pool_lock_find_overlap(locks, first, last) == NULL);",
@@ -96,7 +96,7 @@ MUTANTS["test_linear"] = [
         "for (waits = 0; waits == 1;) {",
     ),
     (
-        "clone does not take the gate",
+        "clone does not lock the pool",
         "pool.c",
         "        Guard guard = pool_lock_exclusive(&pool->locks);\n"
         "        status = pool_share(clone, pool);\n"
@@ -104,7 +104,7 @@ MUTANTS["test_linear"] = [
         "        status = pool_share(clone, pool);",
     ),
     (
-        "restore does not take the gates",
+        "restore does not lock the pools",
         "pool.c",
         "        pools_lock(pool, from);\n        status = reservation_fill",
         "        status = reservation_fill",
@@ -119,7 +119,7 @@ MUTANTS["test_linear"] = [
         "    if (need.nodes > 0 && guard->exclusive) {",
     ),
     (
-        "view does not take the stripe",
+        "view does not lock the stripe",
         "view.c",
         "    lock = pool_lock_block(&pool->locks, piece.index);",
         "    lock = pool_lock_stripe(&pool->locks, piece.index);",
@@ -142,7 +142,7 @@ MUTANTS["test_linear"] = [
         "        guard = pool_lock_exclusive(&pool->locks);\n",
     ),
     (
-        "copy holds one pool at a time",
+        "copy locks one pool at a time",
         "copy.c",
         "    pools_lock(dst, src);",
         "    pools_lock(dst, dst);",
@@ -160,7 +160,7 @@ MUTANTS["test_fork"] = [
         "        lock_acquire(&pool->locks.shape.lock);\n    }\n    for (family",
     ),
     (
-        "fork does not hold the arenas",
+        "fork does not lock the arenas",
         "family.c",
         "        lock_acquire(&family->arena.lock);\n"
         "    }\n    lock_acquire(&chunk_cache",
@@ -169,7 +169,7 @@ MUTANTS["test_fork"] = [
         "        (void)family;",
     ),
     (
-        "fork does not hold the store",
+        "fork does not lock the chunk cache",
         "family.c",
         "    lock_acquire(&chunk_cache.lock);\n}",
         "}",
@@ -177,7 +177,7 @@ MUTANTS["test_fork"] = [
         "",
     ),
     (
-        "fork does not hold the register",
+        "fork does not lock the registry",
         "family.c",
         "    lock_acquire(&registry.lock);\n    for (pool = registry.oldest;",
         "    for (pool = registry.oldest;",
@@ -188,19 +188,19 @@ MUTANTS["test_fork"] = [
 ]
 MUTANTS["test_crowd"] = [
     (
-        "references are taken in two steps",
+        "references are added in two steps",
         "pool.c",
         "size_add_relaxed(&pool->refs, 1);",
         "size_store_relaxed(&pool->refs, size_load_acquire(&pool->refs) + 1);",
     ),
     (
-        "the first reference given back ends the pool",
+        "the first reference dropped frees the pool",
         "pool.c",
         "size_sub_acq_rel(&pool->refs, 1) == 1",
         "size_sub_acq_rel(&pool->refs, 1) >= 1",
     ),
     (
-        "a view does not hold its family",
+        "a view has no reference to its family",
         "view.c",
         "    size_add_relaxed(&pool->family->refs, 1);",
         "",
@@ -210,7 +210,7 @@ MUTANTS["test_crowd"] = [
 # The corpus of the fuzzer.
 MUTANTS["fuzz_replay"] = [
     (
-        "a view takes no reference to its block",
+        "a view adds no reference to its block",
         "view.c",
         "        size_add_relaxed(&(*block)->refs, 1);\n",
         "",
@@ -234,7 +234,7 @@ MUTANTS["fuzz_replay"] = [
         "return block_has_others(block);",
     ),
     (
-        "adopted memory over a pin is not given back",
+        "adopted memory over a pin is not released",
         "adopt.c",
         "        reservation_put_block(reservation, block);\n        return 0;",
         "        return 0;",
@@ -258,7 +258,7 @@ MUTANTS["fuzz_replay"] = [
         "pool_total(pool)",
     ),
     (
-        "a block below a shared node counts as the pool's own",
+        "a block below a shared node counts as private",
         "tree.c",
         "} else if (shared || block_has_others(block)) {",
         "} else if (shared ? false : block_has_others(block)) {",
@@ -294,7 +294,7 @@ MUTANTS["fuzz_replay"] = [
         "",
     ),
     (
-        "a copy takes no blocks for what is pinned in its source",
+        "a copy reserves no blocks for what is pinned in its source",
         "copy.c",
         "        need.blocks += copy_pinned_blocks(copy);",
         "        (void)copy_pinned_blocks;",
@@ -306,13 +306,13 @@ MUTANTS["fuzz_replay"] = [
         "size_store_relaxed(&copy->blocks, 0);",
     ),
     (
-        "a block that is used again counts as fresh",
+        "a reused block counts as fresh",
         "bytes.c",
         "    block->from |= BLOCK_DIRTY;\n}",
         "}",
     ),
     (
-        "a chunk that was kept counts as untouched",
+        "a cached chunk counts as untouched",
         "arena.c",
         "size_t dirty_end = chunk_dirty_end(chunk, arena->item_size);",
         "size_t dirty_end = chunk->dirty_end;",
@@ -356,10 +356,10 @@ MUTANTS["fuzz_replay"] = [
     ),
 ]
 
-# What the corpus cannot meet: other threads, a system that refuses, callbacks.
+# For what is not in the corpus: other threads, system calls that fail, callbacks.
 MUTANTS["test_meanwhile"] = [
     (
-        "a pool leaves the register without its lock",
+        "a pool leaves the registry without its lock",
         "family.c",
         "{\n    lock_acquire(&registry.lock);\n    *(pool->older",
         "{\n    *(pool->older",
@@ -385,7 +385,7 @@ MUTANTS["test_meanwhile"] = [
         "item->data = block_data(item->block);",
     ),
     (
-        "a leaf is asked twice whether it is shared",
+        "the count of a leaf is read twice",
         "tree.c",
         """    *leaf = NULL;
     while (node != NULL && !(private_only && node_is_shared(node))) {
@@ -415,7 +415,7 @@ MUTANTS["test_pins_meanwhile"] = [
         "             !block_is_pinned(tree_block(&copy->dst->tree, index)))) ||",
     ),
     (
-        "a discard in one block asks what is beside it in a pinned block",
+        "a discard in one block compares the other bytes of a pinned block",
         "discard.c",
         "(block_is_pinned(block) || !piece_is_all(pool, block, piece))",
         "!piece_is_all(pool, block, piece)",
@@ -423,7 +423,7 @@ MUTANTS["test_pins_meanwhile"] = [
         "piece_is_all(pool, block, piece)",
     ),
     (
-        "what is cut off a pinned block is asked whether it is zero",
+        "what is cut off a pinned block is compared with zero",
         "resize.c",
         "            (block_is_pinned(block) ||\n",
         "            (\n",
@@ -466,7 +466,7 @@ MUTANTS["test_edges"] = [
 ]
 MUTANTS["test_adopt"] = [
     (
-        "adopted memory is given back while the pool is held",
+        "adopted memory is released while the pool is locked",
         "bytes.c",
         "    pool_unlock(&pool->locks, guard);\n"
         "    reservation_release_adopted(reservation);",
@@ -484,7 +484,7 @@ MUTANTS["test_batch"] = [
 ]
 MUTANTS["test_system"] = [
     (
-        "pages of some blocks that were not taken back count as zeros",
+        "pages of some blocks that stay committed count as zeros",
         "chunk.c",
         "    *zeros = platform_reset(",
         "    *zeros = true;\n    (void)platform_reset(",
@@ -496,7 +496,7 @@ MUTANTS["test_system"] = [
         "    (void)cache;",
     ),
     (
-        "pages that the system did not take back count as zeros",
+        "pages that stay committed count as zeros",
         "chunk.c",
         "    chunk->dirty_end = chunk_dirty_end(chunk, item_size);\n    if",
         "    if",
@@ -504,13 +504,13 @@ MUTANTS["test_system"] = [
 ]
 MUTANTS["test_arena"] = [
     (
-        "what is kept has no bound",
+        "what is cached has no bound",
         "chunk_cache.c",
         "size <= chunk_cache.bound && chunk_cache.cached <= chunk_cache.bound - size;",
         "size <= chunk_cache.bound;",
     ),
     (
-        "what is trimmed still counts as kept",
+        "what is trimmed still counts as cached",
         "arena.c",
         "    chunk_uncount_cached(chunk, 0);\n    return freed;",
         "    return freed;",
@@ -518,25 +518,25 @@ MUTANTS["test_arena"] = [
 ]
 MUTANTS["test_arena"] += [
     (
-        "items in pages that went back stay on the list",
+        "items in decommitted pages stay on the list",
         "slab.c",
         "} else if (!row_is_decommitted(row, i)) {",
         "} else {",
     ),
     (
-        "a page of which one item is in use goes back",
+        "a page with one item in use is decommitted",
         "slab.c",
         "row_page(row, row_item(row, run->first) + (page - 1))",
         "row_page(row, row_item(row, run->first))",
     ),
     (
-        "bookkeeping that went back is still counted",
+        "decommitted bookkeeping is still counted",
         "slab.c",
         "    slab->bytes -= freed;\n",
         "",
     ),
     (
-        "what a chunk keeps when it is full is still counted",
+        "what a full chunk cached is still counted",
         "chunk.c",
         "idle == 0 || chunk->cached > idle",
         "chunk->cached > idle",
@@ -550,19 +550,19 @@ MUTANTS["test_resident"] = [
         "} else if (chunk->used == 0) {",
     ),
     (
-        "what is beyond the bound stays",
+        "what is beyond the bound stays resident",
         "arena.c",
         "        (void)chunk_trim(chunk, arena->item_size, &arena->headers);\n    }\n}",
         "    }\n}",
     ),
     (
-        "pages behind the blocks in use stay",
+        "pages after the blocks in use stay resident",
         "chunk.c",
         "    if (chunk->warm_end > from) {",
         "    if (chunk->warm_end < from) {",
     ),
     (
-        "descriptions stay",
+        "headers stay resident",
         "slab.c",
         "    if (row->page_bits == 0) {",
         "    if (row->page_bits != 0) {",
@@ -570,7 +570,7 @@ MUTANTS["test_resident"] = [
 ]
 MUTANTS["test_requests"] = [
     (
-        "requests may be larger than what is left",
+        "requests may be larger than what is available",
         "arena.c",
         "bytes <= checked_plus(POOL_AVAILABLE(), chunk_cache_bytes());",
         "bytes / 8 <= checked_plus(POOL_AVAILABLE(), chunk_cache_bytes());",
@@ -588,7 +588,7 @@ MUTANTS["test_requests"] = [
         "            need->holes++;",
     ),
     (
-        "a limit is not said first",
+        "a limit is not checked first",
         "reservation.c",
         "possible || !arena_within_limit(arena, need->blocks)",
         "possible",
@@ -616,7 +616,7 @@ MUTANTS["test_faults"] = [
 ]
 MUTANTS["test_tree"] = [
     (
-        "a node that nobody holds is lost",
+        "a node without references is lost",
         "tree_edit.c",
         "    reservation_put_node(reservation, node);\n}",
         "}",
@@ -624,62 +624,62 @@ MUTANTS["test_tree"] = [
 ]
 MUTANTS["test_fair"] = [
     (
-        "who is first in line does not mark the lock",
+        "the first in the queue does not mark the lock",
         "lock.c",
         "(void)size_swap_seq_cst(&lock->version, version, version + LOCK_HANDOFF);",
         "(void)version;",
     ),
     (
-        "a marked lock is taken by anybody",
+        "any thread acquires a marked lock",
         "lock.c",
         "(version & (LOCK_HELD | LOCK_HANDOFF)) == 0 &&",
         "(version & LOCK_HELD) == 0 &&",
     ),
     (
-        "nobody stands in line",
+        "no thread enters the queue",
         "lock.c",
         "        if (waits == BACKOFF_MAX) {\n            lock_acquire_queued",
         "        if (waits > BACKOFF_MAX) {\n            lock_acquire_queued",
     ),
     (
-        "in line, everybody acts as if it was the first",
+        "all threads in the queue act as the first",
         "lock.c",
         "if ((before == 0 || slept >= TICKET_TIMEOUT) && lock_try_first(lock)) {",
         "if (lock_try_first(lock)) {",
     ),
     (
-        "a place in line does not lapse",
+        "a ticket does not expire",
         "lock.c",
         "if ((before == 0 || slept >= TICKET_TIMEOUT) && lock_try_first(lock)) {",
         "if (before == 0 && lock_try_first(lock)) {",
     ),
     (
-        "the line is not moved on behind a thread that died",
+        "the queue is not moved on past a thread that died",
         "lock.c",
         "        size_store_release(&lock->serving, ticket + 1);",
         "        size_store_release(&lock->serving, serving + 1);",
     ),
     (
-        "the line is moved back by who was passed over",
+        "a thread whose turn has passed moves the queue back",
         "lock.c",
         "if (lock_queue_ahead(ticket + 1, size_load_relaxed(&lock->serving)) > 0) {",
         "if (ticket + 1 != size_load_relaxed(&lock->serving)) {",
     ),
     (
-        "who meets the gate closed never stands in line",
+        "a thread that finds the shape lock held never queues",
         "pool_lock.c",
         "        if (*waits == BACKOFF_MAX) {\n            return false;\n        }\n",
         "",
     ),
     (
-        "who meets other spans never stands in line",
+        "a thread that finds other spans never queues",
         "pool_lock.c",
         "    } while (waits < BACKOFF_MAX);\n"
         "    return pool_lock_exclusive_queued(locks);",
         "        waits = 0;\n    } while (true);",
     ),
     (
-        "a thread that is cancelled leaves its place in line",
+        "a thread can be cancelled in the queue",
         "platform_posix.c",
         "    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);\n",
         "    state = PTHREAD_CANCEL_ENABLE;\n",
@@ -687,39 +687,39 @@ MUTANTS["test_fair"] = [
 ]
 MUTANTS["test_pool_lock"] = [
     (
-        "work that overlaps a span is admitted",
+        "a lock that overlaps a span is granted",
         "pool_lock.c",
         "((shape & LOCK_HELD) == 0 &&\n"
         "            pool_lock_find_overlap(locks, first, last) == NULL);",
         "(shape & LOCK_HELD) == 0;",
     ),
     (
-        "a span is entered beside holders of stripes",
+        "a span is locked beside holders of stripes",
         "pool_lock.c",
         "    pool_lock_await_stripes(locks);\n"
         "    size_store_relaxed(&span->first, first);",
         "    size_store_relaxed(&span->first, first);",
     ),
     (
-        "a span is entered beside one that it overlaps",
+        "a span is locked beside one that it overlaps",
         "pool_lock.c",
         "        if (other == NULL && span != NULL) {",
         "        if (span != NULL) {",
     ),
     (
-        "who has the gate does not wait for spans",
+        "the holder of the shape lock does not wait for spans",
         "pool_lock.c",
         "for (waits = 0; span_is_held(&locks->span[i]);) {",
         "for (waits = 0; waits == 1;) {",
     ),
     (
-        "a span leaves its mark on the gate",
+        "a span leaves its mark on the shape lock",
         "pool_lock.c",
         "version + LOCK_STEP - LOCK_SPANS));",
         "version + LOCK_STEP));",
     ),
     (
-        "the first span that ends opens the gate",
+        "the first span that ends clears the mark",
         "pool_lock.c",
         "            if (span_is_held(&locks->span[i])) {\n                return;",
         "            if (span_is_held(&locks->span[i]) && i == SPANS) {\n"
@@ -732,15 +732,15 @@ MUTANTS["test_pool_lock"] = [
         "(read->shape & LOCK_HELD) == 0;",
     ),
 ]
-MUTANTS["test_meanwhile"] = [
+MUTANTS["test_meanwhile"] += [
     (
-        "a read is clipped before it holds the blocks",
+        "a read is clipped before it locks the blocks",
         "bytes.c",
         "    clipped = pool_clip(pool, offset, size);\n    clipped = clips",
         "    clipped = clips",
     ),
     (
-        "a write is clipped before it holds the blocks",
+        "a write is clipped before it locks the blocks",
         "bytes.c",
         "    *guard = pool_lock_range(&pool->locks, first, last);\n"
         "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n",
@@ -748,7 +748,7 @@ MUTANTS["test_meanwhile"] = [
         "    *guard = pool_lock_range(&pool->locks, first, last);\n",
     ),
     (
-        "a take is clipped before it holds the blocks",
+        "a take is clipped before it locks the blocks",
         "discard.c",
         "    guard = pool_lock_exclusive(&pool->locks);\n"
         "    clipped = pool_clip(pool, offset, *size);\n",
@@ -756,22 +756,22 @@ MUTANTS["test_meanwhile"] = [
         "    guard = pool_lock_exclusive(&pool->locks);\n",
     ),
 ]
-# Found by ThreadSanitizer, whose word counts as the test's.
+# Found by ThreadSanitizer: its report counts as a failure of the test.
 MUTANTS["test_pins"] = [
     (
-        "the count of pins goes down with no order",
+        "the count of pins goes down relaxed",
         "pins.c",
         "(void)size_sub_acq_rel(&pool->pinned, 1);",
         "size_sub_relaxed(&pool->pinned, 1);",
     ),
     (
-        "the count of pins is read with no order",
+        "the count of pins is read relaxed",
         "pins.c",
         "return size_load_acquire(&pool->pinned);",
         "return size_load_relaxed(&pool->pinned);",
     ),
     (
-        "a pin is counted off before its mark is cleared",
+        "a pin is counted down before its mark is cleared",
         "pins.c",
         "    ptr_store_release(&pin->block->as.pin, NULL);\n"
         "    (void)size_sub_acq_rel(&pool->pinned, 1);",
@@ -779,31 +779,31 @@ MUTANTS["test_pins"] = [
         "    ptr_store_release(&pin->block->as.pin, NULL);",
     ),
     (
-        "the mark of a pin is cleared with no order",
+        "the mark of a pin is cleared relaxed",
         "pins.c",
         "    ptr_store_release(&pin->block->as.pin, NULL);",
         "    atomic_store_explicit(&pin->block->as.pin, NULL, memory_order_relaxed);",
     ),
     (
-        "the mark of a pin is read with no order",
+        "the mark of a pin is read relaxed",
         "tree.c",
         "    return ptr_load_acquire(&block->as.pin) != NULL;",
         "    return atomic_load_explicit(&block->as.pin, memory_order_relaxed) != NULL;",
     ),
     (
-        "a pin that is cut off takes no reference",
+        "a pin that is detached adds no reference",
         "pins.c",
         "    size_add_relaxed(&pin->block->refs, 1);",
         "    (void)pin;",
     ),
     (
-        "a discard looks at all of a pinned block",
+        "a discard compares all of a pinned block",
         "discard.c",
         "(!block_is_pinned(block) && piece_is_all(pool, block, piece))",
         "(piece_is_all(pool, block, piece) && !block_is_pinned(block))",
     ),
     (
-        "a discard in one block looks at all of it if it is pinned",
+        "a discard in one block compares all of it if it is pinned",
         "discard.c",
         "(block_is_pinned(block) || !piece_is_all(pool, block, piece))",
         "(!piece_is_all(pool, block, piece) || block_is_pinned(block))",

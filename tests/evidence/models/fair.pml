@@ -1,16 +1,16 @@
 /*
- * fair.pml - nobody waits for ever beside others that come again and again
+ * fair.pml - no thread starves beside others that lock again and again
  *
  * The fair lock of c/src/sync/lock.c and, built of it, a shape lock, a stripe and a span
- * that lies on the stripe's block. Two threads at most never stop: one locks the whole pool
- * in a loop, the other the block or the span. Others come once, in each way there is, up to
- * three in line. Checked: they get done, if each thread that can go on does so at some time
+ * that contains the stripe's block. At most two threads never stop: one locks the whole
+ * pool in a loop, the other the block or the span. Up to three others lock once, in each
+ * way there is. Checked: they finish, if each thread that can go on does so at some time
  * (weak fairness), and no two are in the pool at once.
  *
- * A thread out of luck tries again or, out of patience, stands in line; it chooses, but not
- * for ever (tried). A mark that falls between the two steps of a release is lost: once for
- * each lock, since to be lost always would take a coincidence without end. Places in line
- * do not lapse here: all threads live.
+ * A thread that fails tries again or enters the queue; it chooses, but not for ever
+ * (tried). A mark that is set between the two steps of a release is lost: once for each
+ * lock, because to lose it always would need a coincidence without end. Tickets do not
+ * expire here: all threads live.
  *
  *  MUTATION NO_MARK            the first in the queue does not mark the lock
  *  MUTATION NO_HEED            any thread takes a marked lock
@@ -24,7 +24,7 @@
 #define HANDOFF 2
 #define SHAPE 0
 #define STRIPE 1
-#define TURNS 4 /* as many as can stand in line */
+#define TURNS 4 /* as many as can be in the queue */
 
 typedef Lock { byte bits, next, serving, lost }
 Lock lock[2];
@@ -62,7 +62,7 @@ inline acquire_queued(l)
     ticket = 0
 }
 
-/* A try; then the line. */
+/* A try; then the queue. */
 inline acquire(l)
 {
     if
@@ -101,7 +101,7 @@ inline lock_exclusive_queued()
     span == 0
 }
 
-/* how: what it has in the end. */
+/* how: what it has locked in the end. */
 inline lock_block()
 {
     do
@@ -172,7 +172,7 @@ inline critical()
     d_step { inside-- }
 }
 
-/* ---------------------------------------------------------------------- who comes */
+/* ------------------------------------------------------------------------ threads */
 
 proctype GreedyWhole()
 {

@@ -1,21 +1,21 @@
 /*
- * locks.pml - who may be in a pool at once, and that nobody waits for ever
+ * locks.pml - mutual exclusion and absence of deadlock in one pool and in two
  *
- * Ordinary work on one block and on two, which twice in a row; changes of shape in one
- * pool; and what holds two pools, named in both orders. Checked: no two have a block at
- * once (users), and everybody gets done.
+ * Shared operations on one block and on two, these twice in a row; changes of shape in one
+ * pool; and calls that lock two pools, named in both orders. Checked: no two have a block
+ * at once (users), and all threads finish.
  *
- *  MUTATION NO_SECOND_LOOK      ordinary work does not look at the shape lock at all
- *  MUTATION LOOK_BEFORE_STRIPE  it looks before it has its stripes, not after
- *  MUTATION NO_LOOK_AT_STRIPES  who has the shape lock does not wait for the stripes
- *  MUTATION WAIT_WITH_STRIPES   ordinary work keeps its stripes while it waits
- *  MUTATION STRIPES_DESCENDING  one of those with two stripes takes the higher one first
- *  MUTATION POOLS_AS_NAMED      two pools are held in the order in which they are named
+ *  MUTATION NO_SECOND_LOOK      a shared operation does not check the shape lock at all
+ *  MUTATION LOOK_BEFORE_STRIPE  it checks before it has its stripes, not after
+ *  MUTATION NO_LOOK_AT_STRIPES  the holder of the shape lock does not wait for the stripes
+ *  MUTATION WAIT_WITH_STRIPES   a shared operation waits without releasing its stripes
+ *  MUTATION STRIPES_DESCENDING  one of those with two stripes locks the higher one first
+ *  MUTATION POOLS_AS_NAMED      two pools are locked in the order in which they are named
  */
-#define SAME_VERSION /* nobody watches here, and old versions would only multiply states */
+#define SAME_VERSION /* there are no readers here, and versions would only multiply states */
 #include "pool_lock.pml"
 
-/* How many have the blocks of a stripe, whichever way they hold them: never two. */
+/* How many threads have the blocks of a stripe, in whichever way: never two. */
 typedef Users {
     byte count[STRIPES]
 }

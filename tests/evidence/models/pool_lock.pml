@@ -2,11 +2,11 @@
  * pool_lock.pml - the locks of c/src/sync/pool_lock.c, included by the models beside it
  *
  * Two pools, the older one 0, of two stripes and two spans each. A lock is its version,
- * odd while it is held; a shape lock has in its second bit the mark that there may be
- * spans. Waiting is a statement that cannot be executed yet: so a deadlock is an end
- * state in which not everybody is done, and spin reports it. Every look at a lock and
- * every change of one is a step of its own, but for the exchange that takes it. That
- * locks are fair, and who is out of patience, is the subject of fair.pml.
+ * odd while it is held; the second bit of a shape lock is the mark that there may be
+ * spans. A thread waits at a statement that is not executable yet: so a deadlock is an end
+ * state in which not all threads have finished, and spin reports it. Every load and every
+ * store of a lock is a step of its own, except the exchange that acquires it. Fairness and
+ * the queue are the subject of fair.pml.
  *
  * #ifdef marks mutations: errors that spin must find.
  */
@@ -19,7 +19,7 @@ typedef PoolLock {
     byte shape;
     byte stripe[STRIPES];
     byte first[SPANS];
-    byte count[SPANS] /* blocks; 0: nobody has it */
+    byte count[SPANS] /* blocks; 0: free */
 }
 PoolLock pool[2];
 
@@ -47,7 +47,7 @@ inline shape_release(p, mark)
 #endif
 }
 
-/* ------------------------------------------------------------------------- holding */
+/* ------------------------------------------------------------------------- locking */
 
 inline await_stripes(p)
 {
@@ -90,8 +90,8 @@ inline unlock_range(p, low, high)
     (pool[p].count[i] != 0 && pool[p].first[i] <= (high) &&                            \
      pool[p].first[i] + pool[p].count[i] > (low))
 
-/* The blocks low and high, which is low or the next one, by their stripes. A mutation
- * takes them the other way round. */
+/* Locks the blocks low and high, which is low or the next one, by their stripes. A
+ * mutation locks them in the other order. */
 inline lock_range(p, low, high)
 {
     do
@@ -135,7 +135,7 @@ inline lock_range(p, low, high)
     od
 }
 
-/* The blocks from low on by a span; span gets its number. */
+/* Locks the blocks from low on by a span; span gets its number. */
 inline lock_span(p, low, blocks, span)
 {
     do
@@ -162,7 +162,7 @@ inline lock_span(p, low, blocks, span)
     shape_release(p, MARK)
 }
 
-/* seen is for its use. */
+/* seen is a scratch variable. */
 inline unlock_span(p, span, seen)
 {
     pool[p].count[span] = 0;
@@ -192,7 +192,7 @@ inline unlock_span(p, span, seen)
     seen = 0
 }
 
-/* ---------------------------------------------------------------------- watching */
+/* ------------------------------------------------------------- optimistic reads */
 
 /* The sum of the versions of both stripes of pool 0, or 1 if one of them is held; into
  * sum, with first for its use. */

@@ -1,24 +1,24 @@
 /*
- * reading.pml - a reader without a lock never believes half a write
+ * reading.pml - an optimistic reader never accepts half a write
  *
- * Two blocks, each below its own stripe. Every write gives both the same value; one writer
- * holds the stripes, one a span, one the whole pool. The reader notes the versions, reads,
- * and looks again; if it is out of luck it reads under the stripes. Whatever it believes
- * has two equal halves, and is not older than what it read before.
+ * Two blocks, each with its own stripe. Every write gives both the same value; one writer
+ * locks the stripes, one a span, one the whole pool. The reader notes the versions, reads,
+ * and compares them; if one has changed it reads under the stripes. All that it accepts has
+ * two equal halves, and is not older than what it read before.
  *
- *  MUTATION NO_SHAPE_AT_END     the second look is at the stripes only
- *  MUTATION NO_STRIPES_AT_END   the second look is at the shape lock only
- *  MUTATION SUM_ONLY            two held stripes make an even sum, and it is believed
- *  MUTATION SAME_VERSION        letting go restores the version that was there before
- *  MUTATION WRITE_AFTER_UNLOCK  the second block is written after the stripes are let go
- *  MUTATION NO_SECOND_LOOK      ordinary work does not look at the shape lock at all
- *  MUTATION NO_LOOK_AT_STRIPES  who has the shape lock does not wait for the stripes
+ *  MUTATION NO_SHAPE_AT_END     the validation is of the stripes only
+ *  MUTATION NO_STRIPES_AT_END   the validation is of the shape lock only
+ *  MUTATION SUM_ONLY            two held stripes make an even sum, which is accepted
+ *  MUTATION SAME_VERSION        a release restores the version before the lock
+ *  MUTATION WRITE_AFTER_UNLOCK  the second block is written after the stripes are released
+ *  MUTATION NO_SECOND_LOOK      a shared operation does not check the shape lock at all
+ *  MUTATION NO_LOOK_AT_STRIPES  the holder of the shape lock does not wait for the stripes
  *  MUTATION READ_BESIDE_SPANS   the reader begins while there are spans
  */
 #include "pool_lock.pml"
 
 byte data[2];
-byte writes; /* so many were begun: the next value */
+byte writes; /* how many have begun; also the next value */
 
 inline write_both()
 {
@@ -82,7 +82,7 @@ inline believe()
     }
 }
 
-/* Believes what it read, or goes to where it reads under the stripes. */
+/* Accepts what it read, or goes on to read under the stripes. */
 inline read_watching()
 {
     shape = pool[0].shape;

@@ -1,22 +1,22 @@
 /*
- * spans.pml - long ranges that lie apart run side by side, and those that do not, do not
+ * spans.pml - range locks (spans) exclude each other if, and only if, they overlap
  *
- * Four blocks on two stripes. Work on one block and on two neighbours by their stripes;
- * three spans, of which the one in the middle overlaps both others; the whole pool.
- * Checked: no two have a block at once (users), everybody gets done, and in the end the
- * shape lock is unmarked, so that readers need no lock again.
+ * Four blocks on two stripes. Shared operations on one block and on two neighbours by their
+ * stripes; three spans, of which the one in the middle overlaps both others; exclusive
+ * locks. Checked: no two have a block at once (users), all threads finish, and in the end
+ * the shape lock has no mark, so that reads can be optimistic again.
  *
- *  MUTATION ADMITTED_TO_SPANS    ordinary work does not look at the spans
+ *  MUTATION ADMITTED_TO_SPANS    a shared operation does not check the spans
  *  MUTATION SPAN_BESIDE_STRIPES  a span does not wait for the stripes
- *  MUTATION SPANS_OVERLAP        a span does not look at the others
- *  MUTATION WHOLE_BESIDE_SPANS   the whole pool does not wait for spans
- *  MUTATION FIRST_OPENS_SHAPE    the first of two spans takes the mark off
- *  MUTATION MARK_IS_LEFT         a span that ends does not look at the shape lock
- *  MUTATION SAME_VERSION         letting go restores the version that was there before
+ *  MUTATION SPANS_OVERLAP        a span does not check the others
+ *  MUTATION WHOLE_BESIDE_SPANS   an exclusive lock does not wait for spans
+ *  MUTATION FIRST_OPENS_SHAPE    the first of two spans clears the mark
+ *  MUTATION MARK_IS_LEFT         the last span does not check the shape lock at its end
+ *  MUTATION SAME_VERSION         a release restores the version before the lock
  */
 #include "pool_lock.pml"
 
-byte users[4]; /* how many have a block: never two */
+byte users[4]; /* how many threads have a block: never two */
 byte running;
 
 inline enter(first, last)

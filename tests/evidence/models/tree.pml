@@ -1,51 +1,51 @@
 /*
- * tree.pml - readers, writers and clones on a tree whose nodes and blocks are used again
+ * tree.pml - readers, writers and clones on a tree whose nodes and blocks are reused
  *
- * Pool 0 and a clone of it. A tree covers two blocks: a leaf, or, once it was raised,
- * a node above it. Nodes and blocks count their references; with the last one they go
- * back to the family and are given out again at once, with something else in their slots:
- * the list of free nodes, or a leaf where there was a block. Who follows a pointer says
- * what it takes it for, and that is asserted; only a reader's look at the shape lock stands
- * between it and a wild one.
+ * Pool 0 and a clone of it. A tree covers two blocks: by a leaf, or, once it was raised, by
+ * a node above it. Nodes and blocks have reference counts; with the last reference they are
+ * freed and reused at once, with other contents: a node becomes part of the free list, a
+ * leaf takes the place of a block. Each step that follows a pointer asserts what the
+ * pointer must point to; only the reader's check of the shape lock saves it from a dangling
+ * one.
  *
- *     Writer   writes to both blocks of pool 0: under the stripes where the tree is its
- *              own (copying a block that a view holds), else with the whole
+ *     Writer   writes to both blocks of pool 0: under the stripes if the tree is private
+ *              (and copies a block that a view holds), else with the exclusive lock
  *     Cloner   clones pool 0; then restores it from the clone, discards all, raises the
- *              tree, or leaves it; then writes to the clone, raises and ends it, so that
- *              what pool 0 gave back is used for another purpose
+ *              tree, or does nothing; then writes to the clone, raises and destroys it, so
+ *              that what pool 0 has freed is used for another purpose
  *     Viewer   holds a block as a view does
- *     Reader   reads both blocks of pool 0 without a lock, then under it if it must; they
- *              must be equal, and none that the clone wrote
- *     Quick    writes to one block of pool 0 as small writes do: it finds the leaf first,
- *              without a lock, then takes the stripe and looks at the shape lock; what it then
- *              writes to must be in the tree, and private
+ *     Reader   reads both blocks of pool 0 optimistically, then under a lock if it must;
+ *              they must be equal, and none may be of the clone
+ *     Quick    writes to one block of pool 0 as small writes do: it finds the leaf without
+ *              a lock, then locks the stripe and checks the shape lock; what it then writes
+ *              to must be in the tree, and private
  *
- * Three of them run at once; all have too many states. What the
- * cloner does to the clone is one step for each call, since nobody else looks at it.
+ * Three of them run at once; all together have too many states. What the cloner does to the
+ * clone is one step for each call, because no other thread uses it.
  *
- *  MUTATION NO_CHECK_OF_BLOCK   a block's pointer is followed before a look at the shape lock
- *  MUTATION NO_CHECK_OF_NODE    the same for a leaf's
- *  MUTATION NO_SHAPE_AT_END     the reader's last look is at the stripes only
- *  MUTATION NO_STRIPES_AT_END   the reader's last look is at the shape lock only
- *  MUTATION SHAPE_BY_STRIPES    nodes are copied and put in without the shape lock
+ *  MUTATION NO_CHECK_OF_BLOCK   a block's pointer is followed without a check of the shape lock
+ *  MUTATION NO_CHECK_OF_NODE    a leaf's pointer is
+ *  MUTATION NO_SHAPE_AT_END     the reader's validation is of the stripes only
+ *  MUTATION NO_STRIPES_AT_END   the reader's validation is of the shape lock only
+ *  MUTATION SHAPE_BY_STRIPES    nodes are copied and linked without the shape lock
  *  MUTATION DISCARD_BY_STRIPES  a tree is emptied without the shape lock
- *  MUTATION CLONE_BY_STRIPES    a clone takes its reference without the shape lock
+ *  MUTATION CLONE_BY_STRIPES    a clone adds its reference without the shape lock
  *  MUTATION RESTORE_BY_STRIPES  a pool is restored from its clone without the shape lock
- *  MUTATION VIEW_NOT_COUNTED    a view does not count as one who holds the block
- *  MUTATION VIEW_WITHOUT_STRIPE a view takes its reference without the stripe
- *  MUTATION WRITE_TO_SHARED     a write does not copy what others hold
- *  MUTATION QUICK_WITHOUT_LOOK  a quick write does not look at the shape lock under the stripe
- *  MUTATION QUICK_TO_SHARED     a quick write takes a leaf that others hold
- *  MUTATION QUICK_TO_VIEWED     a quick write takes a block that others hold
- *  MUTATION QUICK_ASKS_TWICE    a quick write stops at a node that is shared, and asks it
- *                               again whether it is before it takes it for a leaf
+ *  MUTATION VIEW_NOT_COUNTED    a view does not count as a reference to the block
+ *  MUTATION VIEW_WITHOUT_STRIPE a view adds its reference without the stripe
+ *  MUTATION WRITE_TO_SHARED     a write does not copy a shared block
+ *  MUTATION QUICK_WITHOUT_LOOK  a quick write does not check the shape lock under the stripe
+ *  MUTATION QUICK_TO_SHARED     a quick write uses a shared leaf
+ *  MUTATION QUICK_TO_VIEWED     a quick write uses a shared block
+ *  MUTATION QUICK_ASKS_TWICE    a quick write stops at a shared node, and reads its count
+ *                               again before it takes it for a leaf
  */
 #include "pool_lock.pml"
 
 #define NODES 6
 #define BLOCKS 8
 #define NONE 0
-/* Pointers: 1 .. NODES are nodes, what is above are blocks. */
+/* Pointers: 1 .. NODES are nodes, larger ones are blocks. */
 #define is_node(p) ((p) >= 1 && (p) <= NODES)
 #define is_block(p) ((p) > NODES)
 
@@ -54,14 +54,14 @@ typedef Node {
     byte slot[2]
 }
 Node node[NODES + 1];
-byte free_node; /* the first of those that are free; linked by slot[0] */
+byte free_node; /* the first free node; linked by slot[0] */
 byte block_refs[NODES + BLOCKS + 1];
 byte data[NODES + BLOCKS + 1];
 /* Of pool 0. The clone's are its only user's own, and its locks are left out. */
 byte root;
 byte height = 1;
 
-/* ------------------------------------- giving out and taking back, under the arena */
+/* -------------------------------------- allocating and freeing, under the arena's lock */
 
 inline take_node(n)
 {
@@ -75,7 +75,7 @@ inline take_node(n)
     }
 }
 
-/* The free block with the lowest number, so that one is soon used again. */
+/* Allocates the free block with the lowest number, so that blocks are soon reused. */
 inline take_block(b)
 {
     d_step {
@@ -129,7 +129,7 @@ inline drop_leaf(l)
 
 byte child;
 
-/* What is below goes back last and is given out first, so that roles change. */
+/* What is below is freed last and allocated first, so that roles change. */
 inline drop_node(n)
 {
     d_step {
@@ -252,7 +252,7 @@ inline replace(its, levels, with, with_levels)
     drop_node(old)
 }
 
-/* ------------------------------------------------------------------- who does it */
+/* ----------------------------------------------------------------------- threads */
 
 /* One step: the stripes are held meanwhile, and a relative can only make what is shared
  * private. */
@@ -320,7 +320,7 @@ proctype Cloner()
     atomic { replace(its_root, its_height, NONE, 1) }
 }
 
-/* The block below the leaf of pool 0, for who holds its stripe. */
+/* The block below the leaf of pool 0, for a thread that holds its stripe. */
 #define its_leaf (height == 2 && root != NONE -> node[root].slot[0] : root)
 
 proctype Viewer()
@@ -356,7 +356,7 @@ proctype Viewer()
     fi
 }
 
-/* One look at the shape lock between loading a pointer and following it. */
+/* A check of the shape lock between the load of a pointer and its use. */
 inline check_shape()
 {
     if

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exclusive.cpp - who has a stripe and who has the whole pool exclude each other
+ * exclusive.cpp - the holders of a stripe and of the whole pool exclude each other
  * (pool_lock.c)
  *
- * One side takes its stripe and then looks at the shape lock, the other takes the shape
- * lock and then looks at the stripe: each first writes one word and then reads the other,
- * which only sequentially consistent operations keep in that order.
+ * One thread acquires its stripe and then checks the shape lock, the other acquires the
+ * shape lock and then checks the stripe: each first writes one word and then reads the
+ * other, and only sequentially consistent operations keep that order.
  *
- *  MUTATION SWAP_ACQ_REL            locks are taken by an exchange that acquires and releases
- *  MUTATION LOOK_AT_SHAPE_ACQUIRE   the look at the shape lock acquires only
- *  MUTATION LOOK_AT_STRIPE_ACQUIRE  the look at the stripe acquires only
- *  MUTATION LOOK_AT_STRIPE_RELAXED  the look at the stripe has no order
- *  MUTATION UNLOCK_RELAXED          locks are released with no order
+ *  MUTATION SWAP_ACQ_REL            locks are acquired by an exchange with acq_rel only
+ *  MUTATION LOOK_AT_SHAPE_ACQUIRE   the check of the shape lock has acquire only
+ *  MUTATION LOOK_AT_STRIPE_ACQUIRE  the check of the stripe has acquire only
+ *  MUTATION LOOK_AT_STRIPE_RELAXED  the check of the stripe is relaxed
+ *  MUTATION UNLOCK_RELAXED          the release of locks is relaxed
  */
 #include "weak.h"
 

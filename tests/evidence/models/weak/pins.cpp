@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pins.cpp - pins that are released beside a call that drops their blocks (pins.c)
+ * pins.cpp - pins that are released during a call that frees their blocks (pins.c)
  *
- * Two blocks of one pool, each with a pin. Their threads write through the pin and release
- * it. A third one has the whole pool, discards both blocks, and uses the memory of those
- * that it dropped for something else: after all that was done through the pin.
+ * Two blocks of one pool, each with a pin. Two threads write through the pins and release
+ * them. A third one has locked the pool exclusively, discards both blocks, and reuses the
+ * memory of those that it freed: this must come after all that was done through the pins.
  *
- *  MUTATION MARK_CLEARED_RELAXED  the mark of a block is cleared with no order
- *  MUTATION MARK_READ_RELAXED     it is read with none
- *  MUTATION COUNT_DOWN_RELAXED    a pin is counted off its pool with no order
- *  MUTATION COUNT_READ_RELAXED    the count is read with none
- *  MUTATION COUNT_BEFORE_MARK     a pin is counted off before its mark is cleared
+ *  MUTATION MARK_CLEARED_RELAXED  clearing the mark of a block is relaxed
+ *  MUTATION MARK_READ_RELAXED     reading it is
+ *  MUTATION COUNT_DOWN_RELAXED    counting a pin down is relaxed
+ *  MUTATION COUNT_READ_RELAXED    reading the count is
+ *  MUTATION COUNT_BEFORE_MARK     a pin is counted down before its mark is cleared
  */
 #include "weak.h"
 
@@ -18,7 +18,7 @@ enum { BLOCKS = 2, CALLER = BLOCKS };
 
 struct Pins : rl::test_suite<Pins, BLOCKS + 1> {
     AtomicSize pinned, mark[BLOCKS];
-    VAR_T(int) block[BLOCKS]; /* the description and the data of each */
+    VAR_T(int) block[BLOCKS]; /* the header and the data of each */
 
     void before()
     {
@@ -31,7 +31,7 @@ struct Pins : rl::test_suite<Pins, BLOCKS + 1> {
 
     void clear_mark(unsigned i)
     {
-        (void)(int)block[i]($); /* it lies in the description of the block */
+        (void)(int)block[i]($); /* it is in the header of the block */
         mark[i].store(0, order(rl::mo_release, "MARK_CLEARED_RELAXED"), $);
     }
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reading.cpp - bytes that are read while they are written (pool_lock.c)
+ * reading.cpp - optimistic reads of bytes during a write (pool_lock.c)
  *
- * A writer takes a stripe and writes two bytes, twice. A reader notes the version, reads
- * both, and looks at the version again: what it then believes is of one write.
+ * A writer locks a stripe and writes two bytes, twice. A reader notes the version, reads
+ * both, and compares the version: what it then accepts is of one write.
  *
  *  MUTATION NO_RELEASE_FENCE    no fence follows the exchange that makes a version odd
- *  MUTATION NO_ACQUIRE_FENCE    no fence comes before the last look at it
- *  MUTATION UNLOCK_RELAXED      the version becomes even with no order
- *  MUTATION FIRST_LOOK_RELAXED  it is noted with no order
+ *  MUTATION NO_ACQUIRE_FENCE    no fence comes before the comparison
+ *  MUTATION UNLOCK_RELAXED      the store of an even version is relaxed
+ *  MUTATION FIRST_LOOK_RELAXED  the first load of the version is relaxed
  */
 #include "weak.h"
 

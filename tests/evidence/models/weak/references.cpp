@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * references.cpp - counts that go down: the last one, the only one (tree_edit.c, tree.c)
+ * references.cpp - reference counts: the last one, and the only one (tree_edit.c, tree.c)
  *
- * A leaf is shared by two pools, and holds a block that a view holds as well once the
- * model has begun. The first pool copies the leaf (which takes a reference on the block),
- * drops the shared one, and reads the block; the second one writes to the block if its way
- * to it is private and nobody else holds it; the view reads and is released. Whoever drops
- * the last reference to the block uses its memory for something else.
+ * Two pools share a leaf with a block, to which a view also has a reference once the model
+ * has begun. The first pool copies the leaf (which adds a reference to the block), drops
+ * the shared one, and reads the block; the second one writes to the block if its path and
+ * the block are private; the view reads and is released. The thread that drops the last
+ * reference to the block reuses its memory.
  *
- *  MUTATION LEAF_READ_RELAXED   whether a node is shared is read with no order
- *  MUTATION LEAF_DROP_RELAXED   a node is dropped with no order
- *  MUTATION BLOCK_READ_RELAXED  whether a block is shared is read with no order
- *  MUTATION BLOCK_DROP_RELAXED  a block is dropped with no order
+ *  MUTATION LEAF_READ_RELAXED   the load of a node's count is relaxed
+ *  MUTATION LEAF_DROP_RELAXED   dropping a node is relaxed
+ *  MUTATION BLOCK_READ_RELAXED  the load of a block's count is relaxed
+ *  MUTATION BLOCK_DROP_RELAXED  dropping a block is relaxed
  *  MUTATION BLOCK_DROP_RELEASE  a block is dropped without acquiring what others did
  *  MUTATION BLOCK_DROP_ACQUIRE  a block is dropped without releasing what was done
  */
 #include "weak.h"
 
 struct References : rl::test_suite<References, 3> {
-    AtomicSize leaf, block; /* how many hold it */
+    AtomicSize leaf, block; /* counts of references */
     VAR_T(int) data;
 
     void before()
@@ -35,7 +35,7 @@ struct References : rl::test_suite<References, 3> {
                      : mutated("BLOCK_DROP_ACQUIRE") ? rl::mo_acquire
                                                      : rl::mo_acq_rel;
         if (block.fetch_sub(1, drop, $) == 1) {
-            data($) = 9; /* it is used again */
+            data($) = 9; /* it is reused */
         }
     }
 

@@ -2,20 +2,20 @@
 /*
  * shape.cpp - pointers that are followed while the tree changes (pool_lock.c, tree.c)
  *
- * A pool's tree is one leaf. Somebody who has the whole pool either puts a node on top,
- * or drops the leaf, which another family member then uses for another purpose: as a node
- * that points to a leaf. A reader without a lock loads the root, the height and slots,
- * and looks at the shape lock before it follows what it loaded: it takes no block for a
- * node, and no node for a block. Of the arena's lock there is only what it does for who
- * takes what was given back before: one releases, the other acquires. (Without the fence
- * before a look at the shape lock nothing goes wrong here, since pointers are loaded with
- * acquire; see reading.cpp for what it is there for.)
+ * A pool's tree is one leaf. A thread with the exclusive lock either puts a node on top, or
+ * frees the leaf, which a relative then reuses for another purpose: as a node that points
+ * to a leaf. An optimistic reader loads the root, the height and slots, and checks the
+ * shape lock before it follows what it loaded: it never takes a block for a node, or a node
+ * for a block. Of the arena's lock the model has only the order between a free and the next
+ * allocation: one releases, the other acquires. (Without the fence before a check of the
+ * shape lock nothing goes wrong here, because pointers are loaded with acquire; reading.cpp
+ * shows what the fence is for.)
  *
- *  MUTATION NO_RELEASE_FENCE   no fence follows the exchange that takes the shape lock
- *  MUTATION NO_LOOK_AT_NODE    a node is followed without a look at the shape lock
+ *  MUTATION NO_RELEASE_FENCE   no fence follows the exchange that acquires the shape lock
+ *  MUTATION NO_LOOK_AT_NODE    a node is followed without a check of the shape lock
  *  MUTATION NO_LOOK_AT_BLOCK   a block is
- *  MUTATION SLOT_RELAXED       the slot of a node that is used again is set with no order
- *  MUTATION TAKEN_RELAXED      a node is taken from the arena with no order
+ *  MUTATION SLOT_RELAXED       the store to a slot of a reused node is relaxed
+ *  MUTATION TAKEN_RELAXED      the allocation of a node is relaxed
  *  MUTATION WITHOUT_SHAPE_LOCK  the tree is changed without the shape lock
  */
 #include "weak.h"
@@ -56,8 +56,7 @@ struct Shape : rl::test_suite<Shape, 3> {
         }
     }
 
-    /* Another pool of the family takes what is free; it does not know this one's shape
-     * lock. */
+    /* A relative allocates what is free; it does not use this pool's shape lock. */
     void use_again()
     {
         if (freed.load(order(rl::mo_acquire, "TAKEN_RELAXED"), $) != 0) {

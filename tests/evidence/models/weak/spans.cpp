@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spans.cpp - long ranges beside everybody else (pool_lock.c)
+ * spans.cpp - range locks (spans) beside stripes and exclusive locks (pool_lock.c)
  *
- * A writer has a span, leaves it, enters it again for other blocks, and writes to these.
- * Beside it somebody writes to one of them under its stripe, if he is admitted. Or the
- * writer only writes and leaves, and somebody gets the whole pool.
+ * A writer has a span, unlocks it, locks it again for other blocks, and writes to these.
+ * Another thread writes to one of these blocks under its stripe, if it is granted. Or the
+ * writer only writes and unlocks, and another thread locks the whole pool.
  *
- *  MUTATION LOOK_AT_SHAPE_ACQUIRE   who has a stripe looks at the shape lock with acquire only
- *  MUTATION LOOK_AT_STRIPE_ACQUIRE  who enters a span looks at the stripe with acquire only
- *  MUTATION ENTER_RELAXED           the shape lock is released with no order once a span is there
- *  MUTATION LEAVE_RELAXED           a span is left with no order
- *  MUTATION SPAN_READ_RELAXED       whether somebody has a span is read with no order
- *  MUTATION LAST_SWAP_RELAXED       the last one leaves the shape lock with no order
+ *  MUTATION LOOK_AT_SHAPE_ACQUIRE   the check of the shape lock under a stripe has acquire only
+ *  MUTATION LOOK_AT_STRIPE_ACQUIRE  the check of the stripe for a span has acquire only
+ *  MUTATION ENTER_RELAXED           the release of the shape lock with a span is relaxed
+ *  MUTATION LEAVE_RELAXED           the release of a span is relaxed
+ *  MUTATION SPAN_READ_RELAXED       the load of a span is relaxed
+ *  MUTATION LAST_SWAP_RELAXED       clearing the mark after the last span is relaxed
  */
 #include "weak.h"
 
-enum { SPANS = 2, HOLD = 4 }; /* beside 1, which says that the lock is held */
+enum { SPANS = 2, HOLD = 4 }; /* flags beside 1, which means that the lock is held */
 enum { FIRST = 10, SECOND = 20, COUNT = 2 };
 
 struct Spans : rl::test_suite<Spans, 2> {
     AtomicSize shape, stripe, first, count;
     VAR_T(int) data; /* of the block SECOND */
-    bool whole;      /* the other thread gets the whole pool */
+    bool whole;      /* the other thread locks the whole pool */
 
     void before()
     {

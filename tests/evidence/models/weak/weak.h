@@ -25,7 +25,7 @@ static bool mutated(const char *name)
     return strcmp(mutation, name) == 0;
 }
 
-/* The order that the library has, but in a mutation. */
+/* The order that the library has; another one in a mutation. */
 static Order order(Order right, const char *name, Order wrong = rl::mo_relaxed)
 {
     return mutated(name) ? wrong : right;
@@ -79,7 +79,7 @@ static inline void lock_release(AtomicSize &lock)
                $);
 }
 
-/* Runs a model so many times at most, or as it is searched completely; its result. */
+/* Runs a model so many times at most, or until the search is complete; returns its result. */
 template <typename Model>
 static bool weak_search(rl::scheduler_type_e how, unsigned long runs, bool tells,
                         unsigned long *done)
