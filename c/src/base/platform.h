@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdlib.h> /* tells which C library it is */
 
-/* Asked before a large request: what platform_available says. */
+/* Called before a large request; tests replace it. */
 #ifndef POOL_AVAILABLE
 #  define POOL_AVAILABLE() platform_available()
 #endif
@@ -36,8 +36,8 @@
 static void *platform_alloc(size_t size);
 static void platform_free(void *memory);
 
-/* The size of the system's pages, by which memory is given back: a power of two, 4096 or
- * more and PLATFORM_MAP_MIN at most. */
+/* Returns the size of the system's pages, the unit in which memory is returned to it: a
+ * power of two, 4096 or more and PLATFORM_MAP_MIN at most. */
 static size_t platform_page_size(void);
 
 /* Pages that read as zeros, aligned to a page; NULL if there are none. size is a power

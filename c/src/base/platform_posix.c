@@ -201,7 +201,7 @@ static size_t group_room(const Group *group, char *path, size_t swap)
 }
 
 /* The least of that for the group of this process and those above it. A container sees
- * its own at the root, whatever path it is told. */
+ * its own at the root, whatever path the system reports. */
 static size_t group_available(const Group *group, const char *lines, size_t swap)
 {
     char path[PATH_ROOM + NAME_ROOM];
@@ -249,8 +249,8 @@ static void platform_yield(void)
     (void)sched_yield();
 }
 
-/* To sleep is a cancellation point; but a thread that waits in here may have locks, or a
- * place in line, and goes on to the end of its call. */
+/* To sleep is a cancellation point. But a thread that waits in here may have locks or a
+ * ticket of a queue, so it must finish its call. */
 static unsigned platform_nap(unsigned microseconds)
 {
     struct timespec time = {0, (long)microseconds * 1000};
