@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: MIT
 """MemoryPool: a byte space that looks contiguous and holds only what was written.
 
-Each method is here once: what it does in words, and a line or two that call the
-functions which do it. Only the short paths of read() and write() are written out, where
-one more call would be noticed. Pickles of pools name pymempool.pool.rebuild: that name
-never moves.
+Each method is here once: what it does in words, and a line or two that call the functions
+which do it. Only the short ways of read() and write() are spelled out, where one more
+call would be noticed. Pickles of pools name pymempool.pool.rebuild: it never moves.
 """
 
 from __future__ import annotations
 
 import operator
-import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from ctypes import addressof, sizeof
+from ctypes import addressof
 from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, overload
 
@@ -21,6 +18,7 @@ from ._core import (
     adoption,
     batches,
     integers,
+    lifecycle,
     pickling,
     pins,
     ranges,
@@ -32,11 +30,8 @@ from ._core.file import PoolFile
 from ._core.owner import CLOSED, Owned, Owner, Parameter, fail_short, owner_of
 from ._core.states import BlockState
 from ._core.stats import PoolStats
-from ._native import handles
-from ._native.arguments import integer
 from ._native.buffers import in_place, is_plain, readable, writable
-from ._native.library import QUICK_BYTES, parallel, quick
-from ._native.signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
+from ._native.calls import QUICK_BYTES, parallel, quick
 from .errors import PoolRangeError
 from .images import formats
 from .images.raw import Progress
@@ -58,13 +53,6 @@ _Buffer = TypeVar("_Buffer")
 
 # Bound once: these calls are short enough to notice.
 _read_quick, _write_quick = quick.pool_read, quick.pool_write
-
-
-class _Usual(int):
-    """A default that can be told from the same number given by a caller."""
-
-
-_USUAL_SIZE = _Usual(65536)
 
 
 class MemoryPool(Owned):
@@ -90,7 +78,7 @@ class MemoryPool(Owned):
     def __init__(
         self,
         total_size: SupportsIndex,
-        max_block_size: SupportsIndex = _USUAL_SIZE,
+        max_block_size: SupportsIndex = lifecycle.USUAL_SIZE,
         *,
         block_size: SupportsIndex | None = None,
         memory_limit: SupportsIndex | None = None,
@@ -115,27 +103,11 @@ class MemoryPool(Owned):
 
         Raises PoolRangeError, PoolMemoryError; TypeError for both sizes of blocks.
         """
-        if block_size is not None and max_block_size is not _USUAL_SIZE:
-            raise TypeError("max_block_size or block_size may be given, not both")
-        options = PoolOptions(
-            sizeof(PoolOptions),
-            integer("total_size", total_size, 1, SIZE_MAX),
-            integer("block_size", block_size, 1, SIZE_MAX)
-            if block_size is not None
-            else integer("max_block_size", max_block_size, 1, SIZE_MAX),
-            0
-            if memory_limit is None
-            else integer("memory_limit", memory_limit, 1, SIZE_MAX),
-            (WIPE if wipe else 0) | (OVERCOMMIT if overcommit else 0),
-        )
-        owner = Owner(handles.create(options), options.total_size)
-        if block_size is not None and owner.block_size != options.max_block_size:
-            raise PoolRangeError(
-                f"block_size is {options.max_block_size}, allowed is a power of two up to"
-                f" the first that covers {options.total_size} bytes:"
-                f" {owner.block_size} would do"
+        self._own(
+            lifecycle.create(
+                total_size, max_block_size, block_size, memory_limit, wipe, overcommit
             )
-        self._own(owner)
+        )
 
     @classmethod
     def from_handle(cls, address: SupportsIndex, *, retain: bool = True) -> Self:
@@ -148,9 +120,7 @@ class MemoryPool(Owned):
         It must be the address of a live pool: nothing can recognise another one. Raises
         PoolRangeError for 0.
         """
-        handle = integer("address", address, 1, SIZE_MAX)
-        own = handles.retain if retain else handles.take_over
-        return cls.__new__(cls)._own(Owner(own(handle)))
+        return cls.__new__(cls)._own(lifecycle.from_handle(address, retain))
 
     @classmethod
     def _made(cls, total_size: SupportsIndex, *sizes: Any, **options: Any) -> Self:
@@ -160,7 +130,7 @@ class MemoryPool(Owned):
         return pool
 
     def _own(self, owner: Owner) -> Self:
-        _live.add(_Live(self, _forget))
+        lifecycle.close_at_exit(self)
         self._owner = owner  # last: what fails leaves the pool that was there
         return self
 
@@ -493,9 +463,7 @@ class MemoryPool(Owned):
         The two share memory until one of them writes, and share the memory limit.
         Raises PoolMemoryError; PoolLimitError for pinned blocks, which are copied.
         """
-        owner = self._owner
-        reference = handles.clone(owner.address)
-        return type(self).__new__(type(self))._own(Owner(reference, owner.total_size))
+        return type(self).__new__(type(self))._own(lifecycle.clone(self._owner))
 
     def __copy__(self) -> Self:
         return self.clone()
@@ -522,9 +490,7 @@ class MemoryPool(Owned):
         PoolUnrelatedError, PoolMemoryError; PoolLimitError for pinned blocks, which are
         copied. Then nothing was changed.
         """
-        owner, source_owner = self._owner, owner_of(source)
-        parallel.pool_restore(owner.address, source_owner.address)
-        owner.total_size = source_owner.total_size
+        lifecycle.restore(self._owner, owner_of(source))
 
     # ---------------------------------------------------------------- where there is what
 
@@ -791,9 +757,10 @@ class MemoryPool(Owned):
         return stats.read(self._owner)
 
     def __repr__(self) -> str:
-        if self.closed:
+        owner = self._owner
+        if owner is CLOSED:
             return "<MemoryPool, closed>"
-        return f"<MemoryPool of {stats.in_words(self._owner)}>"
+        return f"<MemoryPool of {stats.in_words(owner)}>"
 
 
 def trim() -> int:
@@ -807,32 +774,3 @@ def rebuild(kind: Any, *facts: Any) -> MemoryPool:
         raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
     pool: MemoryPool = pickling.rebuild(kind._made, *facts)
     return pool
-
-
-# ------------------------------------------------------------------------ exit
-
-
-class _Live(weakref.ref):  # type: ignore[type-arg]
-    """Told apart by identity: a subclass may define __eq__, and __hash__ or none."""
-
-    __slots__ = ()
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-
-_live: set[_Live] = set()
-# Not a function of Python, in which the handler of a signal could raise.
-_forget: Any = _live.discard
-
-
-def _close_all() -> None:
-    with suppress(KeyError):
-        while True:
-            pool = _live.pop()()
-            if pool is not None:
-                pool.close()
-
-
-# At exit pools are closed, not destroyed: a daemon thread may be inside a call, which
-# then keeps its pool. (A class lives until exit, and this runs before finalizers stop.)
-weakref.finalize(MemoryPool, _close_all)

@@ -31,7 +31,7 @@ from stores import (
 
 from pymempool import MemoryPool
 from pymempool._native.buffers import fresh_bytes
-from pymempool._native.library import quick
+from pymempool._native.calls import quick
 from pymempool.cli.bench import (
     Timing,
     alternate,

@@ -10,8 +10,8 @@ from ctypes import PYFUNCTYPE, c_int, c_void_p, py_object, pythonapi
 from typing import Any
 
 from .._native.buffers import readable
+from .._native.calls import fail
 from .._native.finalizers import function
-from .._native.library import fail
 from ..errors import Status
 from .owner import Owner
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._native.arguments import integer
 from .._native.buffers import BYTES_MAX, readable, writable
-from .._native.library import library_for
+from .._native.calls import library_for
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError, PoolRangeError
 from .offsets import Offsets, check, converted

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .._native.arguments import integer
 from .._native.buffers import BYTES_MAX, fresh_bytes, readable, writable
-from .._native.library import library_for, parallel
+from .._native.calls import library_for, parallel
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolLimitError, PoolMemoryError, PoolRangeError
 from . import ranges

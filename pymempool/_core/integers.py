@@ -7,7 +7,7 @@ from ctypes import byref, c_uint64
 from typing import TYPE_CHECKING
 
 from .._native.arguments import integer
-from .._native.library import quick
+from .._native.calls import quick
 from ..errors import PoolRangeError
 from .owner import Owner
 

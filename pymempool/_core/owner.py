@@ -14,8 +14,8 @@ from typing import Any, NoReturn, cast
 
 from .._native import signatures
 from .._native.arguments import byte_range
+from .._native.calls import fail, last_status, quick, read_stats
 from .._native.handles import PoolReference
-from .._native.library import fail, last_status, quick, read_stats
 from ..errors import PoolClosedError, PoolRangeError, Status
 
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 import pickle
 from typing import Any, Callable
 
-from .._native import handles
 from .._native.arguments import integer
 from .._native.signatures import OVERCOMMIT, SIZE_MAX, WIPE
-from . import ranges, stats, walks
+from . import lifecycle, ranges, stats, walks
 from .owner import Owned, Owner
 
 
 def facts(owner: Owner, protocol: int) -> tuple[Any, ...]:
     """What a pickle holds of a pool: the arguments of rebuild() after the first."""
     moment = Owned()
-    moment._owner = own = Owner(handles.clone(owner.address), owner.total_size)
+    moment._owner = own = lifecycle.clone(owner)
     found = stats.read(own)
     runs = [
         (start, ranges.fetch("pool_read", own, start, size))

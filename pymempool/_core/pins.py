@@ -9,20 +9,17 @@ that can be reached from a view leads to memory that may be written to. Every me
 slice and numpy array made from it holds it; with the last of them it goes, and the block
 is given back. The pool may be closed long before.
 
-For tests that must leave nothing behind, track(True) makes live() tell who holds what.
+new_window is a hook: pymempool.testing puts a function there to see who holds what.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import weakref
 from ctypes import c_int, c_void_p, py_object, sizeof
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable
 
-from .._native.finalizers import ADDRESS, function, hide, owning_type
+from .._native.calls import fail
+from .._native.finalizers import ADDRESS, function, owning_type
 from .._native.handles import clone
-from .._native.library import fail
 from .._native.signatures import PoolView
 from ..errors import PoolRangeError, Status
 from .owner import Owner
@@ -42,13 +39,8 @@ else:
     )
 
 
-class LiveView(NamedTuple):
-    """A view or pin that somebody still has."""
-
-    kind: str  #: "view" or "pin"
-    offset: int
-    size: int
-    where: str  #: file:line of the call that made it
+#: Makes the window for a kind ("view" or "pin"), an offset and a size; None for Window.
+new_window: Callable[[str, int, int], Window] | None = None
 
 
 def view(owner: Owner, offset: Any, size: Any) -> memoryview:
@@ -97,7 +89,7 @@ def _frozen(address: int, offset: int, size: int) -> memoryview:
 
 def _memory(kind: str, address: int, offset: int, size: int) -> memoryview:
     """The memory that pool_view or pool_pin gives, which reaches as far as asked."""
-    window: Any = Window() if not _tracking else _tracked(kind, offset, size)
+    window: Any = Window() if new_window is None else new_window(kind, offset, size)
     status = _FUNCTIONS[kind](address, offset, size, window)
     if status != Status.POOL_OK:
         fail(f"pool_{kind}", (address, offset, size, window), status)
@@ -106,58 +98,3 @@ def _memory(kind: str, address: int, offset: int, size: int) -> memoryview:
 
 _ARGUMENTS = c_void_p, c_void_p, c_void_p, py_object
 _FUNCTIONS = {kind: function(kind, c_int, *_ARGUMENTS) for kind in ("view", "pin")}
-
-
-# ------------------------------------------------------------- who holds what
-
-
-class TrackedWindow(Window):
-    """One of which live() tells."""
-
-    __slots__ = ("__weakref__", "label")
-    label: LiveView
-
-
-_tracking = 0  # how many want to know
-_live: dict[int, weakref.ref[TrackedWindow]] = {}  # by id; a dead one is taken out later
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-
-
-def track(on: bool) -> None:
-    """From now on live() tells of the views and pins made; for tests.
-
-    Who called it with True calls it with False at the end; with the last of these live()
-    tells of none.
-    """
-    global _tracking
-    _tracking += 1 if on else -1
-    if not _tracking:
-        _live.clear()
-
-
-def live() -> list[LiveView]:
-    """The views and pins made since track(True) that somebody still has."""
-    return [window.label for window in tracked()]
-
-
-def tracked() -> list[TrackedWindow]:
-    """Their windows."""
-    windows = [reference() for reference in list(_live.values())]
-    # One that could not be filled in has no family.
-    return [window for window in windows if window is not None and window.family]
-
-
-def _tracked(kind: str, offset: int, size: int) -> TrackedWindow:
-    window = TrackedWindow()
-    hide(window)  # what has room for weak references is the collector's business
-    window.label = LiveView(kind, offset, size, _caller())
-    _live[id(window)] = weakref.ref(window)
-    return window
-
-
-def _caller() -> str:
-    """file:line of the innermost call that comes from outside the package."""
-    frame = sys._getframe(1)
-    while frame.f_back and os.path.abspath(frame.f_code.co_filename).startswith(_PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

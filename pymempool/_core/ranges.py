@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._native.arguments import integer
 from .._native.buffers import BYTES_MAX, fresh_bytes
-from .._native.library import library_for, parallel
+from .._native.calls import library_for, parallel
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError
 from .owner import Owner, fail_short

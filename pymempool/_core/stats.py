@@ -6,7 +6,7 @@ from __future__ import annotations
 from ctypes import sizeof
 from typing import NamedTuple
 
-from .._native.library import parallel, quick, read_stats
+from .._native.calls import parallel, quick, read_stats
 from .._native.signatures import StatsStruct
 from .owner import Owner
 

@@ -13,7 +13,7 @@ from ctypes import c_size_t
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from .._native.arguments import byte_range, integer
-from .._native.library import parallel
+from .._native.calls import parallel
 from .._native.signatures import SIZE_MAX
 from .owner import Owned, Owner, owner_of
 from .states import BlockState

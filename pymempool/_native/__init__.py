@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The C library as Python sees it: the only folder that calls ctypes."""
+"""The C library as Python sees it: found, loaded, declared, and called with checks."""

@@ -13,8 +13,8 @@ from ctypes import POINTER, c_void_p, py_object, sizeof
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Status
+from .calls import fail, last_status
 from .finalizers import ADDRESS, function, owning_type
-from .library import fail, last_status
 from .signatures import PoolOptions
 
 if TYPE_CHECKING:

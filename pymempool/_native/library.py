@@ -8,6 +8,7 @@ moves up to QUICK_BYTES goes through `quick`, anything longer or of unknown leng
 
 What is called through `quick` are variants of the functions of the same name. They too
 let other threads run while they wait for another call; c/src/base/interpreter.c says how.
+calls.py attaches the checks of results to both.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from __future__ import annotations
 import os
 import sys
 from ctypes import CDLL, PyDLL, Structure, byref, c_size_t, c_void_p, cast, pythonapi
-from typing import Any, NoReturn
+from typing import Any
 
-from ..errors import Status, raise_status
-from .signatures import HEADER_VERSION, INT, SIGNATURES, SIZE, Signature, StatsStruct
+from .signatures import HEADER_VERSION, SIGNATURES, Signature
 
 #: Up to here, in bytes, a call keeps the interpreter's lock. Reads through `parallel`
 #: against `quick`, in bytes a second, medians of 15 alternating runs on 2 busy cores,
@@ -91,8 +91,6 @@ def _load(loader: type[CDLL], path: str) -> CDLL:
 def _declare(function: Any, signature: Signature) -> None:
     function.argtypes = [argument.ctype for argument in signature.parameters.values()]
     function.restype = signature.result.ctype
-    if signature.result.check is not None:
-        function.errcheck = _CHECKS[signature.result.check]
 
 
 def _check_version(path: str) -> str:
@@ -104,69 +102,6 @@ def _check_version(path: str) -> str:
         wanted = ".".join(map(str, HEADER_VERSION))
         raise _unfit(path, f"has version {text}, pymempool needs {wanted}.x")
     return text
-
-
-# ------------------------------------------------------- what became of a call
-
-
-def fail(
-    function: str, arguments: tuple[Any, ...], status: int, more: str = ""
-) -> NoReturn:
-    """Raises what a status of a call means, saying what was asked for, and more."""
-    text = quick.pool_status_text(status).decode()
-    names = SIGNATURES[function].parameters
-    asked = [
-        f"{name}={value}"
-        for (name, argument), value in zip(names.items(), arguments)
-        if argument is SIZE or argument is INT
-    ]
-    call = f"{function}({', '.join(asked)})"
-    if status == Status.POOL_LIMIT:
-        stats = read_stats(arguments[0], StatsStruct.shared_blocks.offset, quick)
-        used = f"{stats.family_bytes} of {stats.memory_limit} bytes are in use"
-        text += f": {used}, in blocks of {stats.block_size}"
-    raise_status(status, f"{call}: {text}{more}")
-
-
-def last_status(likely: Status) -> int:
-    """Why the call that this thread just made failed; `likely` if that cannot be told.
-
-    The collector, or the handler of a signal, may end other pools in this thread as soon
-    as C is back in Python.
-    """
-    return int(quick.pool_last_status() or likely)
-
-
-def _check_status(status: int, function: Any, arguments: tuple[Any, ...]) -> None:
-    if status != Status.POOL_OK:
-        fail(function.__name__, arguments, status)
-
-
-def _check_pointer(address: Any, function: Any, arguments: tuple[Any, ...]) -> Any:
-    if not address:
-        fail(function.__name__, arguments, last_status(Status.POOL_NO_MEMORY))
-    return address
-
-
-def _check_found(found: int, function: Any, arguments: tuple[Any, ...]) -> int:
-    if found < 0:
-        fail(function.__name__, arguments, last_status(Status.POOL_UNRELATED))
-    return found
-
-
-_CHECKS = {"status": _check_status, "pointer": _check_pointer, "found": _check_found}
-
-
-def read_stats(address: int, struct_size: int, library: CDLL) -> StatsStruct:
-    """The facts of the pool at an address, as far as struct_size reaches."""
-    stats = StatsStruct(struct_size)
-    library.pool_stats(address, byref(stats))
-    return stats
-
-
-def library_for(size: int) -> CDLL:
-    """Where to make a call that moves `size` bytes."""
-    return quick if size <= QUICK_BYTES else parallel
 
 
 # --------------------------------------------------------------- what Python calls
@@ -219,10 +154,10 @@ class Quick(PyDLL):
         return function
 
 
-_path = _find()
-parallel = _load(CDLL, _path)
-__version__ = _check_version(_path)
-quick = Quick(_path)
+path = _find()
+parallel = _load(CDLL, path)
+__version__ = _check_version(path)
+quick = Quick(path)
 for _name in SIGNATURES:
     if quick.address(_name) is not None:
         _declare(getattr(quick, _name), SIGNATURES[_name])

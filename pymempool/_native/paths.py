@@ -22,7 +22,7 @@ def get_include() -> str:
 
 def get_library() -> str:
     """The path of the shared library, the very one that this process uses."""
-    return library._path
+    return library.path
 
 
 def compiler_flags() -> list[str]:

@@ -107,7 +107,7 @@ class Signature(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A result's type, and the name of the check (in _library) made on it."""
+    """A result's type, and the name of the check (in calls.py) made on it."""
 
     spelling: str
     ctype: Any

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NoReturn, Union
 
 from .._core import ranges
 from .._native.buffers import readable, writable
-from .._native.library import library_for
+from .._native.calls import library_for
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolLimitError
 from ..pool import MemoryPool

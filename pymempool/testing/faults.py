@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .._native.arguments import integer
-from .._native.library import quick
+from .._native.calls import quick
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from ctypes import byref, sizeof
 from typing import TYPE_CHECKING, Any
 
-from .._core import pins
-from .._native.library import parallel
+from .._native.calls import parallel
 from .._native.signatures import SIZE_MAX, PoolView
 from ..errors import PoolClosedError, PoolUnrelatedError
 from ..pool import MemoryPool
+from .tracking import track, tracked
 
 if TYPE_CHECKING:
     pass
@@ -36,7 +36,7 @@ def lend_pool(total_size: int = min(1 << 40, SIZE_MAX), **options: Any) -> Itera
     loan = Loan(MemoryPool(total_size, **options))
     kept = MemoryPool.from_handle(loan.pool.handle)  # to ask when the other is closed
     family = _family(kept)
-    pins.track(True)
+    track(True)
     try:
         yield loan
         loan.pool.close()
@@ -44,7 +44,7 @@ def lend_pool(total_size: int = min(1 << 40, SIZE_MAX), **options: Any) -> Itera
         loan.report = _report(kept, family)
     finally:
         kept.close()
-        pins.track(False)
+        track(False)
 
 
 def _family(pool: MemoryPool) -> int | None:
@@ -72,7 +72,7 @@ def _report(kept: MemoryPool, family: int | None) -> str:
             lines.append(f"  held by C code, or by calls that are running: {others}")
     if stats.family_views > 0:
         lines.append(f"views and pins: {stats.family_views}")
-        known = [each.label for each in pins.tracked() if each.family == family]
+        known = [each.label for each in tracked() if each.family == family]
         lines += [
             f"  {kind} of {size} bytes at offset {offset}, made at {where}"
             for kind, offset, size, where in known

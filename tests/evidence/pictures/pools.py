@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from internals import SIZE_MAX
 from picture_pools import BLOCK, everything
 
 from pymempool import MemoryPool
-from pymempool._native.signatures import SIZE_MAX
 
 
 class Sort(NamedTuple):

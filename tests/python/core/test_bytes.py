@@ -7,11 +7,11 @@ import sys
 from typing import Any, Callable
 
 import pytest
-from internals import SIZE_MAX, fresh_bytes, library_module
+from internals import QUICK_BYTES, SIZE_MAX, fresh_bytes
 
 from pymempool import MemoryPool, PoolLimitError, PoolMemoryError, PoolStats, trim
 
-BORDER = library_module.QUICK_BYTES
+BORDER = QUICK_BYTES
 
 
 def test_starts_as_zeros_and_holds_nothing() -> None:

@@ -112,7 +112,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> CDLL:
     source.write_text(SOURCE)
     header = Path(__file__).resolve().parents[3] / "c"
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-    library = library_module._path
+    library = library_module.path
     done = subprocess.run(
         [
             *compiler(),

@@ -10,7 +10,7 @@ from typing import Callable
 
 import pytest
 from at_once import run_all
-from internals import library_module, pool_module
+from internals import QUICK_BYTES, pool_module
 
 from pymempool import MemoryPool
 
@@ -19,10 +19,10 @@ ROUNDS = 300
 # Sizes of a write and of a read, and the most that counts as little, in bytes. Blocks
 # have 1024, so that each range lies in 4 blocks or more.
 PATHS = {
-    "both keep the interpreter": (5000, 5000, library_module.QUICK_BYTES),
+    "both keep the interpreter": (5000, 5000, QUICK_BYTES),
     "neither keeps it": (5000, 5000, 0),
-    "readers keep it": (100_000, 9000, library_module.QUICK_BYTES),
-    "neither, large": (100_000, 100_000, library_module.QUICK_BYTES),
+    "readers keep it": (100_000, 9000, QUICK_BYTES),
+    "neither, large": (100_000, 100_000, QUICK_BYTES),
 }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import pins_module
+from internals import live, track
 
 from pymempool import MemoryPool, PoolLimitError, PoolRangeError
 
@@ -300,27 +300,27 @@ def test_limit_for_copies_of_pinned_blocks() -> None:
 
 def test_tracking(pool: MemoryPool) -> None:
     before = pool.view(128, 3)
-    assert pins_module.live() == []
-    pins_module.track(True)
+    assert live() == []
+    track(True)
     try:
-        assert pins_module.live() == []
+        assert live() == []
         view = pool.view(128, 5)
         part = pool.pin(1030, 7)[2:3]
-        kinds = [(held.kind, held.offset, held.size) for held in pins_module.live()]
+        kinds = [(held.kind, held.offset, held.size) for held in live()]
         assert kinds == [("view", 128, 5), ("pin", 1030, 7)]
-        for held in pins_module.live():
+        for held in live():
             file, _, line = held.where.rpartition(":")
             assert os.path.basename(file) == "test_views.py"
             assert "pool." in Path(file).read_text().splitlines()[int(line) - 1]
         view.release()
-        assert [held.kind for held in pins_module.live()] == ["pin"]
+        assert [held.kind for held in live()] == ["pin"]
         del part
-        assert pins_module.live() == []
+        assert live() == []
         view = pool.view(128, 5)
     finally:
-        pins_module.track(False)
-    assert pins_module.live() == []
+        track(False)
+    assert live() == []
     assert view[:3] == before
-    pins_module.track(True)  # what was made before is not told of
-    assert pins_module.live() == []
-    pins_module.track(False)
+    track(True)  # what was made before is not told of
+    assert live() == []
+    track(False)

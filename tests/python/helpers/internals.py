@@ -27,8 +27,8 @@ from pymempool._native import (
     signatures as signatures_module,
 )
 from pymempool._native.buffers import BYTES_MAX, fresh_bytes, readable
+from pymempool._native.calls import QUICK_BYTES, parallel, quick, read_stats
 from pymempool._native.finalizers import function
-from pymempool._native.library import QUICK_BYTES, parallel, quick, read_stats
 from pymempool._native.signatures import (
     RELEASE_FUNCTION,
     SIGNATURES,
@@ -63,10 +63,17 @@ from pymempool.images.parts import Parts
 from pymempool.pictures.layout import Picture, Scale, lanes
 from pymempool.pictures.model import GROUPS, STATES, Counts, _merge
 from pymempool.pictures.svg import COLOURS, COLUMN, MARGIN, columns_of
+from pymempool.testing.tracking import track, tracked
 
 #: How many objects pools use the memory of, and how many views and pins somebody has.
 count_adopted = function("count_adopted", c_size_t)
 count_windows = function("count_windows", c_size_t)
+
+
+def live() -> list[Any]:
+    """What is told of the views and pins made since track(True) that somebody has."""
+    return [window.label for window in tracked()]
+
 
 _LATER = {
     "pymempool.distributed.addresses": (

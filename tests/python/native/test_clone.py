@@ -183,8 +183,8 @@ def test_a_library_that_is_wrong_says_whose_it_is(
     monkeypatch.setattr(library_module, "HEADER_VERSION", (99, 7))
     monkeypatch.setattr(pymempool, "__path__", [str(clone / "pymempool")])
     with pytest.raises(ImportError, match=r"first one along sys\.path") as caught:
-        library_module._check_version(library_module._path)
-    assert caught.value.path == library_module._path
+        library_module._check_version(library_module.path)
+    assert caught.value.path == library_module.path
 
 
 # ---------------------------------------------------------- the commands of a newcomer

@@ -56,7 +56,7 @@ def test_library_is_the_one_in_use() -> None:
 def test_header_is_looked_for_beside_the_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module, "_path", str(tmp_path / "library"))
+    monkeypatch.setattr(library_module, "path", str(tmp_path / "library"))
     with pytest.raises(FileNotFoundError, match=r"memory_pool\.h is not in .*include"):
         pymempool.get_include()
     (tmp_path / "include").mkdir()
@@ -100,7 +100,7 @@ def test_a_program_is_compiled_with_the_flags_and_runs(
     (folder / "include").mkdir(parents=True)
     shutil.copy(Path(pymempool.get_include(), "memory_pool.h"), folder / "include")
     library = shutil.copy(pymempool.get_library(), folder)
-    monkeypatch.setattr(library_module, "_path", str(library))
+    monkeypatch.setattr(library_module, "path", str(library))
 
     (tmp_path / "app.c").write_text(PROGRAM)
     flags = told(capsys, "--cflags", "--libs")[0]

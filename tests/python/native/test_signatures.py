@@ -247,15 +247,15 @@ def test_missing_function_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     row = SIGNATURES["pool_trim"]
     monkeypatch.setitem(library_module.SIGNATURES, "pool_not_there", row)
     with pytest.raises(ImportError, match="pool_not_there") as caught:
-        library_module._load(ctypes.CDLL, library_module._path)
-    assert caught.value.path == library_module._path
-    assert library_module._path in str(caught.value)
+        library_module._load(ctypes.CDLL, library_module.path)
+    assert caught.value.path == library_module.path
+    assert library_module.path in str(caught.value)
 
 
 def test_other_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_module, "HEADER_VERSION", (99, 7))
     with pytest.raises(ImportError, match=r"needs 99\.7\.x"):
-        library_module._check_version(library_module._path)
+        library_module._check_version(library_module.path)
 
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ def modules() -> Iterator[str]:
 def public() -> Iterator[tuple[str, Any]]:
     """Each public class and function by its name: what modules list in __all__."""
     for name in modules():
+        if "._" in name:
+            continue
         module = importlib.import_module(name)
         for each in getattr(module, "__all__", ()):
             thing = getattr(module, each)

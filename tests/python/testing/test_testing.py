@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from internals import pins_module
+from internals import live
 
 import pymempool
 from pymempool import MemoryPool, PoolLimitError, PoolMemoryError, PoolRangeError, testing
@@ -183,7 +183,7 @@ def test_a_loan_that_cannot_be_made_leaves_nothing_on() -> None:
     with pytest.raises(PoolRangeError), testing.lend_pool(0):
         pass
     with MemoryPool(4096) as pool, pool.view(0, 1):
-        assert pins_module.live() == []
+        assert live() == []
 
 
 def test_a_failure_stays_the_only_one(run) -> None:

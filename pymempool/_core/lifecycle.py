@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""How pools begin, are cloned and restored, and end with the interpreter."""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import suppress
+from ctypes import sizeof
+from typing import TYPE_CHECKING, Any
+
+from .._native import handles
+from .._native.arguments import integer
+from .._native.calls import parallel
+from .._native.signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
+from ..errors import PoolRangeError
+from .owner import Owned, Owner
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+
+class _Usual(int):
+    """A default that can be told from the same number given by a caller."""
+
+
+#: max_block_size where it is not given.
+USUAL_SIZE = _Usual(65536)
+
+
+def create(
+    total_size: SupportsIndex,
+    max_block_size: SupportsIndex,
+    block_size: SupportsIndex | None,
+    memory_limit: SupportsIndex | None,
+    wipe: bool,
+    overcommit: bool,
+) -> Owner:
+    """A new pool, with the arguments of MemoryPool."""
+    if block_size is not None and max_block_size is not USUAL_SIZE:
+        raise TypeError("max_block_size or block_size may be given, not both")
+    options = PoolOptions(
+        sizeof(PoolOptions),
+        integer("total_size", total_size, 1, SIZE_MAX),
+        integer("block_size", block_size, 1, SIZE_MAX)
+        if block_size is not None
+        else integer("max_block_size", max_block_size, 1, SIZE_MAX),
+        0 if memory_limit is None else integer("memory_limit", memory_limit, 1, SIZE_MAX),
+        (WIPE if wipe else 0) | (OVERCOMMIT if overcommit else 0),
+    )
+    owner = Owner(handles.create(options), options.total_size)
+    if block_size is not None and owner.block_size != options.max_block_size:
+        raise PoolRangeError(
+            f"block_size is {options.max_block_size}, allowed is a power of two up to"
+            f" the first that covers {options.total_size} bytes:"
+            f" {owner.block_size} would do"
+        )
+    return owner
+
+
+def from_handle(address: SupportsIndex, retain: bool) -> Owner:
+    """The pool at an address: one more owner of it, or the one that C was."""
+    handle = integer("address", address, 1, SIZE_MAX)
+    own = handles.retain if retain else handles.take_over
+    return Owner(own(handle))
+
+
+def clone(owner: Owner) -> Owner:
+    """A clone of a pool."""
+    return Owner(handles.clone(owner.address), owner.total_size)
+
+
+def restore(owner: Owner, source: Owner) -> None:
+    """Makes the contents and the size of a pool those of a relative."""
+    parallel.pool_restore(owner.address, source.address)
+    owner.total_size = source.total_size
+
+
+# ------------------------------------------------------------------------ exit
+
+
+class _Live(weakref.ref):  # type: ignore[type-arg]
+    """Told apart by identity: a subclass may define __eq__, and __hash__ or none."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+_live: set[_Live] = set()
+# Not a function of Python, in which the handler of a signal could raise.
+_forget: Any = _live.discard
+
+
+def close_at_exit(pool: Owned) -> None:
+    """Remembers a pool that is closed at exit, if it is there then."""
+    _live.add(_Live(pool, _forget))
+
+
+def _close_all() -> None:
+    with suppress(KeyError):
+        while True:
+            pool = _live.pop()()
+            if pool is not None:
+                pool.close()
+
+
+# At exit pools are closed, not destroyed: a daemon thread may be inside a call, which
+# then keeps its pool. (A class lives until exit, and this runs before finalizers stop.)
+weakref.finalize(Owned, _close_all)
