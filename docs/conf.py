@@ -40,7 +40,7 @@ nitpick_ignore_regex = [
         "py:class",
         r"_typeshed\.\w+|collections\.abc\.\w+|pathlib\.Path|ReadableBuffer|WriteableBuffer|StrOrBytesPath|Supports\w+",
     ),
-    ("py:class", r"(.*\.)?_Buffer|.*\.Progress|Progress|FailAllocation|.*\.Layout|Owned"),
+    ("py:class", r"(.*\.)?_Buffer|Owned|.*\.Progress|Progress|FailAllocation|.*\.Layout"),
     ("py:class", r"(distributed\.client\.)?Client"),
     ("c:identifier", r"size_t|u?int\w*_t"),
 ]

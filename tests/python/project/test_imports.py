@@ -134,3 +134,29 @@ def test_imports_are_read() -> None:
     assert "__init__" in GRAPH["cli.demo"]  # import pymempool
     assert "images.locations" in GRAPH["images.raw"]  # from . import locations
     assert "errors" in GRAPH["_native.calls"]  # from ..errors import ...
+
+
+#: What tests import by its own name; the rest through helpers/internals.py.
+PUBLIC = {"testing", "distributed", "filesystem", "cli", "pool"}
+
+
+def private_imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, first, second = [*name.split("."), "", ""][:3]
+            if package != "pymempool" or first in ("", *pymempool.__all__):
+                continue
+            if first not in PUBLIC or f"{first}.{second}" in MODULES:
+                yield name
+
+
+def test_tests_import_private_names_in_one_place() -> None:
+    files = sorted(Path(__file__).parents[1].rglob("*.py"))
+    homes = {path.name for path in files if [*private_imports(path)]}
+    assert homes == {"internals.py"}
