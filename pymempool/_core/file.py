@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""PoolFile: a window of a pool as a raw binary file."""
+"""PoolFile: a window of a pool as an unbuffered binary file."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ import operator
 import os
 import threading
 from ctypes import byref, c_size_t
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from .._native.arguments import integer
-from .._native.buffers import BYTES_MAX, fresh_bytes, readable, writable
+from .._native.buffers import BYTES_MAX, fresh_bytes, readable
 from .._native.calls import library_for, parallel
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolLimitError, PoolMemoryError, PoolRangeError
 from . import ranges
 from .owner import Owned, Owner
+from .raw_file import RawFile, fail
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
 
 _MODES = ("rb", "r+b")
 
-# What Linux has; other systems have other numbers, or none at all.
+# The numbers of Linux where os has none; other systems have other numbers.
 _SEEK_DATA: int = getattr(os, "SEEK_DATA", 3)
 _SEEK_HOLE: int = getattr(os, "SEEK_HOLE", 4)
 
-_resizing: threading.RLock  # held by files that change the size of a pool
+_resizing: threading.RLock  # locked by files that change the size of a pool
 
 
 def _renew_lock() -> None:
-    """Makes the lock; anew in a forked child, where whoever had it may be missing."""
+    """Makes the lock, anew in a forked child, where its owner may be a missing thread."""
     global _resizing
-    # The thread that has it may come back: by a signal's handler, or a collected file.
+    # Reentrant: a signal handler, or the finalizer of a file, may run in its owner.
     _resizing = threading.RLock()
 
 
@@ -45,28 +46,29 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-class PoolFile(io.RawIOBase):
+class PoolFile(RawFile):
     """A window of a pool as an unbuffered binary file; made by MemoryPool.open().
 
-    Position 0 is the window's first byte. A file opened with a size is like a block
-    device: writes stop at its end, and raise OSError with ENOSPC there (or where the pool
-    ends, if that was made too small for the window). One opened without a size ends where
-    the pool ends, and writing past the end makes the pool larger, with a hole between.
+    Position 0 is the first byte of the window. A file opened with a size is like a block
+    device: its end is fixed, and a write there raises OSError with ENOSPC. (So does one
+    past the end of the pool, if the pool was made too small for the window.) A file
+    opened without a size ends where the pool ends; a write past the end makes the pool
+    larger, with a hole between.
 
-    Errors are those of files. Where the memory limit would be passed, that is an OSError
-    with ENOSPC too, as on a disk that is full, with the PoolLimitError as its cause;
-    where the system has no memory it is PoolMemoryError. A closed file raises ValueError,
-    one whose pool was closed PoolClosedError. A call that raises has changed nothing, and
-    has not moved the position. (Only if somebody makes the pool smaller during a write
-    across the new end, that puts down what fits, and raises ENOSPC.)
+    Errors: OSError with ENOSPC if the write would pass the memory limit, as on a full
+    disk, with the PoolLimitError as its cause; PoolMemoryError if the system has no
+    memory; ValueError for a closed file; PoolClosedError if the pool was closed. A call
+    that raises changes nothing and does not move the position. (One exception: if another
+    thread makes the pool smaller during a write across the new end, the bytes that fit
+    are written, and the call raises ENOSPC.)
 
-    It keeps the pool alive until it is closed, and does not close it. Every read and
-    every write is one atomic step on the pool, except that a write past the end first
-    makes the pool larger. Any number of files may be open on one pool, and all of them
-    may write past the end, but not while others call MemoryPool.resize(). The position is
-    the file's own and not guarded: threads that share a file take turns, or open one
-    each. Small reads and writes, and lines, want io.BufferedReader or io.BufferedRandom
-    around it; those see what others write only when they fill their buffer again.
+    The file keeps the pool alive until the file is closed; it does not close the pool.
+    Each read and each write is one atomic step on the pool, but a write past the end
+    first makes the pool larger. Any number of files may be open on one pool, and all may
+    write past the end, but not while another thread calls MemoryPool.resize(). The
+    position has no lock: threads that share a file must take turns, or open a file each.
+    For small reads and writes, and for lines, put io.BufferedReader or io.BufferedRandom
+    around the file; these see writes of others only when they fill their buffer again.
     """
 
     _pool: Owned | None = None  # None once closed
@@ -78,7 +80,7 @@ class PoolFile(io.RawIOBase):
         offset: SupportsIndex,
         size: SupportsIndex | None,
     ) -> None:
-        super().__init__()
+        super().__init__(mode)
         if mode not in _MODES:
             raise ValueError(f"mode is {mode!r}, possible are {' and '.join(_MODES)}")
         owner = pool._owner
@@ -88,212 +90,155 @@ class PoolFile(io.RawIOBase):
         else:
             self._start, size = owner.range(offset, size)
             self._stop = self._start + size
-        self._follows = size is None  # whether it ends where the pool ends
-        self._at = self._start  # the position, counted from the start of the pool
-        self._mode = mode
+        self._sized = size is not None  # whether the end is fixed
+        self._position_max = SIZE_MAX - self._start
         self._pool = pool
 
-    # ------------------------------------------------------------------- what it is
-
-    @property
-    def mode(self) -> str:
-        """What it was opened with."""
-        return self._mode
-
-    def readable(self) -> bool:
-        """True."""
-        self._open_owner()
-        return True
-
-    def writable(self) -> bool:
-        """Whether it was opened with "r+b"."""
-        self._open_owner()
-        return self._mode == "r+b"
-
-    def seekable(self) -> bool:
-        """True."""
-        self._open_owner()
-        return True
-
     def close(self) -> None:
-        """Lets go of the pool. Closing twice does nothing."""
+        """Closes the file and drops its reference to the pool. May be called again."""
         super().close()
         self._pool = None
 
     def __repr__(self) -> str:
         if self._pool is None:
             return "<PoolFile, closed>"
-        stop = "its end" if self._follows else self._stop
+        stop = self._stop if self._sized else "its end"
         return (
-            f"<PoolFile {self._mode!r}, position {self._at - self._start},"
+            f"<PoolFile {self._mode!r}, position {self._position},"
             f" from {self._start} to {stop} of {self._pool!r}>"
         )
 
-    # --------------------------------------------------------------------- position
-
-    def tell(self) -> int:
-        """The position, in bytes from the start of the window."""
-        self._open_owner()
-        return self._at - self._start
-
     def seek(self, offset: SupportsIndex, whence: int = os.SEEK_SET, /) -> int:
-        """Moves the position; returns it. It may lie past the end.
+        """Moves the position and returns it. It may lie past the end.
 
-        whence: os.SEEK_SET, SEEK_CUR, SEEK_END; or os.SEEK_DATA, SEEK_HOLE for the first
-            byte at `offset` or later that lies in data, or in a hole, where the end
-            counts as a hole. (3 and 4 where os has no such names.)
+        offset: int, in bytes.
+        whence: what `offset` counts from: os.SEEK_SET, SEEK_CUR or SEEK_END. Or
+            os.SEEK_DATA, SEEK_HOLE: the first byte at `offset` or later that is in data,
+            or in a hole; the end counts as a hole. (3 and 4 where os has no such names.)
 
-        Raises OSError: EINVAL before the start or beyond what addresses can reach, ENXIO
-        if `offset` is not before the end, or no data is found. ValueError for another
-        whence.
+        Raises OSError: EINVAL before the start or beyond the largest position; ENXIO if
+        `offset` is not before the end, or no data follows. ValueError for another whence.
         """
-        owner = self._open_owner()
-        number = int(operator.index(offset))
-        if whence == os.SEEK_SET:
-            at = self._start + number
-        elif whence == os.SEEK_CUR:
-            at = self._at + number
-        elif whence == os.SEEK_END:
-            at = self._end(owner) + number
-        elif whence in (_SEEK_DATA, _SEEK_HOLE):
-            at = self._find(owner, self._start + number, whence)
-        else:
-            raise ValueError(f"whence is {whence!r}, which is none of those of seek()")
-        if not self._start <= at <= SIZE_MAX:
-            _fail(errno.EINVAL)
-        self._at = at
-        return at - self._start
+        if whence in (_SEEK_DATA, _SEEK_HOLE):
+            offset, whence = self._find(int(operator.index(offset)), whence), os.SEEK_SET
+        return super().seek(offset, whence)
 
-    def _find(self, owner: Owner, at: int, whence: int) -> int:
-        """Where data or a hole begins, at a place in the pool or later."""
-        end = self._end(owner)
-        if not self._start <= at < end:
-            _fail(errno.ENXIO)
+    def _find(self, position: int, whence: int) -> int:
+        """Returns where data or a hole begins, at a position or later."""
+        owner = self._open_owner()
+        end = self._length()
+        if not 0 <= position < end:
+            fail(errno.ENXIO)
         start, size = c_size_t(), c_size_t()
+        at = self._start + position
         found = parallel.pool_next_extent(
-            owner.address, at, end, byref(start), byref(size)
+            owner.address, at, self._start + end, byref(start), byref(size)
         )
         if whence == _SEEK_DATA:
             if not found:
-                _fail(errno.ENXIO)
-            return start.value
+                fail(errno.ENXIO)
+            return start.value - self._start
         if not found or start.value > at:
-            return at
-        return start.value + size.value
-
-    # ------------------------------------------------------------------------ bytes
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fills `buffer`, as far as there are bytes; returns how many, 0 at the end."""
-        owner = self._open_owner()
-        with writable(buffer) as target:
-            size = max(0, min(target.size, self._stop - self._at))
-            call = library_for(size).pool_read  # which clips at the end of the pool
-            done: int = call(owner.address, target.address, self._at, size)
-        self._at += done
-        return done
-
-    def read(self, size: SupportsIndex | None = -1, /) -> bytes:
-        """Up to `size` bytes, fewer at the end only; all that are left if None or < 0.
-
-        Holes are read as zeros, so that all of a large pool is a large object. Raises
-        MemoryError if there is no room for it.
-        """
-        owner = self._open_owner()
-        left = max(0, self._end(owner) - self._at)
-        wanted = -1 if size is None else int(operator.index(size))
-        count = left if wanted < 0 else min(wanted, left)
-        if count == 0:
-            return b""
-        if count > BYTES_MAX:
-            raise PoolMemoryError(f"{count} bytes do not fit a bytes object")
-        call = library_for(count).pool_read
-        data = fresh_bytes(None, count)  # last: no handler of a signal must see it
-        done: int = call(owner.address, data, self._at, count)
-        self._at += done
-        return data[:done]  # is data itself, unless somebody made the pool smaller
-
-    def readall(self) -> bytes:
-        """All bytes from the position to the end."""
-        return self.read()
+            return position
+        return start.value + size.value - self._start
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Writes `data`, or what of it fits in the window; returns the bytes written.
+        """Writes `data`, or as much as fits in the window; returns the number of bytes.
 
-        Raises OSError with ENOSPC if none fits, or if the memory limit would be passed;
-        PoolMemoryError; io.UnsupportedOperation if opened with "rb".
+        data: a contiguous bytes-like object.
+
+        Raises OSError with ENOSPC if no byte fits, or if the write would pass the memory
+        limit; PoolMemoryError; io.UnsupportedOperation if the mode is "rb".
         """
-        owner = self._writable_owner()
+        self._check_writable()
+        owner = self._open_owner()
         with readable(data) as source:
             if source.size == 0:
                 return 0
-            stop = self._stop if self._follows else self._end(owner)
-            size: int = min(source.size, stop - self._at)
+            room = (
+                self._length() if self._sized else self._position_max
+            ) - self._position
+            size: int = min(source.size, room)
             if size <= 0:
-                _fail(errno.ENOSPC)
+                fail(errno.ENOSPC)
+            at = self._start + self._position
             try:
-                if self._follows and self._at + size > owner.ask():
-                    self._write_and_grow(owner, source.address, size)
+                if not self._sized and at + size > owner.ask():
+                    _write_and_grow(owner, at, source.address, size)
                 else:
-                    ranges.put(owner, self._at, source.address, size)
+                    ranges.put(owner, at, source.address, size)
             except (PoolLimitError, PoolRangeError) as error:  # or made smaller just now
                 raise OSError(errno.ENOSPC, str(error)) from error
-        self._at += size
+        self._position += size
         return size
 
-    def _write_and_grow(self, owner: Owner, address: int, size: int) -> None:
-        """Writes past the end of the pool."""
-        with _resizing:  # or two of these could cut off what the other one wrote
-            total_size = owner.ask()
-            ranges.resize(owner, max(total_size, self._at + size))
-            try:
-                ranges.put(owner, self._at, address, size)
-            except PoolMemoryError:
-                ranges.resize(owner, total_size)  # what a call that raises has to leave
-                raise
-
     def truncate(self, size: SupportsIndex | None = None, /) -> int:
-        """Makes the pool end `size` bytes after the window's start; returns `size`.
+        """Makes the pool end `size` bytes after the start of the window; returns `size`.
 
-        size: None for the position, which stays where it is. The pool may become larger
+        size: int; None for the position, which does not move. The pool may become larger
             or smaller, but not of 0 bytes.
 
-        Only for a file opened without a size, else io.UnsupportedOperation. Raises
+        Raises io.UnsupportedOperation for a file opened with a size, or with "rb";
         OSError: EINVAL for a size that a pool cannot have, ENOSPC; PoolMemoryError.
         """
-        owner = self._writable_owner()
-        if not self._follows:
+        self._check_writable()
+        owner = self._open_owner()
+        if self._sized:
             raise io.UnsupportedOperation("truncate: the file was opened with a size")
-        kept = self._at - self._start if size is None else int(operator.index(size))
-        total_size = self._start + kept
-        if kept < 0 or not 1 <= total_size <= SIZE_MAX:
-            _fail(errno.EINVAL)
+        length = self._position if size is None else int(operator.index(size))
+        total_size = self._start + length
+        if length < 0 or not 1 <= total_size <= SIZE_MAX:
+            fail(errno.EINVAL)
         try:
             with _resizing:
                 ranges.resize(owner, total_size)
         except PoolLimitError as error:
             raise OSError(errno.ENOSPC, str(error)) from error
-        return kept
+        return length
 
-    # ------------------------------------------------------------------------ inside
+    # ------------------------------------------------------------------- for RawFile
+
+    def _check_open(self) -> None:
+        self._open_owner()
 
     def _open_owner(self) -> Owner:
         if self._pool is None:
             raise ValueError("I/O operation on closed file")
         owner = self._pool._owner
-        _ = owner.address  # a closed pool says so here
+        _ = owner.address  # raises PoolClosedError
         return owner
 
-    def _writable_owner(self) -> Owner:
+    def _length(self) -> int:
+        return max(0, min(self._stop, self._open_owner().ask()) - self._start)
+
+    def _read_at(self, position: int, size: int) -> bytes:
         owner = self._open_owner()
-        if self._mode != "r+b":
-            raise io.UnsupportedOperation("the file was opened for reading only")
-        return owner
+        left = max(0, self._length() - position)
+        count = left if size < 0 else min(size, left)
+        if count == 0:
+            return b""
+        if count > BYTES_MAX:
+            raise PoolMemoryError(f"{count} bytes do not fit a bytes object")
+        call = library_for(count).pool_read
+        data = fresh_bytes(None, count)  # last: a signal handler must not see it
+        done: int = call(owner.address, data, self._start + position, count)
+        return data[:done]  # is data itself, unless the pool was made smaller just now
 
-    def _end(self, owner: Owner) -> int:
-        """Where the file ends, counted from the start of the pool."""
-        return max(self._start, min(self._stop, owner.ask()))
+    def _read_into(self, position: int, address: int, size: int) -> int:
+        at = self._start + position
+        size = max(0, min(size, self._stop - at))
+        call = library_for(size).pool_read  # stops at the end of the pool
+        done: int = call(self._open_owner().address, address, at, size)
+        return done
 
 
-def _fail(code: int) -> NoReturn:
-    raise OSError(code, os.strerror(code))
+def _write_and_grow(owner: Owner, at: int, address: int, size: int) -> None:
+    """Writes past the end of a pool, which becomes larger, or raises and does nothing."""
+    with _resizing:  # or one of two such writes could cut off the other's bytes
+        total_size = owner.ask()
+        ranges.resize(owner, max(total_size, at + size))
+        try:
+            ranges.put(owner, at, address, size)
+        except PoolMemoryError:
+            ranges.resize(owner, total_size)
+            raise

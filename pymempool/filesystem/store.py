@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What mempool:// keeps: trees of files, each of them a clone of its store's root pool.
+"""What mempool:// holds: trees of files, each of them a clone of its store's origin.
 
-    Store ─► Folder ─► File: a length, and a clone
+    Store ─► Directory ─► StoredFile: a length, and a clone of Store.origin
 
-Files of one store are relatives, so that they share its memory limit, and a copy costs
-nothing before one of the two is written to. A store's lock guards its tree; a file's lock
-guards its length and its bytes together, and whoever has it takes no other.
+Files of one store are relatives: they share its memory limit, and a copy takes no memory
+until one of the two is written to. The lock of a store guards its tree. The lock of a
+file guards its length and its bytes together. A thread may lock a store and then a file,
+not the other way round.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import os
 import threading
 import weakref
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, NoReturn, Union
+from typing import TYPE_CHECKING, Union
 
 from .._core import ranges
-from .._native.buffers import readable, writable
+from .._core.raw_file import fail
 from .._native.calls import library_for
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolLimitError
@@ -27,92 +28,96 @@ from ..pool import MemoryPool
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
-    from _typeshed import ReadableBuffer, WriteableBuffer
+#: The largest length of a file in bytes: elsewhere positions are signed.
+LENGTH_MAX = SIZE_MAX >> 1
 
-END = SIZE_MAX >> 1  # the largest file: positions have a sign elsewhere
+_BLOCK_SIZE = 4096  # bytes, where nobody asks for another
 
 
 def now() -> datetime:
+    """Returns the time, in UTC."""
     return datetime.now(timezone.utc)
 
 
-def fail(code: int, path: str = "") -> NoReturn:
-    raise OSError(code, os.strerror(code), path or None)
+_lock_owners: weakref.WeakSet[StoredFile | Store] = weakref.WeakSet()
 
 
-_locked: weakref.WeakSet[File | Store] = weakref.WeakSet()
+def _new_lock(owner: StoredFile | Store) -> threading.RLock:
+    """Returns the lock of a file or a store, which a forked child replaces.
 
-
-def _new_lock(owner: File | Store) -> threading.RLock:
-    """The lock of a file or a store. It lets the same thread in again: a signal's handler
-    may write to the same file."""
-    _locked.add(owner)
+    It is reentrant: a signal handler may write to the same file.
+    """
+    _lock_owners.add(owner)
     return threading.RLock()
 
 
-class File:
-    """The bytes of a file; its paths, if it has one, and open handles keep it."""
+class StoredFile:
+    """The bytes of a file. It lives while it has a path, or somebody has it open."""
 
     def __init__(self, pool: MemoryPool, length: int = 0) -> None:
         self.lock = _new_lock(self)
         self.pool = pool
-        self.length = length  # what is in the pool beyond it are zeros
+        self.length = length  # the pool holds zeros behind it
         self.created = self.modified = now()
 
-    def clone(self) -> File:
+    def clone(self) -> StoredFile:
+        """Returns a copy, in constant time. Raises PoolMemoryError."""
         with self.lock:
-            return File(self.pool.clone(), self.length)
+            return StoredFile(self.pool.clone(), self.length)
 
-    def count(self, at: int, size: int) -> int:
-        """How many of `size` bytes there are at a place."""
+    def _clipped(self, at: int, size: int) -> int:
+        """Returns how many of `size` bytes at an offset are in the file."""
         return max(0, min(size, self.length - at))
 
     def read(self, at: int, size: int) -> bytes:
-        """Up to `size` bytes, fewer at the end."""
+        """Reads up to `size` bytes, fewer at the end."""
         with self.lock:
-            count = self.count(at, size)
+            count = self._clipped(at, size)
             return self.pool.read(at, count) if count else b""
 
-    def readinto(self, at: int, buffer: WriteableBuffer) -> int:
-        """Fills the buffer, as far as there are bytes; returns how many."""
-        with writable(buffer) as target, self.lock:
-            count = self.count(at, target.size)
+    def read_into(self, at: int, address: int, size: int) -> int:
+        """Reads up to `size` bytes to an address; returns the number of bytes."""
+        with self.lock:
+            count = self._clipped(at, size)
             call = library_for(count).pool_read
-            done: int = call(self.pool.handle, target.address, at, count)
+            done: int = call(self.pool.handle, address, at, count)
             return done
 
-    def write(self, at: int | None, data: ReadableBuffer) -> tuple[int, int]:
-        """Writes all of the data, at the end if `at` is None; (its size, where it ends).
+    def write(self, at: int | None, address: int, size: int) -> int:
+        """Writes `size` bytes, at the end if `at` is None; returns where they end.
 
-        All or nothing. Raises OSError.
+        All or nothing. Raises OSError: EFBIG, ENOSPC; PoolMemoryError.
         """
-        with readable(data) as source, self.lock:
+        with self.lock:
             if at is None:
                 at = self.length
-            end = at + source.size
-            if end > END:
+            end = at + size
+            if end > LENGTH_MAX:
                 fail(errno.EFBIG)
-            if source.size:
+            if size:
                 try:
-                    ranges.put(self.pool._owner, at, source.address, source.size)
+                    ranges.put(self.pool._owner, at, address, size)
                 except PoolLimitError as error:
                     raise OSError(errno.ENOSPC, str(error)) from error
                 self.length = max(self.length, end)
                 self.modified = now()
-            return source.size, end
+            return end
 
     def truncate(self, length: int) -> None:
+        """Makes the file longer, by a hole, or shorter. Raises OSError with ENOSPC."""
         with self.lock:
             if length < self.length:
                 try:
-                    self.pool.discard(length, END - length)
-                except PoolLimitError as error:  # a block in common with a copy
+                    self.pool.discard(length, LENGTH_MAX - length)
+                except PoolLimitError as error:  # from a block shared with a copy
                     raise OSError(errno.ENOSPC, str(error)) from error
             self.length = length
             self.modified = now()
 
 
-class Folder:
+class Directory:
+    """Files and directories by name. The lock of its store guards it."""
+
     length = 0
 
     def __init__(self) -> None:
@@ -120,105 +125,125 @@ class Folder:
         self.created = self.modified = now()
 
 
-Entry = Union[File, Folder]
+Entry = Union[StoredFile, Directory]
 
 
 class Store:
-    """A tree of files. Paths are lists of names here."""
+    """A tree of files with one memory limit. A path is a list of names here.
 
-    def __init__(self, limit: SupportsIndex | None, block_size: SupportsIndex) -> None:
-        self.root = MemoryPool(END, block_size, memory_limit=limit)
-        self.limit = self.root.stats.memory_limit
+    Methods lock the store where they do not say that the caller does.
+    """
+
+    def __init__(
+        self, limit: SupportsIndex | None, block_size: SupportsIndex | None
+    ) -> None:
+        if block_size is None:
+            block_size = _BLOCK_SIZE
+        #: The empty pool of which all files are clones.
+        self.origin = MemoryPool(LENGTH_MAX, block_size, memory_limit=limit)
+        self.limit = self.origin.stats.memory_limit
         self.lock = _new_lock(self)
-        self.top = Folder()
+        self.root = Directory()
 
-    def new_file(self) -> File:
-        return File(self.root.clone())
+    def new_file(self) -> StoredFile:
+        """Returns an empty file without a path."""
+        return StoredFile(self.origin.clone())
 
-    def get(self, names: list[str]) -> Entry | None:
+    def find(self, names: list[str]) -> Entry | None:
+        """Returns the entry with a path; None if there is none."""
         with self.lock:
-            entry: Entry | None = self.top
+            entry: Entry | None = self.root
             for name in names:
-                if not isinstance(entry, Folder):
+                if not isinstance(entry, Directory):
                     return None
                 entry = entry.entries.get(name)
             return entry
 
-    def folder(self, names: list[str]) -> Folder:
-        """The folder of that path, made with all above it if it is missing.
+    def make_directories(self, names: list[str]) -> Directory:
+        """Returns the directory with a path. It and those above it are made if missing.
 
-        The caller has the lock.
+        The caller has locked the store. Raises NotADirectoryError.
         """
-        at = self.top
+        at = self.root
         for count, name in enumerate(names, 1):
             entry = at.entries.get(name)
             if entry is None:
-                entry = at.entries[name] = Folder()
+                entry = at.entries[name] = Directory()
                 at.modified = now()
-            if not isinstance(entry, Folder):
-                fail(errno.ENOTDIR, joined(names[:count]))
+            if not isinstance(entry, Directory):
+                fail(errno.ENOTDIR, join_path(names[:count]))
             at = entry
         return at
 
-    def place(self, names: list[str], entry: Entry, new: bool = False) -> None:
-        """Puts an entry where nothing is, or a file of which it takes the place.
+    def link(self, names: list[str], entry: Entry, exclusive: bool = False) -> None:
+        """Gives an entry a path. A file may replace a file.
 
-        new: whether nothing may be there.
+        exclusive: whether the path must be free.
+
+        Raises IsADirectoryError, FileExistsError, NotADirectoryError.
         """
         with self.lock:
-            old = self.get(names)
-            if isinstance(old, Folder):
-                fail(errno.EISDIR, joined(names))
-            if old and (new or isinstance(entry, Folder)):
-                fail(errno.EEXIST, joined(names))
-            folder = self.folder(names[:-1])
-            folder.entries[names[-1]] = entry
-            folder.modified = now()
+            old = self.find(names)
+            if isinstance(old, Directory):
+                fail(errno.EISDIR, join_path(names))
+            if old and (exclusive or isinstance(entry, Directory)):
+                fail(errno.EEXIST, join_path(names))
+            directory = self.make_directories(names[:-1])
+            directory.entries[names[-1]] = entry
+            directory.modified = now()
 
-    def remove(self, names: list[str]) -> None:
+    def unlink(self, names: list[str]) -> None:
+        """Removes an entry that exists from its directory."""
         with self.lock:
-            folder = self.folder(names[:-1])
-            del folder.entries[names[-1]]
-            folder.modified = now()
+            directory = self.make_directories(names[:-1])
+            del directory.entries[names[-1]]
+            directory.modified = now()
 
     def move(self, source: list[str], target: list[str], into: bool) -> None:
         """Gives an entry another path.
 
-        into: whether the target is a folder that it goes into, even if it is missing.
+        into: whether the target is a directory to move the entry into; it may be missing.
+
+        Raises FileNotFoundError; OSError with EINVAL for the root, or for a directory
+        that would move into itself; what link() raises.
         """
         with self.lock:
-            entry = self.get(source)
+            entry = self.find(source)
             if entry is None:
-                fail(errno.ENOENT, joined(source))
+                fail(errno.ENOENT, join_path(source))
             if not source:
-                fail(errno.EINVAL, "/")  # everything, into itself
-            if into or isinstance(self.get(target), Folder):
+                fail(errno.EINVAL, "/")
+            if into or isinstance(self.find(target), Directory):
                 target = [*target, source[-1]]
             if target == source:
                 return
             if target[: len(source)] == source:
-                fail(errno.EINVAL, joined(target))
-            self.place(target, entry)
-            self.remove(source)
+                fail(errno.EINVAL, join_path(target))
+            self.link(target, entry)
+            self.unlink(source)
 
 
-def names_of(path: str) -> list[str]:
+def split_path(path: str) -> list[str]:
+    """Returns the names in a path."""
     return [name for name in path.split("/") if name]
 
 
-def joined(names: list[str]) -> str:
+def join_path(names: list[str]) -> str:
+    """Returns the path of names; empty for the root."""
     return "".join("/" + name for name in names)
 
 
-stores: dict[str, Store] = {}
-stores_lock: threading.RLock  # guards stores
+# -------------------------------------------------------------------- stores by name
+
+_named: dict[str, Store] = {}
+_named_lock: threading.RLock  # guards _named
 
 
 def _renew_locks() -> None:
-    """Makes them anew in a forked child, where whoever had them may be missing."""
-    global stores_lock
-    stores_lock = threading.RLock()
-    for owner in list(_locked):
+    """Replaces all locks: in a forked child their owners may be missing threads."""
+    global _named_lock
+    _named_lock = threading.RLock()
+    for owner in list(_lock_owners):
         owner.lock = threading.RLock()
 
 
@@ -227,30 +252,38 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
 
 
-def named_store(
+def open_store(
     name: str, limit: SupportsIndex | None, block_size: SupportsIndex | None
 ) -> Store:
+    """Returns the store of a name, which is made if there is none.
+
+    limit, block_size: as for MempoolFileSystem; None also means what a store has.
+
+    Raises TypeError, ValueError: see MempoolFileSystem.
+    """
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     if not name or "/" in name:
-        raise ValueError(f"name is {name!r}, which no URL can have")
-    with stores_lock:
-        store = stores.get(name)
+        raise ValueError(f"name is {name!r}, allowed is a name that is not empty, no '/'")
+    with _named_lock:
+        store = _named.get(name)
         if store is None:
-            store = stores[name] = Store(limit, or_default(block_size))
+            store = _named[name] = Store(limit, block_size)
     if limit is not None and limit != store.limit:
-        raise ValueError(f"the store {name!r} has a limit of {store.limit or None}")
-    if block_size is not None and Store(None, block_size).root.block_size != (
-        store.root.block_size
-    ):
-        raise ValueError(f"the store {name!r} has blocks of {store.root.block_size}")
+        raise ValueError(
+            f"limit is {limit}, but the store {name!r} has a limit of"
+            f" {store.limit or None}"
+        )
+    if block_size is not None:
+        wanted, held = Store(None, block_size).origin, store.origin.block_size
+        if wanted.block_size != held:
+            raise ValueError(
+                f"block_size is {block_size}, but the store {name!r} has blocks of {held}"
+            )
     return store
 
 
-def or_default(block_size: SupportsIndex | None) -> SupportsIndex:
-    return 4096 if block_size is None else block_size
-
-
-def drop(name: str) -> None:
-    with stores_lock:
-        stores.pop(name, None)
+def drop_store(name: str) -> None:
+    """Forgets the store of a name, if there is one."""
+    with _named_lock:
+        _named.pop(name, None)

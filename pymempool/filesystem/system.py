@@ -1,160 +1,119 @@
 # SPDX-License-Identifier: MIT
-"""mempool://, a file system for fsspec whose files are clones of one pool."""
+"""mempool:// for fsspec: the file system and its open files."""
 
 from __future__ import annotations
 
 import errno
 import importlib
-import io
 import operator
 import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from .._core.raw_file import RawFile, fail
+from .._native.buffers import readable
 from .store import (
-    END,
+    LENGTH_MAX,
+    Directory,
     Entry,
-    File,
-    Folder,
     Store,
-    drop,
-    fail,
-    joined,
-    named_store,
-    names_of,
+    StoredFile,
+    drop_store,
+    join_path,
     now,
-    or_default,
+    open_store,
+    split_path,
 )
 
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import SupportsIndex
 
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
 
 try:
     _Base: Any = importlib.import_module("fsspec").AbstractFileSystem
 except ImportError as error:
     raise ImportError(
-        "mempool:// is for fsspec: pip install 'pymempool[fsspec]'", name="fsspec"
+        "mempool:// needs fsspec: pip install 'pymempool[fsspec]'", name="fsspec"
     ) from error
 
 _MODES = ("rb", "r+b", "wb", "w+b", "ab", "a+b", "xb", "x+b")
 
 
-class MempoolFile(io.RawIOBase):
+class MempoolFile(RawFile):
     """An open file of a MempoolFileSystem: unbuffered, with a position of its own.
 
-    Every read and every write is one atomic step, and a write puts down all of its bytes
-    or raises: OSError with ENOSPC where the store's limit would be passed,
-    PoolMemoryError where the system has no memory. Files opened for appending write at
-    the end, wherever others have put it. The position is not guarded: threads open a
-    file each.
+    Each read and each write is one atomic step. A write writes all of its bytes or
+    raises: OSError with ENOSPC if it would pass the limit of the store, PoolMemoryError
+    if the system has no memory. A file opened for appending writes at the end, even if
+    another one has moved it. The position has no lock: threads open a file each.
 
-    It works on after its path was removed, moved or given to another file.
+    The file stays usable after its path was removed, moved, or given to another file.
     """
 
+    _position_max = LENGTH_MAX
+
     def __init__(
-        self, system: MempoolFileSystem, path: str, mode: str, file: File, inplace: bool
+        self,
+        system: MempoolFileSystem,
+        path: str,
+        mode: str,
+        file: StoredFile,
+        inplace: bool,
     ) -> None:
         """Made by MempoolFileSystem.open()."""
-        super().__init__()
+        super().__init__(mode, file.length if mode[0] == "a" else 0)
         self.fs = system
         self.path = path
-        self.mode = mode
         self.autocommit = inplace
-        self._file: File | None = file  # None once it is of no use
+        self._file: StoredFile | None = file  # None once nobody can need it
         self._pending = not inplace  # whether commit() has something to do
-        self._at = file.length if mode[0] == "a" else 0
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
-        return self._open_file().length
-
-    def readable(self) -> bool:
-        """Whether its mode lets it be read."""
-        self._open_file()
-        return "r" in self.mode or "+" in self.mode
-
-    def writable(self) -> bool:
-        """Whether its mode lets it be written to."""
-        self._open_file()
-        return self.mode != "rb"
-
-    def seekable(self) -> bool:
-        """True."""
-        self._open_file()
-        return True
+        """The length of the file in bytes."""
+        return self._length()
 
     def close(self) -> None:
-        """Lets go of the file, unless it waits for commit(). Twice does nothing."""
+        """Closes the file. What waits for commit() is kept. May be called again."""
         super().close()
         if not self._pending:
             self._file = None
 
-    # ------------------------------------------------------------------------ position
-
-    def tell(self) -> int:
-        """The position."""
-        self._open_file()
-        return self._at
-
-    def seek(self, offset: SupportsIndex, whence: int = os.SEEK_SET, /) -> int:
-        """Moves the position, which may lie past the end; returns it.
-
-        Raises OSError with EINVAL before the start, ValueError for another whence.
-        """
-        file = self._open_file()
-        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: file.length}
-        if whence not in bases:
-            raise ValueError(f"whence is {whence!r}, which is none of those of seek()")
-        at = bases[whence] + int(operator.index(offset))
-        if not 0 <= at <= END:
-            fail(errno.EINVAL)
-        self._at = at
-        return at
-
-    # --------------------------------------------------------------------------- bytes
-
-    def read(self, size: SupportsIndex | None = -1, /) -> bytes:
-        """Up to `size` bytes, fewer at the end only; all that are left if None or < 0."""
-        data = self._peek(-1 if size is None else int(operator.index(size)))
-        self._at += len(data)
-        return data
-
-    def readall(self) -> bytes:
-        """All bytes from the position to the end."""
-        return self.read()
-
     def peek(self, size: int = 0, /) -> bytes:
-        """Some bytes at the position, which stays: what makes readline() quick."""
-        return self._peek(max(size, 8192))
-
-    def _peek(self, size: int) -> bytes:
-        return self._readable_file().read(self._at, END if size < 0 else size)
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fills `buffer`, as far as there are bytes; returns how many, 0 at the end."""
-        count = self._readable_file().readinto(self._at, buffer)
-        self._at += count
-        return count
+        """Reads some bytes without moving the position. Makes readline() fast."""
+        self._check_readable()
+        return self._read_at(self._position, max(size, 8192))
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Writes all of `data`; returns its size."""
-        file = self._writable_file()
-        size, self._at = file.write(None if self.mode[0] == "a" else self._at, data)
+        """Writes all of `data`; returns its size in bytes.
+
+        data: a contiguous bytes-like object.
+
+        Raises OSError: ENOSPC, EFBIG; PoolMemoryError; io.UnsupportedOperation if the
+        mode forbids writing. Then nothing has changed.
+        """
+        self._check_writable()
+        file = self._open_file()
+        with readable(data) as source:
+            at = None if self.mode[0] == "a" else self._position
+            self._position = file.write(at, source.address, source.size)
+            size: int = source.size
         return size
 
     def truncate(self, size: SupportsIndex | None = None, /) -> int:
-        """Makes the file end at `size`, None for the position; returns `size`.
+        """Makes the file end at `size`; returns `size`.
 
-        Raises OSError: EINVAL for what no size can be; ENOSPC if it ends within a block
-        that a copy shares, and the limit leaves no room for another.
+        size: int, in bytes; None for the position, which does not move.
+
+        Raises OSError: EINVAL for a size that no file can have; ENOSPC if the new end is
+        in a block that a copy shares, and the limit leaves no room for another.
         """
-        file = self._writable_file()
-        length = self._at if size is None else int(operator.index(size))
-        if not 0 <= length <= END:
+        self._check_writable()
+        file = self._open_file()
+        length = self._position if size is None else int(operator.index(size))
+        if not 0 <= length <= LENGTH_MAX:
             fail(errno.EINVAL)
         file.truncate(length)
         return length
@@ -162,17 +121,19 @@ class MempoolFile(io.RawIOBase):
     # -------------------------------------------------------------------- transactions
 
     def commit(self) -> None:
-        """Puts a file opened with autocommit=False, closed or not, in its place.
+        """Gives a file that was opened with autocommit=False its path.
 
-        Once, and in one step; does nothing for other files. Raises FileExistsError for
-        the mode "xb" if there is one now, IsADirectoryError, NotADirectoryError.
+        The file may be closed or open. Commits once, in one atomic step; does nothing for
+        other files. Raises FileExistsError for the mode "xb" if the path is taken now,
+        IsADirectoryError, NotADirectoryError.
         """
         if self._pending and self._file is not None:
-            self.fs._store.place(names_of(self.path), self._file, self.mode[0] == "x")
+            exclusive = self.mode[0] == "x"
+            self.fs._store.link(split_path(self.path), self._file, exclusive)
         self._settle()
 
     def discard(self) -> None:
-        """Makes commit() do nothing: what was written goes when the file is closed."""
+        """Makes commit() do nothing; closing the file frees what was written."""
         self._settle()
 
     def _settle(self) -> None:
@@ -180,22 +141,24 @@ class MempoolFile(io.RawIOBase):
         if self.closed:
             self._file = None
 
-    # -------------------------------------------------------------------------- inside
+    # --------------------------------------------------------------------- for RawFile
 
-    def _open_file(self) -> File:
+    def _check_open(self) -> None:
+        self._open_file()
+
+    def _open_file(self) -> StoredFile:
         if self.closed or self._file is None:
             raise ValueError("I/O operation on closed file")
         return self._file
 
-    def _readable_file(self) -> File:
-        if not self.readable():
-            raise io.UnsupportedOperation("the file was opened for writing only")
-        return self._open_file()
+    def _length(self) -> int:
+        return self._open_file().length
 
-    def _writable_file(self) -> File:
-        if not self.writable():
-            raise io.UnsupportedOperation("the file was opened for reading only")
-        return self._open_file()
+    def _read_at(self, position: int, size: int) -> bytes:
+        return self._open_file().read(position, LENGTH_MAX if size < 0 else size)
+
+    def _read_into(self, position: int, address: int, size: int) -> int:
+        return self._open_file().read_into(position, address, size)
 
 
 # -------------------------------------------------------------------------- file system
@@ -203,22 +166,26 @@ class MempoolFile(io.RawIOBase):
 
 def _unpickled(name: str, process: int) -> MempoolFileSystem:
     if process != os.getpid():
-        raise ValueError(f"the store {name!r} is in the memory of process {process}")
+        raise ValueError(
+            f"the store {name!r} is in the memory of process {process}, not of this one"
+        )
     return MempoolFileSystem(name)
 
 
 class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
-    """Files in memory for fsspec: mempool://NAME/path.
+    """A file system in memory for fsspec: mempool://NAME/path.
 
-    Each unnamed instance is a store of its own, which lives as long as it or an open file
-    does. Instances of one name, and URLs, share a store within the process, which is kept
-    until drop(name), or the end.
+    An instance without a name has a store of its own, which lives as long as the instance
+    or an open file. Instances of one name, and URLs, share a store within the process,
+    which lives until drop(name) or the end of the process.
 
-    Copies of files take memory as they are written to, and moves cost the same
-    for a file and a full folder. Folders above a new file are made. Unnamed stores cannot
-    be pickled; what a named one is pickled to can be loaded in the same process.
+    A copy of a file takes memory only as it is written to. A move takes constant time,
+    for a file and for a full directory. Directories above a new file are made. An
+    instance without a name cannot be pickled; the pickle of one with a name can be loaded
+    in the same process.
 
-    Any number of threads may use an instance, but for transactions, which are fsspec's.
+    Any number of threads may use an instance. Transactions are fsspec's own, and are not
+    for several threads.
     """
 
     cachable = False  # each instance may have a store of its own
@@ -233,45 +200,45 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         block_size: SupportsIndex | None = None,
         **storage_options: Any,
     ) -> None:
-        """Opens a store, or makes it.
+        """Opens a store, and makes it if there is none of that name.
 
-        name: None for a store of its own.
-        limit: the most bytes that all files together may hold, in whole blocks, what
-            copies have in common counted once; None for no limit.
-        block_size: the largest power of two not above it is what a file takes at a time;
-            None for 4096.
+        name: str, not empty, without "/"; None for a store of its own.
+        limit: int, the most bytes that all files together may hold, in whole blocks; a
+            block that copies share counts once. None for no limit.
+        block_size: int, in bytes; files take memory in blocks of the largest power of two
+            not above it. None for 4096.
 
-        For a store that exists, None stands for what it has. Raises ValueError for
-        something else, or for a name that is empty or has a "/"; PoolRangeError,
+        For a store that exists, None means what the store has, and another value raises
+        ValueError. Raises ValueError for another name too; PoolRangeError,
         PoolMemoryError.
         """
         super().__init__(**storage_options)
         self.name = name
         if name is None:
-            self._store = Store(limit, or_default(block_size))
+            self._store = Store(limit, block_size)
         else:
-            self._store = named_store(name, limit, block_size)
+            self._store = open_store(name, limit, block_size)
 
     @classmethod
     def drop(cls, name: str) -> None:
-        """Forgets a named store, if there is one: the next of that name is empty.
+        """Forgets the store of a name, if there is one: the next of that name is empty.
 
-        Instances and open files that have it keep it, and keep working.
+        Instances and open files that use the store keep it alive, and keep working.
         """
-        drop(name)
+        drop_store(name)
 
     def clear(self) -> None:
-        """Removes all files and folders. Open files stay usable."""
+        """Removes all files and directories. Open files stay usable."""
         with self._store.lock:
-            self._store.top = Folder()
+            self._store.root = Directory()
 
     @property
     def _fs_token(self) -> str:
-        return f"{id(self._store):x}"  # equal are those that have the same store
+        return f"{id(self._store):x}"  # of the same store: equal
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.name is None:
-            raise TypeError("only a MempoolFileSystem with a name can be pickled")
+            raise TypeError("a MempoolFileSystem can be pickled only with a name")
         return _unpickled, (self.name, os.getpid())
 
     # --------------------------------------------------------------------------- paths
@@ -283,7 +250,7 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         path = path.as_posix() if isinstance(path, PurePath) else os.fspath(path)
         if path.startswith("mempool://"):
             path = path[len("mempool://") :].partition("/")[2]
-        return joined(names_of(path))
+        return join_path(split_path(path))
 
     def unstrip_protocol(self, name: str) -> str:
         """The URL of a path; fsspec can open it if the store has a name."""
@@ -293,33 +260,33 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
     def _get_kwargs_from_urls(path: str) -> dict[str, str]:
         name = path.partition("://")[2].partition("/")[0]
         if not name:
-            raise ValueError(f"{path!r} names no store: mempool://NAME/path does")
+            raise ValueError(f"{path!r} names no store, allowed is mempool://NAME/path")
         return {"name": name}
 
     def _entry(self, path: str) -> tuple[str, Entry]:
         path = self._strip_protocol(path)
-        entry = self._store.get(names_of(path))
+        entry = self._store.find(split_path(path))
         if entry is None:
             fail(errno.ENOENT, path)
         return path, entry
 
-    def _file(self, path: str) -> File:
+    def _file(self, path: str) -> StoredFile:
         path, entry = self._entry(path)
-        if isinstance(entry, Folder):
+        if isinstance(entry, Directory):
             fail(errno.EISDIR, path)
         return entry
 
-    # -------------------------------------------------------------------------- asking
+    # ----------------------------------------------------------------------- information
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
-        """Name, size, type, created and modified of a file or a folder."""
+        """Returns name, size, type, created and modified of a file or a directory."""
         return _info(*self._entry(path))
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
-        """What is in a folder, sorted; or the file. Raises FileNotFoundError."""
+        """Lists a directory, sorted by name, or a file. Raises FileNotFoundError."""
         with self._store.lock:
             path, entry = self._entry(path)
-            if isinstance(entry, Folder):
+            if isinstance(entry, Directory):
                 found = [
                     _info(f"{path}/{name}", one) for name, one in entry.entries.items()
                 ]
@@ -329,41 +296,44 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         return found if detail else [one["name"] for one in found]
 
     def created(self, path: str) -> datetime:
-        """When the file or folder was made."""
+        """Returns the time at which the file or directory was made."""
         return self._entry(path)[1].created
 
     def modified(self, path: str) -> datetime:
-        """When the file was last written to, or an entry of the folder changed."""
+        """Returns the time of the last write, or of the last change of the entries."""
         return self._entry(path)[1].modified
 
-    # ------------------------------------------------------------------------- folders
+    # --------------------------------------------------------------------- directories
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
-        """Makes a folder. Raises OSError, FileExistsError first."""
-        names = names_of(self._strip_protocol(path))
+        """Makes a directory. Raises FileExistsError, or another OSError."""
+        names = split_path(self._strip_protocol(path))
         with self._store.lock:
-            if self._store.get(names) is not None:
-                fail(errno.EEXIST, joined(names))
+            if self._store.find(names) is not None:
+                fail(errno.EEXIST, join_path(names))
             if not create_parents:
-                self._entry(joined(names[:-1]))
-            self._store.folder(names)
+                self._entry(join_path(names[:-1]))
+            self._store.make_directories(names)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Makes a folder and all above it. Raises FileExistsError, NotADirectoryError."""
+        """Makes a directory and those above it.
+
+        Raises FileExistsError, NotADirectoryError.
+        """
         with self._store.lock:
             if not (exist_ok and self.isdir(path)):
                 self.mkdir(path)
 
     def rmdir(self, path: str) -> None:
-        """Removes an empty folder; the root stays. Raises OSError."""
+        """Removes an empty directory, but not the root. Raises OSError."""
         with self._store.lock:
             path, entry = self._entry(path)
-            if not isinstance(entry, Folder):
+            if not isinstance(entry, Directory):
                 fail(errno.ENOTDIR, path)
             if entry.entries:
                 fail(errno.ENOTEMPTY, path)
             if path:
-                self._store.remove(names_of(path))
+                self._store.unlink(split_path(path))
 
     # --------------------------------------------------------------------------- files
 
@@ -380,38 +350,40 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         if mode not in _MODES:
             raise ValueError(f"mode is {mode!r}, possible are {', '.join(_MODES)}")
         path = self._strip_protocol(path)
-        names, store = names_of(path), self._store
+        names, store = split_path(path), self._store
         with store.lock:
-            old = store.get(names)
+            old = store.find(names)
             if old is None and mode[0] == "r":
                 fail(errno.ENOENT, path)
             if old is not None and mode[0] == "x":
                 fail(errno.EEXIST, path)
-            if isinstance(old, Folder):
+            if isinstance(old, Directory):
                 fail(errno.EISDIR, path)
             if autocommit or mode == "rb":
                 return MempoolFile(
                     self, path, mode, self._in_place(names, old, mode), True
                 )
-        kept = None if mode[0] == "w" else old
-        file = store.new_file() if kept is None else kept.clone()
+        old = None if mode[0] == "w" else old
+        file = store.new_file() if old is None else old.clone()
         opened = MempoolFile(self, path, mode, file, False)
-        if mode == "r+b":  # open() does so for all other modes
+        if mode == "r+b":  # fsspec's open() does so for all other modes
             self.transaction.files.append(opened)
         return opened
 
-    def _in_place(self, names: list[str], old: File | None, mode: str) -> File:
+    def _in_place(
+        self, names: list[str], old: StoredFile | None, mode: str
+    ) -> StoredFile:
         if old is None:
             old = self._store.new_file()
-            self._store.place(names, old)
+            self._store.link(names, old)
         elif mode[0] == "w":
             old.truncate(0)
         return old
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
-        """Makes an empty file; of one that is there if `truncate`, else it is kept.
+        """Makes an empty file, or gives one that exists the time of now as modified().
 
-        modified() is then the time of the call.
+        truncate: whether a file that exists becomes empty.
         """
         with self.open(path, "wb" if truncate else "ab") as file:
             file._open_file().modified = now()
@@ -419,21 +391,21 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
     ) -> bytes:
-        """The bytes [start, end) of a file, which count as in a slice."""
+        """Reads the bytes [start, end) of a file, which count as in a slice."""
         file = self._file(path)
         with file.lock:
             at, stop, _ = slice(start, end).indices(file.length)
             return file.read(at, stop - at)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copies a file in constant time, or makes a folder of the name of another."""
+        """Copies a file in constant time, or makes an empty directory for a directory."""
         with self._store.lock:
             source, entry = self._entry(path1)
             target = self._strip_protocol(path2)
-            if isinstance(entry, Folder):
+            if isinstance(entry, Directory):
                 self.makedirs(target, exist_ok=True)
             elif source != target:
-                self._store.place(names_of(target), entry.clone())
+                self._store.link(split_path(target), entry.clone())
 
     def mv(
         self,
@@ -443,10 +415,10 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Moves a file or a whole folder in constant time, as a shell would.
+        """Moves a file or a whole directory in constant time, as mv of a shell does.
 
-        path2: a folder that is there, or ends in "/", for a place in it; else the new
-            path, whose file, if there is one, is replaced.
+        path2: a directory to move it into, which exists or ends in "/"; else the new
+            path, where a file is replaced.
 
         Lists and patterns, or a maxdepth, are moved by fsspec, file by file.
         """
@@ -454,22 +426,20 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         if not simple or any(sign in str(path1) for sign in "*?["):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
             return
-        source, target = (
-            names_of(self._strip_protocol(path1)),
-            self._strip_protocol(path2),
-        )
-        self._store.move(source, names_of(target), str(path2).endswith("/"))
+        source = split_path(self._strip_protocol(path1))
+        target = split_path(self._strip_protocol(path2))
+        self._store.move(source, target, str(path2).endswith("/"))
 
     def rm_file(self, path: str) -> None:
         """Removes a file. Raises FileNotFoundError, IsADirectoryError."""
         with self._store.lock:
             self._file(path)
-            self._store.remove(names_of(self._strip_protocol(path)))
+            self._store.unlink(split_path(self._strip_protocol(path)))
 
-    _rm = rm_file  # its old name, which fsspec uses too
+    _rm = rm_file  # the old name, which fsspec uses too
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Removes files, and folders: empty ones, or all that is in them if recursive."""
+        """Removes files and directories; a directory must be empty unless `recursive`."""
         paths = self.expand_path(path, recursive=recursive, maxdepth=maxdepth)
         for one in reversed(paths):
             (self.rmdir if self.isdir(one) else self.rm_file)(one)
@@ -479,7 +449,7 @@ def _info(path: str, entry: Entry) -> dict[str, Any]:
     return {
         "name": path,
         "size": entry.length,
-        "type": "file" if isinstance(entry, File) else "directory",
+        "type": "file" if isinstance(entry, StoredFile) else "directory",
         "created": entry.created,
         "modified": entry.modified,
     }

@@ -479,7 +479,7 @@ def test_made_smaller_in_the_midst_of_a_call(
 ) -> None:
     """As if another thread did it after the file had looked where its end is."""
     with pool.open("r+b", 100, 1000) as file:
-        monkeypatch.setattr(PoolFile, "_end", lambda self, owner: 1100)
+        monkeypatch.setattr(PoolFile, "_length", lambda self: 1000)
         with MemoryPool.from_handle(pool.handle) as other:
             other.resize(104)
         assert file.read() == b"\1\2\3\4"

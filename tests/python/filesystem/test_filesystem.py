@@ -239,7 +239,7 @@ def test_appending_goes_to_the_end_of_all(fs: Any) -> None:
 
 
 def test_holes_and_the_far_end(fs: Any) -> None:
-    end = store_module.END
+    end = store_module.LENGTH_MAX
     with fs.open("/a", "w+b") as file:
         file.seek(end - 1)
         assert file.write(b"z") == 1
@@ -253,7 +253,7 @@ def test_holes_and_the_far_end(fs: Any) -> None:
         file.seek(1 << 40)
         assert file.read(5) == bytes(5)
     assert fs.cat_file("/a", -3) == b"\0\0z"
-    assert fs._store.root.stats.family_bytes == BLOCK
+    assert fs._store.origin.stats.family_bytes == BLOCK
 
 
 def test_what_was_cut_off_does_not_come_back(fs: Any) -> None:
@@ -400,7 +400,7 @@ def test_moving(fs: Any) -> None:
 def test_copies_share_memory_until_written_to(fs: Any) -> None:
     data = bytes(range(256)) * 16 * 8
     fs.pipe("/a", data)
-    held = fs._store.root.stats.family_bytes
+    held = fs._store.origin.stats.family_bytes
     with fs.open("/a", "r+b") as file:
         fs.cp_file("/a", "/a")
         file.write(b"\xff")  # it is still the same file
@@ -408,13 +408,13 @@ def test_copies_share_memory_until_written_to(fs: Any) -> None:
         file.seek(0)
         file.write(data[:1])
     fs.cp_file("/a", "/b")
-    assert fs._store.root.stats.family_bytes == held == 8 * BLOCK
+    assert fs._store.origin.stats.family_bytes == held == 8 * BLOCK
     with fs.open("/b", "r+b") as file:
         file.write(b"new")
-    assert fs._store.root.stats.family_bytes == 9 * BLOCK
+    assert fs._store.origin.stats.family_bytes == 9 * BLOCK
     assert (fs.cat("/a"), fs.cat("/b")) == (data, b"new" + data[3:])
     fs.rm("/a"), fs.rm("/b")
-    assert fs._store.root.stats.family_bytes == 0
+    assert fs._store.origin.stats.family_bytes == 0
 
 
 def test_a_limit_for_all_files() -> None:
@@ -488,7 +488,7 @@ def test_commit_and_discard(fs: Any) -> None:
 def test_memory_of_what_is_not_committed(fs: Any) -> None:
 
     def held() -> int:
-        return int(fs._store.root.stats.family_bytes)
+        return int(fs._store.origin.stats.family_bytes)
 
     for settle in ("commit", "discard"):
         with fs.open("/a", "wb", autocommit=False) as file:
@@ -730,9 +730,9 @@ def test_locks_are_made_anew(fs: Any) -> None:
     fs.pipe("/a", b"1")
 
     def locks() -> set[int]:
-        return {id(store_module.stores_lock), id(fs._store.lock), id(fs._file("/a").lock)}
+        return {id(store_module._named_lock), id(fs._store.lock), id(fs._file("/a").lock)}
 
-    before = store_module.stores_lock, fs._store.lock, fs._file("/a").lock
+    before = store_module._named_lock, fs._store.lock, fs._file("/a").lock
     store_module._renew_locks()
     assert locks().isdisjoint(map(id, before))
     assert fs.cat("/a") == b"1"
@@ -744,7 +744,7 @@ def test_in_a_child_of_a_thread_that_had_the_locks(fs: Any, name: str) -> None:
     held, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with store_module.stores_lock, fs._store.lock, fs._file("/a").lock:
+        with store_module._named_lock, fs._store.lock, fs._file("/a").lock:
             held.set()
             leave.wait()
 
