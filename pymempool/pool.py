@@ -34,7 +34,7 @@ from ._native.buffers import in_place, is_plain, readable, writable
 from ._native.calls import QUICK_BYTES, parallel, quick
 from .errors import PoolRangeError
 from .images import formats
-from .images.raw import Progress
+from .images.progress import Progress
 from .pictures import draw
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ..images import formats
-from ..images.locations import PIECE
+from ..images.streams import PIECE
 from .addresses import TOTAL_MAX
 
 _ZEROS = bytes(PIECE)

@@ -17,7 +17,7 @@ from .._native.buffers import readable, writable
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolClosedError, PoolError, PoolUnrelatedError
 from ..images import formats
-from ..images.raw import Progress
+from ..images.progress import Progress
 from .addresses import TOTAL_MAX, merged
 from .array import array
 from .files import load

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pools as images: raw, Intel HEX, S-records, ELF, checkpoints; and where they lie."""
+"""Images of pools in files: raw, Intel HEX, S-records, ELF, checkpoints.
+
+formats.py chooses the format, and locations.py opens the file.
+"""

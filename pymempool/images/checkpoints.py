@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Checkpoints: what changed in a pool since a clone of it was made, as a file.
+"""Checkpoints: incremental images of what changed since a clone of the pool was made.
 
     save:   pool, base ─► clones ─► digest of base ─► what differs ─► file
     apply:  file ─► a clone of the pool ─► checksum, digest of the base ─► restore
 
 A checkpoint is one stream, written and read from its start to its end. All integers are
-unsigned and little-endian, of 8 bytes but for the kind of a record:
+unsigned and little-endian, and have 8 bytes, but for the kind of a record:
 
     head      the 8 bytes of _MAGIC, version (1), size of the base, size of the pool,
               digest of the base (32 bytes)
     records   kind (1 byte), start, size; in ascending order, without overlap
               kind 1: data, at most 1 MiB, which follows
-              kind 2: zeros, where the base had something else
+              kind 2: zeros, where the base had other bytes
     end       a record of kind 0: the number of records before it, the bytes of data
     checksum  SHA-256 of all of the above (32 bytes); nothing may follow
 
-What differs is found through changes() and compared in chunks of 4 KiB: 8 bytes written
-cost 4 KiB of the file, whatever the size of a block. Records start and end where chunks
-do, or with the pool. A chunk of zeros and a hole are the same.
+changes() finds the blocks that may differ, and these are compared in chunks of 4 KiB: a
+write of 8 bytes adds 4 KiB to the file, whatever the size of a block. Records start and
+end at multiples of 4 KiB, or at the end of the pool. A chunk of zeros equals a hole.
 
 The digest of the base is the SHA-256 of its chunks that are not all zeros, each as its
-offset and its bytes. So it depends on the contents alone, and not on blocks and holes: a
-pool that was loaded from an image is as good a base as the one that was saved. It is what
-costs: all that the base holds is read, by apply() too, at about 1 GiB a second. A digest
-of only those parts that a checkpoint changes would cost no more than these, but would not
-notice that one was left out of a chain which changed other parts.
+offset and its bytes. It depends only on the contents, not on blocks and holes: a pool
+that was loaded from an image is as good a base as the pool that was saved. The digest is
+the main cost, because it reads all data of the base, in apply() too, at about 1 GiB a
+second. A digest of only the chunks that a checkpoint changes would be cheap, but apply()
+could then not detect that a checkpoint of other chunks is missing from a chain.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ import itertools
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from struct import Struct
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from .._native.signatures import SIZE_MAX
 from ..errors import CheckpointError
-from .pools import Changed, Source
+from .pools import CheckpointPool, ReadablePool
+from .progress import Meter, Progress
+from .streams import PIECE
 
-Progress = Callable[[int, Optional[int]], object]
-Run = tuple[int, int]  # offset and size
+_Run = tuple[int, int]  # offset and size
 
 _MAGIC = b"\x93mempool"
 _VERSION = 1
@@ -48,32 +49,34 @@ _HEAD = Struct("<8sQQQ32s")
 _RECORD = Struct("<BQQ")
 _END, _DATA, _ZERO = range(3)  # the kinds of records
 
-_CHUNK = 4096
-_PIECE = 1 << 20  # the most that is read at once, a multiple of _CHUNK
-_ZEROS = bytes(_PIECE)
+_CHUNK = 4096  # divides PIECE
+_ZEROS = bytes(PIECE)
 
 
 def save(
-    pool: Source, base: Changed, put: Callable[[Any], object], report: Progress
+    pool: ReadablePool,
+    base: CheckpointPool,
+    write: Callable[[Any], object],
+    report: Progress,
 ) -> None:
-    """Writes what makes the contents and size of `base` those of `pool`, of one moment.
+    """Writes the changes that turn the contents and size of `base` into those of `pool`.
 
-    base: a relative of the pool by cloning.
-    put: writes all of a bytes-like object.
-    report: called as report(done, total), in bytes that were looked at, after each
-        piece of at most 1 MiB and at the end.
+    base: a relative of the pool.
+    write: writes all of a bytes-like object.
+    report: called as report(done, total), in bytes that were read, after each piece of
+        at most 1 MiB and at the end.
 
-    Costs what changed, and a digest of all that `base` holds, which is taken before the
-    first byte is written. Raises PoolUnrelatedError, with nothing written; what
-    `put` and `report` raise.
+    Takes time for what changed, and for the digest of all data of `base`, which is made
+    before the first byte is written. Raises PoolUnrelatedError, with nothing written;
+    what `write` and `report` raise.
     """
     with base.clone() as old, pool.clone() as new:
         old_size, new_size = old.total_size, new.total_size
         held, changed = old.extents(), new.changes(old)
         total = sum(size for _, size in _pieces(held, old_size))
         total += sum(size for _, size in _pieces(changed, new_size))
-        meter = _Meter(report, total)
-        stream = _Writer(put)
+        meter = Meter(report, total)
+        stream = _Writer(write)
         head = _MAGIC, _VERSION, old_size, new_size, _digest(old, meter)
         stream.write(_HEAD.pack(*head))
         records = data_bytes = 0
@@ -88,23 +91,23 @@ def save(
         meter.add(0)
 
 
-def apply(pool: Changed, get: Callable[[int], bytes], report: Progress) -> None:
-    """Makes the contents and size of the pool those that a checkpoint was made of.
+def apply(pool: CheckpointPool, read: Callable[[int], bytes], report: Progress) -> None:
+    """Gives the pool the contents and size that a checkpoint was saved from.
 
-    get: reads just as many bytes as it is told, or all that are left if these are fewer.
+    read: returns that many bytes of the file, fewer only at its end.
     report: called as report(done, total), in bytes of the file and then of the pool,
         after each piece and at the end; total is None until the file was read.
 
-    The pool must have the contents and size of the base, however it came to them. The
-    file is read to its end. All or nothing: until the end the pool stays as it is, for
-    other threads too; what they write to it meanwhile is then undone, as by restore().
+    The pool must have the contents and size of the base, whatever it got them from. The
+    file is read to its end. All changes take effect in one atomic step at the end, which
+    undoes what other threads wrote to the pool meanwhile, as restore() does.
 
-    Raises CheckpointError, which says what is wrong, above all that the file is damaged
-    or, if it is not, that the pool is no base for it; PoolMemoryError, PoolLimitError;
-    what `get` and `report` raise. Then the pool was not changed.
+    Raises CheckpointError if the file is damaged or the pool does not match its base;
+    PoolMemoryError, PoolLimitError; what `read` and `report` raise. Then nothing has
+    changed.
     """
     with pool.clone() as old, old.clone() as new:
-        stream, meter = _Reader(get), _Meter(report, None)
+        stream, meter = _Reader(read), Meter(report, None)
         old_size, new_size, digest = stream.head()
         new.resize(new_size)
         meter.add(_HEAD.size)
@@ -114,7 +117,7 @@ def apply(pool: Changed, get: Callable[[int], bytes], report: Progress) -> None:
             else:
                 new.write(start, data)
             meter.add(_RECORD.size + (0 if data is None else size))
-        stream.finish()
+        stream.check_end()
 
         if old_size != old.total_size:
             raise CheckpointError(
@@ -126,36 +129,27 @@ def apply(pool: Changed, get: Callable[[int], bytes], report: Progress) -> None:
         if digest != _digest(old, meter):
             raise CheckpointError(
                 "the checkpoint was made for other contents than this pool has:"
-                " it is not the next one for it"
+                " it is not the next one of the chain"
             )
         meter.add(0)
         pool.restore(new)
 
 
-class _Meter:
-    """Counts what was done, and reports it."""
-
-    def __init__(self, report: Progress, total: int | None) -> None:
-        self.report, self.total, self.done = report, total, 0
-
-    def add(self, size: int) -> None:
-        self.done += size
-        self.report(self.done, self.total)
-
-
 # --------------------------------------------------------------- contents of pools
 
 
-def _pieces(runs: Iterable[Run], end: int) -> Iterator[Run]:
-    """All chunks that the runs touch, up to the end of the pool, in order: as runs that
-    are not larger than a piece."""
+def _pieces(runs: Iterable[_Run], end: int) -> Iterator[_Run]:
+    """Yields all chunks that the runs touch, up to the end of the pool, in order.
+
+    Adjacent chunks come together, up to the size of a piece.
+    """
     at = 0
     for start, size in runs:
         stop = start + size
         stop = min(end, stop + -stop % _CHUNK)
         at = max(at, start - start % _CHUNK)
         while at < stop:
-            count = min(_PIECE, stop - at)
+            count = min(PIECE, stop - at)
             yield at, count
             at += count
 
@@ -164,26 +158,28 @@ def _is_zeros(data: bytes) -> bool:
     return _ZEROS.startswith(data)
 
 
-def _digest(moment: Source, meter: _Meter) -> bytes:
-    """The digest of what a pool holds, which nobody else may change."""
+def _digest(snapshot: ReadablePool, meter: Meter) -> bytes:
+    """Returns the digest of a pool that nobody changes."""
     digest = sha256()
-    for at, size in _pieces(moment.extents(), moment.total_size):
-        data = moment.read(at, size)
-        for place in range(0, size, _CHUNK):
-            part = data[place : place + _CHUNK]
-            if not _is_zeros(part):
-                digest.update((at + place).to_bytes(8, "little"))
-                digest.update(part)
+    for at, size in _pieces(snapshot.extents(), snapshot.total_size):
+        data = snapshot.read(at, size)
+        for start in range(0, size, _CHUNK):
+            chunk = data[start : start + _CHUNK]
+            if not _is_zeros(chunk):
+                digest.update((at + start).to_bytes(8, "little"))
+                digest.update(chunk)
         meter.add(size)
     return digest.digest()
 
 
 def _differences(
-    old: Changed, new: Source, meter: _Meter
+    old: CheckpointPool, new: ReadablePool, meter: Meter
 ) -> Iterator[tuple[int, int, memoryview | None]]:
-    """Where the two differ, by chunks: (start, size, the bytes in the new one), with
-    None for zeros."""
-    old.resize(max(old.total_size, new.total_size))  # to have all that is compared
+    """Yields where the two differ, by chunks, as (start, size, the bytes of `new`).
+
+    The bytes are None for zeros.
+    """
+    old.resize(max(old.total_size, new.total_size))  # so that it can be read as far
     for at, size in _pieces(new.changes(old), new.total_size):
         was, now = old.read(at, size), new.read(at, size)
         for kind, start, stop in _compared(was, now):
@@ -193,70 +189,72 @@ def _differences(
 
 
 def _compared(was: bytes, now: bytes) -> Iterator[tuple[int, int, int]]:
-    """The runs in which the two differ, each as (kind, start, stop)."""
+    """Yields the runs in which the two differ, as (kind of record, start, stop)."""
 
-    def kind_of(place: int) -> int | None:
-        part = now[place : place + _CHUNK]
-        if part == was[place : place + _CHUNK]:
+    def kind_of(start: int) -> int | None:
+        chunk = now[start : start + _CHUNK]
+        if chunk == was[start : start + _CHUNK]:
             return None
-        return _ZERO if _is_zeros(part) else _DATA
+        return _ZERO if _is_zeros(chunk) else _DATA
 
     for kind, group in itertools.groupby(range(0, len(now), _CHUNK), kind_of):
         if kind is not None:
-            places = list(group)
-            yield kind, places[0], min(len(now), places[-1] + _CHUNK)
+            starts = list(group)
+            yield kind, starts[0], min(len(now), starts[-1] + _CHUNK)
 
 
 # ------------------------------------------------------------------------ the file
 
 
 class _Writer:
-    """A file on its way out, and the digest of what was written."""
+    """A checkpoint that is being written, and its checksum so far."""
 
-    def __init__(self, put: Callable[[Any], object]) -> None:
-        self.put, self.digest = put, sha256()
+    def __init__(self, write: Callable[[Any], object]) -> None:
+        self._write, self.digest = write, sha256()
 
     def write(self, data: bytes | memoryview) -> None:
         self.digest.update(data)
-        self.put(data)
+        self._write(data)
 
 
 class _Reader:
-    """A file on its way in, no number in which is trusted."""
+    """A checkpoint that is being parsed. It trusts no number in the file."""
 
-    def __init__(self, get: Callable[[int], bytes]) -> None:
-        self.get, self.digest = get, sha256()
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read, self.digest = read, sha256()
 
     def read(self, size: int) -> bytes:
-        data = self.get(size)
+        data = self._read(size)
         if len(data) != size:
             raise CheckpointError("the checkpoint is cut off")
         self.digest.update(data)
         return data
 
     def head(self) -> tuple[int, int, bytes]:
-        """The sizes of the base and of the pool, and the digest of the base."""
+        """Parses the size of the base, the size of the pool, the digest of the base."""
         magic = self.read(len(_MAGIC))
         if magic != _MAGIC:
-            raise CheckpointError("this is no checkpoint of a pool")
+            raise CheckpointError("this is no checkpoint of a pool: it starts otherwise")
         rest = self.read(_HEAD.size - len(_MAGIC))
         _, version, old_size, new_size, digest = _HEAD.unpack(magic + rest)
         if version != _VERSION:
             raise CheckpointError(
-                f"a checkpoint of version {version}, only {_VERSION} is known"
+                f"a checkpoint of version {version}, supported is {_VERSION}"
             )
         if not 1 <= new_size <= SIZE_MAX:
-            raise CheckpointError(f"a checkpoint of a pool of {new_size} bytes")
+            raise CheckpointError(
+                f"a checkpoint of a pool of {new_size} bytes, allowed are 1 .. {SIZE_MAX}"
+            )
         return old_size, new_size, digest
 
     def records(self, total_size: int) -> Iterator[tuple[int, int, bytes | None]]:
-        """(start, size, data) of each record, None as the data of zeros."""
+        """Parses the records; yields (start, size, data), with None as data for zeros."""
         count = data_bytes = last = 0
         while True:
             kind, start, size = _RECORD.unpack(self.read(_RECORD.size))
             if kind == _END:
                 break
-            wrong = _wrong(kind, start, size, last, total_size)
+            wrong = _defect(kind, start, size, last, total_size)
             if wrong:
                 raise CheckpointError(
                     f"record {count} of the checkpoint, {size} bytes at {start}: {wrong}"
@@ -267,35 +265,35 @@ class _Reader:
             yield start, size, self.read(size) if kind == _DATA else None
         if (start, size) != (count, data_bytes):
             raise CheckpointError(
-                f"{start} records and {size} bytes of data were written to the"
-                f" checkpoint, but it has {count} and {data_bytes}"
+                f"the checkpoint should have {start} records and {size} bytes of data,"
+                f" but it has {count} and {data_bytes}"
             )
 
-    def finish(self) -> None:
-        """The checksum, and the end of the file."""
+    def check_end(self) -> None:
+        """Checks the checksum, and that the file ends."""
         expected = self.digest.digest()
         if self.read(len(expected)) != expected:
             raise CheckpointError("the checksum is wrong: the checkpoint is damaged")
-        if self.get(1):
-            raise CheckpointError("there is something behind the end of the checkpoint")
+        if self._read(1):
+            raise CheckpointError("there are bytes after the end of the checkpoint")
 
 
-def _wrong(kind: int, start: int, size: int, last: int, total_size: int) -> str:
-    """What is wrong with a record; nothing if it is empty.
+def _defect(kind: int, start: int, size: int, last: int, total_size: int) -> str:
+    """Returns what is wrong with a record; an empty text if nothing is.
 
     last: where the record before it ends.
     """
     stop = start + size
     if kind not in (_DATA, _ZERO):
-        return f"there are no records of kind {kind}"
+        return f"kind {kind}, records have kinds {_DATA} and {_ZERO}"
     if not size:
         return "it is empty"
     if start < last:
-        return f"the one before it reaches to {last}"
+        return f"the record before it ends at {last}"
     if stop > total_size:
         return f"the pool ends at {total_size}"
     if start % _CHUNK or (stop % _CHUNK and stop != total_size):
         return f"it does not cover whole chunks of {_CHUNK} bytes"
-    if kind == _DATA and size > _PIECE:
-        return f"data comes in at most {_PIECE} bytes"
+    if kind == _DATA and size > PIECE:
+        return f"a record of data has at most {PIECE} bytes"
     return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ELF programs load. pyelftools reads the tables (extra `images`)."""
+"""What ELF programs load into memory. pyelftools parses the tables (extra `images`)."""
 
 from __future__ import annotations
 
@@ -11,114 +11,119 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import FormatError
-from . import locations
-from .parts import PENDING
-from .records import Run, extra
+from .builder import PENDING_MAX
+from .extras import import_extra
+from .records import DataAt
+from .streams import read_full
 
-_ALLOCATED = 2  # a flag of sections of ELF
+_SHF_ALLOC = 2  # the flag of sections that are in memory
 
 
-def read(file: Any) -> Iterator[Run]:
+def read(file: Any) -> Iterator[DataAt]:
+    """Yields the data in a file. Raises FormatError; ImportError without pyelftools."""
     if not hasattr(file, "seekable") or not file.seekable() or file.tell():
         file = io.BytesIO(file.read())
     for address, offset, size in _parts(file):
         file.seek(offset)
         while size:
-            data = file.read(min(size, PENDING))
-            if not data:  # it was as long as that a moment ago
-                raise FormatError("an ELF file that was cut off")
+            data = file.read(min(size, PENDING_MAX))
+            if not data:  # somebody made it shorter just now
+                raise FormatError("the ELF file was cut off")
             yield address, data
             address, size = address + len(data), size - len(data)
 
 
 def _parts(file: Any) -> Iterator[tuple[int, int, int]]:
-    """What of an ELF file is loaded: each as address, offset in the file, size.
+    """Yields what is loaded as (address, offset in the file, size), by address.
 
-    Found one by one, in the order of the addresses: a small file can say so often where
-    the same bytes go that there is no room for a list.
+    One by one: a small hostile file can load the same bytes to so many addresses that a
+    list of them would not fit in memory.
     """
     length = file.seek(0, os.SEEK_END)
-    loads, sections = _tables(file, length)
+    segments, sections = _tables(file, length)
     last = total = 0
-    for address, offset, count in loads:
+    for segment_address, offset, count in segments:
         end = offset + count
         held = [(offset, count)] if sections is None else sections
         for at in range(bisect.bisect_left(held, (offset, 0)), len(held)):
             start, size = held[at]
             if start >= end:
                 break
-            place, size = address + start - offset, min(size, end - start)
+            address, size = segment_address + start - offset, min(size, end - start)
             total += size
             if start + size > length:
-                raise FormatError("an ELF file that was cut off")
-            if place < last:
+                raise FormatError("the ELF file was cut off")
+            if address < last:
                 raise FormatError(
-                    f"an ELF file with data at {place:#x} for a second time"
+                    f"the ELF file has data at {address:#x} for a second time"
                 )
             if total > length:
-                raise FormatError("an ELF file that loads more bytes than it has")
-            last = place + size
-            yield place, start, size
+                raise FormatError(f"the ELF file loads more bytes than its {length}")
+            last = address + size
+            yield address, start, size
 
 
 def _tables(
     file: Any, length: int
 ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]] | None]:
-    """The segments that are loaded, by address: each as address, offset, size. And what
-    of the file the sections have that are in memory, None if there are no sections.
+    """Returns the segments that are loaded, and the sections that are in memory.
 
-    pyelftools says what the numbers are. Its ELFFile would look up the names of all
-    sections as well, which in a hostile file can be the rest of the file each.
+    Segments are (address, offset, size), by address; sections are (offset, size), or None
+    if the file has none.
+
+    pyelftools knows the layout of the tables. Its ELFFile would also look up the names of
+    all sections, each of which in a hostile file can be as long as the rest of the file.
     """
 
     def row(form: Any, at: int) -> Any:
         size, data = form.sizeof(), bytearray()
         if at + size <= length:
             file.seek(at)
-            data = locations.get(file, size)
+            data = read_full(file, size)
         if len(data) < size:
             raise FormatError("no ELF file, or a damaged one: it ends too early")
         return form.parse(bytes(data))
 
     def table(form: Any, at: int, step: int, count: int) -> Iterator[Any]:
         if count and step < form.sizeof():
-            raise FormatError("no ELF file, or a damaged one: its tables are too narrow")
+            raise FormatError(
+                f"no ELF file, or a damaged one: a table has rows of {step} bytes,"
+                f" needed are {form.sizeof()}"
+            )
         return (row(form, at + step * number) for number in range(count))
 
     structs = _structs(file)
     head = row(structs.Elf_Ehdr, 0)
     structs.create_advanced_structs()
-    load_count, section_count = head.e_phnum, head.e_shnum
-    if head.e_shoff and (load_count == 0xFFFF or not section_count):
-        first = row(structs.Elf_Shdr, head.e_shoff)  # has numbers that were too large
-        load_count = first.sh_info if load_count == 0xFFFF else load_count
+    segment_count, section_count = head.e_phnum, head.e_shnum
+    if head.e_shoff and (segment_count == 0xFFFF or not section_count):
+        # The first section holds the counts that do not fit in the header.
+        first = row(structs.Elf_Shdr, head.e_shoff)
+        segment_count = first.sh_info if segment_count == 0xFFFF else segment_count
         section_count = section_count or first.sh_size
-    loads = [
-        load
-        for load in table(structs.Elf_Phdr, head.e_phoff, head.e_phentsize, load_count)
-        if load.p_type == "PT_LOAD" and load.p_filesz
-    ]
+    found = table(structs.Elf_Phdr, head.e_phoff, head.e_phentsize, segment_count)
+    loads = [it for it in found if it.p_type == "PT_LOAD" and it.p_filesz]
     sections = None
     if head.e_shoff and section_count:
         found = table(structs.Elf_Shdr, head.e_shoff, head.e_shentsize, section_count)
         sections = sorted(
             (section.sh_offset, section.sh_size)
             for section in found
-            if section.sh_flags & _ALLOCATED and section.sh_type != "SHT_NOBITS"
+            if section.sh_flags & _SHF_ALLOC and section.sh_type != "SHT_NOBITS"
             if section.sh_size
         )
-    # Some linkers give virtual addresses alone.
+    # Some linkers set only the virtual addresses.
     kind = "p_paddr" if any(load.p_paddr for load in loads) else "p_vaddr"
     return sorted((load[kind], load.p_offset, load.p_filesz) for load in loads), sections
 
 
 def _structs(file: Any) -> Any:
-    """How a file of this kind of ELF has its numbers."""
+    """Returns the layout of the tables for the word size and byte order of a file."""
     file.seek(0)
-    start = bytes(locations.get(file, 6))
+    start = bytes(read_full(file, 6))
     if re.match(rb"\x7fELF[\1\2][\1\2]", start) is None:
-        raise FormatError("no ELF file, or a damaged one: it does not begin as one")
-    module = extra("elftools.elf.structs")  # bincopy brings it
+        raise FormatError("no ELF file, or a damaged one: it does not start as one")
+    module = import_extra("elftools.elf.structs", "images", "this format")
     structs = module.ELFStructs(little_endian=start[5] == 1, elfclass=32 * start[4])
     structs.create_basic_structs()
     return structs

@@ -1,44 +1,50 @@
 # SPDX-License-Identifier: MIT
-"""Pools as images: which format is written and read, and from where to where.
+"""save(), load() and apply(): which format is written or read, at which location.
 
     save:  pool ─► clone ─► raw, intel_hex or srec ─► locations.writing()
     load:  locations.reading() ─► raw, intel_hex, srec or elf ─► pool
 
-The addresses of a HEX, S-record or ELF file are the offsets of the pool.
+The addresses in a HEX, S-record or ELF file are the offsets in the pool.
 
-A HEX or S-record file holds what extents() tells, zeros in those blocks too: to leave
-zeros out would leave there what a device held before. So holes are kept by whole blocks.
-Pools for such files want small ones: MemoryPool.load(path, 16, format="hex"). The file
-does not tell how large the pool was: one that is loaded ends with its last byte of data.
+A HEX or S-record file holds the runs of extents(), with the zeros in those blocks: a
+device would keep its old bytes where zeros were left out. So holes are kept by whole
+blocks, and pools for such files need small blocks: MemoryPool.load(path, 16,
+format="hex"). The file does not hold the size of the pool: a pool that is loaded ends
+with the last byte of data.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from ..errors import FormatError
 from . import checkpoints, elf, intel_hex, locations, raw, srec
-from .parts import Parts
-from .pools import AnyTarget, Changed, Source
-from .raw import Progress
-from .records import ADDRESSES_END, extra, pieces
+from .builder import PoolBuilder
+from .extras import import_extra
+from .pools import AnyPool, CheckpointPool, ReadablePool
+from .progress import Progress, callback
+from .records import ADDRESSES_END, DataAt, Lines, windows_of_data
+from .streams import read_full, write_all
 
-#: What save() and load() call `format`. "elf" can be loaded only.
+#: The names of formats for save() and load(). "elf" can only be loaded.
 FORMATS = ("raw", "hex", "srec", "elf")
 
-_TITLES = {"hex": "an Intel HEX file", "srec": "an S-record file", "elf": "an ELF file"}
-_WRITERS = {"hex": intel_hex.write, "srec": srec.write}
-_READERS = {"hex": intel_hex.read, "srec": srec.read, "elf": elf.read}
+
+class _Addressed(NamedTuple):
+    """A format of files that hold data at addresses."""
+
+    title: str  #: for errors
+    read: Callable[[Any], Iterator[DataAt]]  #: yields the data in a file
+    write: Callable[[Any, Iterable[DataAt]], Lines] | None = None
 
 
-def _callback(progress: Any) -> Progress:
-    if progress is None:
-        return lambda done, total: None
-    if not callable(progress):
-        raise TypeError(f"progress must be callable, not {type(progress).__name__}")
-    called: Progress = progress
-    return called
+_ADDRESSED = {
+    "hex": _Addressed("an Intel HEX file", intel_hex.read, intel_hex.write),
+    "srec": _Addressed("an S-record file", srec.read, srec.write),
+    "elf": _Addressed("an ELF file", elf.read),
+}
 
 
 def _check_format(format: Any) -> None:
@@ -50,110 +56,128 @@ def _check_format(format: Any) -> None:
 
 
 def save(
-    pool: Source, target: Any, format: Any, since: Changed | None, progress: Any
+    pool: ReadablePool,
+    location: Any,
+    format: Any,
+    since: CheckpointPool | None,
+    progress: Any,
 ) -> None:
-    """Writes the contents of one moment to a path, a URL or an open binary file."""
-    report = _callback(progress)
+    """Writes the contents that a pool has at one moment, or what changed since a clone.
+
+    location: a path, a URL, or an open binary file.
+
+    MemoryPool.save() has the rest.
+    """
+    report = callback(progress)
     _check_format(format)
     if since is not None:
         if format != "raw":
             raise ValueError(f"format is {format!r}, but a checkpoint has its own")
-        pool.changes(since)  # says what is wrong with the two
-        with locations.writing(target) as file:
-            checkpoints.save(pool, since, partial(locations.put, file), report)
+        pool.changes(since)  # raises if the two are not relatives
+        with locations.writing(location) as file:
+            checkpoints.save(pool, since, partial(write_all, file), report)
         return
-    with pool.clone() as moment, locations.writing(target) as file:
+    with pool.clone() as snapshot, locations.writing(location) as file:
         if format == "raw":
-            raw.save(moment, file, report)
+            raw.save(snapshot, file, report)
         else:
-            _save_records(moment, file, format, report)
+            _save_records(snapshot, file, format, report)
 
 
-def _save_records(moment: Source, file: Any, format: str, report: Progress) -> None:
+def _save_records(
+    snapshot: ReadablePool, file: Any, format: str, report: Progress
+) -> None:
     """Writes a pool that nobody changes to an open binary file.
 
     format: "hex" or "srec".
-    report: called as report(done, total), in bytes of the pool, after each piece of
-        64 KiB and at the end.
+    report: called as report(done, total), in bytes of the pool, after each 64 KiB at most
+        and at the end.
 
     Raises FormatError, with nothing written, if there is data past 4 GiB, where these
     formats have no addresses; ValueError for another format; ImportError without
     bincopy; what `file` and `report` raise.
     """
-    if format not in _WRITERS:
-        raise ValueError(f"format is {format!r}, possible are {' and '.join(_WRITERS)}")
-    bincopy = extra("bincopy")
-    end = max((start + size for start, size in moment.extents()), default=0)
+    title, _, write = _ADDRESSED[format]
+    if write is None:
+        allowed = [name for name, it in _ADDRESSED.items() if it.write]
+        raise ValueError(f"format is {format!r}, possible are {' and '.join(allowed)}")
+    bincopy = import_extra("bincopy", "images", "this format")
+    end = max((start + size for start, size in snapshot.extents()), default=0)
     if end > ADDRESSES_END:
         raise FormatError(
-            f"there is data up to {end}, but the addresses of {_TITLES[format]}"
+            f"there is data up to {end}, but the addresses of {title}"
             f" end at {ADDRESSES_END}"
         )
-    total_size = moment.total_size
-    for at, lines in _WRITERS[format](bincopy, pieces(moment)):
+    total_size = snapshot.total_size
+    for at, lines in write(bincopy, windows_of_data(snapshot)):
         if lines:
-            locations.put(file, "".join(f"{line}\n" for line in lines).encode("ascii"))
+            write_all(file, "".join(f"{line}\n" for line in lines).encode("ascii"))
         report(total_size if at is None else at, total_size)
 
 
 # ------------------------------------------------------------------------- load
 
 
-def apply(pool: Changed, source: Any, progress: Any) -> None:
-    """Applies the checkpoint that a path, a URL or an open binary file holds."""
-    report = _callback(progress)
-    with locations.reading(source) as file:
-        checkpoints.apply(pool, lambda size: bytes(locations.get(file, size)), report)
+def apply(pool: CheckpointPool, location: Any, progress: Any) -> None:
+    """Applies a checkpoint. MemoryPool.apply() has the rest.
+
+    location: a path, a URL, or an open binary file.
+    """
+    report = callback(progress)
+    with locations.reading(location) as file:
+        checkpoints.apply(pool, lambda size: bytes(read_full(file, size)), report)
 
 
 def load(
-    make: Callable[[int], AnyTarget],
-    source: Any,
+    make: Callable[[int], AnyPool],
+    location: Any,
     format: Any,
     wipe: bool,
     progress: Any,
-) -> AnyTarget:
-    """The pool that a path, a URL or an open binary file holds the image of.
+) -> AnyPool:
+    """Returns the pool whose image is at a location. MemoryPool.load() has the rest.
 
-    make: gives the empty pool, once the size is known.
+    make: makes an empty pool of a size in bytes.
+    location: a path, a URL, or an open binary file.
+    wipe: whether the pool wipes its blocks, so that it must copy a mapped file.
     """
-    report = _callback(progress)
+    report = callback(progress)
     _check_format(format)
-    mapped = locations.path_of(source) is not None
-    with locations.reading(source) as file:
+    mapped = locations.path_of(location) is not None
+    with locations.reading(location) as file:
         if format == "raw":
             return raw.load(make, file, mapped, wipe, report)
-        return _load_parts(make, file, format, report)
+        return _load_addressed(make, file, format, report)
 
 
-def _load_parts(
-    make: Callable[[int], AnyTarget], file: Any, format: str, report: Progress
-) -> AnyTarget:
-    """The pool that an open binary file holds.
+def _load_addressed(
+    make: Callable[[int], AnyPool], file: Any, format: str, report: Progress
+) -> AnyPool:
+    """Returns the pool whose data an open binary file holds.
 
-    make: gives the empty pool, once the size is known.
-    format: "hex", "srec" or "elf". All that is left in the file is read; an ELF file
-        that cannot seek, or not start here, is held in memory meanwhile.
+    make: makes an empty pool of a size in bytes.
+    format: "hex", "srec" or "elf". The file is read to its end. An ELF file that cannot
+        seek, or does not start at the position of the file, is held in memory meanwhile.
     report: called as report(done, None), in bytes of data, after each MiB or so and
         at the end.
 
-    HEX and S-record: no byte may be given twice, checksums and counts must be right, and
-    a HEX file, or an S-record file without a count, must have its last record. Where
-    execution starts, and titles, are left out. ELF: the contents of the sections that
-    are loaded (whole segments, if there are no sections), at their physical addresses
-    as for programming a device (virtual ones if no physical one is given); what is zeros
-    and not in the file, as .bss, is left out. No more is loaded than the file has bytes.
+    HEX and S-record: no address may have data twice, checksums and counts must be right,
+    and the last record must be there (in an S-record file a count will do). The start
+    address and titles are ignored. ELF: the contents of the sections that are loaded
+    (of whole segments if there are no sections), at their physical addresses, as to
+    program a device, or at the virtual ones if no physical address is set. What is zeros
+    and not in the file, as .bss, is ignored. No more is loaded than the file has bytes.
 
-    The pool ends with the last byte of data. Raises FormatError for a file that is not
-    as it should be, with the number of the line, or has no data; PoolMemoryError,
-    PoolLimitError; PoolRangeError for an address that no pool has; ImportError without
-    bincopy; what `file` and `report` raise.
+    The pool ends with the last byte of data. Raises FormatError, with the number of the
+    line, for a file that is damaged, and for one without data; PoolMemoryError,
+    PoolLimitError; PoolRangeError for an address that no pool has; ImportError for a
+    missing package; what `file` and `report` raise.
     """
-    parts = Parts(make, report)
+    builder = PoolBuilder(make, report)
     try:
-        for address, data in _READERS[format](file):
-            parts.add(address, data)
-        return parts.finish(_TITLES[format])
+        for address, data in _ADDRESSED[format].read(file):
+            builder.add(address, data)
+        return builder.finish(_ADDRESSED[format].title)
     except BaseException:
-        parts.close()
+        builder.close()
         raise

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What images need of a pool: MemoryPool has it, and sharded pools have what they use."""
+"""Protocols: what saving, loading and checkpoints need of a pool.
+
+MemoryPool has all of it; a sharded pool has what its own methods use.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Source(Protocol):
-    """What is saved."""
+class ReadablePool(Protocol):
+    """A pool to save."""
 
     @property
     def total_size(self) -> int: ...
@@ -25,8 +28,8 @@ class Source(Protocol):
     def __exit__(self, *exception: Any) -> None: ...
 
 
-class Target(Protocol):
-    """What is loaded."""
+class WritablePool(Protocol):
+    """A pool to load into."""
 
     @property
     def total_size(self) -> int: ...
@@ -38,11 +41,11 @@ class Target(Protocol):
     def close(self) -> None: ...
 
 
-class Changed(Source, Target, Protocol):
-    """What a checkpoint is applied to."""
+class CheckpointPool(ReadablePool, WritablePool, Protocol):
+    """A pool to apply a checkpoint to."""
 
     def discard(self, offset: int, size: int) -> None: ...
     def restore(self, source: Any) -> None: ...
 
 
-AnyTarget = TypeVar("AnyTarget", bound=Target)
+AnyPool = TypeVar("AnyPool", bound=WritablePool)

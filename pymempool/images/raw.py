@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Pools as raw images: the bytes as they are, holes kept where the file can keep them.
+"""Raw images: the bytes of a pool as they are, and its holes if the file can have holes.
 
     save:  pool ─► clone ─► its runs of data ─► the file, and seeks over the holes
     load:  file ─► read-only mapping ─► its runs of data adopted, its holes left out
 
-An image is read and written in pieces of 1 MiB. Loading from a path maps the file and
-copies nothing but a last block that the end cuts short.
+Images are read and written in pieces of 1 MiB. Loading from a path maps the file; it
+copies nothing but a last block that the end of the file cuts.
 """
 
 from __future__ import annotations
@@ -16,45 +16,46 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from ..errors import PoolRangeError
-from . import locations
-from .pools import AnyTarget, Source, Target
-
-#: Called with the bytes done, which never become fewer, and the bytes in all, None if
-#: they are not known.
-Progress = Callable[[int, Optional[int]], object]
+from .pools import AnyPool, ReadablePool, WritablePool
+from .progress import Progress
+from .replacement import NewFile
+from .streams import PIECE, read_full, write_all
 
 _PAGE = 4096
-_PIECE = locations.PIECE
-_ZEROS = bytes(_PIECE)
+_ZEROS = bytes(PIECE)
+_FILE_SIZE_MAX = (1 << 63) - 1  # of all systems
 
 
 # ------------------------------------------------------------------------- save
 
 
-def save(moment: Source, file: Any, report: Progress) -> None:
-    """Writes a pool that nobody changes to an open binary file."""
-    size = moment.total_size
-    new = isinstance(file, locations.NewFile)
+def save(snapshot: ReadablePool, file: Any, report: Progress) -> None:
+    """Writes a pool that nobody changes to an open binary file.
+
+    Raises OSError, what `file` and `report` raise.
+    """
+    size = snapshot.total_size
+    new = isinstance(file, NewFile)
     if new:
         _check_end(size)
         file.truncate(size)
-    start, old_end = (0, 0) if new else _place(file, size)
-    _Image(file, start, old_end, size, report).write(moment, sized=new)
+    start, old_end = (0, 0) if new else _bounds(file, size)
+    _Image(file, start, old_end, size, report).write(snapshot, sized=new)
 
 
 def _check_end(end: int) -> None:
-    if end >= 1 << 63:  # no system counts further,
+    if end > _FILE_SIZE_MAX:
         raise OSError(errno.EFBIG, f"{os.strerror(errno.EFBIG)}: {end} bytes")
 
 
-def _place(file: Any, size: int) -> tuple[int, int | None]:
-    """Where an image starts in a file, and where the file ends; None if it cannot seek.
+def _bounds(file: Any, size: int) -> tuple[int, int | None]:
+    """Returns where an image starts in a file, and the file's end: None if it can't seek.
 
-    A file that appends puts everything at its end and so cannot seek either, nor can one
-    that compresses.
+    A file that appends writes everything at its end, so it cannot seek either. Nor can a
+    file that compresses.
     """
     try:
         if not file.seekable() or _appends(file):
@@ -71,81 +72,86 @@ def _place(file: Any, size: int) -> tuple[int, int | None]:
 
 def _appends(file: Any) -> bool:
     with suppress(ImportError, AttributeError, OSError, ValueError):
-        import fcntl  # not on Windows
+        import fcntl  # Windows has none
 
         return bool(fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND)
     return "a" in str(getattr(file, "mode", ""))
 
 
 class _Image:
-    """An image on its way to a file, from `start` on.
+    """An image in a file that is being written, from the offset `start` on.
 
-    old_end: where the bytes end that were in the file before; None if it cannot seek.
+    old_end: where the bytes end that the file held before; None if it cannot seek.
     """
 
     def __init__(
         self, file: Any, start: int, old_end: int | None, size: int, report: Progress
     ) -> None:
         self.file, self.start, self.size = file, start, size
-        #: Up to where zeros must be written because a hole would show something else.
+        #: Up to here a hole must be written as zeros: the file would show other bytes.
         self.dirty = size if old_end is None else old_end - start
         self.report = report
 
-    def write(self, moment: Source, sized: bool = False) -> None:
-        """Writes the pool. sized: the file is new and as long as it is to be."""
+    def write(self, snapshot: ReadablePool, sized: bool = False) -> None:
+        """Writes the pool. sized: whether the file is new and has its final size."""
         at = 0
-        for start, size in moment.extents():
+        for start, size in snapshot.extents():
             self._hole(at, start)
             at = start + size
-            self._data(moment, start, at)
+            self._data(snapshot, start, at)
         if at < self.size:
             if not sized:
                 self._hole(at, self.size - 1)
-                locations.put(self.file, _ZEROS[:1])  # makes the file long enough
+                write_all(self.file, _ZEROS[:1])  # makes the file long enough
             self.report(self.size, self.size)
 
     def _hole(self, at: int, end: int) -> None:
         stop = min(end, self.dirty)
-        for done in range(at, stop, _PIECE):
-            locations.put(self.file, memoryview(_ZEROS)[: stop - done])
-            self.report(min(stop, done + _PIECE), self.size)
+        for done in range(at, stop, PIECE):
+            write_all(self.file, memoryview(_ZEROS)[: stop - done])
+            self.report(min(stop, done + PIECE), self.size)
         if stop < end:
             self.file.seek(self.start + end)
 
-    def _data(self, moment: Source, at: int, end: int) -> None:
-        piece = memoryview(bytearray(min(_PIECE, end - at)))
-        for done in range(at, end, _PIECE):
-            part = piece[: end - done]
-            moment.readinto(done, part)
-            locations.put(self.file, part)
-            self.report(done + len(part), self.size)
+    def _data(self, snapshot: ReadablePool, at: int, end: int) -> None:
+        buffer = memoryview(bytearray(min(PIECE, end - at)))
+        for done in range(at, end, PIECE):
+            piece = buffer[: end - done]
+            snapshot.readinto(done, piece)
+            write_all(self.file, piece)
+            self.report(done + len(piece), self.size)
 
 
 # ------------------------------------------------------------------------- load
 
 
 def load(
-    make: Callable[[int], AnyTarget],
+    make: Callable[[int], AnyPool],
     file: Any,
     mapped: bool,
     wipe: bool,
     report: Progress,
-) -> AnyTarget:
-    """The pool that an open binary file holds the image of.
+) -> AnyPool:
+    """Returns the pool whose image an open binary file holds.
 
-    make: gives the empty pool, once the size is known.
+    make: makes an empty pool of a size in bytes.
     mapped: whether the file may be mapped, if it is a regular one.
+    wipe: whether the pool wipes its blocks, so that it must copy a mapped file.
+
+    Raises PoolRangeError for an empty image, PoolMemoryError, PoolLimitError, what `file`
+    and `report` raise.
     """
     if mapped:
-        facts = os.fstat(file.fileno())
-        if stat.S_ISREG(facts.st_mode) and facts.st_size:
-            return _map(make, file.fileno(), facts.st_size, wipe, report)
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_size:
+            return _map(make, file.fileno(), status.st_size, wipe, report)
     return _read(make, file, report)  # pipes, devices, files of the kernel, URLs
 
 
 def _map(
-    make: Callable[[int], AnyTarget], file: int, size: int, wipe: bool, report: Progress
-) -> AnyTarget:
+    make: Callable[[int], AnyPool], file: int, size: int, wipe: bool, report: Progress
+) -> AnyPool:
+    """Returns a pool of the bytes of a mapped file."""
     pool = make(size)
     try:
         image = memoryview(mmap.mmap(file, size, access=mmap.ACCESS_READ))
@@ -155,8 +161,8 @@ def _map(
                 pool.adopt(start, image[start:stop])
                 report(stop, size)
                 continue
-            for at in range(start, stop, _PIECE):  # what is adopted cannot be wiped
-                end = min(stop, at + _PIECE)
+            for at in range(start, stop, PIECE):  # adopted memory cannot be wiped
+                end = min(stop, at + PIECE)
                 _write_data(pool, at, image[at:end])
                 report(end, size)
         if stop < size:
@@ -168,7 +174,10 @@ def _map(
 
 
 def _data_in(file: int, size: int) -> Iterator[tuple[int, int]]:
-    """The runs of data in a file, each as (start, end); all of it if nobody can tell."""
+    """Yields the runs of data in a file as (start, end).
+
+    Where the system does not know about holes, that is the whole file.
+    """
     find_data, find_hole = getattr(os, "SEEK_DATA", None), getattr(os, "SEEK_HOLE", None)
     start = end = 0
     while end < size:
@@ -178,7 +187,7 @@ def _data_in(file: int, size: int) -> Iterator[tuple[int, int]]:
                 start = os.lseek(file, start, find_data)
                 end = min(size, os.lseek(file, start, find_hole))
             except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                if error.errno == errno.ENXIO:  # a hole up to the end
                     return
         if start < end:
             yield start, end
@@ -187,7 +196,7 @@ def _data_in(file: int, size: int) -> Iterator[tuple[int, int]]:
 def _in_blocks(
     runs: Iterator[tuple[int, int]], block_size: int, size: int
 ) -> Iterator[tuple[int, int]]:
-    """The runs, made larger to whole blocks and put together where they then touch."""
+    """Widens runs to whole blocks, and joins those that then touch."""
     begin = end = 0
     for start, stop in runs:
         start -= start % block_size
@@ -200,11 +209,11 @@ def _in_blocks(
         yield begin, end
 
 
-def _read(make: Callable[[int], AnyTarget], file: Any, report: Progress) -> AnyTarget:
-    """The pool of what can be read from a file up to its end."""
+def _read(make: Callable[[int], AnyPool], file: Any, report: Progress) -> AnyPool:
+    """Returns a pool of the bytes that a file has up to its end."""
     pool, size = None, 0
     try:
-        while piece := locations.get(file, _PIECE):
+        while piece := read_full(file, PIECE):
             start, size = size, size + len(piece)
             if pool is None:
                 pool = make(size)
@@ -221,10 +230,10 @@ def _read(make: Callable[[int], AnyTarget], file: Any, report: Progress) -> AnyT
     return pool
 
 
-def _write_data(pool: Target, offset: int, data: memoryview) -> None:
-    """Writes the data but for what is zeros, block by block."""
-    step = min(max(pool.block_size, _PAGE), _PIECE)
+def _write_data(pool: WritablePool, offset: int, data: memoryview) -> None:
+    """Writes data to a new pool, and leaves out the blocks that are all zeros."""
+    step = min(max(pool.block_size, _PAGE), PIECE)
     for at in range(0, len(data), step):
-        part = data[at : at + step]
-        if not _ZEROS.startswith(part):
-            pool.write(offset + at, part)
+        block = data[at : at + step]
+        if not _ZEROS.startswith(block):
+            pool.write(offset + at, block)

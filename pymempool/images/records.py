@@ -1,68 +1,63 @@
 # SPDX-License-Identifier: MIT
 """What Intel HEX and Motorola S-record files have in common: lines that are records.
 
-Records are made and read one by one, so that a file of any length needs little memory
-beside the pool. Those that are written hold 32 bytes.
+Records are made and parsed one by one, so that a file of any length needs little memory
+beside the pool. Records that are written hold 32 bytes.
 """
 
 from __future__ import annotations
 
-import errno
-import importlib
 import re
 from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError
-from .pools import Source
+from .pools import ReadablePool
+from .streams import read_some
 
-Run = tuple[int, bytes]  # an address and the bytes there
-ADDRESSES_END = 1 << 32  # where the addresses of HEX and S-record files end
-_RECORD = 32  # bytes in a record that is written
-PIECE = 1 << 16  # a HEX file starts a new count after as many bytes
-_LINE_MAX = 1024  # records have 521 characters at most
+DataAt = tuple[int, bytes]  #: an address, and the bytes from there on
 
+#: What writers yield: the offset in the pool up to which they are, None for its end; and
+#: lines.
+Lines = Iterator[tuple[Optional[int], list[str]]]
 
-def extra(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"this format needs {name}: pip install 'pymempool[images]'", name=name
-        ) from error
+ADDRESSES_END = 1 << 32  #: the first address that HEX and S-record files cannot have
+WINDOW = 1 << 16  #: a HEX file has a record for the upper half of addresses every 64 KiB
+_RECORD_SIZE = 32  # bytes in a record that is written
+_LINE_MAX = 1024  # characters; records have 521 at most
 
 
-def pieces(moment: Source) -> Iterator[Run]:
-    """The data of a pool, in pieces that do not reach across a multiple of 64 KiB."""
-    for start, size in moment.extents():
+# ------------------------------------------------------------------------ writing
+
+
+def windows_of_data(snapshot: ReadablePool) -> Iterator[DataAt]:
+    """Yields the data of a pool, cut at the multiples of 64 KiB."""
+    for start, size in snapshot.extents():
         at, end = start, start + size
         while at < end:
-            count = min(end - at, PIECE - at % PIECE)
-            yield at, moment.read(at, count)
+            count = min(end - at, WINDOW - at % WINDOW)
+            yield at, snapshot.read(at, count)
             at += count
 
 
-def cut(start: int, data: bytes) -> Iterator[Run]:
-    """The same data by records, which end at multiples of their size."""
+def split_into_records(start: int, data: bytes) -> Iterator[DataAt]:
+    """Yields the same data, cut at the multiples of the size of a record."""
     at = 0
     while at < len(data):
-        count = _RECORD - (start + at) % _RECORD
+        count = _RECORD_SIZE - (start + at) % _RECORD_SIZE
         yield start + at, data[at : at + count]
         at += count
 
 
-# Each yields lines, and up to where in the pool they go: None for the end.
-Lines = Iterator[tuple[Optional[int], list[str]]]
+# ------------------------------------------------------------------------ parsing
 
 
 def _lines(file: Any) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, each with its number."""
+    """Yields the lines that are not blank, each with its number, from 1 on."""
     number, rest, piece = 1, b"", b"\n"
     while piece:
-        piece = file.read(PIECE)
-        if piece is None:
-            raise BlockingIOError(errno.EAGAIN, "the file has no more just now")
+        piece = read_some(file, WINDOW)
         *lines, rest = (rest + piece if piece else rest + b"\n").split(b"\n")
         for line in lines:
             if len(line) > _LINE_MAX:
@@ -74,41 +69,48 @@ def _lines(file: Any) -> Iterator[tuple[int, str]]:
             raise FormatError(f"line {number}: longer than a record can be")
 
 
-def unpacked(
-    file: Any, unpack: Callable[[str], Any], form: str, error: type[Exception]
+def parsed(
+    file: Any, parse: Callable[[str], Any], pattern: str, error: type[Exception]
 ) -> Iterator[tuple[int, str, Any]]:
-    """The records of a file, each as the number of the line, the text, the parts."""
+    """Parses the records of a file; yields the number of the line, its text, the fields.
+
+    parse: raises `error` or ValueError for what is no record.
+    pattern: a regular expression that the whole line must match.
+
+    Raises FormatError with the number of the line.
+    """
     for number, text in _lines(file):
-        if not re.fullmatch(form, text):
+        if not re.fullmatch(pattern, text):
             raise FormatError(f"line {number}: no record: {text[:40]!r}")
         try:
-            parts = unpack(text)
+            fields = parse(text)
         except (error, ValueError) as wrong:
             raise FormatError(f"line {number}: {wrong}") from wrong
-        yield number, text, parts
+        yield number, text, fields
 
 
-class Given:
-    """The addresses to which a file has given bytes: a bit for each."""
+class UsedAddresses:
+    """The addresses at which a file has data so far, one bit for each."""
+
+    _BITS = 256  # in one entry
 
     def __init__(self) -> None:
-        self._windows: dict[int, int] = {}
+        self._entries: dict[int, int] = {}
 
-    def once(self, number: int, address: int, data: bytes) -> Run:
-        """The data of a line, none of whose addresses may have had any before."""
+    def add(self, number: int, address: int, data: bytes) -> None:
+        """Marks the addresses of the data in a line, by its number.
+
+        Raises FormatError if one of them has data already, or is past the last address.
+        """
         if address + len(data) > min(ADDRESSES_END, SIZE_MAX):
             raise FormatError(f"line {number}: data past the end of the addresses")
-        bits = ((1 << len(data)) - 1) << address % 256
-        at = address // 256
+        bits = ((1 << len(data)) - 1) << address % self._BITS
+        at = address // self._BITS
         while bits:
-            had, new = self._windows.get(at, 0), bits & _WINDOW
-            if had & new:
+            used, new = self._entries.get(at, 0), bits & ((1 << self._BITS) - 1)
+            if used & new:
                 raise FormatError(
                     f"line {number}: data at {address:#x} for a second time"
                 )
-            self._windows[at] = had | new
-            at, bits = at + 1, bits >> 256
-        return address, data
-
-
-_WINDOW = (1 << 256) - 1
+            self._entries[at] = used | new
+            at, bits = at + 1, bits >> self._BITS

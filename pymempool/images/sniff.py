@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Which format a file is in, by its first bytes."""
+"""Guesses the format of a file by its first bytes."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-#: Bytes that tell the format of a file.
+#: The number of first bytes that decide.
 GUESSED = 64
 _FIRST_BYTES = (
     ("elf", re.compile(rb"\x7fELF")),
@@ -16,7 +16,7 @@ _FIRST_BYTES = (
 
 
 def guess(path: Any) -> str:
-    """The format of the file at a path, by its first bytes; "raw" if it has no other.
+    """Returns the format of the file at a path: "raw" if it is no other.
 
     Raises OSError.
     """
@@ -25,5 +25,5 @@ def guess(path: Any) -> str:
 
 
 def guess_bytes(start: bytes) -> str:
-    """The same for what a file starts with, GUESSED bytes if it has as many."""
+    """Returns the format of a file that starts with these bytes, GUESSED or all of it."""
     return next((name for name, form in _FIRST_BYTES if form.match(start)), "raw")

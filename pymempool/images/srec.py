@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Motorola S-record files. bincopy packs and unpacks records (extra `images`)."""
+"""Motorola S-record files. bincopy packs and unpacks the records (extra `images`)."""
 
 from __future__ import annotations
 
@@ -7,41 +7,47 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..errors import FormatError
-from .records import Given, Lines, Run, cut, extra, unpacked
+from .extras import import_extra
+from .records import DataAt, Lines, UsedAddresses, parsed, split_into_records
 
 
-def write(bincopy: Any, pieces: Iterable[Run]) -> Lines:
+def write(bincopy: Any, windows: Iterable[DataAt]) -> Lines:
+    """Yields the lines of a file with data, given in windows of 64 KiB."""
     pack, count = bincopy.pack_srec, 0
     yield 0, [pack("0", 0, 9, b"pymempool")]
-    for start, data in pieces:
-        lines = [pack("3", at, len(part), part) for at, part in cut(start, data)]
+    for start, data in windows:
+        parts = split_into_records(start, data)
+        lines = [pack("3", at, len(part), part) for at, part in parts]
         count += len(lines)
         yield start + len(data), lines
     last = [pack("7", 0, 0, None)]
-    if count < 1 << 24:  # there is no record that counts further
+    if count < 1 << 24:  # no record holds a larger count
         last.insert(0, pack("5" if count < 1 << 16 else "6", count, 0, None))
     yield None, last
 
 
-def read(file: Any) -> Iterator[Run]:
-    bincopy = extra("bincopy")
+def read(file: Any) -> Iterator[DataAt]:
+    """Yields the data in a file. Raises FormatError, and ImportError without bincopy."""
+    bincopy = import_extra("bincopy", "images", "this format")
     count, counted, ended = 0, False, False
-    records = unpacked(file, bincopy.unpack_srec, "S[0-9][0-9A-Fa-f]+", bincopy.Error)
-    given = Given()
+    used = UsedAddresses()
+    records = parsed(file, bincopy.unpack_srec, "S[0-9][0-9A-Fa-f]+", bincopy.Error)
     for number, text, (kind, address, _, data) in records:
         width = 4 if kind in "37" else 3 if kind in "268" else 2
-        if len(text) < 6 + 2 * width:  # then bincopy takes the checksum for address
+        if len(text) < 6 + 2 * width:  # bincopy would take the checksum for address
             raise FormatError(f"line {number}: the record is too short")
         if ended or (counted and kind in "123"):
-            raise FormatError(f"line {number}: a record behind the last one")
+            raise FormatError(f"line {number}: a record after the last one")
         if kind in "123":
             count += 1
-            yield given.once(number, address, data)
+            used.add(number, address, data)
+            yield address, data
         elif kind in "56":
             counted = True
             if address != count:
                 raise FormatError(
-                    f"line {number}: {address} records of data, but there are {count}"
+                    f"line {number}: a count of {address} records of data,"
+                    f" but there are {count}"
                 )
         ended = kind in "789"
     if not (counted or ended):

@@ -54,12 +54,12 @@ from pymempool.cli.errors import CommandError
 from pymempool.cli.inputs import Image
 from pymempool.images import (
     formats as formats_module,
-    locations as locations_module,
     raw as raw_module,
+    replacement as replacement_module,
     sniff as sniff_module,
     srec as srec_module,
 )
-from pymempool.images.parts import Parts
+from pymempool.images.builder import PoolBuilder
 from pymempool.pictures.layout import Picture, Scale, lanes
 from pymempool.pictures.model import GROUPS, STATES, Counts, _merge
 from pymempool.pictures.svg import COLOURS, COLUMN, MARGIN, columns_of

@@ -312,7 +312,7 @@ def test_each_end(small: tuple[MemoryPool, bytes]) -> None:
     for size in range(len(checkpoint)):
         refused(pool, checkpoint[:size], "is cut off")
     for more in (b"\0", b"\n", checkpoint):
-        refused(pool, checkpoint + more, "behind the end")
+        refused(pool, checkpoint + more, "after the end")
     apply(pool, checkpoint)
 
 
@@ -320,11 +320,11 @@ def test_each_end(small: tuple[MemoryPool, bytes]) -> None:
     ("at", "match"),
     [
         (0, "no checkpoint of a pool"),
-        (8, "version 0, only 1 is known"),
+        (8, "version 0, supported is 1"),
         (16, "checksum is wrong"),  # the size of the base: damage comes first
         (24, "whole chunks"),  # the size of the pool, where the last record ends
         (40, "checksum is wrong"),  # the digest of the base
-        (64, "no records of kind 3"),
+        (64, "kind 3, records have kinds 1 and 2"),
         (150, "checksum is wrong"),  # data
         (64 + 17 + 17 + 100 + 1, "3 records and 100 bytes .* it has 2 and 100"),
         (246, "checksum is wrong"),
@@ -380,7 +380,7 @@ def test_zeros_are_no_difference() -> None:
 HOSTILE = {
     "empty": (record(DATA, 0, 0), 1, 0, "it is empty"),
     "empty zeros": (record(ZEROS, 4096, 0), 1, 0, "it is empty"),
-    "kind": (record(3, 0, CHUNK), 1, 0, "no records of kind 3"),
+    "kind": (record(3, 0, CHUNK), 1, 0, "kind 3, records have kinds 1 and 2"),
     "large": (
         record(DATA, 0, 24 * CHUNK + PIECE) + bytes(24 * CHUNK + PIECE),
         1,
@@ -397,15 +397,15 @@ HOSTILE = {
         record(ZEROS, 0, 2 * CHUNK) + record(ZEROS, CHUNK, CHUNK),
         2,
         0,
-        "record 1 .*, 4096 bytes at 4096: the one before it reaches to 8192",
+        "record 1 .*, 4096 bytes at 4096: the record before it ends at 8192",
     ),
     "order": (
         record(ZEROS, CHUNK, CHUNK) + record(ZEROS, 0, CHUNK),
         2,
         0,
-        "reaches to 8192",
+        "ends at 8192",
     ),
-    "twice": (2 * record(ZEROS, 0, CHUNK), 2, 0, "reaches to 4096"),
+    "twice": (2 * record(ZEROS, 0, CHUNK), 2, 0, "ends at 4096"),
     "few records": (record(ZEROS, 0, CHUNK), 0, 0, "0 records and 0 bytes"),
     "many records": (record(ZEROS, 0, CHUNK), 2**64 - 1, 0, "but it has 1 and 0"),
     "data": (record(DATA, 0, CHUNK) + bytes(CHUNK), 1, CHUNK - 1, "4095 bytes of data"),
@@ -426,7 +426,7 @@ def test_a_piece_that_is_too_large() -> None:
     pool = MemoryPool(3 * PIECE)
     start, size = head(3 * PIECE, 3 * PIECE, digest_of(b"")), PIECE + CHUNK
     records = record(DATA, 0, size) + b"x" * size + record(END, 1, size)
-    refused(pool, summed(start + records), "data comes in at most 1048576 bytes")
+    refused(pool, summed(start + records), "a record of data has at most 1048576 bytes")
 
 
 @pytest.mark.parametrize("old_size", [0, 4096, SIZE_MAX, 2**64 - 1])

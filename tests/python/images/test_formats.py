@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
-from internals import Parts, formats_module, sniff_module, srec_module
+from internals import PoolBuilder, formats_module, sniff_module, srec_module
 
 from pymempool import (
     FormatError,
@@ -382,11 +382,11 @@ BAD_HEX = {
     "line 2: data past the end": "\n".join(
         [ihex(4, 0, b"\xff\xff"), ihex(0, 0xFFFF, b"ab"), END]
     ),
-    "line 1: 1 bytes in a record of type 4": ihex(4, 0, b"x"),
+    "line 1: 1 bytes in a record of type 4, allowed is 2": ihex(4, 0, b"x"),
     "line 1: 3 bytes in a record of type 2": ihex(2, 0, b"xyz"),
     "line 1: 1 bytes in a record of type 1": ihex(1, 0, b"x"),
-    "line 1: there are no records of type 6": ihex(6),
-    "line 3: a record behind the last": f"{ihex(0, 0, b'x')}\n{END}\n{ihex(0, 9, b'x')}",
+    "line 1: type 6, records have types 0 .. 5": ihex(6),
+    "line 3: a record after the last": f"{ihex(0, 0, b'x')}\n{END}\n{ihex(0, 9, b'x')}",
     "the last record is missing": ihex(0, 0, b"x"),
     "there is no data in this, as an Intel HEX file": END,
     "line 2: longer than": f"{ihex(0, 0, b'x')}\n:{'0' * 2000}\n{END}",
@@ -404,13 +404,13 @@ BAD_SREC = {
     + "\n"
     + srec("3", 4, b"ab"),
     "line 1: data past the end": srec("3", 0xFFFFFFFF, b"ab"),
-    "line 2: 2 records of data, but there are 1": f"{srec('1', 0, b'x')}\n{srec('5', 2)}",
-    "line 3: a record behind the last": "\n".join(
+    "line 2: a count of 2 records of data, but there are 1": "\n".join(
+        [srec("1", 0, b"x"), srec("5", 2)]
+    ),
+    "line 3: a record after the last": "\n".join(
         [srec("1", 0, b"x"), srec("5", 1), srec("1", 9, b"x")]
     ),
-    "line 3: a record behind": "\n".join(
-        [srec("1", 0, b"x"), srec("9", 0), srec("5", 1)]
-    ),
+    "line 3: a record after": "\n".join([srec("1", 0, b"x"), srec("9", 0), srec("5", 1)]),
     "the last record is missing": srec("1", 0, b"x"),
     "there is no data in this, as an S-record file": srec("9", 0),
 }
@@ -531,11 +531,14 @@ def test_any_srecords(
 
 def test_small_pieces_far_apart_do_not_wait_for_long() -> None:
     """Each takes some 200 bytes while it waits, which a file of a few MiB can ask for."""
-    parts, count = Parts(lambda size: MemoryPool(size, 64), None), 200_000
+    builder: PoolBuilder[MemoryPool] = PoolBuilder(
+        lambda size: MemoryPool(size, 64), lambda done, total: None
+    )
+    count = 200_000
     for at in range(count):
-        parts.add(2 * at, b"x")
-        assert len(parts.waiting) < 1 << 16
-    with parts.finish("one") as pool:
+        builder.add(2 * at, b"x")
+        assert len(builder._pending) < 1 << 16
+    with builder.finish("one") as pool:
         assert pool[:] == (b"x\0" * count)[:-1]
 
 

@@ -23,7 +23,7 @@ from typing import Any, Callable
 
 import pytest
 from at_once import run_all
-from internals import count_adopted, locations_module, raw_module
+from internals import count_adopted, raw_module, replacement_module
 from interrupts import interrupted_at
 
 from pymempool import MemoryPool, PoolClosedError, PoolLimitError, PoolRangeError
@@ -563,7 +563,7 @@ def test_systems_without_files_without_a_name(
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     elif missing == "/proc":
         monkeypatch.setattr(
-            locations_module, "_proc", lambda file: f"{tmp_path}/none/{file}"
+            replacement_module, "_proc", lambda file: f"{tmp_path}/none/{file}"
         )
     else:
         monkeypatch.setattr(os, "open", refuse)

@@ -132,7 +132,7 @@ def test_imports_are_read() -> None:
     assert "_native.library" in GRAPH["__init__"]
     assert "cli.__init__" in GRAPH["__main__"]
     assert "__init__" in GRAPH["cli.demo"]  # import pymempool
-    assert "images.locations" in GRAPH["images.raw"]  # from . import locations
+    assert "images.locations" in GRAPH["images.formats"]  # from . import locations
     assert "errors" in GRAPH["_native.calls"]  # from ..errors import ...
 
 
