@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Pools larger than one machine: one byte space over the workers of a Dask cluster.
 
-Each module knows only those before it: addresses (where a byte lies), part (one part on
-one worker), messages (how one is reached), shard (how two holders of a part stay the
-same), placement (who has what, and who leads it), upkeep (who is to have what), remote
-(one of the pools that lie there), items, array and files (longer calls on one), pool
-(what a user calls).
+Each module imports only those before it: addresses (which part holds a byte), part (one
+part on one worker), messages (the transport), shard (how two holders of a part stay
+equal), placement (the holders and the leader of each part), upkeep (repair and
+rebalance), remote (one pool of a placement), ranges, items, array and files (calls that
+are split by parts), pool (what a user calls).
 """
 
 try:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Where the bytes of a sharded pool lie. Nothing here knows of machines.
+"""Layout: which part holds which bytes of a sharded pool.
 
     stripe        i = offset // stripe_size
     part          i % parts
     local offset  i // parts * stripe_size + offset % stripe_size
 
-The stripes of a part lie one after the other in it, so that what a range of the whole
-has in one part is one range there.
+The stripes of a part follow each other in it, so a range of the pool has one range in
+each part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: The most bytes of a sharded pool: sums of a few sizes still fit 64 bits with a sign.
+#: The largest size of a sharded pool: sums of a few sizes still fit signed 64 bits.
 TOTAL_MAX = 1 << 62
 
 
@@ -28,14 +28,14 @@ class Layout(NamedTuple):
     parts: int
 
     def below(self, offset: int, part: int) -> int:
-        """How many bytes of the part lie below the offset: a local offset."""
+        """Returns how many bytes of the part are below an offset: a local offset."""
         stripes, rest = divmod(offset, self.stripe)
         rounds, last = divmod(stripes, self.parts)
         more = self.stripe if part < last else rest if part == last else 0
         return rounds * self.stripe + more
 
     def runs(self, offset: int, size: int) -> list[tuple[int, int, int]]:
-        """What [offset, offset + size) is in each part: (part, local offset, size)."""
+        """Returns a range as runs (part, local offset, size), one for each part."""
         if size == 0:
             return []
         first, last = offset // self.stripe, (offset + size - 1) // self.stripe
@@ -47,7 +47,7 @@ class Layout(NamedTuple):
         return found
 
     def pieces(self, offset: int, size: int, part: int) -> Iterator[tuple[int, int]]:
-        """Where in a buffer of the range the bytes of the part lie: (start, end)."""
+        """Yields where the bytes of a part are in a buffer of the range: (start, end)."""
         first = offset // self.stripe
         index = first + (part - first) % self.parts
         while index * self.stripe < offset + size:
@@ -57,7 +57,7 @@ class Layout(NamedTuple):
             index += self.parts
 
     def spread(self, part: int, start: int, size: int) -> Iterator[tuple[int, int]]:
-        """The runs of the whole, in order, that a run in the part stands for."""
+        """Yields the runs of the pool, in order, that a run in a part consists of."""
         end = start + size
         while start < end:
             stripes, rest = divmod(start, self.stripe)
@@ -66,9 +66,9 @@ class Layout(NamedTuple):
             start += step
 
     def split(self, offsets: Any, size: int) -> list[tuple[int, Items]]:
-        """Items of one size (1 or more) cut at the borders of stripes: part by part.
+        """Cuts items of one size (1 or more) where stripes end; returns them by part.
 
-        offsets: a flat array of int64, all items within the whole.
+        offsets: a flat array of int64; all items are in the pool.
         """
         first = offsets // self.stripe
         counts = (offsets + (size - 1)) // self.stripe - first + 1
@@ -97,14 +97,14 @@ class Items(NamedTuple):
     place: Any  # in a buffer of all items, one after the other
 
     def bytes(self) -> Any:
-        """The place of each byte in the buffer of all items."""
+        """Returns the position of each byte in the buffer of all items."""
         ends = np.cumsum(self.size)
         within = np.arange(ends[-1]) - np.repeat(ends - self.size, self.size)
         return np.repeat(self.place, self.size) + within
 
 
 def merged(runs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Sorted runs (start, size), with neighbours as one."""
+    """Joins adjacent runs (start, size) of a sorted list."""
     begin = end = 0
     for start, size in runs:
         if start != end and end > begin:

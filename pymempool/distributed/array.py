@@ -26,7 +26,7 @@ def array(
     dtype: Any,
     stripes: Any,
 ) -> Any:
-    """The work of ShardedPool.array(). remote: where the pool is."""
+    """ShardedPool.array(). Tasks get the pool; remote says where it is."""
     placement, dtype = remote.placement, np.dtype(dtype)
     total_size, stripe, parts = remote.layout
     shape = _sizes(shape)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A sharded pool as images.formats.load() fills one; save() takes one as it is."""
+"""ShardedPool.load(): an adapter by which images.formats.load() fills a sharded pool."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from .addresses import TOTAL_MAX
 _ZEROS = bytes(PIECE)
 
 
-class Filled(Protocol):
-    """What a Target needs of a sharded pool."""
+class FillablePool(Protocol):
+    """What a Filler needs of a sharded pool."""
 
     def write(self, offset: int, data: Any, /) -> Any: ...
     def resize(self, total_size: int, /) -> None: ...
     def close(self) -> None: ...
 
 
-_Pool = TypeVar("_Pool", bound=Filled)
+_Pool = TypeVar("_Pool", bound=FillablePool)
 
 
-class Target(Generic[_Pool]):
-    """A pool on its way from a file of which nobody may know how long it is.
+class Filler(Generic[_Pool]):
+    """Fills a pool from a file whose size may be unknown.
 
-    What comes is pieces of up to 1 MiB. Of each the runs of blocks that are not all
-    zeros are written, in one call each.
+    The data comes in pieces of up to 1 MiB. One call writes each run of blocks that are
+    not all zeros.
     """
 
     block_size = PIECE  # so that no piece is cut into calls of a block
 
     def __init__(self, pool: _Pool, room: int, total_size: int, block: int) -> None:
         self.pool, self.total_size = pool, total_size
-        self._room = room  # what the pool has for now
+        self._room = room  # the size of the pool for now
         self._step = min(max(block, 4096), PIECE)
 
     def resize(self, total_size: int) -> None:
@@ -72,21 +72,21 @@ def load(
     format: Any,
     progress: Any,
 ) -> _Pool:
-    """The work of ShardedPool.load().
+    """ShardedPool.load().
 
-    room: how large a pool of blocks of `block` bytes has to be made for all of its parts
-        to have such; it is made smaller afterwards.
+    room: the size that a new pool needs for blocks of `block` bytes in all parts; the
+        pool is made smaller afterwards.
     """
 
-    def target(total_size: int) -> Any:
+    def filler(total_size: int) -> Any:
         size = max(total_size, min(room, TOTAL_MAX))
-        return Target(make(size), size, total_size, block)
+        return Filler(make(size), size, total_size, block)
 
-    made: Any = formats.load(target, source, format, True, progress)
+    filled: Any = formats.load(filler, source, format, True, progress)
     try:
-        made.pool.resize(made.total_size)
+        filled.pool.resize(filled.total_size)
     except BaseException:
-        made.close()
+        filled.close()
         raise
-    pool: _Pool = made.pool
+    pool: _Pool = filled.pool
     return pool

@@ -21,7 +21,7 @@ def plain(buffer: Any) -> memoryview:
 
 
 class _Whole(NamedTuple):
-    """The byte space, as the checks of single pools ask for it."""
+    """The byte space, as the checks of MemoryPool need it."""
 
     total_size: int
 
@@ -37,7 +37,7 @@ def _checked(remote: Remote, found: Offsets, item_size: int) -> Any:
 
 
 def gather(remote: Remote, offsets: Any, item_size: Any, out: Any) -> Any:
-    """The work of ShardedPool.gather()."""
+    """ShardedPool.gather()."""
     found = converted(offsets)
     item_size = integer("item_size", item_size, 0, SIZE_MAX)
     numbers = _checked(remote, found, item_size)
@@ -63,7 +63,7 @@ def gather(remote: Remote, offsets: Any, item_size: Any, out: Any) -> Any:
 
 
 def scatter(remote: Remote, offsets: Any, data: Any) -> None:
-    """The work of ShardedPool.scatter()."""
+    """ShardedPool.scatter()."""
     found = converted(offsets)
     with readable(data) as held:
         size = held.size

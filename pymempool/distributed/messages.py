@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How a shard is reached, from a client and from a worker, and what the scheduler knows.
+"""Transports: how messages reach a shard, and the records that the scheduler keeps.
 
-A message is Dask's own `actor_execute`. Not by Dask's Actor, which binds itself to
-whatever client is current and, on a worker, keeps actors alive through a client made for
-that.
+A message is Dask's own `actor_execute`. It is not sent by Dask's Actor, which binds
+itself to the current client, and on a worker makes a client to keep actors alive.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from .part import Number
 
 Holder = tuple[str, str]  #: the worker's address, and the key of its shard
 
-WATCH = 0.5  # seconds between two looks at whoever keeps us waiting, at most
-PAUSE = 0.05  # seconds before the first of them, and before something is tried again
+CHECK_INTERVAL = 0.5  # seconds at most between two checks that a reply can still come
+PAUSE = 0.05  # seconds before the first check, and before a retry
 
-#: What Dask raises where a connection breaks, or was closed at our end.
+#: What Dask raises if a connection breaks, or was closed at this end.
 _BROKEN = (OSError, RuntimeError, asyncio.TimeoutError)
 
 
 class UnreachableError(Exception):
-    """No answer came, and none will come to this message."""
+    """No reply came to a message, and none will come."""
 
 
 class ElsewhereError(Exception):
@@ -47,19 +46,19 @@ class MovedError(ElsewhereError):
         self.holder = holder[0], holder[1]
 
 
-class Line:
-    """The way of messages from a client."""
+class Transport:
+    """Sends messages from a client."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     @property
     def node(self) -> Any:
-        """What has a loop, a scheduler and connections."""
+        """Returns what has the event loop, the scheduler and the connections."""
         return self._client
 
     def trouble(self) -> str | None:
-        """Why nothing can be asked any more, and what would be right; None if it can."""
+        """Returns why no message can be sent any more, and what to do; else None."""
         if self._client.status in ("closing", "closed"):
             return (
                 "the client of the pool was closed, or its cluster was: a pool ends with"
@@ -69,7 +68,7 @@ class Line:
         return None if self._client.status == "running" else self.lost()
 
     def lost(self) -> str:
-        """What to say when there is no scheduler."""
+        """Returns what to say if there is no scheduler."""
         return (
             f"the scheduler {self.node.scheduler.address} is gone, or the connection to"
             " it is: no pool outlives that, for nobody else knows who has what. Make a"
@@ -77,18 +76,18 @@ class Line:
         )
 
     def send(self, address: str, **message: Any) -> Any:
-        """An awaitable for the reply; buffers travel out of band."""
+        """Returns an awaitable for the reply. Buffers are sent out of band."""
         message["args"] = [to_serialize(arg) for arg in message["args"]]
         if self._client.direct_to_workers:
             return self._client.rpc(address).actor_execute(**message)
         message["op"] = "actor_execute"
         return self.node.scheduler.proxy(worker=address, msg=message)
 
-    async def ask(self, holder: Holder, function: str, *args: Any) -> Any:
-        """The answer of a shard, or what it raised.
+    async def request(self, holder: Holder, function: str, *args: Any) -> Any:
+        """Returns what a method of a shard returns, or raises what it raises.
 
-        Raises UnreachableError as soon as the connection breaks or the scheduler says
-        that the shard is gone, whichever is first. It may have got the message.
+        Raises UnreachableError as soon as the connection breaks or the scheduler does not
+        know the shard any more. The shard may have received the message all the same.
         """
         address, key = holder
         message = {"actor": key, "function": function, "args": args, "kwargs": {}}
@@ -97,7 +96,7 @@ class Line:
             while not (await asyncio.wait({reply}, timeout=pause))[0]:
                 if not await self.alive(holder):
                     raise UnreachableError(address)
-                pause = min(2 * pause, WATCH)
+                pause = min(2 * pause, CHECK_INTERVAL)
             answer = reply.result()
         except (*_BROKEN, KeyError) as error:
             raise UnreachableError(address) from error
@@ -108,20 +107,20 @@ class Line:
         raise _plain(answer["exception"])
 
     async def alive(self, *holders: Holder) -> bool:
-        """Whether the scheduler knows of all these shards."""
+        """Returns whether the scheduler knows all these shards."""
         keys = [key for _, key in holders]
         found = await self._of_scheduler("who_has", keys=keys)
         return all(found.values())
 
     async def _of_scheduler(self, function: str, **arguments: Any) -> Any:
-        """The scheduler's answer. Raises OSError if there is none."""
+        """Returns the reply of the scheduler. Raises OSError if there is none."""
         try:
             return await getattr(self.node.scheduler, function)(**arguments)
         except _BROKEN as error:
             raise OSError("the scheduler does not answer") from error
 
     async def follower(self, leader: Holder, part: int) -> Holder | None:
-        """Who has all that the leader of a part had, by the leader's record.
+        """Returns the follower that the record of a leader names; None if it names none.
 
         Raises PoolClosedError if the scheduler has forgotten the shard.
         """
@@ -132,22 +131,22 @@ class Line:
         return None if follower is None else (follower[0], follower[1])
 
     async def begin_records(self, shard: Holder) -> None:
-        """Makes room for the records of a shard, forgotten with the shard's task."""
+        """Begins the records of a shard. They end with the task of the shard."""
         await self._of_scheduler("set_metadata", keys=[shard[1]], value={})
 
     async def record(self, leader: Holder, part: int, follower: Holder | None) -> None:
-        """Makes the record of the leader of a part."""
+        """Records who follows the leader of a part."""
         keys = [leader[1], part]
         await self._of_scheduler("set_metadata", keys=keys, value=follower)
 
     def check(self) -> None:
-        """Raises PoolClosedError if nothing can be asked any more."""
+        """Raises PoolClosedError if no message can be sent any more."""
         trouble = self.trouble()
         if trouble is not None:
             raise PoolClosedError(trouble)
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Waits in this thread for a coroutine on the loop; cancels it if interrupted."""
+        """Runs a coroutine on the event loop and waits; cancels it if interrupted."""
         loop, ended = self.node.loop.asyncio_loop, threading.Event()
         if asyncio._get_running_loop() is loop:
             raise RuntimeError("a sharded pool cannot be used in Dask's event loop")
@@ -161,18 +160,18 @@ class Line:
         self.check()
         future = asyncio.run_coroutine_threadsafe(whole(), loop)
         try:
-            while not ended.wait(WATCH):
+            while not ended.wait(CHECK_INTERVAL):
                 self.check()
             return future.result()
         except BaseException:
-            # Messages may lie in memory of the caller, who gets it back now.
+            # Messages may be in memory of the caller, who may change it from now on.
             if future.cancel():
-                ended.wait(WATCH)
+                ended.wait(CHECK_INTERVAL)
             raise
 
 
-class WorkerLine(Line):
-    """The same from a worker: directly, and without a message to itself."""
+class WorkerTransport(Transport):
+    """Sends messages from a worker: directly, and with no message to itself."""
 
     def __init__(self, worker: Any) -> None:
         self._worker = worker
@@ -190,20 +189,20 @@ class WorkerLine(Line):
         return self.lost() if stream is not None and stream.closed() else None
 
     def send(self, address: str, **message: Any) -> Any:
-        if address == self._worker.address:  # whoever gives up, it is made to its end
+        if address == self._worker.address:  # it is completed even if the caller gives up
             return asyncio.shield(self._worker.actor_execute(**message))
         message["args"] = [to_serialize(arg) for arg in message["args"]]
         return self._worker.rpc(address).actor_execute(**message)
 
 
-def line() -> Line:
-    """The way from here: of the task that runs, else of the process's client."""
+def transport() -> Transport:
+    """Returns the transport of the task that runs, or of the client of the process."""
     try:
-        return WorkerLine(get_worker())
+        return WorkerTransport(get_worker())
     except ValueError:
         pass
     try:
-        return Line(get_client())
+        return Transport(get_client())
     except ValueError:
         raise PoolError("there is no Dask client in this process") from None
 
@@ -213,10 +212,10 @@ def _plain(answer: Any) -> Any:
 
 
 class Numbers:
-    """Numbers of the changes that this process asks for, so that a holder knows them.
+    """Numbers the changes that this process requests: a holder applies each of them once.
 
-    A number is (origin, index, settled): nobody waits for one of this origin that is
-    below `settled` any more.
+    A number is (origin, index, settled). No thread waits any more for a change of this
+    origin with an index below `settled`.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One part of a sharded pool on one worker: what can be asked of it and changed in it."""
+"""One part of a sharded pool on one worker: the queries and the changes that it knows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .._core.stats import PoolStats
 from ..errors import PoolClosedError, PoolRangeError
 from ..pool import MemoryPool
 
-Number = tuple[str, int, int]  #: of a change; see Numbers in _messages
+Number = tuple[str, int, int]  #: of a change; see Numbers in messages.py
 
 Run = tuple[int, int]  # offset in the part, and size
 
-_PIECE = 1 << 22  # bytes in a piece when a part is copied
+_COPY_PIECE = 1 << 22  # the most bytes in one message when a part is copied
 
 
 class Sizes(NamedTuple):
-    """What the pools of a part are made with, as MemoryPool takes them."""
+    """The arguments of MemoryPool for the pools of a part."""
 
     total_size: int
     max_block_size: int
@@ -32,19 +32,22 @@ class Sizes(NamedTuple):
 class End(NamedTuple):
     """Where a pool ends."""
 
-    total: int  # the bytes of the whole pool
-    here: int  # of these, those of the part; a MemoryPool of none has 1 byte all the same
+    total: int  #: bytes in the sharded pool
+    here: int  #: bytes of it in this part; if 0, the MemoryPool has 1 byte all the same
 
 
-class Made:
-    """Changes from one process: all below `settled`, and those whose outcome is here."""
+class AppliedChanges:
+    """The changes from one process that were applied, so that none is applied twice.
+
+    These are all below `settled`, and those whose outcomes are here.
+    """
 
     def __init__(self) -> None:
         self.settled = 0
         self.outcomes: dict[int, Exception | None] = {}
 
     def settle(self, settled: int) -> None:
-        """Forgets outcomes that nobody waits for any more."""
+        """Drops the outcomes that no process waits for any more."""
         if settled > self.settled:
             self.settled = settled
             for old in [index for index in self.outcomes if index < settled]:
@@ -52,10 +55,10 @@ class Made:
 
 
 class Part:
-    """The pools of one part by their names, all one family."""
+    """The pools of one part by their names. They are one family."""
 
-    def __init__(self, sizes: Sizes, made: dict[str, Made]) -> None:
-        self.sizes, self.made = sizes, made
+    def __init__(self, sizes: Sizes, applied: dict[str, AppliedChanges]) -> None:
+        self.sizes, self.applied = sizes, applied
         self.pools: dict[str, MemoryPool] = {}
         self.ends: dict[str, End] = {}
 
@@ -66,7 +69,7 @@ class Part:
             raise PoolClosedError("the pool is closed") from None
 
     def bytes(self, name: str) -> MemoryPool:
-        """The pool, for what has a range of it."""
+        """Returns the pool, for a call that has a range in this part."""
         pool = self.pool(name)
         if not self.ends[name].here:
             raise PoolRangeError("the pool has no bytes in this part")
@@ -77,34 +80,34 @@ class Part:
         while self.pools:
             self.pools.popitem()[1].close()
 
-    async def ask(self, question: str, *args: Any) -> Any:
-        """Answers a question, in a thread."""
-        return await asyncio.to_thread(QUESTIONS[question], self, *args)
+    async def query(self, query: str, *args: Any) -> Any:
+        """Answers a query, in a thread."""
+        return await asyncio.to_thread(QUERIES[query], self, *args)
 
-    async def make(self, number: Number, change: str, *args: Any) -> Exception | None:
-        """Makes a change in a thread, unless it was made; returns what it raised.
+    async def apply(self, number: Number, change: str, *args: Any) -> Exception | None:
+        """Applies a change in a thread, unless it was applied; returns what it raised.
 
-        One at a time: whoever calls holds the part's lock.
+        The caller has locked the part.
         """
         origin, index, settled = number
-        made = self.made.setdefault(origin, Made())
-        made.settle(settled)
-        if index < made.settled:
-            return None  # a message that was overtaken; nobody waits for the answer
-        if index not in made.outcomes:
+        applied = self.applied.setdefault(origin, AppliedChanges())
+        applied.settle(settled)
+        if index < applied.settled:
+            return None  # a late message; no process waits for the answer
+        if index not in applied.outcomes:
             outcome = None
             try:
                 await asyncio.to_thread(CHANGES[change], self, *args)
             except Exception as error:
-                outcome = error.with_traceback(None)  # which would hold what was written
-            made.outcomes[index] = outcome
-        return made.outcomes[index]
+                outcome = error.with_traceback(None)  # it would keep the data alive
+            applied.outcomes[index] = outcome
+        return applied.outcomes[index]
 
     def copy(self) -> Iterator[tuple[Any, ...]]:
-        """The changes that make all pools in an empty part.
+        """Yields the changes that make all pools of this part in an empty one.
 
-        Each pool is made of the one before that differs least from it, for blocks to be
-        shared as they are here.
+        Each pool is cloned from the earlier one that differs least from it, so that
+        blocks are shared as they are here.
         """
         done: list[str] = []
         for name, pool in list(self.pools.items()):
@@ -117,8 +120,8 @@ class Part:
                 yield "clone", nearest, name
             yield "resize", name, *end
             for start, size in _clipped(runs, end.here):
-                for at in range(start, start + size, _PIECE):
-                    data = pool.read(at, min(_PIECE, start + size - at))
+                for at in range(start, start + size, _COPY_PIECE):
+                    data = pool.read(at, min(_COPY_PIECE, start + size - at))
                     if data.strip(b"\0"):
                         yield "write", name, at, memoryview(data)
                     else:
@@ -126,7 +129,7 @@ class Part:
             done.append(name)
 
 
-# ----------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------------- queries
 
 
 def _gather(held: Part, name: str, starts: Any, sizes: Any) -> Any:
@@ -140,14 +143,14 @@ def _gather(held: Part, name: str, starts: Any, sizes: Any) -> Any:
 
 
 def _alike(starts: Any, sizes: Any) -> list[tuple[Any, int]]:
-    """Neighbours of one size together, in order."""
+    """Groups neighbours of one size, in order."""
     borders = np.flatnonzero(np.diff(sizes)) + 1
     groups = np.split(np.arange(len(sizes)), borders)
     return [(starts[group], int(sizes[group[0]])) for group in groups]
 
 
 def _clipped(runs: Iterable[Run], here: int) -> list[Run]:
-    """The runs up to where the pool ends: those of blocks may go beyond."""
+    """Returns the runs up to the end of the pool: runs of whole blocks may pass it."""
     return [(start, min(size, here - start)) for start, size in runs if start < here]
 
 
@@ -164,7 +167,7 @@ def _size(held: Part, name: str) -> int:
     return held.ends[name].total
 
 
-QUESTIONS: dict[str, Callable[..., Any]] = {
+QUERIES: dict[str, Callable[..., Any]] = {
     "read": lambda held, name, *run: memoryview(held.bytes(name).read(*run)),
     "gather": _gather,
     "extents": lambda held, name: _clipped(
@@ -175,7 +178,7 @@ QUESTIONS: dict[str, Callable[..., Any]] = {
     "size": _size,
 }
 
-# --------------------------------------------------------------- what is changed
+# ---------------------------------------------------------------------- changes
 
 
 def _create(held: Part, name: str, total: int) -> None:
@@ -194,7 +197,7 @@ def _scatter(held: Part, name: str, starts: Any, sizes: Any, data: Any) -> None:
             undo.append((these, old))
             done = end
     except BaseException:
-        for these, old in reversed(undo):  # what there is room for, since it was there
+        for these, old in reversed(undo):  # there is room for it: it was there
             pool.scatter(these, old)
         raise
 
@@ -213,7 +216,7 @@ def _resize(held: Part, name: str, total: int, here: int) -> None:
     pool = held.pool(name)
     if here:
         pool.resize(here)
-    else:  # with a zero in the byte that it has to have
+    else:  # the one byte that a MemoryPool must have becomes 0
         with pool.clone() as empty:
             empty.discard(0, empty.total_size)
             empty.resize(1)

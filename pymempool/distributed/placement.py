@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which shards hold the parts of a pool, and how the leader of each is found."""
+"""Placement: which shards hold the parts of a pool, and who leads each part."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..errors import PoolClosedError, PoolError
 from . import messages
 from .addresses import Layout
 from .messages import (
+    CHECK_INTERVAL,
     PAUSE,
-    WATCH,
     ElsewhereError,
     Holder,
-    Line,
     MovedError,
+    Transport,
     UnreachableError,
 )
 from .part import Sizes
@@ -31,21 +31,24 @@ from .shard import Shard
 
 _INSTALL = f"pip install 'pymempool[dask]=={__version__}' there"
 
-_PATIENCE = 60.0  # seconds in which a worker that is not gone has to be reached
+_PATIENCE = 60.0  # seconds in which a worker that the scheduler knows must reply
 
 Call = tuple[int, str, tuple[Any, ...]]  #: part, function, arguments
 
 
 class ShardLostError(PoolError):
-    """All workers that held a part are gone. `part` and `layout` say which bytes it had:
-    every stripe whose number modulo layout.parts is part. Others go on working."""
+    """All workers that held a part are gone. The other parts stay usable.
+
+    `part` and `layout` say which bytes are lost: every stripe whose number modulo
+    layout.parts is part.
+    """
 
     def __init__(self, part: int, layout: Layout, workers: list[str]) -> None:
         super().__init__(part, layout, workers)
         self.part, self.layout, self.workers = part, layout, workers
 
     def ranges(self) -> Iterator[tuple[int, int]]:
-        """The lost bytes, in order, each range as (start, size)."""
+        """Yields the lost bytes, in order, as (start, size)."""
         size = self.layout.below(self.layout.total_size, self.part)
         return self.layout.spread(self.part, 0, size)
 
@@ -63,16 +66,16 @@ class ShardLostError(PoolError):
 
 
 class Placement:
-    """What a pool, its clones and its faces elsewhere share."""
+    """What a pool, its clones and its proxies share."""
 
     def __init__(self, family: str, layout: Layout, leaders: list[Holder]) -> None:
         self.family, self.layout = family, layout
-        self.leaders = leaders  # of each part, as far as is known here
-        self.replicas = 1  # here and below: of whom made the pool, alone
+        self.leaders = leaders  # of each part, as last known
+        self.replicas = 1  # this and the rest: only where the pool was made
         self.shards: list[Holder] = []
         self.futures: list[Any] = []  # what keeps the shards alive
         self.names: set[str] = set()  # the pools that are open
-        self._line: Line | None = None
+        self._transport: Transport | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Placement, (self.family, self.layout, self.leaders)
@@ -81,22 +84,24 @@ class Placement:
     def make(
         cls, client: Client, total_size: int, stripe: int, replicas: int, sizes: Any
     ) -> tuple[Placement, str]:
-        """Parts with one pool of zeros, on all workers or as many as can be used.
+        """Makes the parts with one pool of zeros; returns the placement and its name.
 
-        sizes: the block size and the memory limit. Returns also the name of the pool.
+        sizes: the block size and the memory limit.
+
+        The parts are on all workers, or on as many as can be used.
         """
         workers = sorted(client.nthreads())
         parts = min(len(workers), -(-total_size // stripe))
         layout, name = Layout(total_size, stripe, parts), uuid.uuid4().hex
         placement = cls(uuid.uuid4().hex, layout, [])
-        placement._line, placement.replicas = Line(client), replicas
+        placement._transport, placement.replicas = Transport(client), replicas
         placement.names.add(name)
 
         async def place(part: int) -> None:
             whole = Sizes(layout.below(total_size, part), *sizes)
-            await placement.ask(part, "lead", whole, name, total_size)
+            await placement.request(part, "lead", whole, name, total_size)
             other = placement.shards[(part + 1) % len(placement.shards)]
-            if replicas == 2 and await placement.ask(part, "mirror", other) is False:
+            if replicas == 2 and await placement.request(part, "mirror", other) is False:
                 raise PoolError(f"worker {other[0]} cannot hold a part")
 
         async def place_all() -> None:
@@ -113,7 +118,7 @@ class Placement:
         return placement, name
 
     def add_shards(self, client: Client, workers: list[str]) -> list[PoolError]:
-        """Makes shards on workers; returns why those have none that could not."""
+        """Makes shards on workers; returns the errors of those that could not."""
         errors: list[PoolError] = []
         find = _version_finder()
         asked = [
@@ -132,7 +137,7 @@ class Placement:
         for shard, future in made:
             try:
                 self._await(client, shard[0], future)
-                self.run(self.line.begin_records, shard)
+                self.run(self.transport.begin_records, shard)
             except PoolError as error:
                 errors.append(error)
                 future.release()
@@ -150,14 +155,14 @@ class Placement:
         while True:
             self._await(client, worker, future)
             with suppress(distributed.TimeoutError):  # of a worker that ends just now
-                return future.result(timeout=10 * WATCH)
+                return future.result(timeout=10 * CHECK_INTERVAL)
 
     def _await(self, client: Client, worker: str, future: Any) -> None:
-        """Returns once what a worker was asked for is there; raises why it is not."""
+        """Waits for what a worker has to make. Raises PoolError with the reason."""
         while future.status == "pending" and worker in client.nthreads():
-            self.line.check()
+            self.transport.check()
             with suppress(distributed.TimeoutError):
-                wait(future, timeout=WATCH)
+                wait(future, timeout=CHECK_INTERVAL)
         if future.status == "finished":
             return
         error = future.exception() if future.status == "error" else None
@@ -173,54 +178,59 @@ class Placement:
         raise PoolError(f"worker {worker} cannot hold a part: {error!r}") from error
 
     def release(self) -> None:
-        """Lets the workers forget their shards."""
+        """Releases the shards, which ends them."""
         while self.futures:
             self.futures.pop().release()
 
     # -------------------------------------------------------------------- messages
 
     @property
-    def line(self) -> Line:
-        if self._line is None:
-            self._line = messages.line()
-        return self._line
+    def transport(self) -> Transport:
+        if self._transport is None:
+            self._transport = messages.transport()
+        return self._transport
 
     def trouble(self) -> str | None:
-        """Why nothing can be asked any more, as far as that is known."""
-        return None if self._line is None else self._line.trouble()
+        """Returns why no message can be sent any more, if that is known."""
+        return None if self._transport is None else self._transport.trouble()
 
     def check(self) -> None:
-        """Raises PoolClosedError if it is known that nothing can be asked any more."""
-        if self._line is not None:
-            self._line.check()
+        """Raises PoolClosedError if it is known that no message can be sent any more."""
+        if self._transport is not None:
+            self._transport.check()
 
     def run(self, function: Any, *args: Any) -> Any:
-        """Waits for a coroutine, in this thread."""
+        """Runs a coroutine, and waits for it in this thread."""
         try:
-            return self.line.run(function, *args)
+            return self.transport.run(function, *args)
         except OSError as error:
             raise PoolClosedError(
-                f"the cluster of the pool does not answer: {self.line.lost()}"
+                f"the cluster of the pool does not answer: {self.transport.lost()}"
             ) from error
 
     def query(self, calls: list[Call]) -> list[Any]:
-        """The answers of parts, asked at the same time; raises the first error."""
+        """Sends queries to parts at the same time; returns the answers.
+
+        Raises the first error.
+        """
         return self._all([(part, "query", (what, *args)) for part, what, args in calls])
 
     def change(self, calls: list[Call]) -> None:
-        """Makes changes to parts at the same time; raises the first error."""
+        """Sends changes to parts at the same time. Raises the first error."""
         with messages.numbers.take() as number:
             self._all(
                 [(part, "change", (number, what, *args)) for part, what, args in calls]
             )
 
     def holders(self) -> list[list[Holder]]:
-        """Who has all of each part, the leader first."""
+        """Returns the holders of each part, the leader first."""
         return self._all([(part, "placed", ()) for part in range(self.layout.parts)])
 
     def _all(self, calls: list[Call]) -> list[Any]:
         async def gather() -> list[Any]:
-            asked = (self.ask(part, function, *args) for part, function, args in calls)
+            asked = (
+                self.request(part, function, *args) for part, function, args in calls
+            )
             results = await asyncio.gather(*asked, return_exceptions=True)
             for result in results:
                 if isinstance(result, BaseException):
@@ -230,8 +240,8 @@ class Placement:
         results: list[Any] = self.run(gather)
         return results
 
-    async def ask(self, part: int, function: str, *args: Any) -> Any:
-        """The answer of whoever leads the part: the search of rule 7 of _shard."""
+    async def request(self, part: int, function: str, *args: Any) -> Any:
+        """Returns the reply of the leader of a part, found by rule 7 of shard.py."""
         gone: list[Holder] = []
         seen: set[Holder] = set()
         holder, patience = self.leaders[part], time.monotonic() + _PATIENCE
@@ -240,12 +250,12 @@ class Placement:
             found = holder
             reason: Exception
             try:
-                answer = await self.line.ask(holder, function, part, *args)
+                answer = await self.transport.request(holder, function, part, *args)
             except MovedError as error:
                 found, reason = error.holder, error
             except (UnreachableError, ElsewhereError, OSError) as error:
                 reason = error
-                if not await self.line.alive(holder):
+                if not await self.transport.alive(holder):
                     if holder not in gone:
                         gone.append(holder)
                         patience = time.monotonic() + _PATIENCE
@@ -253,15 +263,15 @@ class Placement:
             else:
                 self.leaders[part] = holder
                 return answer
-            if found in seen:  # who is waited for: it takes the lead, or is given up
+            if found in seen:  # it will take the lead, or be given up: wait
                 if time.monotonic() > patience:
                     raise PoolError(f"worker {found[0]} is not reached") from reason
                 await asyncio.sleep(PAUSE)
             holder = found
 
     async def _next(self, part: int, holder: Holder, gone: list[Holder]) -> Holder:
-        """Whom the record of one that is gone names."""
-        named = await self.line.follower(holder, part)
+        """Returns the follower that the record of a lost holder names."""
+        named = await self.transport.follower(holder, part)
         if named is None or named in gone:
             workers = [worker for worker, _ in gone]
             raise ShardLostError(part, self.layout, workers) from None
@@ -269,10 +279,10 @@ class Placement:
 
 
 def _version_finder() -> Callable[[], str]:
-    """What finds the version of the package on a worker, where it may be missing.
+    """Returns a function that finds the version of the package on a worker.
 
-    A worker that gets something of a package that it lacks ends, without saying why. What
-    is returned travels as code, since it has no name in this module.
+    A worker that receives an object of a package that it lacks ends without a reason. The
+    function is sent as code, because it has no name in this module.
     """
 
     def find() -> str:
@@ -290,3 +300,18 @@ def _check_version(worker: str, version: str) -> None:
             f"worker {worker} cannot hold a part, since it has pymempool {version}, and"
             f" here is {__version__}: {_INSTALL}"
         )
+
+
+def count_workers(client: Any) -> int:
+    """Returns how many workers the cluster of a client has.
+
+    Raises TypeError for what is no client; PoolClosedError, PoolError if there are none.
+    """
+    if not isinstance(client, Client) or client.asynchronous:
+        raise TypeError("a distributed.Client is needed, not an asynchronous one")
+    if client.status != "running":
+        raise PoolClosedError("the client is not connected to a scheduler")
+    workers = len(client.nthreads())
+    if not workers:
+        raise PoolError("the cluster has no workers")
+    return workers

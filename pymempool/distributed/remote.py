@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One of the pools of a placement: what is asked of its parts, and where it ends."""
+"""Remote: one pool of a placement, and the calls to its parts."""
 
 from __future__ import annotations
 
@@ -16,40 +16,43 @@ _T = TypeVar("_T")
 
 
 class Remote:
-    """A pool by its name, and its size as far as is known here: others may resize it."""
+    """A pool by its name, and its last known size: other processes may resize it."""
 
     def __init__(self, placement: Placement, name: str, size: int) -> None:
         self.placement, self.name, self.size = placement, name, size
 
     @property
     def layout(self) -> Layout:
-        """Where bytes lie, up to where the pool ends as far as is known here."""
+        """Returns the layout up to the last known end of the pool."""
         return self.placement.layout._replace(total_size=self.size)
 
     def range(self, offset: Any, size: Any) -> tuple[int, int]:
-        """The two as integers; raises PoolRangeError if it is known to end before."""
+        """Returns the two as integers. Raises PoolRangeError past the last known end."""
         return byte_range(offset, size, self.size)
 
     def query(self, calls: list[Call]) -> list[Any]:
-        """The answers of parts, asked at the same time; raises the first error."""
-        return self._ask(self.placement.query, calls)
+        """Sends queries to parts at the same time; returns the answers.
+
+        Raises the first error.
+        """
+        return self._send(self.placement.query, calls)
 
     def change(self, calls: list[Call]) -> None:
-        """Makes changes to parts at the same time; raises the first error."""
-        self._ask(self.placement.change, calls)
+        """Sends changes to parts at the same time. Raises the first error."""
+        self._send(self.placement.change, calls)
 
-    def _ask(self, ask: Callable[[list[Call]], _T], calls: list[Call]) -> _T:
+    def _send(self, send: Callable[[list[Call]], _T], calls: list[Call]) -> _T:
         try:
-            return ask([(part, what, (self.name, *args)) for part, what, args in calls])
+            return send([(part, what, (self.name, *args)) for part, what, args in calls])
         except ShardLostError as error:
             raise ShardLostError(error.part, self.layout, error.workers) from None
 
     def all(self, what: str, *args: Any) -> list[Call]:
-        """The same call of all parts."""
+        """Returns the same call for all parts."""
         return [(part, what, args) for part in range(self.placement.layout.parts)]
 
     def resize(self, total_size: int) -> None:
-        """Makes all parts as large as they are in a pool of that size."""
+        """Gives each part the size that it has in a pool of that size."""
         below = self.layout.below
         self.change(
             [
@@ -59,12 +62,12 @@ class Remote:
         )
 
     def learn_size(self) -> int:
-        """Asks where the pool ends."""
+        """Requests the size of the pool, and returns it."""
         [self.size] = self.query([(0, "size", ())])
         return self.size
 
-    def again(self, call: Callable[[], _T]) -> _T:
-        """Makes a call anew that failed since the pool does not end where we thought."""
+    def retry(self, call: Callable[[], _T]) -> _T:
+        """Makes a call, and once more if it failed because the known size was old."""
         try:
             return call()
         except PoolRangeError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The work of ShardedPool.repair() and rebalance(): who is to hold which parts."""
+"""repair() and rebalance() of ShardedPool: which workers should hold which parts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..errors import PoolError
 from .messages import Holder
 from .placement import Placement, ShardLostError
 
-Placed = list[list[Holder]]  #: who has all of each part, the leader first
+Placed = list[list[Holder]]  #: the holders of each part, the leader first
 
 
 class Step(NamedTuple):
-    """What a leader is asked for to bring copies nearer to where they are to be."""
+    """A call to a leader that moves a replica or the lead to where it should be."""
 
     part: int
     function: str  # of Shard
@@ -29,7 +29,7 @@ def _use_new_workers(placement: Placement, client: Client) -> list[PoolError]:
 
 
 async def _there(placement: Placement) -> list[Holder]:
-    return [shard for shard in placement.shards if await placement.line.alive(shard)]
+    return [shard for shard in placement.shards if await placement.transport.alive(shard)]
 
 
 def _copies(placed: Placed) -> Counter[Holder]:
@@ -40,7 +40,7 @@ def _copies(placed: Placed) -> Counter[Holder]:
 
 
 def repair(placement: Placement, client: Client) -> int:
-    """Gives parts that have lost a follower one; returns how many."""
+    """Makes followers for parts that have none; returns how many."""
     errors = _use_new_workers(placement, client) if placement.replicas == 2 else []
     return int(placement.run(_repair, placement, errors))
 
@@ -51,8 +51,8 @@ async def _repair(placement: Placement, errors: list[PoolError]) -> int:
     lost = None
     for part in range(placement.layout.parts):
         try:
-            placed.append(await placement.ask(part, "placed"))
-        except ShardLostError as error:  # the others are mended all the same
+            placed.append(await placement.request(part, "placed"))
+        except ShardLostError as error:  # the other parts are repaired first
             placed.append([])
             lost = lost or error
     repaired, single = 0, []
@@ -61,7 +61,7 @@ async def _repair(placement: Placement, errors: list[PoolError]) -> int:
             continue
         copies = _copies(placed)
         for other in sorted(there, key=lambda it: copies[it]):
-            done = await placement.ask(part, "mirror", other)
+            done = await placement.request(part, "mirror", other)
             if done is not False:
                 repaired += done is True
                 holders.append(other)
@@ -82,9 +82,9 @@ def _what_is_missing(
     repaired: int,
     errors: list[PoolError],
 ) -> str:
-    """Why parts have one replica after repair(), and what to do."""
+    """Returns why parts have one replica after repair(), and what to do."""
     dead = [worker for worker, _ in sorted(set(placement.shards) - set(there))]
-    told = [
+    message = [
         f"{len(single)} of {placement.layout.parts} parts have one replica still"
         f" ({repaired} got a second one)",
         "2 workers are needed for two replicas, and there"
@@ -94,17 +94,19 @@ def _what_is_missing(
     ]
     if dead:
         are = "is" if len(dead) == 1 else "are"
-        told.append(f"{', '.join(dead)} {are} gone")
-    told += map(str, errors)
-    told.append("start workers, or see why they are not reached, and call repair() again")
-    return "; ".join(told)
+        message.append(f"{', '.join(dead)} {are} gone")
+    message += map(str, errors)
+    message.append(
+        "start workers, or find out why they are not reached, and call repair() again"
+    )
+    return "; ".join(message)
 
 
 # --------------------------------------------------------------------- rebalance
 
 
 def rebalance(placement: Placement, client: Client) -> int:
-    """Moves copies until all workers have as many; returns how many it moved."""
+    """Moves replicas until all workers hold as many; returns how many it moved."""
     errors = _use_new_workers(placement, client)
     moved = int(placement.run(_rebalance, placement))
     for error in errors:
@@ -116,12 +118,13 @@ async def _rebalance(placement: Placement) -> int:
     there, moved = await _there(placement), 0
     while True:
         placed: Placed = [
-            await placement.ask(part, "placed") for part in range(placement.layout.parts)
+            await placement.request(part, "placed")
+            for part in range(placement.layout.parts)
         ]
         step = next_step(placed, there, placement.replicas)
         if step is None:
             return moved
-        done = await placement.ask(step.part, step.function, *step.args)
+        done = await placement.request(step.part, step.function, *step.args)
         if done is False:
             raise PoolError(
                 f"part {step.part} could not be moved from {placed[step.part][0][0]},"
@@ -132,9 +135,11 @@ async def _rebalance(placement: Placement) -> int:
 
 
 def next_step(placed: Placed, there: list[Holder], replicas: int) -> Step | None:
-    """What to do first for all workers to have as many copies, and to lead as many parts.
+    """Returns the next step to workers that hold as many replicas and lead as many parts.
 
-    there: the shards that can be used; two numbers that differ by one are the same.
+    there: the shards that can be used.
+
+    Numbers that differ by one count as equal. Returns None if no step is left.
     """
     if replicas == 1:
         return _end_of_move(placed) or _move(placed, there, replicas)
@@ -142,7 +147,7 @@ def next_step(placed: Placed, there: list[Holder], replicas: int) -> Step | None
 
 
 def _end_of_move(placed: Placed) -> Step | None:
-    """Ends the move of a part that has one replica and is on two workers for that."""
+    """Ends the move of a part with one replica, which is on two workers meanwhile."""
     leads = Counter(holders[0] for holders in placed)
     for part, holders in enumerate(placed):
         if len(holders) == 2:
@@ -152,7 +157,7 @@ def _end_of_move(placed: Placed) -> Step | None:
 
 
 def _move(placed: Placed, there: list[Holder], replicas: int) -> Step | None:
-    """Brings a copy from who has the most to who has the fewest."""
+    """Moves a replica from the shard with the most to the one with the fewest."""
     copies = _copies(placed)
     few = min(there, key=lambda it: copies[it])
     many = max(there, key=lambda it: copies[it])
@@ -163,7 +168,7 @@ def _move(placed: Placed, there: list[Holder], replicas: int) -> Step | None:
         for part, holders in enumerate(placed)
         if many in holders and few not in holders and len(holders) == replicas
     ]
-    # The copy of a follower can be replaced; a leader follows first.
+    # A follower can be replaced; a leader must hand the lead over first.
     parts.sort(key=lambda part: placed[part][-1] != many)
     for part in parts:
         if placed[part][-1] == many:
@@ -173,10 +178,10 @@ def _move(placed: Placed, there: list[Holder], replicas: int) -> Step | None:
 
 
 def _swap(placed: Placed, there: list[Holder]) -> Step | None:
-    """Brings the lead of a part on its way from who leads most to who leads least."""
+    """Moves the lead of a part on its way from the shard that leads most."""
     leads = Counter(holders[0] for holders in placed)
     least = min(leads[shard] for shard in there)
-    # The first step of the shortest way from each to one that leads least, backwards.
+    # For each shard the first step of the shortest way to one that leads least.
     way: dict[Holder, Step | None] = {it: None for it in there if leads[it] == least}
     ends = list(way)
     for end in ends:

@@ -129,7 +129,7 @@ def apply(pool: CheckpointPool, read: Callable[[int], bytes], report: Progress) 
         if digest != _digest(old, meter):
             raise CheckpointError(
                 "the checkpoint was made for other contents than this pool has:"
-                " it is not the next one of the chain"
+                " it is not the next one for it"
             )
         meter.add(0)
         pool.restore(new)

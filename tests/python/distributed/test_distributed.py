@@ -352,7 +352,7 @@ def test_items_over_the_limit(client: Any) -> None:
 
 def test_closed(client: Any) -> None:
     pool = ShardedPool(client, 100, 10)
-    clone, face = pool.clone(), pickle.loads(pickle.dumps(pool))
+    clone, proxy = pool.clone(), pickle.loads(pickle.dumps(pool))
     assert not pool.closed
     pool.close()
     pool.close()
@@ -375,8 +375,8 @@ def test_closed(client: Any) -> None:
         lambda: pool.array(0, 1, "u1"),
         lambda: pool.__enter__(),
         lambda: pickle.dumps(pool),
-        lambda: face.read(0, 1),  # of what lies at the workers no more
-        lambda: face.write(0, b"x"),
+        lambda: proxy.read(0, 1),  # of what lies at the workers no more
+        lambda: proxy.write(0, b"x"),
     ):
         with pytest.raises(PoolClosedError):
             call()
@@ -384,8 +384,8 @@ def test_closed(client: Any) -> None:
     clone.close()
     wait_until_forgotten(client, pool)
     with pytest.raises(PoolClosedError, match="no more where it was made"):
-        face.read(0, 1)
-    face.close()
+        proxy.read(0, 1)
+    proxy.close()
 
 
 def shards_of(pool: ShardedPool) -> set[str]:

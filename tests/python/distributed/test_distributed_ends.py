@@ -22,13 +22,13 @@ from distributed_clusters import (
 )
 from internals import (
     CHANGES,
+    AppliedChanges,
     End,
-    Line,
-    Made,
     Numbers,
     Part,
     Sizes,
-    WorkerLine,
+    Transport,
+    WorkerTransport,
     messages_module,
 )
 
@@ -79,7 +79,7 @@ def test_messages_that_were_overtaken() -> None:
     part.pools[""], part.ends[""] = MemoryPool(100, 16), End(100, 100)
 
     async def write(number: tuple[str, int, int], data: bytes) -> Any:
-        return await part.make(number, "write", "", 0, data)
+        return await part.apply(number, "write", "", 0, data)
 
     async def all_of_them() -> None:
         assert await write(("a", 5, 5), b"first") is None
@@ -94,8 +94,8 @@ def test_messages_that_were_overtaken() -> None:
 
     asyncio.run(all_of_them())
     assert part.pools[""].read(0, 6) == b"3econd"
-    assert set(part.made["a"].outcomes) == {6, 7, 8}
-    assert isinstance(part.made["b"], Made)
+    assert set(part.applied["a"].outcomes) == {6, 7, 8}
+    assert isinstance(part.applied["b"], AppliedChanges)
 
 
 # -------------------------------------------------------------------------- ends
@@ -103,7 +103,7 @@ def test_messages_that_were_overtaken() -> None:
 
 async def calls() -> list[Any]:
     """What callers wait for in this process."""
-    return [it for it in asyncio.all_tasks() if "Line.run" in repr(it.get_coro())]
+    return [it for it in asyncio.all_tasks() if "Transport.run" in repr(it.get_coro())]
 
 
 def test_an_interrupted_call(
@@ -159,7 +159,7 @@ def test_a_call_on_the_worker_itself_is_made_to_its_end(
         workers = {it.address: it for it in client.cluster.workers.values()}
         data = memoryview(b"new")
         number = ("somebody", 0, 0)
-        call = WorkerLine(workers[first[0]]).ask(
+        call = WorkerTransport(workers[first[0]]).request(
             first, "change", 0, number, "write", pool._remote.name, 0, data
         )
         asking = asyncio.ensure_future(call)
@@ -180,12 +180,14 @@ def test_a_call_that_fails_has_ended_everywhere(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error of one part is raised when the other parts have answered as well."""
-    ask, fill = Line.ask, CHANGES["fill"]
+    request, fill = Transport.request, CHANGES["fill"]
 
-    async def one_fails(line: Line, holder: Any, function: str, *args: Any) -> Any:
+    async def one_fails(
+        transport: Transport, holder: Any, function: str, *args: Any
+    ) -> Any:
         if function == "change" and args[0] == 0:
             raise PoolError("no")
-        return await ask(line, holder, function, *args)
+        return await request(transport, holder, function, *args)
 
     def slow(held: Any, *args: Any) -> None:
         time.sleep(0.2)  # for the error to be there first
@@ -194,7 +196,7 @@ def test_a_call_that_fails_has_ended_everywhere(
     monkeypatch.setitem(CHANGES, "fill", slow)
     with ShardedPool(client, 50, 30) as pool:
         with monkeypatch.context() as patch:
-            patch.setattr(Line, "ask", one_fails)
+            patch.setattr(Transport, "request", one_fails)
             with pytest.raises(PoolError, match=r"^no$"):
                 pool.fill(0, 1, 50)
         assert pool.read(0, 50) == bytes(30) + b"\1" * 20
@@ -227,7 +229,7 @@ def test_a_closed_client() -> None:
 
 
 def test_a_client_that_is_closed_during_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages_module, "WATCH", 0.01)
+    monkeypatch.setattr(messages_module, "CHECK_INTERVAL", 0.01)
     with cluster(1, processes=False) as client:
         other = distributed.Client(client.cluster)
         pool = ShardedPool(other, 100)
@@ -237,7 +239,7 @@ def test_a_client_that_is_closed_during_a_call(monkeypatch: pytest.MonkeyPatch) 
             read.set()
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(Line, "ask", hang)
+        monkeypatch.setattr(Transport, "request", hang)
         closing = threading.Thread(target=lambda: (read.wait(), other.close()))
         closing.start()
         with pytest.raises(PoolClosedError, match="was closed"):

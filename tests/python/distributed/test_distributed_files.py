@@ -41,30 +41,30 @@ trouble = pytest.fixture(troubled)
 made = pytest.fixture(changes_made)
 
 
-def face_of(pool: ShardedPool) -> ShardedPool:
-    face: ShardedPool = pickle.loads(pickle.dumps(pool))
-    return face
+def proxy_of(pool: ShardedPool) -> ShardedPool:
+    proxy: ShardedPool = pickle.loads(pickle.dumps(pool))
+    return proxy
 
 
 # ------------------------------------------------------------------------- resize
 
 
 def test_resize(pool: ShardedPool) -> None:
-    was, clone, face = pool.read(0, 4096), pool.clone(), face_of(pool)
+    was, clone, proxy = pool.read(0, 4096), pool.clone(), proxy_of(pool)
     pool.resize(150)
-    assert pool.total_size == face.total_size == pool.stats.total_size == 150
+    assert pool.total_size == proxy.total_size == pool.stats.total_size == 150
     assert sum(part.total_size for part in pool.stats.parts) == 150
     assert pool.read(0, 150) == was[:150]
     assert clone.read(0, 4096) == was
     pool.resize(5000)
     assert pool.read(0, 5000) == was[:150] + bytes(4850)
     pool.write(4990, b"the end...")
-    assert face.read(4990, 10) == b"the end..."
+    assert proxy.read(4990, 10) == b"the end..."
     assert repr(pool).startswith("<ShardedPool of 5000 bytes")
     assert list(clone.changes(pool)) != []
     pool.restore(clone)
     assert pool.total_size == 4096
-    assert pool.read(0, 4096) == was == face.read(0, 4096)
+    assert pool.read(0, 4096) == was == proxy.read(0, 4096)
     assert pool.stats.replicas == 2
     clone.close()
 
@@ -74,21 +74,21 @@ def test_parts_without_bytes(client: Any, replicas: int) -> None:
     """Nothing can be put into them, and nothing comes back out of them."""
     with ShardedPool(client, 1000, 10, replicas=replicas, max_block_size=8) as pool:
         pool.write(0, b"x" * 1000)
-        face, clone = face_of(pool), pool.clone()
-        assert face.read(20, 1) == b"x"
+        proxy, clone = proxy_of(pool), pool.clone()
+        assert proxy.read(20, 1) == b"x"
         pool.resize(5)
         assert [part.total_size for part in pool.stats.parts] == [5, 0, 0]
         for call in (
-            lambda: face.read(20, 1),
-            lambda: face.write(20, b"y"),
-            lambda: face.fill(20, 1, 1),
-            lambda: face.discard(20, 1),
-            lambda: face.gather([20], 1),
-            lambda: face.scatter([20], b"y"),
-            lambda: face.readinto(20, bytearray(1)),
+            lambda: proxy.read(20, 1),
+            lambda: proxy.write(20, b"y"),
+            lambda: proxy.fill(20, 1, 1),
+            lambda: proxy.discard(20, 1),
+            lambda: proxy.gather([20], 1),
+            lambda: proxy.scatter([20], b"y"),
+            lambda: proxy.readinto(20, bytearray(1)),
             lambda: pool.array(10, 10, "u1"),
         ):
-            face._remote.size = pool._remote.size = (
+            proxy._remote.size = pool._remote.size = (
                 1000  # what is known where it was not resized
             )
             with pytest.raises(PoolRangeError):
@@ -106,31 +106,31 @@ def test_parts_without_bytes(client: Any, replicas: int) -> None:
         clone.close()
 
 
-def test_another_face_does_not_know_the_size(pool: ShardedPool) -> None:
-    face = face_of(pool)
+def test_another_proxy_does_not_know_the_size(pool: ShardedPool) -> None:
+    proxy = proxy_of(pool)
     pool.resize(9000)
     for call in (
-        lambda: face.write(8000, b"a"),
-        lambda: face.fill(8001, 98, 1),
-        lambda: face.scatter([8002], b"c"),
+        lambda: proxy.write(8000, b"a"),
+        lambda: proxy.fill(8001, 98, 1),
+        lambda: proxy.scatter([8002], b"c"),
     ):
-        face._remote.size = 4096
+        proxy._remote.size = 4096
         call()
-    face._remote.size = 4096
-    assert face.read(8000, 3) == b"abc"
-    face._remote.size = 4096
-    assert face.gather([8002, 8000], 1) == b"ca"
-    face._remote.size = 4096
-    face.discard(8001, 1)
-    face._remote.size = 4096
+    proxy._remote.size = 4096
+    assert proxy.read(8000, 3) == b"abc"
+    proxy._remote.size = 4096
+    assert proxy.gather([8002, 8000], 1) == b"ca"
+    proxy._remote.size = 4096
+    proxy.discard(8001, 1)
+    proxy._remote.size = 4096
     target = bytearray(3)
-    assert face.readinto(8000, target) == 3
+    assert proxy.readinto(8000, target) == 3
     assert target == b"a\0c"
-    face._remote.size = 4096
-    assert bytes(face_of(face).read(8000, 1)) == b"a"
+    proxy._remote.size = 4096
+    assert bytes(proxy_of(proxy).read(8000, 1)) == b"a"
     pool.resize(100)
     with pytest.raises(PoolRangeError, match=r"is 1, allowed is 0$") as told:
-        face.read(100, 1)
+        proxy.read(100, 1)
     with pytest.raises(PoolRangeError) as wanted:
         MemoryPool(100).read(100, 1)
     assert str(told.value) == str(wanted.value)
@@ -295,9 +295,9 @@ def test_checkpoints(client: Any, pool: ShardedPool, tmp_path: Path) -> None:
         single.apply(change)
         assert single.read(0, 6000) == now
     with ShardedPool.load(client, full, 1000, replicas=2) as loaded:
-        face = face_of(loaded)
+        proxy = proxy_of(loaded)
         loaded.apply(change)
-        assert loaded.total_size == face.total_size == 6000
+        assert loaded.total_size == proxy.total_size == 6000
         assert loaded.read(0, 6000) == now
         with pytest.raises(CheckpointError, match="a pool of 4096 bytes"):
             loaded.apply(change)

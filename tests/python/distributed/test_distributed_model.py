@@ -192,10 +192,10 @@ class Pools(RuleBasedStateMachine):
         return self.add(pair.pool.clone(), bytearray(pair.flat))
 
     @rule(pair=pairs)
-    def use_another_face(self, pair: Pair) -> None:
-        face = pickle.loads(pickle.dumps(pair.pool))
-        self.attempt(pair, [0], b"f", lambda: face.write(0, b"f"))
-        assert face.read(0, 1) == pair.flat[:1]
+    def use_another_proxy(self, pair: Pair) -> None:
+        proxy = pickle.loads(pickle.dumps(pair.pool))
+        self.attempt(pair, [0], b"f", lambda: proxy.write(0, b"f"))
+        assert proxy.read(0, 1) == pair.flat[:1]
 
     @precondition(lambda self: len(self.open) > 1)
     @rule(pair=consumes(pairs))
@@ -239,9 +239,9 @@ class Pools(RuleBasedStateMachine):
         placement = owner._placement
         for part in range(placement.layout.parts):
             other = seed.choice(placement.shards)
-            placement.run(placement.ask, part, "mirror", other, True)
+            placement.run(placement.request, part, "mirror", other, True)
             if seed.random() < 0.5:
-                placement.run(placement.ask, part, "hand_over")
+                placement.run(placement.request, part, "hand_over")
         owner.rebalance()
         copies = Counter(dict.fromkeys(placement.shards, 0))
         copies.update(it for holders in placement.holders() for it in holders)

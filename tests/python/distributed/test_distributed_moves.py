@@ -28,8 +28,8 @@ from hypothesis import given, strategies as st
 from internals import (
     CHANGES,
     Layout,
-    Line,
     Step,
+    Transport,
     _version_finder,
     messages_module,
     next_step,
@@ -52,14 +52,14 @@ def many() -> Iterator[Any]:
 
 def ask(pool: ShardedPool, function: str, *args: Any, part: int = 0) -> Any:
     """What whoever leads a part answers."""
-    return pool._placement.run(pool._placement.ask, part, function, *args)
+    return pool._placement.run(pool._placement.request, part, function, *args)
 
 
-def face_of(pool: ShardedPool) -> ShardedPool:
-    """Another face, by the same client: there are several in this process."""
-    face: ShardedPool = pickle.loads(pickle.dumps(pool))
-    face._placement._line = pool._placement.line
-    return face
+def proxy_of(pool: ShardedPool) -> ShardedPool:
+    """Another proxy, by the same client: there are several in this process."""
+    proxy: ShardedPool = pickle.loads(pickle.dumps(pool))
+    proxy._placement._transport = pool._placement.transport
+    return proxy
 
 
 def third_of(pool: ShardedPool) -> Any:
@@ -124,7 +124,7 @@ def test_workers_that_join_are_used(replicas: int) -> None:
         pool.write(0, bytes(range(250)) * 4)
         clone, was = pool.clone(), pool.read(0, 1000)
         pool.write(3, b"changed")
-        face, now = face_of(pool), pool.read(0, 1000)
+        proxy, now = proxy_of(pool), pool.read(0, 1000)
         assert pool.rebalance() == 0
         client.cluster.scale(4)
         client.wait_for_workers(4)
@@ -134,7 +134,7 @@ def test_workers_that_join_are_used(replicas: int) -> None:
         assert set(copies.values()) == {1}
         assert len(copies) == 2 * replicas
         assert pool.rebalance() == 0
-        assert pool.read(0, 1000) == now == face.read(0, 1000)
+        assert pool.read(0, 1000) == now == proxy.read(0, 1000)
         assert clone.read(0, 1000) == was
         assert pool.stats.replicas == replicas
         clone.close()
@@ -144,7 +144,7 @@ def test_a_part_of_one_replica_is_moved(many: Any) -> None:
     with ShardedPool(many, 100, 10, max_block_size=16) as pool:
         pool.write(0, bytes(range(100)))
         clone = pool.clone()
-        face = face_of(pool)
+        proxy = proxy_of(pool)
         one, other = pool._placement.shards[:2]
         for step in (("mirror", other, True), ("hand_over",), ("leave",)):
             assert ask(pool, *step) is not False
@@ -153,13 +153,13 @@ def test_a_part_of_one_replica_is_moved(many: Any) -> None:
         assert held == [other]
         assert held_by(many, one).pools == {}  # and memory is given back
         pool.write(0, b"new")
-        assert face.read(0, 5) == b"new\3\4"
+        assert proxy.read(0, 5) == b"new\3\4"
         assert clone.read(0, 3) == b"\0\1\2"
         assert pool.rebalance() == 1  # where there is room again
         assert [len(it) for it in pool._placement.holders()] == [1] * 8
         leads = Counter(it for holders in pool._placement.holders() for it in holders)
         assert set(leads.values()) == {1}
-        assert pool.read(0, 100) == b"new" + bytes(range(3, 100)) == face.read(0, 100)
+        assert pool.read(0, 100) == b"new" + bytes(range(3, 100)) == proxy.read(0, 100)
         clone.close()
 
 
@@ -168,11 +168,11 @@ def test_a_part_of_one_replica_is_moved(many: Any) -> None:
 
 def test_the_lead_is_handed_over(client: Any, pool: ShardedPool) -> None:
     first, second = both(pool)
-    face = face_of(pool)
+    proxy = proxy_of(pool)
     for wanted in (second, first, second):
         assert ask(pool, "hand_over") is True
-        face.write(0, b"new")
-        assert leader(face) == wanted
+        proxy.write(0, b"new")
+        assert leader(proxy) == wanted
         assert pool.read(0, 3) == b"new"
         assert pool._placement.holders() == [[wanted, ({first, second} - {wanted}).pop()]]
     assert contents(client, first) == contents(client, second)
@@ -181,19 +181,19 @@ def test_the_lead_is_handed_over(client: Any, pool: ShardedPool) -> None:
 def test_a_follower_is_replaced(client: Any, pool: ShardedPool, trouble: Trouble) -> None:
     first, second = both(pool)
     third = third_of(pool)
-    face = face_of(pool)
-    face._placement.leaders[0] = second  # who will say where the part is
+    proxy = proxy_of(pool)
+    proxy._placement.leaders[0] = second  # who will say where the part is
     assert ask(pool, "mirror", third) is None
     assert ask(pool, "mirror", third, True) is True
     pool.write(0, b"new")
     assert contents(client, third) == contents(client, first)
     assert held_by(client, second).pools == {}
-    assert face.read(0, 3) == b"new"
+    assert proxy.read(0, 3) == b"new"
     trouble.lose(first)
     assert pool.read(0, 3) == b"new"
     assert leader(pool) == third
-    face._placement.leaders[0] = second
-    assert face.read(0, 3) == b"new"
+    proxy._placement.leaders[0] = second
+    assert proxy.read(0, 3) == b"new"
 
 
 def test_a_move_to_itself(pool: ShardedPool) -> None:
@@ -209,17 +209,17 @@ def test_a_leader_that_dies_between_two_followers(
     """The old follower has renounced, and the record names it still."""
     first, _second = both(pool)
     third = third_of(pool)
-    record = Line.record
+    record = Transport.record
 
-    async def dies(line: Line, holder: Any, part: int, follower: Any) -> None:
+    async def dies(transport: Transport, holder: Any, part: int, follower: Any) -> None:
         if follower == third:
             trouble.lose(first)
             raise OSError("it is gone")
-        await record(line, holder, part, follower)
+        await record(transport, holder, part, follower)
 
-    monkeypatch.setattr(Line, "record", dies)
+    monkeypatch.setattr(Transport, "record", dies)
     with pytest.raises(OSError, match="it is gone"):
-        client.sync(pool._placement.line.ask, first, "mirror", 0, third, True)
+        client.sync(pool._placement.transport.request, first, "mirror", 0, third, True)
     assert pool.read(0, 3) == b"old"
     assert leader(pool) == third
 
@@ -264,9 +264,9 @@ def test_a_move_over_the_limit(
         with pytest.raises(PoolLimitError):
             ask(pool, "mirror", third, True)
     assert held_by(client, third).pools == {}
-    face = face_of(pool)
-    face._placement.leaders[0] = third  # which knows who leads
-    assert face.read(0, 3) == b"old"
+    proxy = proxy_of(pool)
+    proxy._placement.leaders[0] = third  # which knows who leads
+    assert proxy.read(0, 3) == b"old"
     assert ask(pool, "placed") == [first, second]
     assert contents(client, first) == contents(client, second)
     assert ask(pool, "mirror", third, True) is True
@@ -301,10 +301,12 @@ def test_half_a_copy_never_leads(
 def test_a_step_of_a_copy_that_comes_late(client: Any, pool: ShardedPool) -> None:
     """It must not get into the copy that was made after the one it belongs to."""
     third = third_of(pool)
-    name, line = pool._remote.name, pool._placement.line
+    name, transport = pool._remote.name, pool._placement.transport
     assert ask(pool, "mirror", third, True) is True
     with pytest.raises(messages_module.ElsewhereError):
-        client.sync(line.ask, third, "load", 0, "early", "write", name, 0, b"bad")
+        client.sync(
+            transport.request, third, "load", 0, "early", "write", name, 0, b"bad"
+        )
     assert contents(client, third) == [b"old" + bytes(17)]
 
 
@@ -314,16 +316,16 @@ def test_a_step_of_a_copy_that_comes_late(client: Any, pool: ShardedPool) -> Non
 def test_nothing_stale_is_read(client: Any, pool: ShardedPool, trouble: Trouble) -> None:
     """A leader that was given up is asked by somebody who has not heard of it."""
     first, _second = both(pool)
-    face = face_of(pool)
+    proxy = proxy_of(pool)
     clone = pool.clone()
-    other = face_of(clone)
+    other = proxy_of(clone)
     trouble.lose(first)
     pool.write(0, b"new")
     clone.write(0, b"mew")
     clone.close()
     trouble.cut.clear()
     assert contents(client, first) == [b"old" + bytes(17)] * 2
-    assert face.read(0, 3) == b"new"
+    assert proxy.read(0, 3) == b"new"
     with pytest.raises(PoolError, match="closed"):
         other.read(0, 3)
 
@@ -334,10 +336,10 @@ def test_no_stale_error(client: Any, pool: ShardedPool, trouble: Trouble) -> Non
     trouble.lose(first)
     late = pool.clone()
     late.write(0, b"new")
-    face = face_of(late)
-    face._placement.leaders[0] = first
+    proxy = proxy_of(late)
+    proxy._placement.leaders[0] = first
     trouble.cut.clear()
-    assert face.read(0, 3) == b"new"
+    assert proxy.read(0, 3) == b"new"
     late.close()
 
 
@@ -345,11 +347,11 @@ def test_nothing_stale_is_read_if_the_follower_cannot_be_asked(
     client: Any, pool: ShardedPool, trouble: Trouble
 ) -> None:
     first, second = both(pool)
-    face = face_of(pool)
+    proxy = proxy_of(pool)
     trouble.lose(first)
     pool.write(0, b"new")
     trouble.cut = {(first[0], second[0])}
-    assert face.read(0, 3) == b"new"
+    assert proxy.read(0, 3) == b"new"
 
 
 def test_reads_go_on_without_an_answer_of_the_follower(
@@ -367,21 +369,21 @@ def test_an_answer_on_its_way_while_the_follower_takes_the_lead(
 ) -> None:
     """The leader has read, stops, is given up, and goes on."""
     first, second = both(pool)
-    face = face_of(pool)
+    proxy = proxy_of(pool)
     held = held_by(client, first)
-    answer = held.ask
+    answer = held.query
 
     async def slow(question: str, *args: Any) -> Any:
         found = await answer(question, *args)
-        monkeypatch.setattr(held, "ask", answer)
+        monkeypatch.setattr(held, "query", answer)
         trouble.lose(first)
         leads = (second, "change", 0, ("x", 0, 0), "write", pool._remote.name, 0, b"new")
-        assert await pool._placement.line.ask(*leads) is None
+        assert await pool._placement.transport.request(*leads) is None
         trouble.cut.clear()
         return found
 
-    monkeypatch.setattr(held, "ask", slow)
-    assert face.read(0, 3) == b"new" == pool.read(0, 3)
+    monkeypatch.setattr(held, "query", slow)
+    assert proxy.read(0, 3) == b"new" == pool.read(0, 3)
 
 
 def test_no_copy_from_a_leader_that_was_given_up(
@@ -396,7 +398,7 @@ def test_no_copy_from_a_leader_that_was_given_up(
     follower = ask(pool, "placed")[1]
     trouble.cut.clear()
     with pytest.raises(messages_module.ElsewhereError):
-        client.sync(pool._placement.line.ask, first, "mirror", 0, third, True)
+        client.sync(pool._placement.transport.request, first, "mirror", 0, third, True)
     assert ask(pool, "placed") == [second, follower]
     pool.write(3, b"er")
     assert contents(client, follower) == [b"newer" + bytes(15)]
@@ -407,7 +409,7 @@ def test_no_change_of_a_leader_that_was_given_up_by_one_that_was_given_up(
 ) -> None:
     """Two run on that were given up, and believe that they lead and follow."""
     first, second = both(pool)
-    face = face_of(pool)
+    proxy = proxy_of(pool)
     trouble.lose(first)
     pool.write(0, b"new")
     assert pool.repair() == 1
@@ -415,13 +417,13 @@ def test_no_change_of_a_leader_that_was_given_up_by_one_that_was_given_up(
     pool.write(0, b"newer")
     second_held = held_by(client, second)
     trouble.cut = {(second[0], leader(pool)[0])}
-    second_face = face_of(pool)
-    second_face._placement.leaders[0] = second
-    second_face.write(5, b"!")  # by which the second one learns that it leads no more
+    second_proxy = proxy_of(pool)
+    second_proxy._placement.leaders[0] = second
+    second_proxy.write(5, b"!")  # by which the second one learns that it leads no more
     while second_held.leads:
         client.sync(client.scheduler.identity)
-    face.write(6, b"?")  # by the first one, if that could
-    assert pool.read(0, 7) == b"newer!?" == face.read(0, 7)
+    proxy.write(6, b"?")  # by the first one, if that could
+    assert pool.read(0, 7) == b"newer!?" == proxy.read(0, 7)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -435,25 +437,25 @@ def test_anything_in_a_row(many: Any, seed: int, monkeypatch: pytest.MonkeyPatch
     )
     with ShardedPool(many, 100, 100, replicas=2, max_block_size=16) as pool:
         third_of(pool)
-        faces = [pool, *(face_of(pool) for _ in range(3))]
+        proxies = [pool, *(proxy_of(pool) for _ in range(3))]
         everyone, led = list(pool._placement.shards), {leader(pool)}
         for _ in range(40):
             action = chance.choice(
                 ["write"] * 3 + ["read"] * 3 + ["lose", "move", "swap"]
             )
-            face = chance.choice(faces)
+            proxy = chance.choice(proxies)
             if chance.random() < 0.3:
-                face._placement.leaders[0] = chance.choice(sorted(led))
+                proxy._placement.leaders[0] = chance.choice(sorted(led))
             placed = pool._placement.holders()[0]
             led.add(placed[0])
             there = [it for it in everyone if it[1] not in trouble.gone]
             if action == "write":
                 data = chance.randbytes(chance.randint(1, 20))
                 at = chance.randint(0, 80)
-                face.write(at, data)
+                proxy.write(at, data)
                 flat[at : at + len(data)] = data
             elif action == "read":
-                assert face.read(0, 100) == flat
+                assert proxy.read(0, 100) == flat
             elif action == "swap":
                 assert ask(pool, "hand_over") is (len(placed) == 2)
             elif action == "move" and set(there) - set(placed):
@@ -461,8 +463,8 @@ def test_anything_in_a_row(many: Any, seed: int, monkeypatch: pytest.MonkeyPatch
                 assert ask(pool, "mirror", other, True) is True
             elif action == "lose" and len(placed) == 2:
                 trouble.gone.add(chance.choice(placed)[1])
-        for face in faces:
-            assert face.read(0, 100) == flat
+        for proxy in proxies:
+            assert proxy.read(0, 100) == flat
 
 
 # ------------------------------------------------------------- what seldom happens

@@ -18,7 +18,7 @@ from distributed_clusters import (
     on_two_workers,
     troubled,
 )
-from internals import CHANGES, Line, placement_module
+from internals import CHANGES, Transport, placement_module
 
 from pymempool import PoolError, PoolLimitError, __version__
 from pymempool.distributed import ShardedPool, ShardLostError
@@ -36,16 +36,16 @@ def test_a_new_follower_that_is_not_recorded(
     first, second = both(pool)
     trouble.gone.add(second[1])
     pool.write(0, b"new")
-    record, failures = Line.record, iter([OSError("no scheduler")])
+    record, failures = Transport.record, iter([OSError("no scheduler")])
 
-    async def fail(line: Line, holder: Any, part: int, follower: Any) -> None:
-        await record(line, holder, part, follower)
+    async def fail(transport: Transport, holder: Any, part: int, follower: Any) -> None:
+        await record(transport, holder, part, follower)
         if follower is not None:
             for error in failures:
                 raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(Line, "record", fail)
+        patch.setattr(Transport, "record", fail)
         patch.setattr(placement_module, "_PATIENCE", 0.0)
         with pytest.raises(PoolError, match="not reached"):
             pool.repair()
@@ -98,7 +98,7 @@ def test_repair_knows_what_was_made(
     trouble.gone.add(second[1])
     pool.write(0, b"A")
     number = ("somebody", 0, 0)
-    asked = pool._placement.ask
+    asked = pool._placement.request
 
     async def change(data: bytes, index: int) -> None:
         args = pool._remote.name, 0, memoryview(data)
@@ -110,7 +110,7 @@ def test_repair_knows_what_was_made(
     trouble.lose(first)
     client.sync(change, b"B", 0)  # so it comes again, to another one
     assert pool.read(0, 1) == b"C"
-    assert number[0] in held_by(client, leader(pool)).made
+    assert number[0] in held_by(client, leader(pool)).applied
 
 
 def test_repair_where_another_worker_fails(
@@ -187,7 +187,7 @@ def test_a_worker_that_leaves_before_it_makes_a_shard(
 ) -> None:
     there = client.nthreads()
     answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
-    monkeypatch.setattr(placement_module, "WATCH", 0.1)
+    monkeypatch.setattr(placement_module, "CHECK_INTERVAL", 0.1)
     monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
     with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 is gone: it ended before"):
         ShardedPool(client, 100, 10)
@@ -213,7 +213,7 @@ def test_one_worker_is_left() -> None:
         assert str(told.value) == (
             "2 of 2 parts have one replica still (0 got a second one); 2 workers are"
             f" needed for two replicas, and there is 1; {dead} is gone; start"
-            " workers, or see why they are not reached, and call repair() again"
+            " workers, or find out why they are not reached, and call repair() again"
         )
         assert pool.read(0, 100) == b"x" * 100
         client.cluster.scale(3)
@@ -236,7 +236,7 @@ def test_parts_that_are_lost_do_not_keep_others_from_repair(
         with pytest.raises(ShardLostError, match=r"^bytes 10 \.\. 19 are lost with"):
             pool.repair()
         for part in (0, 2):
-            assert len(pool._placement.run(pool._placement.ask, part, "placed")) == 2
+            assert len(pool._placement.run(pool._placement.request, part, "placed")) == 2
         assert pool.read(0, 10) + pool.read(20, 10) == b"x" * 20
 
 
@@ -257,7 +257,7 @@ def test_a_new_worker_that_dies_at_once(
     with ShardedPool(client, 100, 10, replicas=2) as pool:
         there = client.nthreads()
         answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
-        monkeypatch.setattr(placement_module, "WATCH", 0.1)
+        monkeypatch.setattr(placement_module, "CHECK_INTERVAL", 0.1)
         monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
         assert pool.repair() == 0  # nothing needs it
         answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)

@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 import pytest
 from distributed_clusters import apart, cluster, distributed, leader
-from internals import WorkerLine
+from internals import WorkerTransport
 
 from pymempool import PoolClosedError, PoolError
 from pymempool.distributed import ShardedPool
@@ -159,7 +159,7 @@ def test_a_client_that_was_closed() -> None:
         with distributed.Client(client.cluster) as other:
             pool = ShardedPool(other, 1000, 100, replicas=2)
             pools = [pool, pool.clone(), pickle.loads(pickle.dumps(pool))]
-            pools[2]._placement._line = pool._placement.line
+            pools[2]._placement._transport = pool._placement.transport
         for it in pools:
             refuse_all(it, pool, "the client of the pool was closed, or")
         for it in pools:
@@ -205,7 +205,7 @@ def test_a_line_of_a_worker_that_is_closed_says_so(status: str) -> None:
     worker = SimpleNamespace(
         status=SimpleNamespace(name="running"), batched_stream=stream
     )
-    line = WorkerLine(worker)
-    assert line.trouble() is None
+    transport = WorkerTransport(worker)
+    assert transport.trouble() is None
     worker.status.name = status
-    assert "the worker is closed" in str(line.trouble())
+    assert "the worker is closed" in str(transport.trouble())

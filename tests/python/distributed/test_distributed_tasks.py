@@ -19,26 +19,26 @@ client = pytest.fixture(in_process, scope="module")
 pool = pytest.fixture(in_stripes)
 
 
-def test_faces(client: Any, pool: ShardedPool) -> None:
-    face = pickle.loads(pickle.dumps(pool))
-    face.write(5, b"face")
-    assert pool.read(5, 4) == b"face"
-    clone = face.clone()
-    assert clone.read(5, 4) == b"face"
+def test_proxies(client: Any, pool: ShardedPool) -> None:
+    proxy = pickle.loads(pickle.dumps(pool))
+    proxy.write(5, b"word")
+    assert pool.read(5, 4) == b"word"
+    clone = proxy.clone()
+    assert clone.read(5, 4) == b"word"
     assert list(clone.changes(pool)) == []
     clone.close()
     assert pool.stats.parts[0].family_pools == 1
-    for call in (face.repair, lambda: face.array(0, 8, "u1")):
+    for call in (proxy.repair, lambda: proxy.array(0, 8, "u1")):
         with pytest.raises(PoolError, match="made first"):
             call()
-    face.close()
-    assert pool.read(5, 4) == b"face"
+    proxy.close()
+    assert pool.read(5, 4) == b"word"
 
 
 def test_in_tasks(client: Any, pool: ShardedPool) -> None:
-    def work(face: ShardedPool, at: int) -> bytes:
-        face.write(at, b"%4d" % at)
-        return face.read(at - 2, 8)
+    def work(proxy: ShardedPool, at: int) -> bytes:
+        proxy.write(at, b"%4d" % at)
+        return proxy.read(at - 2, 8)
 
     offsets = list(range(500, 700, 13))
     found = client.gather(client.map(work, [pool] * len(offsets), offsets, pure=False))

@@ -23,7 +23,7 @@ from distributed_clusters import (
     on_two_workers,
     troubled,
 )
-from internals import CHANGES, Line, messages_module, placement_module
+from internals import CHANGES, Transport, messages_module, placement_module
 
 from pymempool import PoolClosedError, PoolError, PoolLimitError
 from pymempool.distributed import ShardedPool, ShardLostError
@@ -41,19 +41,19 @@ def test_the_follower_takes_the_lead(
     client: Any, pool: ShardedPool, trouble: Trouble
 ) -> None:
     first, second = both(pool)
-    face = pickle.loads(pickle.dumps(pool))
+    proxy = pickle.loads(pickle.dumps(pool))
     trouble.lose(first)
     assert pool.read(0, 3) == b"old"
     assert leader(pool) == second
     pool.write(0, b"new")
     assert pool.stats.replicas == 1
-    assert face.read(0, 3) == b"new"
+    assert proxy.read(0, 3) == b"new"
     trouble.lose(second)
     with pytest.raises(
         ShardLostError, match=f"^bytes 0 .. 999 are lost with {second[0]}"
     ):
         pool.read(0, 1)
-    fresh = pickle.loads(pickle.dumps(face))
+    fresh = pickle.loads(pickle.dumps(proxy))
     fresh._placement.leaders[0] = first
     with pytest.raises(ShardLostError, match=f"with {first[0]} and {second[0]}$"):
         fresh.write(0, b"x")
@@ -90,13 +90,13 @@ def test_a_stale_follower_is_asked(
     first, second = both(pool)
     trouble.cut.add((first[0], second[0]))
     pool.write(0, b"new")
-    face = pickle.loads(pickle.dumps(pool))
-    face._placement.leaders[0] = second
-    assert face.read(0, 3) == b"new"  # it says who leads
-    face._placement.leaders[0] = second
+    proxy = pickle.loads(pickle.dumps(pool))
+    proxy._placement.leaders[0] = second
+    assert proxy.read(0, 3) == b"new"  # it says who leads
+    proxy._placement.leaders[0] = second
     trouble.lose(first)
     with pytest.raises(ShardLostError, match=f"are lost with {first[0]}$"):
-        face.read(0, 3)
+        proxy.read(0, 3)
 
 
 def test_a_follower_with_another_outcome_is_left(
@@ -160,8 +160,8 @@ def test_an_error_is_remembered(client: Any, trouble: Trouble, made: Any) -> Non
         trouble.deaf.add(("client", leader(pool)[0]))
         pool.write(0, b"x")
         assert len(made) == 4
-        assert len(held_by(client, leader(pool)).made) == 1
-        [numbers] = held_by(client, leader(pool)).made.values()
+        assert len(held_by(client, leader(pool)).applied) == 1
+        [numbers] = held_by(client, leader(pool)).applied.values()
         assert len(numbers.outcomes) == 1  # the others are settled
 
 
@@ -172,13 +172,13 @@ def test_a_leader_that_was_given_up_acknowledges_nothing(
     client: Any, pool: ShardedPool, trouble: Trouble
 ) -> None:
     first, second = both(pool)
-    face = pickle.loads(pickle.dumps(pool))
+    proxy = pickle.loads(pickle.dumps(pool))
     trouble.lose(first)
     pool.write(0, b"new")  # by the second one
     trouble.cut.clear()
-    face.write(3, b"er")  # asks the first one first, which can still be reached
-    assert leader(face) == second
-    assert pool.read(0, 5) == face.read(0, 5) == b"newer"
+    proxy.write(3, b"er")  # asks the first one first, which can still be reached
+    assert leader(proxy) == second
+    assert pool.read(0, 5) == proxy.read(0, 5) == b"newer"
     again = pickle.loads(pickle.dumps(pool))
     again._placement.leaders[0] = first
     assert again.read(0, 5) == b"newer"  # the first one has learnt that it leads no more
@@ -188,12 +188,12 @@ def test_a_leader_that_was_given_up_goes_not_alone(
     client: Any, pool: ShardedPool, trouble: Trouble
 ) -> None:
     first, second = both(pool)
-    face = pickle.loads(pickle.dumps(pool))
+    proxy = pickle.loads(pickle.dumps(pool))
     trouble.lose(first)
     assert pool.read(0, 3) == b"old"  # by the second one, which leads now
     trouble.cut = {(first[0], second[0])}
-    face.write(0, b"new")
-    assert leader(face) == second
+    proxy.write(0, b"new")
+    assert leader(proxy) == second
     assert pool.read(0, 3) == b"new"
 
 
@@ -202,14 +202,14 @@ def test_a_leader_that_is_given_up_while_it_goes_alone(
 ) -> None:
     """Nothing is acknowledged by it, so that the follower has all and can lead."""
     first, second = both(pool)
-    record = Line.record
+    record = Transport.record
 
-    async def late(line: Line, *args: Any) -> None:
-        await record(line, *args)
+    async def late(transport: Transport, *args: Any) -> None:
+        await record(transport, *args)
         trouble.gone.add(first[1])
 
     with monkeypatch.context() as patch:
-        patch.setattr(Line, "record", late)
+        patch.setattr(Transport, "record", late)
         trouble.cut.add((first[0], second[0]))
         pool.write(0, b"new")
     assert contents(client, first) == [b"old" + bytes(17)]  # where nobody saw it
@@ -234,13 +234,13 @@ def test_a_follower_that_is_asked_too_early(
     client: Any, pool: ShardedPool, trouble: Trouble
 ) -> None:
     first, second = both(pool)
-    face = pickle.loads(pickle.dumps(pool))
-    face._placement.leaders[0] = second
+    proxy = pickle.loads(pickle.dumps(pool))
+    proxy._placement.leaders[0] = second
     with pytest.raises(messages_module.MovedError) as moved:
-        client.sync(pool._placement.line.ask, second, "placed", 0)
+        client.sync(pool._placement.transport.request, second, "placed", 0)
     assert moved.value.holder == first
     results: list[bytes] = []
-    waiting = threading.Thread(target=lambda: results.append(face.read(0, 3)))
+    waiting = threading.Thread(target=lambda: results.append(proxy.read(0, 3)))
     waiting.start()
     trouble.lose(first)
     waiting.join()
@@ -255,14 +255,14 @@ def test_a_record_that_could_not_be_made(
 ) -> None:
     first, second = both(pool)
     trouble.cut.add((first[0], second[0]))
-    record, failures = Line.record, iter([OSError("no scheduler")] * 2)
+    record, failures = Transport.record, iter([OSError("no scheduler")] * 2)
 
-    async def fail(line: Line, *args: Any) -> None:
+    async def fail(transport: Transport, *args: Any) -> None:
         for error in failures:
             raise error
-        await record(line, *args)
+        await record(transport, *args)
 
-    monkeypatch.setattr(Line, "record", fail)
+    monkeypatch.setattr(Transport, "record", fail)
     pool.write(0, b"new")
     assert next(failures, None) is None
     assert pool.stats.replicas == 1
@@ -276,16 +276,16 @@ def test_no_forward_between_two_tries_to_record(
 ) -> None:
     """The follower has missed a change: it must get none after that."""
     first, second = both(pool)
-    record, failed = Line.record, threading.Event()
+    record, failed = Transport.record, threading.Event()
 
-    async def fail(line: Line, *args: Any) -> None:
+    async def fail(transport: Transport, *args: Any) -> None:
         if not failed.is_set():
             failed.set()
             trouble.cut.clear()  # now it could be reached
             raise OSError("no scheduler")
-        await record(line, *args)
+        await record(transport, *args)
 
-    monkeypatch.setattr(Line, "record", fail)
+    monkeypatch.setattr(Transport, "record", fail)
     trouble.cut.add((first[0], second[0]))
     pool.write(0, b"new")
     assert contents(client, second) == [b"old" + bytes(17)]
@@ -295,12 +295,12 @@ def test_no_forward_between_two_tries_to_record(
 def test_an_unreachable_cluster(
     client: Any, pool: ShardedPool, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(line: Line, *holders: Any) -> bool:
+    async def fail(transport: Transport, *holders: Any) -> bool:
         raise OSError("nobody there")
 
     first, _ = both(pool)
     with monkeypatch.context() as patch:
-        patch.setattr(Line, "alive", fail)
+        patch.setattr(Transport, "alive", fail)
         trouble.cut.add(("client", first[0]))
         with pytest.raises(PoolClosedError, match="does not answer"):
             pool.read(0, 1)
@@ -332,8 +332,8 @@ def test_a_worker_that_hangs(
         asked.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(held, "ask", hang)
-    monkeypatch.setattr(messages_module, "WATCH", 0.01)
+    monkeypatch.setattr(held, "query", hang)
+    monkeypatch.setattr(messages_module, "CHECK_INTERVAL", 0.01)
     results: list[bytes] = []
     waiting = threading.Thread(target=lambda: results.append(pool.read(0, 3)))
     waiting.start()

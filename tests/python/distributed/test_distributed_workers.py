@@ -92,16 +92,16 @@ def test_killed_while_threads_write(client: Any) -> None:
     """Each change is made once, and in the order of whoever makes it."""
     names, rounds = range(3), 30
     with ShardedPool(client, 3000, 50, replicas=2, max_block_size=16) as pool:
-        faces = [pool, *(pickle.loads(pickle.dumps(pool)) for _ in names[1:])]
+        proxies = [pool, *(pickle.loads(pickle.dumps(pool)) for _ in names[1:])]
         begun = threading.Barrier(len(names) + 1)
 
         def work(name: int) -> None:
-            face, start = faces[name], 1000 * name
+            proxy, start = proxies[name], 1000 * name
             for number in range(1, rounds + 1):
                 if number == 3:
                     begun.wait()
-                face.write(start, bytes([number]) * 1000)
-                assert face.read(start, 1000) == bytes([number]) * 1000
+                proxy.write(start, bytes([number]) * 1000)
+                assert proxy.read(start, 1000) == bytes([number]) * 1000
 
         def end_one() -> None:
             begun.wait()
@@ -119,13 +119,13 @@ def test_killed_while_threads_write(client: Any) -> None:
 
 def test_writers_at_once_leave_equal_replicas(client: Any) -> None:
     with ShardedPool(client, 4096, 4096, replicas=2) as pool:
-        faces = [pickle.loads(pickle.dumps(pool)) for _ in range(3)]
+        proxies = [pickle.loads(pickle.dumps(pool)) for _ in range(3)]
 
-        def work(face: ShardedPool, byte: bytes) -> None:
+        def work(proxy: ShardedPool, byte: bytes) -> None:
             for _ in range(30):
-                face.write(0, byte * 4096)
+                proxy.write(0, byte * 4096)
 
-        run_all(*(lambda it=it: work(*it) for it in zip(faces, [b"a", b"b", b"c"])))
+        run_all(*(lambda it=it: work(*it) for it in zip(proxies, [b"a", b"b", b"c"])))
         was = pool.read(0, 4096)
         assert len(set(was)) == 1
         kill(client, leader(pool)[0])
@@ -136,9 +136,9 @@ def test_killed_during_tasks(client: Any) -> None:
     with ShardedPool(client, 3000, 100, replicas=2) as pool:
         pool.write(0, b"1" * 3000)
 
-        def work(face: ShardedPool, at: int) -> None:
-            face.write(at, b"2")
-            assert face.read(at, 1) == b"2"
+        def work(proxy: ShardedPool, at: int) -> None:
+            proxy.write(at, b"2")
+            assert proxy.read(at, 1) == b"2"
 
         futures = client.map(work, [pool] * 60, range(0, 600, 10), pure=False)
         futures[5].result()

@@ -21,9 +21,9 @@ pytest.importorskip("numpy", reason="numpy is not installed")
 
 from internals import (  # noqa: E402
     CHANGES,
-    Line,
+    Transport,
     UnreachableError,
-    WorkerLine,
+    WorkerTransport,
 )
 
 from pymempool.distributed import ShardedPool  # noqa: E402
@@ -179,7 +179,7 @@ class Trouble:
         self.cut: set[tuple[str, str]] = set()  # ways (from, to) that lose messages
         self.deaf: set[tuple[str, str]] = set()  # ways that lose the next answer
         handlers = client.cluster.scheduler.handlers
-        who_has, ask = handlers["who_has"], Line.ask
+        who_has, request = handlers["who_has"], Transport.request
 
         def known(keys: Any) -> Any:
             found = who_has(keys=keys)
@@ -188,19 +188,25 @@ class Trouble:
                 for key in keys
             }
 
-        async def troubled(line: Line, holder: Any, function: str, *args: Any) -> Any:
-            here = line.node.address if isinstance(line, WorkerLine) else "client"
+        async def troubled(
+            transport: Transport, holder: Any, function: str, *args: Any
+        ) -> Any:
+            here = (
+                transport.node.address
+                if isinstance(transport, WorkerTransport)
+                else "client"
+            )
             way = (here, holder[0])
             if way in self.cut:
                 raise UnreachableError(holder[0])
-            answer = await ask(line, holder, function, *args)
+            answer = await request(transport, holder, function, *args)
             if way in self.deaf:
                 self.deaf.discard(way)
                 raise UnreachableError(holder[0])
             return answer
 
         monkeypatch.setitem(handlers, "who_has", known)
-        monkeypatch.setattr(Line, "ask", troubled)
+        monkeypatch.setattr(Transport, "request", troubled)
 
     def lose(self, holder: Any) -> None:
         """A worker is given up and is silent; it may still run."""

@@ -83,15 +83,15 @@ _LATER = {
     ),
     "pymempool.distributed.messages": (
         "messages_module",
-        "Line",
+        "Transport",
         "UnreachableError",
-        "WorkerLine",
+        "WorkerTransport",
         "Numbers",
     ),
     "pymempool.distributed.part": (
         "CHANGES",
         "End",
-        "Made",
+        "AppliedChanges",
         "Part",
         "Sizes",
     ),
