@@ -30,16 +30,10 @@ from stores import (
 )
 
 from pymempool import MemoryPool
+from pymempool._core.words import human_time
 from pymempool._native.buffers import fresh_bytes
-from pymempool._native.calls import quick
-from pymempool.cli.bench import (
-    Timing,
-    alternate,
-    human_time,
-    random_places,
-    statement,
-    summary,
-)
+from pymempool._native.library import quick
+from pymempool.cli.timing import Timing, alternate, random_offsets, statement, summary
 
 KIB, GIB = 1 << 10, 1 << 30
 
@@ -109,9 +103,9 @@ def accesses(
     for store in found:
         if size > (store.span or span):
             continue
-        places = random_places(store.span or span, size)
+        offsets = random_offsets(store.span or span, size)
         names = {**store.names, **operands(size)}
-        cases[store.name] = statement(getattr(store, kind), places, **names)
+        cases[store.name] = statement(getattr(store, kind), offsets, **names)
     return cases
 
 
@@ -152,9 +146,9 @@ def floors(span: int, size: int) -> dict[str, dict[str, Callable[[], float]]]:
             "empty call": "read(address, known, at, 0)",
         },
     }
-    places = random_places(span, size)
+    offsets = random_offsets(span, size)
     return {
-        kind: {name: statement(code, places, **names) for name, code in cases.items()}
+        kind: {name: statement(code, offsets, **names) for name, code in cases.items()}
         for kind, cases in codes.items()
     }
 
@@ -238,7 +232,7 @@ def p5(bench: Bench) -> Iterator[Row]:
     pool.write(0, b"x" * MIB)
     windows = {"view": pool.view(0, size), "pin": pool.pin(MIB - size, size)}
     plain = memoryview(bytearray(size))
-    places = random_places(size - 8, 8)
+    offsets = random_offsets(size - 8, 8)
     for what, window in windows.items():
         both = {"pool": window, "memoryview": plain}
         codes = {"slice": "window[at : at + 8]"}
@@ -246,7 +240,7 @@ def p5(bench: Bench) -> Iterator[Row]:
             codes["write to a slice"] = "window[at : at + 8] = data"
         for name, code in codes.items():
             cases = {
-                store: statement(code, places, window=each, data=b"y" * 8)
+                store: statement(code, offsets, window=each, data=b"y" * 8)
                 for store, each in both.items()
             }
             timings = alternate(cases, bench.rounds)
@@ -256,13 +250,13 @@ def p5(bench: Bench) -> Iterator[Row]:
 # ----------------------------------------------------------------------------- P6
 
 
-def throughput(calls: list[Callable[[int], Any]], places: list[int], size: int) -> float:
-    """Bytes a second of threads that each make one of the calls at all the places."""
+def throughput(calls: list[Callable[[int], Any]], offsets: list[int], size: int) -> float:
+    """Bytes a second of threads that each make one of the calls at all the offsets."""
     ready = threading.Barrier(len(calls) + 1)
 
     def work(call: Callable[[int], Any]) -> None:
         ready.wait()
-        for at in places:
+        for at in offsets:
             call(at)
 
     threads = [threading.Thread(target=work, args=[call]) for call in calls]
@@ -272,7 +266,7 @@ def throughput(calls: list[Callable[[int], Any]], places: list[int], size: int) 
     start = perf_counter()
     for thread in threads:
         thread.join()
-    return len(calls) * len(places) * size / (perf_counter() - start)
+    return len(calls) * len(offsets) * size / (perf_counter() - start)
 
 
 def movers(span: int, size: int) -> dict[str, Callable[[], Callable[[int], Any]]]:
@@ -317,13 +311,13 @@ def movers(span: int, size: int) -> dict[str, Callable[[], Callable[[int], Any]]
 def p6(bench: Bench) -> Iterator[Row]:
     span = min(bench.large, 64 * MIB)
     for size, name in ((MIB, "1 MiB"), (64 * KIB, "64 KiB")):
-        places = random_places(span, size, 200 * MIB // size)
+        offsets = random_offsets(span, size, 200 * MIB // size)
         cases = movers(span, size)
         scaling: dict[str, list[float]] = {case: [] for case in cases}
         for _ in range(bench.rounds + 1):
             for case, make in cases.items():
-                one = throughput([make()], places, size)
-                scaling[case].append(throughput([make(), make()], places, size) / one)
+                one = throughput([make()], offsets, size)
+                scaling[case].append(throughput([make(), make()], offsets, size) / one)
         timings = {case: summary(values[1:]) for case, values in scaling.items()}
         what = f"2 threads against 1, readinto {name}"
         yield Row("P6", what, "CDLL memmove", 1.0, timings, unit="x", at_least=True)
@@ -343,9 +337,9 @@ def p7(bench: Bench) -> Iterator[Row]:
             assert changed == [(at - at % block, block)]
             pool.restore(saved)
 
-    places = random_places(bench.held, 8)
-    near = random_places(256 * KIB, 8)
-    for what, chosen in (("all over", places), ("within 256 KiB", near)):
+    offsets = random_offsets(bench.held, 8)
+    near = random_offsets(256 * KIB, 8)
+    for what, chosen in (("all over", offsets), ("within 256 KiB", near)):
         cases = {"pool": statement("a_round(at)", chosen, a_round=a_round)}
         timings = alternate(cases, bench.rounds)
         held = f"{bench.held // MIB} MiB held"

@@ -17,7 +17,7 @@ import tables
 from rows import GIB, MIB, ROWS, Bench, Row
 
 from pymempool import __version__
-from pymempool.cli.bench import human_ratio, human_time
+from pymempool._core.words import human_ratio, human_time
 
 HEAD = ["", "what", "who", "median", "quartiles", "ratio", "goal", "reached"]
 

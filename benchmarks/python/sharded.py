@@ -25,7 +25,7 @@ import tables
 from distributed import Client, LocalCluster
 
 from pymempool import __version__
-from pymempool.cli.bench import human_ratio, human_time
+from pymempool._core.words import human_ratio, human_time
 from pymempool.distributed import ShardedPool
 
 MIB = 1 << 20

@@ -14,7 +14,7 @@ from typing import Any
 from rows import GIB, KIB, MIB, accesses, movers, throughput
 from stores import NotMeasuredError, filled_pool, not_measured, stores
 
-from pymempool.cli.bench import alternate, random_places, statement, summary
+from pymempool.cli.timing import alternate, random_offsets, statement, summary
 
 Curves = dict[str, list[list[float]]]
 
@@ -51,14 +51,14 @@ def sizes(rounds: int, quick: bool) -> dict[str, Curves]:
 def threads(rounds: int, quick: bool) -> dict[str, Curves]:
     """Bytes a second against the number of threads, in pieces of 1 MiB."""
     span, size = 64 * MIB, MIB
-    places = random_places(span, size, 100 if quick else 200)
+    offsets = random_offsets(span, size, 100 if quick else 200)
     taken: dict[tuple[str, int], list[float]] = {}
     cases = movers(span, size)
     for _ in range(rounds):
         for name, make in cases.items():
             for count in (1, 2):
                 calls = [make() for _ in range(count)]
-                rate = throughput(calls, places, size)
+                rate = throughput(calls, offsets, size)
                 taken.setdefault((name, count), []).append(rate)
     curves: Curves = {}
     for (name, count), rates in taken.items():

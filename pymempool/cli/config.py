@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`pymempool config`: what a compiler needs to use the library."""
+"""`pymempool config`: the flags by which a compiler finds the header and the library."""
 
 from __future__ import annotations
 
@@ -10,38 +10,44 @@ import subprocess
 from typing import TextIO
 
 from .._native import paths
-from .parser import Commands
+from .parser import Commands, add_command
+
+_ABOUT = """\
+Prints what a compiler needs to use the library, as pkg-config does:
+  cc app.c $(pymempool config --cflags --libs)
+"""
+
+_OPTIONS = (
+    ("cflags", "flags to find the header"),
+    ("libs", "flags to link the library, and to find it when the program runs"),
+    ("include", "the folder of memory_pool.h"),
+    ("library", "the path of the shared library"),
+)
 
 
 def add(commands: Commands) -> None:
-    told = commands.add_parser(
-        "config",
-        help="tell what a compiler needs to use the library",
-        description="Tells what a compiler needs to use the library, as pkg-config does: "
-        "cc app.c $(pymempool config --cflags --libs)",
+    parser = add_command(
+        commands, "config", "print compiler flags for the library", _ABOUT
     )
-    for name, text in (
-        ("cflags", "how to find the header"),
-        ("libs", "how to link the library, and to find it when the program runs"),
-        ("include", "the folder of memory_pool.h"),
-        ("library", "the path of the shared library"),
-    ):
-        told.add_argument(f"--{name}", action="store_true", help=text)
-    told.set_defaults(usage=told.error, run=run)
+    for name, text in _OPTIONS:
+        parser.add_argument(f"--{name}", action="store_true", help=text)
+    parser.set_defaults(usage=parser.error, run=run)
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
+    """Prints a line for the flags, and one for each path requested; returns 0."""
     flags = paths.compiler_flags() if options.cflags else []
     flags += paths.linker_flags() if options.libs else []
     lines = [quoted(flags)] if flags else []
     lines += [paths.get_include()] if options.include else []
     lines += [paths.get_library()] if options.library else []
     if not lines:
-        options.usage("say what to tell: --cflags, --libs, --include, --library")
+        names = ", ".join(f"--{name}" for name, _ in _OPTIONS)
+        options.usage(f"one or more of these are required: {names}")
     print("\n".join(lines), file=out)
     return 0
 
 
 def quoted(flags: list[str]) -> str:
-    """The flags as one line for a shell."""
+    """Quotes flags for the shell, as one line."""
     return subprocess.list2cmdline(flags) if os.name == "nt" else shlex.join(flags)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""`pymempool control`: a command to the RAM disk that serves, and what it answers.
+"""`pymempool control`: sends a command to a served disk and prints the answer.
 
-A command is a line of words, and one line answers it: `ok`, `ok` and JSON, or `error` and
-why. What the commands are is the business of who answers.
+A command is a line of words, and the answer is a line: `ok`, `ok` and JSON, or `error`
+and a reason. The plugin for nbdkit defines the commands; this module knows none of them.
 """
 
 from __future__ import annotations
@@ -13,90 +13,92 @@ import re
 import socket
 from typing import Any, TextIO
 
-from .._core.words import human
+from .._core.words import human, shown
 from .errors import CommandError
 from .parser import Commands, add_command
-from .terminal import Page, shown
+from .terminal import Page
 
 _ABOUT = """\
-Gives a command to a disk that `pymempool serve` or `nbdkit mempool control=SOCKET`
-serves. A DISK is the name of a snapshot or clone, - the disk itself.
+Sends a command to a disk that `pymempool serve` or `nbdkit mempool control=SOCKET`
+serves. A DISK is the name of a snapshot or clone, or - for the disk itself.
 """
 
 _MORE = """\
 commands:
-  snapshot NAME [DISK]   make a read-only disk NAME of what DISK (-) holds now
-  clone DISK NAME        make a writable disk NAME of the same
+  snapshot NAME [DISK]   make NAME, a read-only snapshot of DISK (-)
+  clone DISK NAME        make NAME, a writable clone of DISK
   restore FROM [DISK]    give DISK (-) the contents of FROM; unmount it first
-  drop NAME              take a snapshot or clone away
-  list, stats, help      tell what there is
+  drop NAME              remove a snapshot or clone
+  list, stats, help      list the disks, the statistics, the commands
 
 exit status:
-  0  it is done
-  2  wrong usage, nobody there, or it cannot be done
+  0  the command succeeded
+  2  wrong usage, no disk is served there, or the command failed
 """
 
 
-_PATIENCE = 60  # seconds; a restore that gives back much memory takes a while
+_TIMEOUT = 60  # seconds; a restore that frees much memory takes a while
 
-_WORD = re.compile(r"[!-~]+")  # what the other side takes: ASCII without spaces
+_WORD = re.compile(r"[!-~]+")  # ASCII without spaces, as the plugin requires
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
-    """Gives one command and tells the answer; returns 0."""
-    told = ask(options.socket, options.words)
+    """Sends a command and prints the answer; returns 0."""
+    answer = request(options.socket, options.words)
     if options.json:
-        out.write(json.dumps(told, indent=2) + "\n")
+        out.write(json.dumps(answer, indent=2) + "\n")
     else:
-        _tell(told, Page(out))
+        _print(answer, Page(out))
     return 0
 
 
-def ask(path: str, words: list[str], patience: float = _PATIENCE) -> Any:
-    """What a command tells: JSON, None if there is nothing to tell.
+def request(path: str, words: list[str], timeout: float = _TIMEOUT) -> Any:
+    """Sends a command; returns the JSON of its answer, None if it has none.
 
-    path: of the socket.
-    patience: seconds to wait for each step of it.
+    path: of the control socket.
+    timeout: seconds to wait for the connection, and for each part of the answer.
 
-    Raises CommandError.
+    Raises CommandError if the command fails, or cannot be sent.
     """
     for word in words:
         if _WORD.fullmatch(word) is None:
-            raise CommandError(f"{word!r} is not a word of printable ASCII")
+            raise CommandError(
+                f"{word!r} is not a word of printable ASCII without spaces"
+            )
     if not hasattr(socket, "AF_UNIX"):
         raise CommandError("there are no UNIX sockets on this system")
     try:
-        status, _, told = _exchange(path, " ".join(words) + "\n", patience).partition(" ")
+        status, _, rest = _exchange(path, " ".join(words) + "\n", timeout).partition(" ")
         if status == "error":
-            raise CommandError(told)
+            raise CommandError(rest)
         if status != "ok":
-            raise ValueError("no RAM disk answers there")
-        return json.loads(told) if told else None
+            raise ValueError("it is not the control socket of a served disk")
+        return json.loads(rest) if rest else None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise CommandError(f"cannot ask {shown(path)}: {reason}") from error
+        raise CommandError(f"no valid answer from {shown(path)}: {reason}") from error
 
 
-def _exchange(path: str, line: str, patience: float) -> str:
+def _exchange(path: str, line: str, timeout: float) -> str:
     with socket.socket(socket.AF_UNIX) as connected:
-        connected.settimeout(patience)
+        connected.settimeout(timeout)
         connected.connect(path)
         connected.sendall(line.encode())
         with connected.makefile(encoding="ascii") as file:
             return file.readline().rstrip("\n")
 
 
-def _tell(told: Any, page: Page) -> None:
-    """An answer for people: facts, a table of them, or lines."""
-    if isinstance(told, dict):
-        width = max(map(len, told)) + 2
-        for key, value in told.items():
+def _print(answer: Any, page: Page) -> None:
+    """Prints an answer: an object as facts, objects as a table, strings as lines."""
+    if isinstance(answer, dict):
+        width = max(map(len, answer)) + 2
+        for key, value in answer.items():
             page.fact(_label(key).ljust(width), _value(key, value))
-    elif told and isinstance(told[0], dict):
-        rows = [[_value(key, row[key]) for key in told[0]] for row in told]
-        page.table([_label(key) for key in told[0]], rows)
+    elif answer and isinstance(answer[0], dict):
+        rows = [[_value(key, row[key]) for key in answer[0]] for row in answer]
+        page.table([_label(key) for key in answer[0]], rows)
     else:
-        for line in told or ():
+        for line in answer or ():
             page.line(line)
 
 
@@ -110,7 +112,7 @@ def _value(key: str, value: Any) -> str:
     if value is None:
         return ""
     if value == "":
-        return "-"  # the disk itself, as commands call it
+        return "-"  # the disk itself, as in commands
     if key == "memory_limit" and value == 0:
         return "none"
     if key.endswith(("_bytes", "_size", "_limit")):
@@ -122,10 +124,12 @@ def _value(key: str, value: Any) -> str:
 
 
 def add(commands: Commands) -> None:
-    told = add_command(
-        commands, "control", "command a disk that is served", _ABOUT, _MORE
+    parser = add_command(
+        commands, "control", "send a command to a served disk", _ABOUT, _MORE
     )
-    told.add_argument("--json", action="store_true", help="the answer for programs")
-    told.add_argument("socket", metavar="SOCKET", help="as serve tells it")
-    told.add_argument("words", metavar="COMMAND", nargs="+", help="and its words")
-    told.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument("socket", metavar="SOCKET", help="its path, which serve prints")
+    parser.add_argument(
+        "words", metavar="COMMAND", nargs="+", help="a command and its arguments"
+    )
+    parser.set_defaults(run=run)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`pymempool convert`: an image in another format, holes kept."""
+"""`pymempool convert`: writes an image in another format, and keeps its holes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, BinaryIO, TextIO
 
+from .._core.words import shown
 from ..images.formats import FORMATS
 from ..pool import MemoryPool
 from .errors import STANDARD, CommandError, is_url, named
 from .inputs import is_special, opened, refuse_same
 from .parser import GUESSED, Commands, add_command
-from .terminal import is_terminal, progress, shown
+from .progress import progress
+from .terminal import is_terminal
 
 _ABOUT = """\
-Writes an image in another format, holes kept: raw, Intel HEX or S-record; ELF programs
-can be read. Addresses are offsets. What OUT was before is replaced when all is written,
-and not before; a device or a pipe is written to. IN and OUT are files, URLs that fsspec
-opens, or - for standard input and output.
+Writes an image in another format and keeps its holes: raw, Intel HEX or S-records. ELF
+programs can only be read. Addresses become offsets. A file OUT is replaced when all is
+written, and not before; a device or a pipe is written to. IN and OUT are files, URLs that
+fsspec opens, or - for standard input and output.
 
 HEX and S-record files end with their last byte of data: a hole at the end is lost.
 """
@@ -47,16 +49,18 @@ _SUFFIXES = {
     **dict.fromkeys((".srec", ".s19", ".s28", ".s37", ".mot", ".mhx"), "srec"),
     **dict.fromkeys((".elf", ".axf"), "elf"),
 }
-_COMPRESSED = (".gz", ".bz2", ".xz")  # URLs that end so get compressed files
+_COMPRESSED = (".gz", ".bz2", ".xz")  # suffixes of URLs that are compressed
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
-    """Reads one image and writes the other; returns 0."""
+    """Reads an image and writes it in another format; returns 0."""
     source, target = options.input, options.output
     format = target_format(target, options.to)
     refuse_same(source, target)
     if target == STANDARD and format == "raw" and is_terminal(sys.stdout):
-        raise CommandError("a terminal is no place for a raw image")
+        raise CommandError(
+            "a raw image is not written to a terminal: redirect the output"
+        )
     with opened(source, options.from_) as image, named("write", target):
         _save(image.pool, target, format)
     return 0
@@ -68,7 +72,7 @@ def _save(pool: MemoryPool, target: str, format: str) -> None:
 
 
 def target_format(name: str, format: str | None = None) -> str:
-    """What to write: what was asked for, or what the name ends in, or raw."""
+    """Returns the format to write: as given, or by the suffix of the name, or raw."""
     base, suffix = os.path.splitext(name.lower())
     if is_url(name) and suffix in _COMPRESSED:
         suffix = os.path.splitext(base)[1]
@@ -79,17 +83,17 @@ def target_format(name: str, format: str | None = None) -> str:
 
 
 def _file(name: str) -> AbstractContextManager[Any]:
-    """What to save to: the name of a file that is replaced as a whole, or an open one."""
+    """Returns an open file, or the name of one that save() replaces."""
     if name == STANDARD:
         return _standard_output()
-    with suppress(OSError):  # of which there is none by that name, or it is a URL
+    with suppress(OSError):  # there is no such file yet, or the name is a URL
         if is_special(name):
-            return open(name, "wb", buffering=0)  # a device or a pipe stays one
+            return open(name, "wb", buffering=0)  # a device or a pipe is not replaced
     return nullcontext(name)
 
 
 def _standard_output() -> BinaryIO:
-    """Without a buffer, in which something could be left when writing fails."""
+    """Opens stdout without a buffer, which could keep data when writing fails."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, "it is closed")
     return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
@@ -99,12 +103,14 @@ def _standard_output() -> BinaryIO:
 
 
 def add(commands: Commands) -> None:
-    told = add_command(
+    parser = add_command(
         commands, "convert", "write an image in another format", _ABOUT, _MORE
     )
-    told.add_argument("input", metavar="IN")
-    told.add_argument("output", metavar="OUT")
-    told.add_argument("--from", dest="from_", choices=FORMATS, help=GUESSED)
-    to = tuple(format for format in FORMATS if format != "elf")
-    told.add_argument("--to", choices=to, help="the format of OUT (default: its suffix)")
-    told.set_defaults(run=run)
+    parser.add_argument("input", metavar="IN")
+    parser.add_argument("output", metavar="OUT")
+    parser.add_argument("--from", dest="from_", choices=FORMATS, help=GUESSED)
+    written = tuple(format for format in FORMATS if format != "elf")
+    parser.add_argument(
+        "--to", choices=written, help="format of OUT (default: by its suffix)"
+    )
+    parser.set_defaults(run=run)

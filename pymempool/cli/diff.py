@@ -1,31 +1,32 @@
 # SPDX-License-Identifier: MIT
 """`pymempool diff`: where two images differ, to the byte.
 
-two images ─► two pools ─► the runs of data of either ─► those that differ ─► Facts
+two images ─► two pools ─► runs of data of either ─► ranges that differ ─► Difference
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import NamedTuple, TextIO
 
-from .._core.comparing import runs_of_two, xor
-from .._core.words import human
+from .._core import comparing
+from .._core.words import counted, human, shown
 from ..images.formats import FORMATS
+from ..images.raw import Progress
 from ..pool import MemoryPool
 from .errors import STANDARD, CommandError
 from .inputs import Image, opened
 from .parser import GUESSED, Commands, add_command
-from .terminal import Page, Progress, counted, progress, shown
+from .progress import progress
+from .terminal import Page
 
 _ABOUT = """\
-Tells in which bytes two images differ, whatever their formats: each range in which all
-bytes do, up to the end of the smaller image. Images of different sizes differ. A hole is
-the same as zeros. A and B are files, URLs that fsspec opens, or - for standard input.
+Shows where two images differ, whatever their formats: each range of bytes that all
+differ, up to the end of the smaller image. Images of different sizes differ. A hole
+equals zeros. A and B are files, URLs that fsspec opens, or - for standard input.
 """
 
 _MORE = """\
@@ -40,21 +41,21 @@ exit status:
 """
 
 
-_RANGES = 16  # as many are listed
-_PIECE = 1 << 16  # bytes compared together
-
-_differing = re.compile(rb"[^\0]+")
+_RANGES = 16  # listed without --all
 
 
 class Range(NamedTuple):
-    """A run of bytes each of which differs."""
+    """A run of bytes that all differ, as long as possible."""
 
     start: int
     size: int
 
 
-class Facts(NamedTuple):
-    """How two images differ, up to the end of the smaller one; sizes are bytes."""
+class Difference(NamedTuple):
+    """How two images differ, up to the end of the smaller one; sizes are bytes.
+
+    The fields are the keys of the JSON.
+    """
 
     same: bool
     images: tuple[str, str]
@@ -66,7 +67,7 @@ class Facts(NamedTuple):
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
-    """Tells where two images differ; returns 0 if nowhere, or else 1."""
+    """Compares two images and prints the result; returns 0 if they are the same, or 1."""
     if options.one == options.other == STANDARD:
         raise CommandError("only one of the images can be standard input")
     with ExitStack() as stack:
@@ -74,27 +75,27 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
         other = stack.enter_context(opened(options.other, options.format_b))
         if options.quiet:
             return int(differ(one.pool, other.pool))
-        facts = compare(one, other, None if options.all else _RANGES)
+        found = compare(one, other, None if options.all else _RANGES)
     if options.json:
-        out.write(to_json(facts) + "\n")
+        out.write(to_json(found) + "\n")
     else:
-        write(Page(out), facts)
-    return int(not facts.same)
+        write(Page(out), found)
+    return int(not found.same)
 
 
-# --------------------------------------------------------------------- the facts
+# ------------------------------------------------------------------- the difference
 
 
 def differ(one: MemoryPool, other: MemoryPool) -> bool:
-    """Whether they differ; looks no further than it must."""
+    """Whether two pools differ; stops at the first difference."""
     if one.total_size != other.total_size:
         return True
     with progress("comparing") as report:
         return next(ranges(one, other, report), None) is not None
 
 
-def compare(one: Image, other: Image, limit: int | None) -> Facts:
-    """How the two differ, with the first `limit` ranges, None for all."""
+def compare(one: Image, other: Image, limit: int | None) -> Difference:
+    """Returns how two images differ, with the first `limit` ranges, None for all."""
     found: list[Range] = []
     total = differing = 0
     with progress("comparing") as report:
@@ -104,7 +105,7 @@ def compare(one: Image, other: Image, limit: int | None) -> Facts:
             if limit is None or total <= limit:
                 found.append(each)
     sizes = one.pool.total_size, other.pool.total_size
-    return Facts(
+    return Difference(
         same=not total and sizes[0] == sizes[1],
         images=(one.name, other.name),
         formats=(one.format, other.format),
@@ -118,69 +119,56 @@ def compare(one: Image, other: Image, limit: int | None) -> Facts:
 def ranges(
     one: MemoryPool, other: MemoryPool, report: Progress | None = None
 ) -> Iterator[Range]:
-    """The runs of bytes that differ, up to the end of the smaller pool, in order.
+    """Yields the ranges that differ, in order, up to the end of the smaller pool.
 
-    Costs what the two hold: where both have holes nothing is read.
+    Reads the data of both, and no holes that they have in common.
     """
-    start = end = 0  # a run that may go on in the next piece
-    for low, high in _pieces(one, other, report):
-        ours, theirs = one.read(low, high - low), other.read(low, high - low)
-        if ours == theirs:
-            continue
-        for run in _differing.finditer(xor(ours, theirs)):
-            if low + run.start() != end:
-                if start < end:
-                    yield Range(start, end - start)
-                start = low + run.start()
-            end = low + run.end()
-    if start < end:
-        yield Range(start, end - start)
+    parts = _pieces(one, other, report)
+    found = comparing.differences(one.read, other.read, parts)
+    return (Range(*run) for run in comparing.ranges(found))
 
 
 def _pieces(
     one: MemoryPool, other: MemoryPool, report: Progress | None
-) -> Iterator[tuple[int, int]]:
-    """Where to look, in order and without overlap, each as (start, end)."""
+) -> Iterator[comparing.Run]:
+    """Yields the pieces to compare, and reports each when it has been compared."""
     common = min(one.total_size, other.total_size)
-    for start, size in runs_of_two(one, other, 0):
-        end = min(start + size, common)
-        for low in range(start, end, _PIECE):
-            high = min(low + _PIECE, end)
-            yield low, high
-            if report is not None:
-                report(high, common)
+    for at, size in comparing.pieces(comparing.runs_of_two(one, other, 0), common):
+        yield at, size
+        if report is not None:
+            report(at + size, common)
 
 
-# ------------------------------------------------------------------ how it is told
+# ----------------------------------------------------------------------- the output
 
 
-def to_json(facts: Facts) -> str:
-    told = [each._asdict() for each in facts.ranges]
-    return json.dumps({**facts._asdict(), "ranges": told}, indent=2)
+def to_json(found: Difference) -> str:
+    listed = [each._asdict() for each in found.ranges]
+    return json.dumps({**found._asdict(), "ranges": listed}, indent=2)
 
 
-def write(page: Page, facts: Facts) -> None:
-    one, other = map(shown, facts.images)
-    if facts.same:
-        page.line(f"{one} and {other} are the same: {counted(facts.sizes[0])}")
+def write(page: Page, found: Difference) -> None:
+    one, other = map(shown, found.images)
+    if found.same:
+        page.line(f"{one} and {other} are the same: {counted(found.sizes[0])}")
         return
     page.line(f"{one} and {other} differ")
-    sizes = " and ".join(map(counted, facts.sizes))
-    page.fact("sizes", sizes if facts.sizes[0] != facts.sizes[1] else "the same")
-    where = counted(facts.ranges_total, "range")
-    page.fact("differing", f"{counted(facts.differing)}, in {where}")
-    if not facts.ranges:
+    sizes = " and ".join(map(counted, found.sizes))
+    page.fact("sizes", sizes if found.sizes[0] != found.sizes[1] else "the same")
+    where = counted(found.ranges_total, "range")
+    page.fact("differing", f"{counted(found.differing)}, in {where}")
+    if not found.ranges:
         return
     page.line()
     page.table(
         ("start", "end", "bytes", "size"),
         (
             (f"{start:#x}", f"{start + size:#x}", str(size), human(size))
-            for start, size in facts.ranges
+            for start, size in found.ranges
         ),
     )
-    if len(facts.ranges) < facts.ranges_total:
-        more = facts.ranges_total - len(facts.ranges)
+    if len(found.ranges) < found.ranges_total:
+        more = found.ranges_total - len(found.ranges)
         page.note(f"  ... and {more} more: --all lists them")
 
 
@@ -188,14 +176,14 @@ def write(page: Page, facts: Facts) -> None:
 
 
 def add(commands: Commands) -> None:
-    told = add_command(commands, "diff", "tell where two images differ", _ABOUT, _MORE)
-    told.add_argument("one", metavar="A")
-    told.add_argument("other", metavar="B")
-    told.add_argument("--format-a", choices=FORMATS, help=GUESSED)
-    told.add_argument("--format-b", choices=FORMATS, help=GUESSED)
-    told.add_argument("--all", action="store_true", help="list every range")
-    told.add_argument("--json", action="store_true", help="the facts for programs")
-    told.add_argument(
-        "--quiet", action="store_true", help="tell by the exit status alone"
+    parser = add_command(commands, "diff", "show where two images differ", _ABOUT, _MORE)
+    parser.add_argument("one", metavar="A")
+    parser.add_argument("other", metavar="B")
+    parser.add_argument("--format-a", choices=FORMATS, help=GUESSED)
+    parser.add_argument("--format-b", choices=FORMATS, help=GUESSED)
+    parser.add_argument("--all", action="store_true", help="list every range")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing: the exit status says it"
     )
-    told.set_defaults(run=run)
+    parser.set_defaults(run=run)

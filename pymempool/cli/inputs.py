@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Images as commands name them: files, URLs, standard input; of any format.
+"""Opens the images that commands name: files, URLs, standard input; of any format.
 
-file                          ─► its first bytes tell the format ─► pool
-URL, pipe, standard input ─► copy ─► its first bytes tell the format ─► pool
+file ──────────────────────────────► format, by its first bytes ─► pool
+URL, pipe, standard input ─► copy ─► format, by its first bytes ─► pool
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
+from .._core.words import shown
 from ..images import locations, sniff
+from ..images.raw import Progress
 from ..pool import MemoryPool
 from .errors import STANDARD, CommandError, is_url, named
-from .terminal import Progress, progress, shown
+from .progress import progress
 
-_BLOCKS_MAX = 1 << 22  # as many blocks are made of a file, and then larger ones
+_BLOCKS_MAX = 1 << 22  # of a file; for a larger one, blocks are larger
 
 
 class Image(NamedTuple):
-    """An image that was read; the pool is closed by who opened it."""
+    """An image that was read; opened() closes its pool."""
 
     name: str
     format: str
@@ -32,36 +34,40 @@ class Image(NamedTuple):
 
 
 def is_special(name: str) -> bool:
-    """Whether that is a pipe, a device or the like. Raises OSError if it is nothing."""
-    kind = os.stat(name).st_mode
-    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
+    """Whether the name is that of a pipe, a device or the like.
+
+    Raises OSError if there is no such file.
+    """
+    mode = os.stat(name).st_mode
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def refuse_same(source: str, target: str) -> None:
-    """Raises CommandError if what is read would be written over."""
+    """Raises CommandError if the target is the file that is read."""
     if STANDARD in (source, target):
         return
     try:
         same = os.path.samefile(_path(source), _path(target))
-    except (OSError, ValueError):  # there are no two files of these names
-        same = source == target  # above all, URLs
+    except (OSError, ValueError):  # one of them is no file, but a URL, or missing
+        same = source == target
     if same:
         raise CommandError(f"{shown(source)} and {shown(target)} are the same file")
 
 
 def _path(name: str) -> str:
-    """The name itself, but for the URL of a file of this machine its path."""
+    """The path in a URL of a local file; any other name as it is."""
     try:
         return locations.path_of(name) or name
-    except Exception:  # it is no URL, or leads nowhere; who opens it says why
+    except Exception:  # a client may raise anything; opening the URL will report it
         return name
 
 
 @contextmanager
 def opened(name: str, format: str | None = None) -> Iterator[Image]:
-    """The image of that name as a pool, for as long as the block runs.
+    """Yields an image as a pool, which is closed when the block ends.
 
-    format: None for what its first bytes look like.
+    name: a path, a URL, or STANDARD.
+    format: None to detect it from the first bytes.
 
     Raises CommandError.
     """
@@ -76,7 +82,7 @@ def _load(name: str, format: str | None, report: Progress | None) -> Image:
         return _load_once(name, format, report)
     format = format or sniff.guess(name)
     found = os.stat(name)
-    # What is on the disk, where the system tells: a block for a hole costs nothing.
+    # The allocated size, where the system reports one: holes need no blocks.
     size = min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)
     block_size = _block_size(size, format)
     pool = MemoryPool.load(name, block_size, format=format, progress=report)
@@ -84,9 +90,9 @@ def _load(name: str, format: str | None, report: Progress | None) -> Image:
 
 
 def _load_once(name: str, format: str | None, report: Progress | None) -> Image:
-    """The image of what cannot be read a second time, or is dear to read."""
+    """Loads what cannot be read twice, or is slow to read: a copy is made first."""
     source = _standard_input() if name == STANDARD else name
-    copy = MemoryPool.load(source, 4096, progress=report)  # which finds the holes in it
+    copy = MemoryPool.load(source, 4096, progress=report)  # leaves out pages of zeros
     format = format or sniff.guess_bytes(
         copy.read(0, min(sniff.GUESSED, copy.total_size))
     )
@@ -105,10 +111,10 @@ def _standard_input() -> BinaryIO:
 
 
 def _block_size(size: int, format: str) -> int:
-    """The size of the blocks for a file of `size` bytes, in which holes are kept.
+    """Returns the block size for a file of `size` bytes that shows its holes best.
 
-    Raw images have holes by pages, all others to the byte; but a block takes some 40
-    bytes itself, so that large files get larger ones.
+    A raw image has holes of whole pages, any other format to the byte. But a block costs
+    some 40 bytes itself, so that large files get larger blocks.
     """
     block_size = 4096 if format == "raw" else 1
     while size > block_size * _BLOCKS_MAX:

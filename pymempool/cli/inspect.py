@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`pymempool inspect`: what is in an image.
+"""`pymempool inspect`: the size, data, holes and entropy of an image.
 
-image ─► pool ─► Facts ─► a page, JSON, or HTML
+image ─► pool ─► Inspection ─► text, JSON, or HTML
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple, TextIO
 
-from .._core.words import human
+from .._core.words import counted, human, shown
 from ..images.formats import FORMATS
 from ..pool import MemoryPool
 from .errors import STANDARD, CommandError, named
 from .inputs import Image, opened, refuse_same
 from .parser import GUESSED, Commands, add_command
-from .terminal import Page, counted, progress, shown
+from .progress import progress
+from .terminal import Page
 
 _ABOUT = """\
-Tells what is in an image: its format, size, runs of data, holes, and the entropy of the
-data (8 bits a byte: random, compressed or encrypted), of a sample if there is much.
-IMAGE is a file, a URL that fsspec opens, or - for standard input. What a URL or a pipe
-gives is held in memory, but for its zeros.
+Shows what an image contains: its format, size, runs of data and holes, and the entropy of
+the data in bits per byte (8: random, compressed or encrypted), of a sample if there is
+much. IMAGE is a file, a URL that fsspec opens, or - for standard input. The data of a URL
+or a pipe is held in memory, its zeros are not.
 """
 
 _MORE = """\
@@ -37,27 +38,30 @@ examples:
   zcat disk.img.gz | pymempool inspect - --html disk.html
 
 exit status:
-  0  all was told
+  0  the image was read
   2  wrong usage, an image that cannot be read, not enough memory
 """
 
 
-_EXTENTS = 16  # as many are listed
-_PIECE = 4096  # bytes counted together
-_SAMPLE = 1 << 22  # bytes counted in all, more or less: 10 MB take a second
-_CHUNK = 1 << 20  # bytes hashed together
+_EXTENTS = 16  # listed without --all
+_PIECE = 4096  # bytes of a piece of the sample
+_SAMPLE = 1 << 22  # bytes of the sample, roughly: counting 10 MB takes a second
+_CHUNK = 1 << 20  # bytes hashed at a time
 
 
 class Extent(NamedTuple):
-    """A run of data; entropy is None if none of it was in the sample."""
+    """A run of data; entropy is None if the sample has none of it."""
 
     start: int
     size: int
     entropy: float | None
 
 
-class Facts(NamedTuple):
-    """What is told of an image; sizes are bytes, entropies bits a byte."""
+class Inspection(NamedTuple):
+    """What inspect found in an image; sizes are bytes, entropies bits per byte.
+
+    The fields are the keys of the JSON.
+    """
 
     image: str
     format: str
@@ -65,30 +69,30 @@ class Facts(NamedTuple):
     data: int
     holes: int
     entropy: float | None  # None if there is no data
-    sampled: int  # bytes that the entropies are from
-    sha256: str | None  # of all `size` bytes; None if it was not asked for
+    sampled: int  # bytes of the sample of which the entropies are
+    sha256: str | None  # of all `size` bytes; None if not requested
     extents_total: int
     extents: list[Extent]  # the first ones, or all
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
-    """Tells what is in an image; returns 0."""
+    """Inspects an image and prints the result; returns 0."""
     if options.html == STANDARD:
-        raise CommandError("--html needs the name of a file")
+        raise CommandError("--html writes to a file: give its name instead of -")
     if options.html is not None:
         refuse_same(options.image, options.html)
     with opened(options.image, options.format) as image:
         limit = None if options.all else _EXTENTS
-        facts = examine(image, limit, options.sha256)
+        found = examine(image, limit, options.sha256)
         if options.html is not None:
-            text = to_html(facts, image.pool)
+            text = to_html(found, image.pool)
             with named("write", options.html), _new_page(options.html) as file:
                 file.write(text)
         if options.json:
-            out.write(to_json(facts) + "\n")
+            out.write(to_json(found) + "\n")
             return 0
         page = Page(out)
-        write(page, facts)
+        write(page, found)
         if options.map:
             width = max(40, min(page.width, 1000))
             page.line()
@@ -100,13 +104,13 @@ def _new_page(path: str) -> TextIO:
     return open(path, "w", encoding="utf-8", newline="\n")
 
 
-# --------------------------------------------------------------------- the facts
+# ------------------------------------------------------------------- the inspection
 
 
-def examine(image: Image, limit: int | None, sha256: bool = False) -> Facts:
-    """The facts of an image, with the first `limit` extents, None for all.
+def examine(image: Image, limit: int | None, sha256: bool = False) -> Inspection:
+    """Inspects an image, and lists its first `limit` extents, None for all.
 
-    Reads a sample of the data; for the sha256 everything, holes too.
+    Reads a sample of the data; for the sha256 all bytes, those of holes too.
     """
     pool = image.pool
     data = sum(size for _, size in pool.extents())
@@ -115,15 +119,15 @@ def examine(image: Image, limit: int | None, sha256: bool = False) -> Facts:
     counts: Counter[int] = Counter()
     extents: list[Extent] = []
     for start, size in pool.extents():
-        found: Counter[int] = Counter()
+        these: Counter[int] = Counter()
         for at, count in _sample(position, size, stride):
-            found.update(pool.read(start + at, count))
+            these.update(pool.read(start + at, count))
         position += size
         total += 1
-        counts.update(found)
+        counts.update(these)
         if limit is None or total <= limit:
-            extents.append(Extent(start, size, entropy(found)))
-    return Facts(
+            extents.append(Extent(start, size, entropy(these)))
+    return Inspection(
         image.name,
         image.format,
         size=pool.total_size,
@@ -138,9 +142,10 @@ def examine(image: Image, limit: int | None, sha256: bool = False) -> Facts:
 
 
 def _sample(position: int, size: int, stride: int) -> Iterator[tuple[int, int]]:
-    """What to read of an extent, each as (offset in it, size): a piece every `stride`.
+    """Yields the parts of an extent in the sample, as (offset in it, size).
 
-    position: how much data lies in the extents before.
+    position: the bytes of data in the extents before.
+    stride: bytes of data from the start of one piece of the sample to the next.
     """
     for piece in range(position - position % stride, position + size, stride):
         start, end = max(piece, position), min(piece + _PIECE, position + size)
@@ -149,7 +154,10 @@ def _sample(position: int, size: int, stride: int) -> Iterator[tuple[int, int]]:
 
 
 def entropy(counts: Counter[int]) -> float | None:
-    """The entropy of bytes by how often each of them occurs, in bits a byte, 0 .. 8."""
+    """Returns the entropy in bits per byte, 0 .. 8, of bytes with these counts.
+
+    None if there are no bytes.
+    """
     total = sum(counts.values())
     if total == 0:
         return None
@@ -167,42 +175,42 @@ def _sha256(pool: MemoryPool) -> str:
     return digest.hexdigest()
 
 
-# ------------------------------------------------------------------ how it is told
+# ----------------------------------------------------------------------- the output
 
 
-def to_json(facts: Facts) -> str:
-    extents = [extent._asdict() for extent in facts.extents]
-    return json.dumps({**facts._asdict(), "extents": extents}, indent=2)
+def to_json(found: Inspection) -> str:
+    extents = [extent._asdict() for extent in found.extents]
+    return json.dumps({**found._asdict(), "extents": extents}, indent=2)
 
 
-def lines(facts: Facts) -> list[tuple[str, str]]:
-    """The facts but for the extents, each as a label and a text."""
-    told = [
-        ("image", shown(facts.image)),
-        ("format", facts.format),
-        ("size", _bytes(facts.size)),
-        ("data", _bytes(facts.data)),
-        ("holes", _bytes(facts.holes)),
+def lines(found: Inspection) -> list[tuple[str, str]]:
+    """Returns all but the list of extents, as pairs of a label and a text."""
+    pairs = [
+        ("image", shown(found.image)),
+        ("format", found.format),
+        ("size", _bytes(found.size)),
+        ("data", _bytes(found.data)),
+        ("holes", _bytes(found.holes)),
     ]
-    if facts.entropy is not None:
-        text = f"{facts.entropy:.2f} bits a byte"
-        if facts.sampled < facts.data:
-            text += f", by a sample of {human(facts.sampled)}"
-        told.append(("entropy", text))
-    if facts.sha256 is not None:
-        told.append(("sha256", facts.sha256))
-    told.append(("extents", str(facts.extents_total)))
-    return told
+    if found.entropy is not None:
+        text = f"{found.entropy:.2f} bits per byte"
+        if found.sampled < found.data:
+            text += f", of a sample of {human(found.sampled)}"
+        pairs.append(("entropy", text))
+    if found.sha256 is not None:
+        pairs.append(("sha256", found.sha256))
+    pairs.append(("extents", str(found.extents_total)))
+    return pairs
 
 
 def _bytes(size: int) -> str:
     return counted(size) + (f" ({human(size)})" if size >= 1000 else "")
 
 
-def write(page: Page, facts: Facts) -> None:
-    for label, text in lines(facts):
+def write(page: Page, found: Inspection) -> None:
+    for label, text in lines(found):
         page.fact(label, text)
-    if not facts.extents:
+    if not found.extents:
         return
     page.line()
     head = ("start", "end", "bytes", "size", "entropy")
@@ -216,11 +224,11 @@ def write(page: Page, facts: Facts) -> None:
                 human(size),
                 "-" if bits is None else f"{bits:.2f}",
             )
-            for start, size, bits in facts.extents
+            for start, size, bits in found.extents
         ),
     )
-    if len(facts.extents) < facts.extents_total:
-        more = facts.extents_total - len(facts.extents)
+    if len(found.extents) < found.extents_total:
+        more = found.extents_total - len(found.extents)
         page.note(f"  ... and {more} more: --all lists them")
 
 
@@ -244,13 +252,13 @@ th {{ text-align: left; padding-right: 1rem }}
 """
 
 
-def to_html(facts: Facts, pool: MemoryPool) -> str:
-    """A page that needs no other file: the facts and the picture of the pool."""
+def to_html(found: Inspection, pool: MemoryPool) -> str:
+    """Returns a page that needs no other file, with a picture of the pool."""
     rows = "\n".join(
         f"<tr><th>{label}</th><td>{html.escape(text)}</td></tr>"
-        for label, text in lines(facts)
+        for label, text in lines(found)
     )
-    title = html.escape(shown(facts.image))
+    title = html.escape(shown(found.image))
     return _PAGE.format(title=title, rows=rows, picture=pool.svg())
 
 
@@ -258,14 +266,18 @@ def to_html(facts: Facts, pool: MemoryPool) -> str:
 
 
 def add(commands: Commands) -> None:
-    told = add_command(commands, "inspect", "tell what is in an image", _ABOUT, _MORE)
-    told.add_argument("image", metavar="IMAGE")
-    told.add_argument("--format", choices=FORMATS, help=GUESSED)
-    told.add_argument(
-        "--map", action="store_true", help="draw what is where; adopted: a file, mapped"
+    parser = add_command(
+        commands, "inspect", "show what an image contains", _ABOUT, _MORE
     )
-    told.add_argument("--all", action="store_true", help="list every run of data")
-    told.add_argument("--sha256", action="store_true", help="hash all bytes, zeros too")
-    told.add_argument("--json", action="store_true", help="the facts for programs")
-    told.add_argument("--html", metavar="FILE", help="write a page with a picture too")
-    told.set_defaults(run=run)
+    parser.add_argument("image", metavar="IMAGE")
+    parser.add_argument("--format", choices=FORMATS, help=GUESSED)
+    parser.add_argument(
+        "--map",
+        action="store_true",
+        help="draw the layout; adopted: mapped from the file",
+    )
+    parser.add_argument("--all", action="store_true", help="list every run of data")
+    parser.add_argument("--sha256", action="store_true", help="hash all bytes, holes too")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.add_argument("--html", metavar="FILE", help="also write a page with a picture")
+    parser.set_defaults(run=run)

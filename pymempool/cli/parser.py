@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How commands describe themselves to argparse."""
+"""What the commands share in how they declare themselves to argparse."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ if TYPE_CHECKING:
 else:
     Commands = argparse._SubParsersAction  # which takes no parameter when it runs
 
-GUESSED = "default: what the first bytes look like"
+GUESSED = "default: detected from the first bytes"
 
 
-def add_command(commands: Commands, name: str, text: str, about: str, more: str) -> Any:
+def add_command(
+    commands: Commands, name: str, summary: str, about: str, more: str = ""
+) -> Any:
+    """Adds a command and returns its parser.
+
+    summary: a line for `pymempool --help`.
+    about, more: the text before and after the options in the command's own help, whose
+        lines stay as they are.
+    """
     return commands.add_parser(
         name,
-        help=text,
+        help=summary,
         description=about,
         epilog=more,
         formatter_class=argparse.RawDescriptionHelpFormatter,

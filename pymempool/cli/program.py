@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: `pymempool`, also `python -m pymempool`."""
+"""main(): parses the command line, runs the command, and returns the exit status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from .errors import CommandError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit status."""
+    """Runs a command line and returns its exit status.
+
+    argv: the arguments without the name of the program; None for those of the process.
+
+    Errors are printed to stderr: 2 is returned for what the user can change, 130 for an
+    interrupt (128 + SIGINT), and 141 if nobody reads the output (128 + SIGPIPE). Raises
+    SystemExit for wrong usage and for --help.
+    """
     try:
         try:
             return _run(argv)
@@ -24,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if sys.stdout is not None:  # it is None if the caller closed it
                 sys.stdout.flush()
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)  # as shells tell it: 128 + SIGINT
+        return _fail("interrupted", 130)
     except OSError as error:
         return _output_lost(error)
 
@@ -41,8 +48,8 @@ def _run(argv: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pymempool",
-        description="Byte spaces that look contiguous, hold only what was written, and "
-        "clone at once.",
+        description="Inspects, converts and compares images, and serves disks, with "
+        "pools: sparse, copy-on-write byte arrays.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -55,22 +62,22 @@ def _fail(message: str, status: int) -> int:
     if sys.stderr is not None:
         try:
             print(f"pymempool: {message}", file=sys.stderr)
-        except OSError:  # then the exit status alone tells
-            _drop(sys.stderr)
+        except OSError:  # the exit status must do
+            _discard(sys.stderr)
     return status
 
 
 def _output_lost(error: OSError) -> int:
-    """Nobody can be told any more. Only what _run puts out can fail with an OSError."""
+    """Handles an OSError of writing to stdout; commands catch all others."""
     if sys.stdout is not None:
-        _drop(sys.stdout)
+        _discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
-        return 141  # as shells tell it: 128 + SIGPIPE; `pymempool demo | head` is fine
+        return 141  # `pymempool demo | head` is no error
     return _fail(f"error: cannot write the output: {error.strerror}", 2)
 
 
-def _drop(stream: TextIO) -> None:
-    """What is still in the buffer must not fail once more when the interpreter ends."""
+def _discard(stream: TextIO) -> None:
+    """Redirects a stream to nowhere, so that flushing its buffer at exit cannot fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""How bytes of a pool differ from what is expected, as a dump for people."""
+"""assert_same: how the bytes of a pool differ from the expected ones, as a hex dump."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from ctypes import string_at
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
-from .._core.comparing import Run, runs_of_two, xor
+from .._core.comparing import Read, Run, differences, pieces, runs_of_two, xor
 from .._native.arguments import integer
 from .._native.buffers import readable
 from ..pool import MemoryPool
@@ -17,34 +17,69 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
-Read = Callable[[int, int], bytes]  # gives the bytes of a run
-
-_STEP = 1 << 16  # bytes compared at a time
 _LINE = 16  # bytes in a line of the dump
-_LINES = 8  # lines shown
+_LINES = 8  # lines in a dump
 
 
-def difference(
-    found: Read, expected: Read, runs: Iterable[Run], start: int, end: int
-) -> str:
-    """How what is found differs from what is expected; empty if it does not.
+def assert_same(
+    pool: MemoryPool,
+    expected: MemoryPool | ReadableBuffer,
+    offset: SupportsIndex = 0,
+) -> None:
+    """Raises AssertionError with a hex dump if the pool does not hold `expected`.
+
+    expected: a contiguous bytes-like object; or another pool, as long as the rest of this
+        one. Neither holes of both pools nor blocks that relatives share at the same
+        offset are read.
+    offset: where in the pool `expected` should be, in bytes.
+
+    Raises PoolRangeError if `offset` is past the end.
+    """
+    __tracebackhide__ = True
+    start = integer("offset", offset, 0, pool.total_size)
+    rest = pool.total_size - start
+    if isinstance(expected, MemoryPool):
+        other, size = expected, expected.total_size
+        if size != rest:
+            raise AssertionError(_wrong_size(size, start, rest))
+        runs = runs_of_two(pool, other, start)
+        text = _dump(
+            pool.read, lambda at, n: other.read(at - start, n), runs, start, start + size
+        )
+    else:
+        with readable(expected) as memory:
+            address, size = memory.address - start, memory.size
+            if size > rest:
+                raise AssertionError(_wrong_size(size, start, rest))
+            text = _dump(
+                pool.read,
+                lambda at, n: string_at(address + at, n),
+                [(start, size)],
+                start,
+                start + size,
+            )
+    if text:
+        raise AssertionError(text)
+
+
+def _wrong_size(size: int, offset: int, rest: int) -> str:
+    return f"{size} bytes are expected, the pool has {rest} from offset {offset} on"
+
+
+def _dump(found: Read, expected: Read, runs: Iterable[Run], start: int, end: int) -> str:
+    """The first lines that differ, as a hex dump; empty if no byte differs.
 
     runs: where to look, in order and without overlap.
-    start, end: the range in which both can be read.
+    start, end: the range of offsets in which both can be read.
     """
     count = 0
-    lines: dict[int, None] = {}  # where those begin that are shown, in order
-    for offset, size in _pieces(runs):
-        one, other = found(offset, size), expected(offset, size)
-        if one == other:
-            continue
-        differing = xor(one, other)
+    lines: dict[int, None] = {}  # the offsets of the lines, in order
+    for at, bits in differences(found, expected, pieces(runs, end)):
         if not count:
-            first = offset + _places(differing)[0]
-        count += size - differing.count(0)
+            first = at + _places(bits)[0]
+        count += len(bits) - bits.count(0)
         if len(lines) < _LINES:
-            begins = ((offset + at) // _LINE * _LINE for at in _places(differing))
-            lines.update(dict.fromkeys(begins))
+            lines.update(((at + place) // _LINE * _LINE, None) for place in _places(bits))
     if not count:
         return ""
 
@@ -60,18 +95,12 @@ def difference(
     return "\n".join(text)
 
 
-def _pieces(runs: Iterable[Run]) -> Iterator[Run]:
-    for start, size in runs:
-        for offset in range(start, start + size, _STEP):
-            yield offset, min(_STEP, start + size - offset)
-
-
-def _places(differing: bytes) -> list[int]:
-    return [place for place, byte in enumerate(differing) if byte]
+def _places(bits: bytes) -> list[int]:
+    return [place for place, byte in enumerate(bits) if byte]
 
 
 def _line(begin: int, indent: int, found: bytes, expected: bytes) -> list[str]:
-    """A line of the dump: what is expected, what is found, and marks below."""
+    """A line of the dump: the expected bytes, those found, and marks below."""
     marks = ["^^" if byte else "  " for byte in xor(found, expected)]
     head = f"{begin:#010x}"
     return [
@@ -86,49 +115,4 @@ def _hex(data: bytes, indent: int) -> str:
 
 
 def _text(data: bytes, indent: int) -> str:
-    shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
-    return " " * indent + shown
-
-
-def assert_same(
-    pool: MemoryPool,
-    expected: MemoryPool | ReadableBuffer,
-    offset: SupportsIndex = 0,
-) -> None:
-    """Compares the pool's bytes at `offset` with `expected`, and shows how they differ.
-
-    expected: bytes, or any object of contiguous memory; or another pool, which must then
-        be as long as the rest of this one. Where both have holes, and what relatives by
-        cloning share at the same offset, is not read.
-
-    Raises AssertionError; PoolRangeError if `offset` is past the end.
-    """
-    __tracebackhide__ = True
-    base = integer("offset", offset, 0, pool.total_size)
-    rest = pool.total_size - base
-    if isinstance(expected, MemoryPool):
-        other, size = expected, expected.total_size
-        if size != rest:
-            raise AssertionError(f"{size} bytes are expected, {_from(base, rest)}")
-        runs = runs_of_two(pool, other, base)
-        text = difference(
-            pool.read, lambda at, n: other.read(at - base, n), runs, base, base + size
-        )
-    else:
-        with readable(expected) as memory:
-            start, size = memory.address - base, memory.size
-            if size > rest:
-                raise AssertionError(f"{size} bytes are expected, {_from(base, rest)}")
-            text = difference(
-                pool.read,
-                lambda at, n: string_at(start + at, n),
-                [(base, size)],
-                base,
-                base + size,
-            )
-    if text:
-        raise AssertionError(text)
-
-
-def _from(offset: int, rest: int) -> str:
-    return f"the pool has {rest} from offset {offset} on"
+    return " " * indent + "".join(chr(c) if 32 <= c < 127 else "." for c in data)

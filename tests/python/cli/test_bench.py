@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from internals import QUICK_BYTES, bench_module
+from internals import QUICK_BYTES, bench_module, timing_module
 
 from pymempool import MemoryPool, PoolClosedError, PoolRangeError, cli
 
@@ -36,7 +36,7 @@ CANDIDATES = ["pool", "bytearray", "mmap"]
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """As little work as will do; the names of the rows stay."""
     monkeypatch.setattr(bench_module, "SPAN", 2 * bench_module.MIB)
-    monkeypatch.setattr(bench_module, "_TURN", 1e-5)
+    monkeypatch.setattr(timing_module, "_TURN", 1e-5)
 
 
 @pytest.mark.usefixtures("short")
@@ -73,40 +73,18 @@ def test_candidates_take_turns() -> None:
         return seconds * len(turns)
 
     cases = {name: lambda name=name: run(name, 1.0) for name in "ab"}
-    found = bench_module.alternate(cases, rounds=3)
+    found = timing_module.alternate(cases, rounds=3)
     assert "".join(turns) == "abababab"
     assert found["a"] == (5, 4, 6)  # turns 3, 5 and 7: the first does not count
     assert found["b"] == (6, 5, 7)
 
 
-def test_a_statement_runs_at_each_place() -> None:
+def test_a_statement_runs_at_each_offset() -> None:
     seen: list[int] = []
-    run = bench_module.statement("seen.append(at)", [10, 20, 30], seen=seen)
+    run = timing_module.statement("seen.append(at)", [10, 20, 30], seen=seen)
     seen.clear()
     assert run() > 0
     assert seen == [10, 20, 30, 10, 20, 30]  # the first time is not measured
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (1.234e-9, "1.23 ns"),
-        (9.996e-9, "10.0 ns"),
-        (999.6e-9, "1.00 us"),
-        (0.05, "50.0 ms"),
-        (12.0, "12.0 s"),
-    ],
-)
-def test_human_time(seconds: float, text: str) -> None:
-    assert bench_module.human_time(seconds) == text
-
-
-def test_human_ratio() -> None:
-    assert [bench_module.human_ratio(r) for r in (1.234, 0.5, 1 / 5000)] == [
-        "1.23",
-        "0.5",
-        "1/5,000",
-    ]
 
 
 # ------------------------------------------------------- the short ways they led to

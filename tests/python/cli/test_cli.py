@@ -21,7 +21,14 @@ from typing import Any
 
 import pytest
 from command_line import ONE_RUN, POSIX, Terminal, command
-from internals import Image, convert_module, diff_module, inspect_module, terminal_module
+from internals import (
+    Image,
+    comparing_module,
+    convert_module,
+    diff_module,
+    inspect_module,
+    terminal_module,
+)
 
 from pymempool import MemoryPool, cli
 
@@ -89,7 +96,7 @@ def test_inspect_writes_a_page_too(tell: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("-", "--html needs the name of a file"),
+        ("-", "--html writes to a file: give its name instead of -"),
         ("./a", "a and ./a are the same file"),
         ("missing/x", "cannot write missing/x: No such file or directory"),
     ],
@@ -110,7 +117,7 @@ def test_inspect_of_one_byte(tell: Any) -> None:
     assert told.status == 0
     assert hashlib.sha256(b"x").hexdigest() in told.out
     assert "size      1 byte\n" in told.out
-    assert "entropy   0.00 bits a byte\n" in told.out
+    assert "entropy   0.00 bits per byte\n" in told.out
 
 
 @POSIX
@@ -194,7 +201,7 @@ def test_entropy_of_much_data_is_that_of_an_even_sample(
     assert [extent.entropy for extent in sampled.extents] == [0, 0, None]
     out = io.StringIO()
     inspect_module.write(terminal_module.Page(out), sampled)
-    assert ", by a sample of 80 B\n" in out.getvalue()
+    assert ", of a sample of 80 B\n" in out.getvalue()
     assert out.getvalue().endswith("-\n")
 
 
@@ -379,7 +386,7 @@ def test_no_raw_image_for_a_terminal(
     monkeypatch.setattr(sys, "stdout", terminal)
     assert cli.main(["convert", "a", "-"]) == 2
     assert terminal.getvalue() == ""
-    assert "a terminal is no place for a raw image" in capsys.readouterr().err
+    assert "a raw image is not written to a terminal" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------- diff
@@ -462,9 +469,8 @@ def test_diff_lists_16_ranges_or_all(tell: Any) -> None:
 
 
 def test_ranges_are_those_found_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        diff_module, "_PIECE", 16
-    )  # so that ranges go on in the next piece
+    # So that ranges continue in the next piece.
+    monkeypatch.setattr(comparing_module, "_PIECE", 16)
     chance = random.Random(7)
     for size in (1, 15, 16, 17, 100, 500):
         with (

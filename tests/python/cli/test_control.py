@@ -118,10 +118,13 @@ def test_for_programs(
     ("answer", "told_of"),
     [
         (b"error there is no disk of that name\n", "there is no disk of that name"),
-        (b"", "cannot ask {}: no RAM disk answers there"),
-        (b"NBDMAGIC", "cannot ask {}: no RAM disk answers there"),
-        (b"ok {\n", "cannot ask {}: Expecting property name"),
-        (b"ok \xff\n", "cannot ask {}: 'ascii' codec can't decode"),
+        (b"", "no valid answer from {}: it is not the control socket of a served disk"),
+        (
+            b"NBDMAGIC",
+            "no valid answer from {}: it is not the control socket of a served disk",
+        ),
+        (b"ok {\n", "no valid answer from {}: Expecting property name"),
+        (b"ok \xff\n", "no valid answer from {}: 'ascii' codec can't decode"),
     ],
 )
 def test_trouble(
@@ -138,7 +141,9 @@ def test_trouble(
 def test_what_is_no_word(path: str, tell: Any, word: str) -> None:
     told = tell("control", path, "drop", word)
     assert (told.status, told.out) == (2, "")
-    assert told.err == (f"pymempool: error: {word!r} is not a word of printable ASCII\n")
+    assert told.err == (
+        f"pymempool: error: {word!r} is not a word of printable ASCII without spaces\n"
+    )
 
 
 @POSIX
@@ -149,12 +154,14 @@ def test_nobody_there(path: str, tell: Any) -> None:
     ):
         told = tell("control", name, "list")
         assert (told.status, told.out) == (2, "")
-        assert told.err.startswith("pymempool: error: cannot ask ")
+        assert told.err.startswith("pymempool: error: no valid answer from ")
         assert told.err.endswith(f": {reason}\n")
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(path)
     told = tell("control", path, "list")
-    assert told.err == f"pymempool: error: cannot ask {path}: Connection refused\n"
+    assert (
+        told.err == f"pymempool: error: no valid answer from {path}: Connection refused\n"
+    )
 
 
 @POSIX
@@ -163,9 +170,9 @@ def test_somebody_who_does_not_answer(path: str) -> None:
         silent.bind(path)
         silent.listen()
         with pytest.raises(
-            control_module.CommandError, match=r"cannot ask .*: timed out"
+            control_module.CommandError, match=r"no valid answer from .*: timed out"
         ):
-            control_module.ask(path, ["stats"], 0.01)
+            control_module.request(path, ["stats"], 0.01)
 
 
 def test_on_a_system_without_such_sockets(

@@ -175,11 +175,11 @@ class WritesHalfAtTheLimit(MemoryPool):
         (SpoilsWrite, "sha256 in the pool"),
         (ReadsAllocate, "it stays a hole"),
         (CloneIsTheSamePool, "the original did not change"),
-        (CloneCopies, "takes no block of its own"),
-        (SeesNoChange, "of the edits, no other"),
-        (SeesChangeEverywhere, "of the edits, no other"),
+        (CloneCopies, "takes none of its own"),
+        (SeesNoChange, "of the edits, and no other"),
+        (SeesChangeEverywhere, "of the edits, and no other"),
         (KeepsDiscarded, "has zeros there"),
-        (DoesNotRestore, "tells no difference"),
+        (DoesNotRestore, "finds no difference"),
         (TakeOnlyReads, "down to nothing"),
         (TakeGivesZeros, "what was consumed is what was sent"),
         (HasNoLimit, "past the limit is refused"),
@@ -246,13 +246,13 @@ def test_a_file_that_shrinks_meanwhile(
 ) -> None:
     path = tmp_path / "shrinks"
     path.write_bytes(b"long")
-    choose_homes = demo_module.choose_homes
+    choose_offsets = demo_module.choose_offsets
 
     def shrink(files: Any) -> None:
         path.write_bytes(b"l")
-        choose_homes(files)
+        choose_offsets(files)
 
-    monkeypatch.setattr(demo_module, "choose_homes", shrink)
+    monkeypatch.setattr(demo_module, "choose_offsets", shrink)
     assert cli.main(["demo", str(path)]) == 2
     assert "became shorter" in capsys.readouterr().err
 
@@ -262,13 +262,13 @@ def test_a_file_that_changes_meanwhile(
 ) -> None:
     path = tmp_path / "changes"
     path.write_bytes(b"before")
-    choose_homes = demo_module.choose_homes
+    choose_offsets = demo_module.choose_offsets
 
     def change(files: Any) -> None:
         path.write_bytes(b"behind")
-        choose_homes(files)
+        choose_offsets(files)
 
-    monkeypatch.setattr(demo_module, "choose_homes", change)
+    monkeypatch.setattr(demo_module, "choose_offsets", change)
     assert cli.main(["demo", str(path)]) == 1
     assert "FAILED" in capsys.readouterr().out
 

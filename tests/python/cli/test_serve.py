@@ -20,7 +20,7 @@ import pytest
 from command_line import POSIX, Terminal, command
 from documents import ROOT, blocks
 from fake_nbdkit import PLAN, SHOWN, STATS
-from internals import serve_display_module, serve_module
+from internals import serve_display_module, serve_module, serve_resources_module
 
 from pymempool import cli
 
@@ -114,11 +114,13 @@ def test_a_disk_at_a_private_socket(
     fake: Fake, private: Path, tell: Any, ends: str
 ) -> None:
     fake.plan(answers=[STATS, f"!{ends}"])
-    before = [signal.getsignal(getattr(signal, name)) for name in serve_module._SIGNALS]
+    before = [
+        signal.getsignal(getattr(signal, name)) for name in serve_resources_module.SIGNALS
+    ]
     told = tell("serve", "1G")
     assert (told.status, told.err) == (0, "")
     assert before == [
-        signal.getsignal(getattr(signal, name)) for name in serve_module._SIGNALS
+        signal.getsignal(getattr(signal, name)) for name in serve_resources_module.SIGNALS
     ]
 
     asked, called = fake.calls()
@@ -313,7 +315,10 @@ def test_another_plugin(fake: Fake, tell: Any) -> None:
     fake.plan(dump=[0, "name=null\nlongname=mempool\n", ""])
     told = tell("serve", "1G", "--plugin", "/x/y.so")
     assert (told.status, told.out) == (2, "")
-    assert told.err == "pymempool: error: /x/y.so is another plugin of nbdkit\n"
+    assert told.err == (
+        "pymempool: error: /x/y.so is another plugin of nbdkit, not "
+        "nbdkit-mempool-plugin.so\n"
+    )
 
 
 @POSIX

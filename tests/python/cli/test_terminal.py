@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from command_line import POSIX, Terminal, command
-from internals import terminal_module
+from internals import progress_module, terminal_module
 
 from pymempool import cli
 
@@ -84,7 +84,7 @@ def test_a_poor_terminal_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_progress_on_a_terminal(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with terminal_module.progress("reading " + "n" * 50 + ".img") as report:
+    with progress_module.progress("reading " + "n" * 50 + ".img") as report:
         assert report is not None
         assert terminal.getvalue() == ""
         report(500, 1000)
@@ -102,7 +102,7 @@ def test_progress_on_a_terminal(rich: bool, monkeypatch: pytest.MonkeyPatch) -> 
 def test_progress_without_a_total(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with terminal_module.progress("reading") as report:
+    with progress_module.progress("reading") as report:
         assert report is not None
         report(1 << 20, None)
         assert terminal.getvalue() == ""  # little is not worth a bar
@@ -119,7 +119,7 @@ def test_no_bar_for_work_that_is_done_at_once(
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with terminal_module.progress("reading") as report:
+    with progress_module.progress("reading") as report:
         assert report is not None
         report(1000, 1000)
     assert terminal.getvalue() == ""
@@ -128,7 +128,7 @@ def test_no_bar_for_work_that_is_done_at_once(
 @pytest.mark.parametrize("stream", [None, io.StringIO()], ids=["closed", "pipe"])
 def test_no_progress_for_nobody(stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
-    with terminal_module.progress("reading") as report:
+    with progress_module.progress("reading") as report:
         assert report is None
 
 
@@ -214,7 +214,3 @@ def test_bars_on_a_real_terminal(folder: Path, with_rich: bool) -> None:
     assert ("\x1b[" in shown) == with_rich
     assert "hashing" not in out
     assert hashlib.sha256(b"x" * (3 << 20)).hexdigest() in out
-
-
-def test_a_stream_that_cannot_tell_its_encoding() -> None:
-    assert terminal_module.escaped("\u2592x", io.StringIO()) == r"\u2592x"

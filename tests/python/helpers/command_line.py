@@ -49,7 +49,7 @@ format    raw
 size      12345 bytes (12.1 KiB)
 data      12345 bytes (12.1 KiB)
 holes     0 bytes
-entropy   8.00 bits a byte
+entropy   8.00 bits per byte
 extents   1
 
   start     end  bytes      size  entropy

@@ -14,10 +14,12 @@ from typing import Any
 from pymempool import errors as errors_module, pool as pool_module
 from pymempool._core import (
     adoption as adoption_module,
+    comparing as comparing_module,
     file as file_module,
     pins as pins_module,
     ranges as ranges_module,
     walks as walks_module,
+    words as words_module,
 )
 from pymempool._core.owner import CLOSED, Owner
 from pymempool._native import (
@@ -46,9 +48,12 @@ from pymempool.cli import (
     diff as diff_module,
     inputs as inputs_module,
     inspect as inspect_module,
+    progress as progress_module,
     serve as serve_module,
     serve_display as serve_display_module,
+    serve_resources as serve_resources_module,
     terminal as terminal_module,
+    timing as timing_module,
 )
 from pymempool.cli.errors import CommandError
 from pymempool.cli.inputs import Image
