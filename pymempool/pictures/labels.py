@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""The words in a picture of a pool: its heading, its legend, the list of its groups."""
+"""The text in a picture of a pool: its heading, its amounts, the list of its groups."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 
-from .._core.words import human
+from .._core.words import counted, human
 from .layout import Picture
 from .model import STATES, Counts, Group
 
 
 def heading(picture: Picture, width: int) -> list[str]:
-    """What pool it is, in lines of at most `width` characters."""
-    blocks = f"{picture.held_blocks} block{'s' * (picture.held_blocks != 1)}"
+    """Returns the sizes of the pool, in lines of at most `width` characters."""
     text = (
-        f"MemoryPool of {picture.size} byte{'s' * (picture.size != 1)}"
-        f" ({human(picture.size)}),"
-        f" {blocks} of {human(picture.block_size)}"
+        f"MemoryPool of {counted(picture.size)} ({human(picture.size)}),"
+        f" {counted(picture.held_blocks, 'block')} of {human(picture.block_size)}"
     )
     if picture.compared:
         text += f", {human(picture.changed)} changed"
@@ -25,25 +23,25 @@ def heading(picture: Picture, width: int) -> list[str]:
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Lines of at most `width` characters; a number stays with its unit."""
-    held = re.sub(r"(?<=\d) (?=[KMGTPE]?i?B\b)", "\N{NO-BREAK SPACE}", text)
-    lines = textwrap.wrap(held, width, subsequent_indent="    ")
+    """Wraps lines at `width` characters, and keeps a number with its unit."""
+    joined = re.sub(r"(?<=\d) (?=[KMGTPE]?i?B\b)", "\N{NO-BREAK SPACE}", text)
+    lines = textwrap.wrap(joined, width, subsequent_indent="    ")
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
 def amounts(picture: Picture) -> list[tuple[str, int]]:
-    """How many bytes are what: each as (name, bytes), the states and the holes."""
+    """Returns the bytes in each state and in holes, as (name, bytes)."""
     states = [(name, picture.of(state)) for state, name in enumerate(STATES)]
     return [*states, ("hole", picture.size - picture.held)]
 
 
 def key(number: int) -> str:
-    """The letter of a group."""
+    """Returns the letter of a group."""
     return chr(ord("a") + number)
 
 
 def listing(picture: Picture, width: int) -> list[str]:
-    """The groups with their addresses, in lines of at most `width` characters."""
+    """Returns the table of the groups, in lines of at most `width` characters."""
     if not picture.groups:
         return ["nothing is held" + " or has changed" * picture.compared]
     rows = [("", "start", "end", "size", "")]
@@ -62,7 +60,7 @@ def listing(picture: Picture, width: int) -> list[str]:
 
 
 def describe(group: Group) -> str:
-    """What a group is made of."""
+    """Returns the states in a group, its runs and its changes."""
     parts = _parts(group)
     if group.runs > 1:
         parts.append(f"in {group.runs} runs")
@@ -76,7 +74,7 @@ def describe(group: Group) -> str:
 def _parts(counts: Counts) -> list[str]:
     sizes = [(name, counts.of(state)) for state, name in enumerate(STATES)]
     sizes.append(("hole", counts.size - counts.held))
-    there = [(name, size) for name, size in sizes if size]
-    if len(there) == 1:
-        return [there[0][0]]
-    return [f"{name} {human(size)}" for name, size in there]
+    present = [(name, size) for name, size in sizes if size]
+    if len(present) == 1:
+        return [present[0][0]]
+    return [f"{name} {human(size)}" for name, size in present]

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The layout of a picture: what lies where, on a scale that folds.
+"""The layout of a picture: which columns a range of bytes gets.
 
-A hole that would take more than its share of the columns is FOLDED: it gets a few of
-them, whatever its size. What lies between folds has a scale by size, and is cut at blocks
-into cells, in which every byte is counted: however much falls into a cell, nothing is
-left out.
+Large holes are folded: each gets the same few columns, whatever its size. The islands
+between them share the other columns by their size, and are divided at block boundaries
+into cells. Every byte is counted in one cell, however many bytes a cell covers.
 """
 
 from __future__ import annotations
@@ -21,7 +20,12 @@ if TYPE_CHECKING:
 
 
 class Picture(Counts):
-    """All that is drawn of a pool."""
+    """All that a drawing shows of a pool: its cells, its groups, and their counts.
+
+    base: a relative of the pool, to mark what may differ from it; or None.
+
+    Raises PoolUnrelatedError.
+    """
 
     def __init__(self, pool: Drawable, base: Drawable | None, scale: Scale) -> None:
         changes = () if base is None else pool.changes(base)
@@ -35,41 +39,42 @@ class Picture(Counts):
         self.groups = segments.groups(splits)
         segments.count_into(self.groups, self.cells)
         for group in self.groups:
-            self.whats = list(map(operator.add, self.whats, group.whats))
+            self.totals = list(map(operator.add, self.totals, group.totals))
 
 
 class Scale:
-    """How the bytes of a pool are laid out in columns.
+    """Maps the bytes of a pool to columns.
 
-    columns: how many there are.
-    fold: how many a folded hole gets.
-    least: how many are for what lies between two folds, at least.
+    columns: of the whole picture.
+    fold: columns of a folded hole.
+    least: columns of what lies between two folds, at least.
     """
 
     def __init__(self, columns: int, *, fold: int, least: int) -> None:
         self.columns, self.fold, self.least = columns, fold, least
-        # So many groups, with a fold on each side, fit whatever their sizes.
+        # As many fit with a fold on each side, whatever their sizes.
         self.groups = max(1, min(GROUPS, columns // (fold + least) - 1))
 
     def lay_out(
         self, segments: Segments, block_size: int
     ) -> tuple[list[Cell], list[int]]:
-        """The cells, and the numbers of the segments before which groups are parted."""
-        total, count = segments.total, len(segments.whats)
+        """Returns the cells, and the indexes of the segments that start a new group."""
+        total, count = segments.total, len(segments.codes)
         if not count:
             return list(_cells(0, total, block_size, 0, self.columns)), []
         holes = segments.holes
         largest = heapq.nlargest(
             self.groups - 1, range(len(holes)), key=holes.__getitem__
         )
-        # The holes that may be folded, each as (size, start).
+        # By the start of a hole, the index of the segment after it.
         between = {
             segments.ends[number]: number + 1 for number in largest if holes[number]
         }
+        # The holes that may be folded, each as (size, start).
         holes_from = [(holes[number - 1], start) for start, number in between.items()]
         holes_from.append((segments.starts[0], 0))
         holes_from.append((total - segments.ends[-1], segments.ends[-1]))
-        # Where each block can have a column of its own there is nothing to shorten.
+        # If each block can have a column of its own, nothing is folded.
         roomy = total <= self.columns * block_size
         folds = {} if roomy else self._folds(holes_from, total)
 
@@ -78,9 +83,10 @@ class Scale:
         return self._place(folds, total, block_size), sorted(splits)
 
     def _folds(self, holes: list[tuple[int, int]], total: int) -> dict[int, int]:
-        """The holes that are folded: where they end, by where they start.
+        """Returns the end of each folded hole, by its start.
 
-        The largest first, as long as that makes a hole half as wide, or less.
+        The largest hole is folded first, then the next, as long as folding makes it less
+        than half as wide.
         """
         columns, folds = self.columns, {}
         for size, start in sorted(holes, reverse=True):
@@ -92,7 +98,7 @@ class Scale:
         return folds
 
     def _place(self, folds: dict[int, int], total: int, block_size: int) -> list[Cell]:
-        """The cells of the folds and of the islands between them."""
+        """Returns the cells of the folds and of the islands between them."""
         starts = sorted(folds)
         begins = [0, *(folds[start] for start in starts)]
         islands = [pair for pair in zip(begins, [*starts, total]) if pair[0] < pair[1]]
@@ -118,7 +124,7 @@ class Scale:
 def _cells(
     start: int, end: int, block_size: int, column: int, columns: int
 ) -> Iterator[Cell]:
-    """A range in cells of whole blocks, one a column if there are enough of them."""
+    """Yields a range as cells of whole blocks, one for each column if possible."""
     blocks = -(-(end - start) // block_size)
     count = min(columns, blocks)
     for number in range(count):
@@ -130,12 +136,13 @@ def _cells(
 
 
 def lanes(places: list[int], width: int) -> list[int]:
-    """In which row below the picture each label stands, so that none meets another.
+    """Returns the row below the picture for each label, so that none overlap.
 
-    places: where the labels begin, in order; each is as wide as `width`, and a line goes
-        up from it past the rows above.
+    places: the columns where the labels start, in order. A line goes up from each label,
+        past the rows above.
+    width: the columns of a label.
     """
-    left: list[int] = []  # the leftmost place taken in each row
+    left: list[int] = []  # the leftmost column in use, by row
     rows = [0] * len(places)
     for number in reversed(range(len(places))):
         place = places[number]

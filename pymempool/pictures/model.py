@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The model of a picture of a pool: segments, and the groups that are listed.
+"""What a picture of a pool shows: segments, in groups and in cells.
 
-    runs of data by kind ─┐              ┌─► groups, which are listed
-                          ├─► segments ──┤
-    runs that changed ────┘              └─► cells, side by side in columns
+    runs of data by state ─┐              ┌─► groups, which are listed by address
+                           ├─► segments ──┤
+    changed runs ──────────┘              └─► cells, side by side in columns
 
-A segment is a range of bytes of which one thing is to be said. GROUPS of them, with holes
-between, are listed by address: each run of data by itself if they are few, else those
-that no large hole parts. layout.py puts them on a scale.
+A segment is a range of bytes in one state, all changed or all not. At most GROUPS groups
+are listed: each run of data by itself if they are few, else all that lies between two
+large holes. layout.py gives the cells their columns.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from .._core.stats import PoolStats
 if TYPE_CHECKING:
     pass
 
-#: What a byte in a block is told to be, once each.
+#: The states that a picture tells apart; a byte of a block is shown in one of them.
 STATES = ("data", "shared", "adopted", "pinned")
 _DATA, _SHARED, _ADOPTED, _PINNED = range(4)
 _HOLE = 4
-_CHANGED = 8  # added to one of these
-_WHATS = 16
+_CHANGED = 8
+_CODES = 16  # the code of a segment is one of the five, plus _CHANGED if it changed
 
-#: At most so many groups are listed.
+#: The most groups that are listed.
 GROUPS = 12
 
-#: Runs in a clone of a large pool are many; these take 17 bytes for each.
+#: The array code of an offset. A clone of a large pool has many runs: with arrays a
+#: segment takes 17 bytes.
 _WORD = "Q"
 
 
@@ -48,34 +49,34 @@ class Drawable(Protocol):
 
 
 class Counts:
-    """How many bytes of a range are what."""
+    """Counts the bytes of a range by their code."""
 
     def __init__(self, start: int, end: int) -> None:
         self.start, self.end = start, end
-        self.whats = [0] * _WHATS
+        self.totals = [0] * _CODES
 
     @property
     def size(self) -> int:
         return self.end - self.start
 
     def of(self, state: int) -> int:
-        """Bytes in blocks of a state."""
-        return self.whats[state] + self.whats[state + _CHANGED]
+        """Returns the bytes in blocks of a state, an index of STATES."""
+        return self.totals[state] + self.totals[state + _CHANGED]
 
     @property
     def held(self) -> int:
-        """Bytes in blocks."""
+        """The bytes in blocks."""
         return sum(self.of(state) for state in range(len(STATES)))
 
     @property
     def changed(self) -> int:
-        """Bytes that may differ from the other pool."""
-        return sum(self.whats[_CHANGED:])
+        """The bytes that may differ from the other pool."""
+        return sum(self.totals[_CHANGED:])
 
     def levels(self, least: float) -> list[tuple[float, float]]:
-        """For each state, from where to where it reaches in a stack of height 1.
+        """Returns the lower and the upper edge of each state in a stack of height 1.
 
-        least: of this height is what is there at all, however little of it.
+        least: the height of a state that has few bytes, but not none.
         """
         sizes = [self.of(state) for state in range(len(STATES))]
         spare = 1 - least * sum(map(bool, sizes))
@@ -88,7 +89,7 @@ class Counts:
 
 
 class Cell(Counts):
-    """A part of the picture: `columns` columns, from `column` on."""
+    """A range that is drawn as `columns` columns, from `column` on."""
 
     def __init__(
         self, start: int, end: int, column: int, columns: int, *, folded: bool = False
@@ -98,13 +99,13 @@ class Cell(Counts):
 
 
 class Group(Counts):
-    """Data, or changes, that are listed together: the segments first to last - 1."""
+    """A range that is listed in one line: the segments first .. last - 1."""
 
     def __init__(self, segments: Segments, first: int, last: int) -> None:
         super().__init__(segments.starts[first], segments.ends[last - 1])
         self.first, self.last = first, last
         self.runs = segments.runs(first, last)
-        self.column = 0  # that of the cell in which it begins
+        self.column = 0  # of the cell in which the group starts
 
 
 class Segments:
@@ -118,44 +119,44 @@ class Segments:
     ) -> None:
         self.total = total
         self.starts, self.ends = array(_WORD), array(_WORD)
-        self.whats = bytearray()
-        for start, end, what in _merge(runs, changes, total):
+        self.codes = bytearray()
+        for start, end, code in _merge(runs, changes, total):
             self.starts.append(start)
             self.ends.append(end)
-            self.whats.append(what)
-        # The hole before each segment but the first; it may be empty.
+            self.codes.append(code)
+        # The size of the hole between each segment and the next, which may be 0.
         later = islice(self.starts, 1, None)
         self.holes = array(_WORD, map(operator.sub, later, self.ends))
 
     def runs(self, first: int, last: int) -> int:
-        """Runs without a hole between, among the segments first to last - 1."""
+        """Returns how many runs without holes the segments first .. last - 1 make."""
         inner = self.holes[first : last - 1]
         return last - first - inner.count(0)
 
     def groups(self, splits: list[int]) -> list[Group]:
-        """The segments, parted before those whose numbers are given."""
-        bounds = [0, *splits, len(self.whats)] if self.whats else []
+        """Returns the segments in groups, each split starting a new one."""
+        bounds = [0, *splits, len(self.codes)] if self.codes else []
         return [Group(self, *pair) for pair in zip(bounds, bounds[1:])]
 
     def count_into(self, groups: Iterable[Group], cells: list[Cell]) -> None:
-        """Counts all bytes, in the groups and in the cells."""
+        """Adds the bytes of all segments to the groups and to the cells."""
         at = 0
         for group in groups:
-            totals = group.whats
+            totals = group.totals
             part = slice(group.first, group.last)
-            for start, end, what in zip(
-                self.starts[part], self.ends[part], self.whats[part]
+            for start, end, code in zip(
+                self.starts[part], self.ends[part], self.codes[part]
             ):
-                totals[what] += end - start
+                totals[code] += end - start
                 while cells[at].end <= start:
                     at += 1
                 if start == group.start:
                     group.column = cells[at].column
                 while end > cells[at].end:
-                    cells[at].whats[what] += cells[at].end - start
+                    cells[at].totals[code] += cells[at].end - start
                     start = cells[at].end
                     at += 1
-                cells[at].whats[what] += end - start
+                cells[at].totals[code] += end - start
 
 
 def _merge(
@@ -163,15 +164,20 @@ def _merge(
     changes: Iterable[tuple[int, int]],
     total: int,
 ) -> Iterator[tuple[int, int, int]]:
-    """The segments: the runs, cut where changes begin and end, and changes in holes."""
+    """Yields segments as (start, end, code): the runs, cut where changes start and end,
+    and the changes in holes.
+
+    runs: as (start, size, state), and changes as (start, size), both in order. They may
+        reach beyond `total`, if the pool has grown meanwhile.
+    """
     states = [_state(BlockState(number)) for number in range(8)]
     marks = _clipped(changes, total)
     low, high = next(marks, (total, total))
-    for begin, size, kind in runs:
-        if begin >= total:  # the pool has grown since
+    for begin, size, flags in runs:
+        if begin >= total:
             break
-        start, end, state = begin, min(begin + size, total), states[kind]
-        while low < start:  # what was emptied since
+        start, end, state = begin, min(begin + size, total), states[flags]
+        while low < start:  # a change in a hole: data was discarded
             stop = min(high, start)
             yield low, stop, _HOLE | _CHANGED
             low, high = (stop, high) if stop < high else next(marks, (total, total))
@@ -190,17 +196,17 @@ def _merge(
 
 
 def _clipped(changes: Iterable[tuple[int, int]], total: int) -> Iterator[tuple[int, int]]:
-    """Each change as (start, end), up to the end of the pool."""
+    """Yields each change as (start, end), up to the end of the pool."""
     for start, size in changes:
         if start >= total:
             return
         yield start, min(start + size, total)
 
 
-def _state(kind: BlockState) -> int:
-    """The one thing that is told of blocks of a kind."""
-    if kind & BlockState.PINNED:
+def _state(flags: BlockState) -> int:
+    """Returns the state that is shown for blocks with these flags."""
+    if flags & BlockState.PINNED:
         return _PINNED
-    if kind & BlockState.SHARED:
+    if flags & BlockState.SHARED:
         return _SHARED
-    return _ADOPTED if kind & BlockState.ADOPTED else _DATA
+    return _ADOPTED if flags & BlockState.ADOPTED else _DATA

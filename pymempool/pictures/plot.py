@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A picture of a pool on axes of matplotlib (extra `plot`).
+"""Draws a picture of a pool on axes of matplotlib (extra `plot`).
 
-The axes are those of the strip: columns along x, as in the SVG, and along y how much of
-a column is what. Nothing here imports matplotlib: the axes bring it along.
+The x axis has the columns, as in the SVG, and the y axis the shares of the states in a
+column. Only new_axes() imports matplotlib: a caller with axes has imported it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from .layout import Picture
 from .svg import COLOURS
 
 COLUMNS = 240
-_LETTERS = 96  # in a line below the axes
-_LEAST = 0.07  # the height of the smallest share
-_LANE = (-0.18, -0.08)
-_KEY_COLUMNS = 8  # the width of a range of keys, on axes of some 15 cm
+_LETTERS = 96  # of a line below the axes
+_LEAST = 0.07  # the least height of a state
+_LANE = (-0.18, -0.08)  # the lower and upper edge of the marks of changes
+_KEY_COLUMNS = 8  # the width of a range of keys, such as "a-c"
 
 
 def new_axes(picture: Picture) -> Any:
-    """Axes in a figure of their own, of the right size for this picture."""
+    """Returns axes in a new figure whose size fits the picture. Raises ImportError."""
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")
     except ImportError as error:
@@ -37,7 +37,7 @@ def new_axes(picture: Picture) -> Any:
 
 
 def draw_plot(picture: Picture, ax: Any) -> None:
-    """Draws the picture on axes, and the words on what surrounds them."""
+    """Draws the picture on axes, with its text in their title, legend and labels."""
     if not hasattr(ax, "stairs"):
         raise TypeError(f"ax must be Axes of matplotlib, not {type(ax).__name__}")
     cells = picture.cells
@@ -68,7 +68,7 @@ def draw_plot(picture: Picture, ax: Any) -> None:
 
 
 def _write(picture: Picture, ax: Any) -> None:
-    ticks: dict[int, str] = {}  # keys that would meet have one in common
+    ticks: dict[int, str] = {}  # by column; keys that would overlap share one
     for number, group in enumerate(picture.groups):
         at = max(ticks, default=-_KEY_COLUMNS)
         if group.column - at >= _KEY_COLUMNS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A picture of a pool as SVG, and as what a notebook shows of it.
+"""Draws a picture of a pool as SVG, and as HTML for notebooks.
 
     MemoryPool of 2147483648 bytes (2 GiB), 4 blocks of 4 KiB      heading
     # data 8 KiB   # shared 8 KiB   # hole 2.00 GiB                legend
@@ -9,10 +9,10 @@
        start  end  size                                            listing
     a    ...
 
-All text takes the colour of the text around it, so that it is right on pages of any
-colour; a file by itself follows the reader's preference. There are no ids and no classes:
-any number of pictures may stand on one page. Letters are of one width, so that where each
-line ends is known without measuring.
+In a page, text takes the colour of the text around it; a file by itself follows the
+reader's preference for light or dark. There are no ids and no classes, so that a page may
+have any number of pictures. The font is monospaced, so that the width of a line is known
+without measuring it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from .layout import Picture, lanes
 if TYPE_CHECKING:
     from .._core.stats import PoolStats
 
-#: One for each state. They are told apart by those who see few colours, and from light
-#: and dark pages.
+#: One for each state. The colour-blind can tell them apart, on light and dark pages.
 COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#D55E00")
 
 COLUMN = 3  # pixels
 MARGIN = 20
-_STRIP, _LEAST = 44, 3  # the strip's height, and that of the smallest share
+_STRIP, _LEAST = 44, 3  # the height of the strip, and the least height of a state
 _LANE = 5  # the height of the marks of changes
 _LINE = 18  # from a line of text to the next
-_LETTER = 7.3  # the width of a letter, or a little more, at 12 pixels
-_KEY_COLUMNS = 4  # a letter beside its pole, and space
+_LETTER = 7.3  # the width of a letter of 12 pixels, rounded up
+_KEY_COLUMNS = 4  # the width of a key with its pole and a space
 _GREY = 'fill-opacity="0.13"'
 
 _STYLE = (
@@ -50,12 +49,12 @@ _FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace
 
 
 def columns_of(width: int) -> int:
-    """How many columns a picture of so many pixels has."""
+    """Returns how many columns a picture of `width` pixels has."""
     return (width - 2 * MARGIN) // COLUMN
 
 
 def draw_svg(picture: Picture, width: int) -> str:
-    """The picture as one element `svg`, `width` pixels wide."""
+    """Returns the picture as one element `svg`, `width` pixels wide."""
     letters = int((width - 2 * MARGIN) / _LETTER)
     heads = heading(picture, letters)
     parts, y = [], 14.0
@@ -89,7 +88,7 @@ def draw_svg(picture: Picture, width: int) -> str:
 
 
 def draw_html(svg: str, stats: PoolStats) -> str:
-    """The picture and the numbers that it does not show."""
+    """Returns a picture with a table of statistics that it does not show."""
     facts = {
         "held": human(stats.held_bytes),
         "blocks": str(stats.held_blocks),
@@ -108,7 +107,7 @@ def draw_html(svg: str, stats: PoolStats) -> str:
 
 
 def _strip(picture: Picture, top: float) -> Iterator[str]:
-    """The cells: each a stack of what is in it, as high as its share."""
+    """Yields the cells: each a stack of its states, as high as their shares."""
     solid = [cell for cell in picture.cells if not cell.folded]
     ranges = [(cell.column, cell.column + cell.columns) for cell in solid]
     yield _path(_joined((*pair, top, top + _STRIP) for pair in ranges), _GREY)
@@ -127,7 +126,7 @@ def _strip(picture: Picture, top: float) -> Iterator[str]:
 
 
 def _changes(picture: Picture, top: float) -> str:
-    """A mark below each cell of which something may differ."""
+    """Returns a mark below each cell with changes."""
     marks = (
         (cell.column, cell.column + cell.columns, top, top + _LANE)
         for cell in picture.cells
@@ -137,14 +136,14 @@ def _changes(picture: Picture, top: float) -> str:
 
 
 def _keys(picture: Picture, top: float) -> tuple[list[str], int]:
-    """The key of each group like a flag, on a pole where the group begins; the rows."""
+    """Returns the key of each group, on a pole where the group starts, and the rows."""
     rows = lanes([group.column for group in picture.groups], _KEY_COLUMNS)
     parts = []
     for number, (group, row) in enumerate(zip(picture.groups, rows)):
         x, bottom = MARGIN + COLUMN * group.column, top + 2 + (row + 1) * _LINE
-        told = f"{key(number)}: {group.start:#x} .. {group.end:#x}, {describe(group)}"
+        title = f"{key(number)}: {group.start:#x} .. {group.end:#x}, {describe(group)}"
         parts.append(
-            f'<g><title>{escape(told)}</title><path d="M{x + 0.5} {_number(top + 3)}'
+            f'<g><title>{escape(title)}</title><path d="M{x + 0.5} {_number(top + 3)}'
             f'V{_number(bottom)}" stroke="currentColor" stroke-opacity="0.6"/>'
             f"{_text(x + 3, bottom - 3, key(number), '')}</g>"
         )
@@ -152,7 +151,7 @@ def _keys(picture: Picture, top: float) -> tuple[list[str], int]:
 
 
 def _legend(picture: Picture, letters: int, top: float) -> tuple[list[str], int]:
-    """What the colours say, and how much there is of each; the rows that it takes."""
+    """Returns the amount of each colour, and the rows of the legend."""
     samples = [f'fill="{colour}"' for colour in COLOURS]
     items = [
         (f"{name} {human(size)}", _square(sample))
@@ -182,25 +181,25 @@ def _square(paint: str) -> str:
 
 
 def _break(x: float, y: float) -> str:
-    """The sign that something is left out."""
+    """Returns the sign of a folded hole."""
     x, y = x - 4.5, y + 5
     lines = "".join(f"M{_number(x + dx)} {_number(y)}l4-10" for dx in (0, 5))
     return f'<path d="{lines}" fill="none" stroke="currentColor" stroke-width="1.3"/>'
 
 
 def _text(x: float, y: float, words: str, paint: str) -> str:
-    # Twice: browsers know the one, other programs the other.
+    # Spaces are kept by the style in browsers, by xml:space in other programs.
     return (
         f'<text x="{_number(x)}" y="{_number(y)}" xml:space="preserve"'
         f' style="white-space:pre"{" " * bool(paint)}{paint}>{escape(words)}</text>'
     )
 
 
-Bar = tuple[int, int, float, float]  # columns from and to, pixels from and to
+Bar = tuple[int, int, float, float]  # columns left .. right - 1, pixels top and bottom
 
 
 def _joined(bars: Iterable[Bar]) -> Iterator[Bar]:
-    """Those that are side by side and of one height as one."""
+    """Yields bars, of which neighbours of one height are joined."""
     left, right, top, bottom = 0, 0, 0.0, 0.0
     for bar in bars:
         if bar[0] == right and bar[2:] == (top, bottom):

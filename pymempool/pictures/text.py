@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A picture of a pool in words and characters."""
+"""Draws a picture of a pool as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .labels import amounts, heading, key, listing
 from .layout import Picture, lanes
 from .model import STATES, Cell, Group
 
-# For each state: a cell of nothing else, and one of which some is a hole.
+# For each state: a cell that is full, and one with holes.
 _UNICODE = (("█", "▄"), ("▒", "░"), ("■", "□"), ("●", "○"))
 _ASCII = (("#", "+"), ("=", "-"), ("A", "a"), ("P", "p"))
 _HOLES = {False: ("·", "≈"), True: (".", "~")}  # a hole, and a part of a folded one
@@ -18,7 +18,10 @@ _PINNED = STATES.index("pinned")
 
 
 def draw_text(picture: Picture, width: int, ascii: bool) -> str:
-    """The picture as lines of at most `width` characters."""
+    """Returns the picture as lines of at most `width` characters.
+
+    ascii: whether to use ASCII only.
+    """
     glyphs, (hole, fold) = _ASCII if ascii else _UNICODE, _HOLES[ascii]
     strip = "".join(_glyph(cell, glyphs, hole, fold) for cell in picture.cells)
     lines = [*heading(picture, width), "", strip]
@@ -28,8 +31,8 @@ def draw_text(picture: Picture, width: int, ascii: bool) -> str:
 
     legend = []
     for (name, size), pair in zip(amounts(picture), [*glyphs, (hole, fold)]):
-        shown = "".join(glyph for glyph in pair if glyph in strip)
-        legend += [f"{shown} {name} {human(size)}".lstrip()] if size else []
+        used = "".join(glyph for glyph in pair if glyph in strip)
+        legend += [f"{used} {name} {human(size)}".lstrip()] if size else []
     legend += [f"{fold} shortened"] if fold in strip else []
     if picture.compared:
         legend.append(f"^ changed {human(picture.changed)}")
@@ -43,14 +46,14 @@ def draw_text(picture: Picture, width: int, ascii: bool) -> str:
 def _glyph(cell: Cell, glyphs: tuple[tuple[str, str], ...], hole: str, fold: str) -> str:
     if not cell.held:
         return (fold if cell.folded else hole) * cell.columns
-    # A pin is shown wherever there is one; else what there is most of.
+    # Pinned if anything is, else the state with the most bytes.
     sizes = [cell.of(state) for state in range(len(STATES))]
     state = _PINNED if sizes[_PINNED] else sizes.index(max(sizes))
     return glyphs[state][cell.held < cell.size] * cell.columns
 
 
 def _keys(groups: list[Group]) -> list[str]:
-    """The lines below the strip: the key of each group, where the group begins."""
+    """Returns the lines below the strip: each key where its group starts."""
     rows = lanes([group.column for group in groups], 1)
     lines = []
     for row in range(max(rows, default=-1) + 1):
@@ -63,7 +66,7 @@ def _keys(groups: list[Group]) -> list[str]:
 
 
 def _in_rows(words: list[str], width: int) -> Iterator[str]:
-    """The words, three spaces apart, in as many lines as they need."""
+    """Yields lines of the words, three spaces apart."""
     line = ""
     for word in words:
         if line and len(line) + 3 + len(word) > width:
@@ -71,6 +74,3 @@ def _in_rows(words: list[str], width: int) -> Iterator[str]:
             line = ""
         line += "   " * bool(line) + word
     yield line
-
-
-# --------------------------------------------------------------------- the words

@@ -68,9 +68,9 @@ def bars_of(svg: str, colour: str) -> list[tuple[int, float, float]]:
 def test_shares_of_a_stack() -> None:
     counts = Counts(0, 100)
     assert counts.levels(0.1) == [(0, 0)] * 4
-    counts.whats[0] = 100
+    counts.totals[0] = 100
     assert counts.levels(0.1)[0] == (0, 1)
-    counts.whats[:4] = [50, 0, 0, 1]
+    counts.totals[:4] = [50, 0, 0, 1]
     data, shared, adopted, pinned = counts.levels(0.1)
     assert data == (0, pytest.approx(0.5))
     assert shared == adopted == (data[1], data[1])
@@ -83,7 +83,7 @@ def test_stacks_of_any_cells() -> None:
         counts = Counts(0, 1000)
         left = 1000
         for what in range(4):
-            counts.whats[what + chance.choice([0, 8])] = chance.randrange(left + 1)
+            counts.totals[what + chance.choice([0, 8])] = chance.randrange(left + 1)
             left -= counts.of(what)
         low = 0.0
         for state, level in enumerate(counts.levels(0.07)):
