@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The entry point of pymempool's plugin for pytest; what it offers is in
-pymempool.testing.
+"""The plugin for pytest: the fixtures memory_pool, compile_c and fail_allocation.
 
-It lies outside of the package because pytest loads it in every run of everybody who has
-the package installed: nothing of pymempool is imported before a fixture is used.
+pytest loads this module in every run, wherever pymempool is installed. So it is not in
+the package, and imports pymempool.testing only when a fixture is used.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ _raised = pytest.StashKey[bool]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "memory_pool(*, total_size, max_block_size, memory_limit): how the pool of the"
-        " fixture memory_pool is made; without it, 1 TiB in blocks of 64 KiB.",
+        "memory_pool(*, total_size, max_block_size, memory_limit): the arguments of"
+        " MemoryPool for the fixture memory_pool (default: 1 TiB in blocks of 64 KiB).",
     )
 
 
@@ -32,16 +31,16 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> pytest.TestReport | None:
     item.stash[_raised] = call.excinfo is not None
-    return None  # the report is for others to make
+    return None  # leaves the report to other plugins
 
 
 @pytest.fixture
 def memory_pool(request: pytest.FixtureRequest) -> Iterator[MemoryPool]:
-    """A pool for one test, which must have given back all of it when it ends.
+    """A pool for one test, which must release it completely before it ends.
 
-    That is: all clones, references, views and pins, in Python and in C. If not, the test
-    fails and is told who holds what. @pytest.mark.memory_pool(total_size=...,
-    max_block_size=..., memory_limit=...) says how the pool is made.
+    That is: all clones, references, views and pins, in Python and in C. Else the test
+    fails with a report of what is held by whom. @pytest.mark.memory_pool(total_size=...,
+    max_block_size=..., memory_limit=...) has the arguments of the pool.
     """
     from pymempool.testing import lend_pool
 
@@ -49,19 +48,19 @@ def memory_pool(request: pytest.FixtureRequest) -> Iterator[MemoryPool]:
     for marker in reversed(list(request.node.iter_markers("memory_pool"))):
         if marker.args:
             raise TypeError("the marker memory_pool takes keywords only")
-        options.update(marker.kwargs)  # what is said closest to the test counts
+        options.update(marker.kwargs)  # the marker closest to the test wins
 
     with lend_pool(**options) as loan:
         yield loan.pool
-        # Arguments of the test are done with, but pytest keeps them for a while.
+        # The test no longer needs its arguments, but pytest still refers to them.
         request.node.funcargs.clear()
     if not loan.report:
         return
     if request.node.stash.get(_raised, False):
-        # Not a second failure, that would hide the first.
-        text = f"{loan.report}\nThe failed test's own variables are counted: they live"
+        # A second failure would hide the first.
+        note = "This includes the variables of the failed test: its traceback holds them."
         request.node.add_report_section(
-            "teardown", "memory_pool", f"{text} on in its traceback."
+            "teardown", "memory_pool", f"{loan.report}\n{note}"
         )
     else:
         pytest.fail(loan.report, pytrace=False)
@@ -71,7 +70,7 @@ def memory_pool(request: pytest.FixtureRequest) -> Iterator[MemoryPool]:
 def compile_c(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> CompileC:
-    """compile_c(source, *, name=None, flags=()): C source as a ctypes library.
+    """compile_c(source, *, name=None, flags=()): compiles C to a ctypes library.
 
     See pymempool.testing.CompileC. Skips the test where there is no C compiler.
     """
@@ -87,7 +86,7 @@ def compile_c(
 
 @pytest.fixture
 def fail_allocation() -> Iterator[FailAllocation]:
-    """fail_allocation(n): within this context the library's n-th allocation fails.
+    """fail_allocation(n): a context in which the n-th allocation of the library fails.
 
     See pymempool.testing.FailAllocation, also for fail_allocation.each().
     """

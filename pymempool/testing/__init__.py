@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Tools for tests of code, in Python and in C, that works on memory.
+"""Tools for tests of Python and C code that works on pools.
 
-pytest offers the first three of them as fixtures, once pymempool is installed:
+The first three are fixtures of pytest, once pymempool is installed:
 
-memory_pool      a pool that must have been given back wholly when the test ends
-compile_c        C source as a ctypes library that works on the same pools
-fail_allocation  makes an allocation of the library fail
-assert_same      compares the bytes of a pool and shows how they differ
+memory_pool      a pool of which the test must release everything
+compile_c        compiles C source to a ctypes library that works on the same pools
+fail_allocation  makes an allocation of the library fail (fault injection)
+assert_same      compares a pool with bytes, and shows a hex dump of the differences
 """
 
 from .._core.names import publish

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""C source as a ctypes library that works on the pools of this process."""
+"""compile_c: compiles C source to a ctypes library that works on the same pools."""
 
 from __future__ import annotations
 
@@ -18,47 +18,48 @@ from pathlib import Path
 from .._native import library, paths
 
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-_NEAR = 4  # lines of source shown on each side of one that the compiler speaks of
+_NEAR = 4  # lines of source shown before and after one with an error
 
 
 class CompileError(Exception):
-    """What the compiler did not accept: its words, and the source with line numbers."""
+    """The compiler rejected a source; the text has its output and the lines of source."""
 
     def __init__(self, output: str, path: Path, source: str) -> None:
         super().__init__(output, path, source)
-        self.output = output  #: the compiler's words
+        self.output = output  #: of the compiler
         self.path = path  #: the file that was compiled
-        self.source = source  #: what it holds
+        self.source = source  #: its text
 
     def __str__(self) -> str:
-        told = re.findall(rf"{re.escape(self.path.name)}:(\d+)", self.output)
-        lines = _numbered(self.source, {int(number) for number in told})
+        found = re.findall(rf"{re.escape(self.path.name)}:(\d+)", self.output)
+        lines = _numbered(self.source, {int(number) for number in found})
         return "\n".join([self.output.rstrip(), "", *lines])
 
 
 class CompileC:
-    """Compiles C source against the installed header and library:
+    """Compiles C source against the installed header and library.
 
         compile_c(source, *, name=None, flags=()) -> ctypes.CDLL
 
     source: the text, as a str, or the path of a file, as a pathlib.Path.
-    name: what the result and, in messages, the text are called.
-    flags: more words for the compiler, such as "-DN=5", "-Wall" or "-lm".
+    name: of the result and, in messages, of a text.
+    flags: more arguments of the compiler, such as "-DN=5", "-Wall" or "-lm".
 
-    The code uses the very library that this process uses, so that it can be given a
-    MemoryPool as it is. What was compiled once is kept, in pytest's cache, for as long
-    as source, headers, flags, compiler and library stay the same. Within a process the
-    same source is the same library: static variables keep their values. Raises
-    CompileError.
+    The code links to the library that this process uses, so that a MemoryPool can be
+    passed to it. Results are cached, by the fixture in pytest's cache, until source,
+    headers, flags, compiler or library change. Compiling a source again in one process
+    returns the same library: static variables keep their values. Raises CompileError.
     """
 
     def __init__(self, compiler: Sequence[str], folder: Path) -> None:
-        """compiler: its words, used as gcc's are; folder: where results are kept."""
+        """compiler: a command that takes arguments as gcc does.
+        folder: for the results.
+        """
         self._folder = folder
         self._compiler = [
             *compiler,
             "-g",
-            # A function that is not declared would return pointers cut to an int.
+            # Else a pointer from a function without a declaration is truncated to an int.
             "-Werror=implicit-function-declaration",
             *paths.compiler_flags(),
         ]
@@ -81,13 +82,13 @@ class CompileC:
             self._link(path, flags, target)
         try:
             library = ctypes.CDLL(str(target))
-        except OSError as error:  # as a rule it calls a function that is nowhere
+        except OSError as error:  # usually a function that is not defined
             raise _error(str(error), path) from error
         _check_one_library(library, path)
         return library
 
     def _stored(self, text: str, name: str) -> Path:
-        """A file with this text, for the compiler and for debuggers."""
+        """Writes the text to a file, also for debuggers, and returns the path."""
         data = text.encode()
         path = self._folder / f"{name}-{_digest(data)}" / f"{name}.c"
         if not path.exists() or path.read_bytes() != data:
@@ -96,10 +97,10 @@ class CompileC:
         return path
 
     def _key(self, path: Path, flags: Sequence[str]) -> str:
-        """Something else whenever the result may be something else."""
+        """Returns a key for the cache, which differs if the result may differ."""
         __tracebackhide__ = True
-        # What the preprocessor makes of the source holds all headers that it uses.
-        # Clang must not mind that what is meant for the linker has no use yet.
+        # The output of the preprocessor has all headers that the source includes.
+        # Clang would warn of flags for the linker here.
         quiet = "-Wno-unused-command-line-argument"
         whole = self._compile(path, ["-E", *flags, quiet])
         parts = [self._version, library.__version__, paths.get_library(), *self._compiler]
@@ -116,12 +117,12 @@ class CompileC:
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             made = Path(folder, target.name)
             self._compile(path, [*words, "-o", str(made)])
-            made.replace(target)  # whole, should another process look for it now
+            made.replace(target)  # atomically: another process may load it now
 
     def _compile(self, path: Path, words: Sequence[str]) -> str:
-        """Runs the compiler on a source; returns what it prints besides complaints."""
+        """Runs the compiler on a source; returns its stdout. Raises CompileError."""
         __tracebackhide__ = True
-        # The source goes first: what follows is searched for the functions it lacks.
+        # The source goes first: linkers look for its functions in the libraries after it.
         done = _run([*self._compiler, str(path), *words])
         if done.returncode != 0:
             raise _error(f"$ {shlex.join(done.args)}\n{done.stderr}", path)
@@ -129,11 +130,13 @@ class CompileC:
 
 
 def find_compiler() -> list[str] | None:
-    """The words of CC, which must be there if it is set, or else the first of the usual
-    compilers that is there; None if there is none."""
+    """Returns the command of the C compiler: CC if it is set, else cc, gcc or clang.
+
+    None if there is no compiler. Raises FileNotFoundError if CC names none.
+    """
     words = shlex.split(os.environ.get("CC", ""), posix=os.name != "nt")
     if words and shutil.which(words[0]) is None:
-        raise FileNotFoundError(f"the compiler that CC names is not there: {words[0]}")
+        raise FileNotFoundError(f"the compiler of CC is not on the PATH: {words[0]}")
     found = (words, ["cc"], ["gcc"], ["clang"])
     return next((each for each in found if each and shutil.which(each[0])), None)
 
@@ -157,11 +160,11 @@ def _error(output: str, path: Path) -> CompileError:
 
 
 def _check_one_library(compiled: ctypes.CDLL, path: Path) -> None:
-    """Two copies of the library would each know nothing of the other's memory."""
+    """Raises CompileError if the code uses a copy of the library, with other pools."""
     try:
         reached = compiled.pool_version
     except AttributeError:
-        return  # the linker left out what is not called, or this is Windows
+        return  # it calls no function of the library, or this is Windows
     ours = library.parallel.pool_version
     if _address(reached) != _address(ours):
         raise _error(f"it uses another library than {paths.get_library()}", path)
@@ -171,12 +174,12 @@ def _address(function: object) -> int | None:
     return ctypes.cast(function, ctypes.c_void_p).value  # type: ignore[arg-type]
 
 
-def _numbered(source: str, told: set[int]) -> list[str]:
-    """The lines near those that were told of, or all if none was, with their numbers."""
+def _numbered(source: str, wrong: set[int]) -> list[str]:
+    """Returns the lines near the wrong ones, or all if there are none, with numbers."""
     lines = []
     for number, line in enumerate(source.splitlines(), 1):
-        if not told or any(abs(number - each) <= _NEAR for each in told):
-            lines.append(f"{'>' if number in told else ' '}{number:5}  {line}".rstrip())
+        if not wrong or any(abs(number - each) <= _NEAR for each in wrong):
+            lines.append(f"{'>' if number in wrong else ' '}{number:5}  {line}".rstrip())
         elif lines and lines[-1] != "...":
             lines.append("...")
     return lines

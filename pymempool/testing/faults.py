@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 
 
 class Fault:
-    """A context in which one allocation of the library fails."""
+    """A context in which one allocation of the library fails.
+
+    number: 1 for the first allocation.
+    forgiving: whether to catch the PoolMemoryError of the failure, in `error`.
+    """
 
     def __init__(self, number: int, *, forgiving: bool = False) -> None:
         self.number = integer("number", number, 1, SIZE_MAX)
-        self.reached: bool | None = None  #: whether it failed; None before the end
-        self.error: PoolMemoryError | None = None  #: what each() has caught here
+        self.reached: bool | None = (
+            None  #: whether the allocation failed; None before the end
+        )
+        self.error: PoolMemoryError | None = None  #: caught at the end, with each()
         self._forgiving = forgiving
 
     def __enter__(self) -> Fault:
@@ -44,11 +50,13 @@ class Fault:
 
 
 class FailAllocation:
-    """Makes the library's allocations fail, those of all threads and of C code too."""
+    """Makes allocations of the library fail, in all threads and in C code too."""
 
     def __call__(self, number: int) -> Fault:
-        """A context in which the number-th allocation of the library fails, if the code
-        in it comes that far; `reached` tells so afterwards.
+        """Returns a context in which the number-th allocation of the library fails.
+
+        number: 1 for the first. If the code makes fewer allocations, none fails;
+            `reached` says afterwards whether one did.
 
             with fail_allocation(1) as fault, pytest.raises(PoolMemoryError):
                 pool.write(0, b"one")
@@ -57,21 +65,24 @@ class FailAllocation:
         return Fault(number)
 
     def each(self) -> Iterator[Fault]:
-        """Contexts in which the first allocation fails, then the second, and so on, up
-        to one that the code came through without a failure.
+        """Yields contexts in which the first allocation fails, then the second, and so
+        on, until the code runs without a failure.
 
             for fault in fail_allocation.each():
                 with fault:
                     pool.write(0, b"all or nothing")
                 assert pool.read(0, 3) == (b"\\0\\0\\0" if fault.error else b"all")
 
-        The PoolMemoryError that comes of the failure ends the context and no more.
+        A context catches the PoolMemoryError of its failure. Raises RuntimeError if one
+        is not used.
         """
         for number in itertools.count(1):
             fault = Fault(number, forgiving=True)
             yield fault
             if fault.reached is None:
-                raise RuntimeError("what fail_allocation.each() gives is for `with`")
+                raise RuntimeError(
+                    "a fault of fail_allocation.each() was not used: write `with fault:`"
+                )
             if not fault.reached:
                 return
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Leaks: a pool that must have been given back wholly when a test ends."""
+"""lend_pool: a pool of which the borrower must release everything, to find leaks."""
 
 from __future__ import annotations
 
@@ -20,27 +20,31 @@ if TYPE_CHECKING:
 
 
 class Loan:
-    """A pool that is lent, and what was found when it was to be given back."""
+    """A pool that is lent, and the report of what was still held at the end."""
 
     def __init__(self, lent: MemoryPool) -> None:
         self.pool = lent
-        self.report = ""  #: who still holds what; empty if nobody holds anything
+        self.report = ""  #: what is still held, and by whom; empty if nothing is
 
 
 @contextmanager
 def lend_pool(total_size: int = min(1 << 40, SIZE_MAX), **options: Any) -> Iterator[Loan]:
-    """Lends a pool, closes it at the end and reports who still holds a part of it.
+    """Lends a pool, closes it at the end, and reports what is still held of it.
 
+    total_size: in bytes; the default is 1 TiB, or what fits in a 32-bit size.
     options: as for MemoryPool.
+
+    Sets `report` of the Loan at the end: to the other owners, clones, views, pins and
+    adopted blocks of the pool. Raises what MemoryPool() raises.
     """
     loan = Loan(MemoryPool(total_size, **options))
-    kept = MemoryPool.from_handle(loan.pool.handle)  # to ask when the other is closed
+    kept = MemoryPool.from_handle(loan.pool.handle)  # for statistics after close()
     family = _family(kept)
     track(True)
     try:
         yield loan
         loan.pool.close()
-        gc.collect()  # what only waits to be collected is not held
+        gc.collect()  # what only a garbage cycle refers to is no leak
         loan.report = _report(kept, family)
     finally:
         kept.close()
@@ -48,7 +52,7 @@ def lend_pool(total_size: int = min(1 << 40, SIZE_MAX), **options: Any) -> Itera
 
 
 def _family(pool: MemoryPool) -> int | None:
-    """What views of this pool and of its relatives have in common."""
+    """Returns the identity of the family, which all views of its pools have."""
     view = PoolView(sizeof(PoolView))
     parallel.pool_view(pool, 0, 1, byref(view))
     family: int | None = view.family
@@ -57,7 +61,10 @@ def _family(pool: MemoryPool) -> int | None:
 
 
 def _report(kept: MemoryPool, family: int | None) -> str:
-    """Who holds what of a family besides `kept`, which is one owner of one pool."""
+    """Returns what is held of a family besides `kept`, one owner of one pool.
+
+    Empty if nothing is.
+    """
     stats = kept.stats
     lines = []
     if stats.references > 1:
@@ -87,8 +94,8 @@ def _report(kept: MemoryPool, family: int | None) -> str:
 
 
 def _holds(thing: object, kept: MemoryPool) -> bool:
-    """Whether it is a MemoryPool that holds the pool of `kept`, or a clone of it."""
-    # Not by isinstance, which asks each object in the process for its class.
+    """Whether an object is a MemoryPool on the pool of `kept`, or on a relative."""
+    # Not by isinstance(), which reads __class__ of each object in the process.
     if not issubclass(type(thing), MemoryPool) or thing is kept:
         return False
     assert isinstance(thing, MemoryPool)

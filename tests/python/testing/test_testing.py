@@ -199,7 +199,7 @@ def test_a_failure_stays_the_only_one(run) -> None:
     assert "assert 'this' == 'the first'" in text
     assert "Captured memory_pool teardown" in text
     assert "clones: 1" in text
-    assert "live on in its traceback" in text
+    assert "its traceback holds them" in text
 
 
 def test_a_failure_without_leaks_gets_no_report(run) -> None:
@@ -397,7 +397,7 @@ def test_a_compiler_that_is_set_must_be_there(
 ) -> None:
     monkeypatch.setenv("CC", "no-such-compiler -O1")
     text = run("def test_c(compile_c): assert False", errors=1)
-    assert "the compiler that CC names is not there: no-such-compiler" in text
+    assert "the compiler of CC is not on the PATH: no-such-compiler" in text
 
 
 @pytest.mark.parametrize("arguments", [[], ["-p", "no:cacheprovider"]])
@@ -480,7 +480,7 @@ def test_sweep_lets_other_errors_through(fail_allocation) -> None:
 
 
 def test_sweep_without_with_is_refused(fail_allocation) -> None:
-    with pytest.raises(RuntimeError, match="is for `with`"):
+    with pytest.raises(RuntimeError, match="write `with fault:`"):
         list(fail_allocation.each())
 
 
