@@ -16,13 +16,10 @@ import operator
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from .._core.states import BlockState
 from .._core.stats import PoolStats
-
-if TYPE_CHECKING:
-    pass
 
 #: The states that a picture tells apart; a byte of a block is shown in one of them.
 STATES = ("data", "shared", "adopted", "pinned")
