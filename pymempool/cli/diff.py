@@ -15,7 +15,7 @@ from typing import NamedTuple, TextIO
 from .._core import comparing
 from .._core.words import counted, human, shown
 from ..images.formats import FORMATS
-from ..images.raw import Progress
+from ..images.progress import Progress
 from ..pool import MemoryPool
 from .errors import STANDARD, CommandError
 from .inputs import Image, opened

@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from .._core.words import shown
 from ..images import locations, sniff
-from ..images.raw import Progress
+from ..images.progress import Progress
 from ..pool import MemoryPool
 from .errors import STANDARD, CommandError, is_url, named
 from .progress import progress

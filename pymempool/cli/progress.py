@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from .._core.words import encodable, shortened
-from ..images.raw import Progress
+from ..images.progress import Progress
 from .terminal import OneLine, console, is_terminal, rich_module
 
 
