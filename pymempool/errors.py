@@ -16,7 +16,7 @@ class PoolRangeError(PoolError, IndexError):
 
 
 class PoolMemoryError(PoolError, MemoryError):
-    """There is no memory for what was asked. Nothing was changed."""
+    """There is no memory for the request. Nothing was changed."""
 
     # What is found first, MemoryError's, refuses classes whose first base is another;
     # tblib, which Dask uses, makes the errors of other processes by it.

@@ -115,7 +115,7 @@ class MemoryPool(Owned):
 
         retain: True makes this object one more owner, and the caller keeps its own
             reference; False takes over the reference that C gave, as from pool_create
-            or pool_clone, and close() gives it back.
+            or pool_clone, and close() drops it.
 
         It must be the address of a live pool: nothing can recognise another one. Raises
         PoolRangeError for 0.
@@ -408,7 +408,7 @@ class MemoryPool(Owned):
 
         They never change, whatever is written to the pool later, and live for as long as
         the memoryview, a slice of it or a numpy array on it does, the pool closed or
-        not. release() or `with` gives them back at once. A hole gives zeros and takes no
+        not. release() or `with` releases them at once. A hole gives zeros and takes no
         memory.
 
         The range must lie in one block; views() covers any. Raises PoolRangeError, with
@@ -448,10 +448,10 @@ class MemoryPool(Owned):
             place, until no pool, clone or view uses it any more.
 
         Returns its size. Blocks that are not covered wholly are copied. C code that has
-        references to the pool gives them back before the interpreter ends. Raises
+        references to the pool must drop them before the interpreter ends. Raises
         PoolRangeError, TypeError, PoolMemoryError, PoolLimitError, and in a
         subinterpreter NotImplementedError; then nothing was changed and the object is
-        let go.
+        released.
         """
         return adoption.adopt(self._owner, offset, buffer)
 
@@ -479,7 +479,7 @@ class MemoryPool(Owned):
         instances is its own to carry over; it may have a __reduce__ of its own.
         """
         if type(self).__reduce__ is not object.__reduce__:
-            return self.__reduce__()  # of a subclass, which expects to be asked
+            return self.__reduce__()  # of a subclass, which expects to be called
         facts = pickling.facts(self._owner, operator.index(protocol))
         return rebuild, (type(self), *facts)
 
@@ -514,8 +514,8 @@ class MemoryPool(Owned):
 
         offset, size: the range that is looked at; size is None for all up to the end.
 
-        The runs are those of extents(), cut where the kind changes. Relatives, views and
-        pins that come and go change the kind of a block at any time. Each step sees the
+        The runs are those of extents(), cut where the state changes. Relatives, views and
+        pins may change the state of a block at any time. Each step sees the
         pool as it is then; a run of many blocks takes several steps. Raises
         PoolRangeError.
         """
@@ -698,8 +698,8 @@ class MemoryPool(Owned):
         progress: as for save(), after each run of data or piece; total is None if it is
             not known.
 
-        The file of a path is mapped and adopted: nothing is read before it is asked for,
-        holes are left out where the system tells of them, and the pool never writes to
+        The file of a path is mapped and adopted: nothing is read before it is needed,
+        holes are left out where the system reports them, and the pool never writes to
         it. Nobody else may change it or make it shorter while this pool, a clone or a
         view uses it (a process that reads what was cut off is killed by the system).
         save() to the same path is fine: it makes a new file. The file stays open, and
@@ -711,7 +711,7 @@ class MemoryPool(Owned):
         What is adopted does not count for the memory limit, but for a last block that
         the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
-        ValueError for another format or a damaged file, or what tells of damage in a
+        ValueError for another format or a damaged file, or what reports damage in a
         compressed one (EOFError, OSError, an error of zlib or lzma); ImportError for a
         missing extra.
         """
@@ -764,7 +764,7 @@ class MemoryPool(Owned):
 
 
 def trim() -> int:
-    """Gives memory that is kept for reuse back to the system; returns the bytes."""
+    """Releases cached memory to the system; returns the number of bytes."""
     return int(parallel.pool_trim())
 
 

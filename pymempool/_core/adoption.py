@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Python objects whose memory pools use, held until no pool and no view needs it.
 
-C holds the Buffer that holds the object. It drops it in whichever thread let go last.
+C holds the Buffer that holds the object. The thread that
+drops the last use of it drops that reference.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ def adopt(owner: Owner, offset: Any, exporter: Any) -> int:
     """Makes the memory of an object the pool's at offset; returns its size."""
     if not _IN_MAIN_INTERPRETER:
         raise NotImplementedError(
-            "only the main interpreter can adopt: what was adopted may be let go in any"
-            " thread, and CPython leads from there to the main interpreter alone;"
+            "only the main interpreter can adopt: any thread may release adopted memory,"
+            " and from there CPython can reach the main interpreter only;"
             " write() copies"
         )
     buffer = readable(exporter)

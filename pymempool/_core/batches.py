@@ -62,8 +62,8 @@ def scatter(owner: Owner, offsets: Any, data: Any) -> None:
         item_size, rest = divmod(source.size, found.items or 1)
         if rest or (source.size and not found.items):
             raise PoolRangeError(
-                f"size of data is {source.size}, which {found.items} items of one size"
-                " do not make"
+                f"size of data is {source.size}, which cannot be split into"
+                f" {found.items} items of equal size"
             )
         check(owner, found, item_size)
         library = library_for(found.items * (_ITEM_COST + item_size))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Usual(int):
-    """A default that can be told from the same number given by a caller."""
+    """A default that differs from the same number passed by a caller."""
 
 
 #: max_block_size where it is not given.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Owner: a MemoryPool's hold on the C pool, and what is known of that.
 
-An Owner holds one reference to the C pool, which is given back when the Owner has gone.
+An Owner holds one reference to the C pool, which is dropped when the Owner is freed.
 A MemoryPool holds the Owner, and so does every running call, by a local variable.
 close() drops the MemoryPool's hold, which never pulls memory from under a call of another
 thread and costs the calls nothing.

@@ -6,8 +6,8 @@
 
 A Window owns what C gave, and exports it: the memory of a view read-only, so that nothing
 that can be reached from a view leads to memory that may be written to. Every memoryview,
-slice and numpy array made from it holds it; with the last of them it goes, and the block
-is given back. The pool may be closed long before.
+slice and numpy array made from it holds it; the last of them frees it, and
+releases the block. The pool may be closed long before.
 
 new_window is a hook: pymempool.testing puts a function there to see who holds what.
 """

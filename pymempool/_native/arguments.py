@@ -18,7 +18,7 @@ def integer(name: str, value: SupportsIndex, lowest: int, highest: int) -> int:
         number = int(operator.index(value))
     except TypeError as error:
         kind = type(value).__name__
-        # Of an __index__ that has raised this itself it is told.
+        # The cause is of use only if an __index__ raised it.
         cause = error if hasattr(type(value), "__index__") else None
         raise TypeError(f"{name} must be an integer, not {kind}") from cause
     if not lowest <= number <= highest:

@@ -32,7 +32,7 @@ def library_for(size: int) -> CDLL:
 def fail(
     function: str, arguments: tuple[Any, ...], status: int, more: str = ""
 ) -> NoReturn:
-    """Raises what a status of a call means, saying what was asked for, and more."""
+    """Raises what a status of a call means, saying what was requested, and more."""
     text = quick.pool_status_text(status).decode()
     names = SIGNATURES[function].parameters
     asked = [
@@ -49,7 +49,7 @@ def fail(
 
 
 def last_status(likely: Status) -> int:
-    """Why the call that this thread just made failed; `likely` if that cannot be told.
+    """Why the call that this thread just made failed; `likely` if that is unknown.
 
     The collector, or the handler of a signal, may end other pools in this thread as soon
     as C is back in Python.

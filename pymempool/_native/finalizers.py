@@ -3,12 +3,12 @@
 
 A finalizer in Python (__del__, weakref.finalize) will not do. CPython runs the handlers
 of signals inside it as well, and what a handler raises there ends it, so that nothing is
-given back. And the collector runs the finalizers of a whole cycle before it takes the
+released. And the collector runs the finalizers of a whole cycle before it takes the
 cycle apart, so that memory would go while the __del__ of another object in it may still
 read it.
 
 So the finalizers are C functions (c/src/python/python.c), which no handler can interrupt,
-and the collector does not see the objects: one goes when its last holder has gone, and
+and the collector does not see the objects: one is freed with its last reference, and
 that is after every __del__.
 
 The types are made by PyType_FromSpec. That, the slots and the kinds of members are in

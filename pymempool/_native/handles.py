@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""References to pools of C: objects that give them back when nobody has them any more.
+"""References to pools of C: objects that drop them when they are freed.
 
 A signal's handler can raise as soon as C is back in Python. So what C gives must not be a
 bare number even for an instant: C itself puts it into the object that owns it.
 
-At the interpreter's end, once threads have stopped, nothing is given back any more.
+At the interpreter's end, once threads have stopped, nothing is released any more.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ A row reads like the prototype in memory_pool.h, parameter names included:
     "pool_read": COUNT(pool=POOL, dest=DEST, offset=SIZE, size=SIZE),
 
 The name of a result says how it is checked: STATUS, OWNED and FOUND raise by themselves
-when the call failed, COUNT leaves that to the caller, who knows what was asked for. The
+when the call failed, COUNT leaves that to the caller, who knows what was requested. The
 tests hold the table against the header, by text and through a C compiler.
 """
 

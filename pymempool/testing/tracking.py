@@ -35,10 +35,10 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def track(on: bool) -> None:
-    """From now on tracked() tells of the views and pins made.
+    """From now on tracked() reports the views and pins made.
 
     Who called it with True calls it with False at the end; with the last of these
-    tracked() tells of none.
+    tracked() reports none.
     """
     global _tracking
     _tracking += 1 if on else -1
