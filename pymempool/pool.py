@@ -510,13 +510,13 @@ class MemoryPool(Owned):
     def states(
         self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
     ) -> Iterator[tuple[int, int, BlockState]]:
-        """The runs of data by kind, in order, each as (start, size, kind).
+        """Yields the runs of data by block state, in order, as (start, size, state).
 
-        offset, size: the range that is looked at; size is None for all up to the end.
+        offset, size: the range in bytes; size is None for all up to the end.
 
-        The runs are those of extents(), cut where the state changes. Relatives, views and
-        pins may change the state of a block at any time. Each step sees the
-        pool as it is then; a run of many blocks takes several steps. Raises
+        The runs are those of extents(), cut where the state changes. Clones, views and
+        pins that are made or released change the state of blocks at any time. Each step
+        sees the pool as it is then; a run of many blocks takes several steps. Raises
         PoolRangeError.
         """
         return walks.states(self, offset, size)
@@ -546,27 +546,27 @@ class MemoryPool(Owned):
         since: MemoryPool | None = None,
         ascii: bool = False,
     ) -> str:
-        """The pool as text: a strip of what is where, and the addresses of it.
+        """Returns the pool as text: a strip of block states, and a table of addresses.
 
-        width: the longest line, 40 .. 1000 characters.
+        width: of the longest line, 40 .. 1000 characters.
         since: a relative by cloning; what may differ from it is marked.
-        ascii: whether to use ASCII only, for where the output cannot show more.
+        ascii: whether to use ASCII only.
 
-        Large holes are shortened, and many runs are listed in groups, so that the text is
-        short whatever the pool holds. All runs are walked, about a second for 200,000 of
-        them, and seen as they are then. Raises PoolRangeError, PoolUnrelatedError.
+        Large holes are shortened, and many runs are listed in groups, so that the text of
+        any pool is short. Walks all runs, about a second for 200,000, and sees each as it
+        is then. Raises PoolRangeError, PoolUnrelatedError.
         """
         return draw.as_text(self, since, width, ascii)
 
     def svg(self, *, since: MemoryPool | None = None, width: SupportsIndex = 760) -> str:
-        """The pool as a picture in SVG: what map() says, in colours and to scale.
+        """Returns the pool as a picture in SVG: what map() shows, in colours.
 
         since: a relative by cloning; what may differ from it is marked.
         width: in pixels, 480 .. 4000.
 
-        Each column is filled as far as its bytes are held. The text can be put into HTML
-        as it is, any number of times, and takes the colour of the text around it; written
-        to a file (as UTF-8) it is a picture by itself. Costs and raises what map() does.
+        The height of a column is the share of its bytes that are held. The text can be
+        put into HTML, any number of times, and takes the colour of the text around it; a
+        file of it (in UTF-8) is a complete picture. Costs and raises what map() does.
         """
         return draw.as_svg(self, since, width)
 
@@ -577,13 +577,13 @@ class MemoryPool(Owned):
             is closed.
         since: a relative by cloning; what may differ from it is marked.
 
-        Shows what svg() does: one unit along x is a column, not a number of bytes. Needs
-        the extra `plot`, else raises ImportError. Costs and raises what map() does.
+        Shows what svg() does: one unit of the x axis is a column, not a number of bytes.
+        Needs the extra `plot`, else raises ImportError. Costs and raises what map() does.
         """
         return draw.as_plot(self, since, ax)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of the pool: svg(), and some of stats."""
+        """Returns what a notebook shows of the pool: svg(), and some of stats."""
         return draw.as_html(self)
 
     # ------------------------------------------------------------------------------ files

@@ -32,7 +32,7 @@ from stores import (
 from pymempool import MemoryPool
 from pymempool._core.words import human_time
 from pymempool._native.buffers import fresh_bytes
-from pymempool._native.library import quick
+from pymempool._native.calls import quick
 from pymempool.cli.timing import Timing, alternate, random_offsets, statement, summary
 
 KIB, GIB = 1 << 10, 1 << 30

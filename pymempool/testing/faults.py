@@ -25,9 +25,7 @@ class Fault:
 
     def __init__(self, number: int, *, forgiving: bool = False) -> None:
         self.number = integer("number", number, 1, SIZE_MAX)
-        self.reached: bool | None = (
-            None  #: whether the allocation failed; None before the end
-        )
+        self.reached: bool | None = None  #: whether it failed; None before the end
         self.error: PoolMemoryError | None = None  #: caught at the end, with each()
         self._forgiving = forgiving
 
@@ -65,8 +63,9 @@ class FailAllocation:
         return Fault(number)
 
     def each(self) -> Iterator[Fault]:
-        """Yields contexts in which the first allocation fails, then the second, and so
-        on, until the code runs without a failure.
+        """Yields contexts in which the 1st, 2nd, 3rd ... allocation fails.
+
+        The last one is the first in which the code makes fewer allocations.
 
             for fault in fail_allocation.each():
                 with fault:

@@ -7,16 +7,13 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ctypes import byref, sizeof
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._native.calls import parallel
 from .._native.signatures import SIZE_MAX, PoolView
 from ..errors import PoolClosedError, PoolUnrelatedError
 from ..pool import MemoryPool
 from .tracking import track, tracked
-
-if TYPE_CHECKING:
-    pass
 
 
 class Loan:

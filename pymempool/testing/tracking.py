@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tracking: which views and pins somebody still has, and who made them."""
+"""Tracks views and pins: which of them are not released yet, and who made them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .._native.finalizers import hide
 
 
 class LiveView(NamedTuple):
-    """A view or pin that somebody still has."""
+    """A view or pin that is not released yet."""
 
     kind: str  #: "view" or "pin"
     offset: int
@@ -23,22 +23,21 @@ class LiveView(NamedTuple):
 
 
 class TrackedWindow(Window):
-    """The window of a view or pin that was made while tracking was on."""
+    """The buffer exporter of a view or pin that was made while tracking was on."""
 
     __slots__ = ("__weakref__", "label")
     label: LiveView
 
 
-_tracking = 0  # how many want to know
-_live: dict[int, weakref.ref[TrackedWindow]] = {}  # by id; a dead one is taken out later
+_tracking = 0  # calls of track(True) without a track(False)
+_live: dict[int, weakref.ref[TrackedWindow]] = {}  # by id, dead ones too
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def track(on: bool) -> None:
-    """From now on tracked() reports the views and pins made.
+    """Starts or ends tracking of the views and pins that are made from now on.
 
-    Who called it with True calls it with False at the end; with the last of these
-    tracked() reports none.
+    Each call with True needs one with False; the last one drops what was tracked.
     """
     global _tracking
     _tracking += 1 if on else -1
@@ -48,22 +47,22 @@ def track(on: bool) -> None:
 
 
 def tracked() -> list[TrackedWindow]:
-    """The windows made since track(True) that somebody still has."""
+    """Returns the windows that were made while tracking was on, and are still alive."""
     windows = [reference() for reference in list(_live.values())]
-    # One that could not be filled in has no family.
+    # One whose view or pin could not be made has no family.
     return [window for window in windows if window is not None and window.family]
 
 
 def _new_window(kind: str, offset: int, size: int) -> TrackedWindow:
     window = TrackedWindow()
-    hide(window)  # what has room for weak references is the collector's business
+    hide(window)  # else the collector tracks it, for its __weakref__
     window.label = LiveView(kind, offset, size, _caller())
     _live[id(window)] = weakref.ref(window)
     return window
 
 
 def _caller() -> str:
-    """file:line of the innermost call that comes from outside the package."""
+    """Returns file:line of the innermost call from outside the package."""
     frame = sys._getframe(1)
     while frame.f_back and os.path.abspath(frame.f_code.co_filename).startswith(_PACKAGE):
         frame = frame.f_back
