@@ -72,11 +72,13 @@ def request(path: str, words: list[str], timeout: float = _TIMEOUT) -> Any:
         if status == "error":
             raise CommandError(rest)
         if status != "ok":
-            raise ValueError("it is not the control socket of a served disk")
+            raise ValueError("the answer is not one of a served disk")
         return json.loads(rest) if rest else None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise CommandError(f"no valid answer from {shown(path)}: {reason}") from error
+        raise CommandError(
+            f"cannot use the control socket {shown(path)}: {reason}"
+        ) from error
 
 
 def _exchange(path: str, line: str, timeout: float) -> str:

@@ -118,13 +118,13 @@ def test_for_programs(
     ("answer", "told_of"),
     [
         (b"error there is no disk of that name\n", "there is no disk of that name"),
-        (b"", "no valid answer from {}: it is not the control socket of a served disk"),
+        (b"", "cannot use the control socket {}: the answer is not one of a served disk"),
         (
             b"NBDMAGIC",
-            "no valid answer from {}: it is not the control socket of a served disk",
+            "cannot use the control socket {}: the answer is not one of a served disk",
         ),
-        (b"ok {\n", "no valid answer from {}: Expecting property name"),
-        (b"ok \xff\n", "no valid answer from {}: 'ascii' codec can't decode"),
+        (b"ok {\n", "cannot use the control socket {}: Expecting property name"),
+        (b"ok \xff\n", "cannot use the control socket {}: 'ascii' codec can't decode"),
     ],
 )
 def test_trouble(
@@ -154,13 +154,14 @@ def test_nobody_there(path: str, tell: Any) -> None:
     ):
         told = tell("control", name, "list")
         assert (told.status, told.out) == (2, "")
-        assert told.err.startswith("pymempool: error: no valid answer from ")
+        assert told.err.startswith("pymempool: error: cannot use the control socket ")
         assert told.err.endswith(f": {reason}\n")
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(path)
     told = tell("control", path, "list")
     assert (
-        told.err == f"pymempool: error: no valid answer from {path}: Connection refused\n"
+        told.err
+        == f"pymempool: error: cannot use the control socket {path}: Connection refused\n"
     )
 
 
@@ -170,7 +171,8 @@ def test_somebody_who_does_not_answer(path: str) -> None:
         silent.bind(path)
         silent.listen()
         with pytest.raises(
-            control_module.CommandError, match=r"no valid answer from .*: timed out"
+            control_module.CommandError,
+            match=r"cannot use the control socket .*: timed out",
         ):
             control_module.request(path, ["stats"], 0.01)
 
