@@ -70,7 +70,8 @@ def scatter(remote: Remote, offsets: Any, data: Any) -> None:
     item_size, rest = divmod(size, found.items or 1)
     if rest or (size and not found.items):
         raise PoolRangeError(
-            f"size of data is {size}, which {found.items} items of one size do not make"
+            f"size of data is {size}, which cannot be split into {found.items} items of"
+            " equal size"
         )
     numbers = _checked(remote, found, item_size)
     if size:

@@ -70,7 +70,7 @@ class Transport:
     def lost(self) -> str:
         """Returns what to say if there is no scheduler."""
         return (
-            f"the scheduler {self.node.scheduler.address} is gone, or the connection to"
+            f"the scheduler {self.node.scheduler.address} is closed, or the connection to"
             " it is: no pool outlives that, for nobody else knows who has what. Make a"
             " client of a running cluster, and a pool anew or by load() of what was saved"
         )
@@ -182,9 +182,7 @@ class WorkerTransport(Transport):
 
     def trouble(self) -> str | None:
         if self._worker.status.name in ("closing", "closed", "failed"):
-            return (
-                "the worker is closed, or its scheduler is gone: no task can go on here"
-            )
+            return "the worker is closed, or its scheduler is: no task can go on here"
         stream = self._worker.batched_stream
         return self.lost() if stream is not None and stream.closed() else None
 

@@ -37,7 +37,7 @@ Call = tuple[int, str, tuple[Any, ...]]  #: part, function, arguments
 
 
 class ShardLostError(PoolError):
-    """All workers that held a part are gone. The other parts stay usable.
+    """All workers that held a part are lost. The other parts stay usable.
 
     `part` and `layout` say which bytes are lost: every stripe whose number modulo
     layout.parts is part.
@@ -168,7 +168,7 @@ class Placement:
         error = future.exception() if future.status == "error" else None
         if worker not in client.nthreads():
             raise PoolError(
-                f"worker {worker} is gone: it ended before it could hold a part"
+                f"worker {worker} is lost: it ended before it could hold a part"
             ) from error
         if isinstance(error, ImportError):
             raise PoolError(
@@ -242,7 +242,7 @@ class Placement:
 
     async def request(self, part: int, function: str, *args: Any) -> Any:
         """Returns the reply of the leader of a part, found by rule 7 of shard.py."""
-        gone: list[Holder] = []
+        lost: list[Holder] = []
         seen: set[Holder] = set()
         holder, patience = self.leaders[part], time.monotonic() + _PATIENCE
         while True:
@@ -256,10 +256,10 @@ class Placement:
             except (UnreachableError, ElsewhereError, OSError) as error:
                 reason = error
                 if not await self.transport.alive(holder):
-                    if holder not in gone:
-                        gone.append(holder)
+                    if holder not in lost:
+                        lost.append(holder)
                         patience = time.monotonic() + _PATIENCE
-                    found = await self._next(part, holder, gone)
+                    found = await self._next(part, holder, lost)
             else:
                 self.leaders[part] = holder
                 return answer
@@ -269,11 +269,11 @@ class Placement:
                 await asyncio.sleep(PAUSE)
             holder = found
 
-    async def _next(self, part: int, holder: Holder, gone: list[Holder]) -> Holder:
+    async def _next(self, part: int, holder: Holder, lost: list[Holder]) -> Holder:
         """Returns the follower that the record of a lost holder names."""
         named = await self.transport.follower(holder, part)
-        if named is None or named in gone:
-            workers = [worker for worker, _ in gone]
+        if named is None or named in lost:
+            workers = [worker for worker, _ in lost]
             raise ShardLostError(part, self.layout, workers) from None
         return named
 

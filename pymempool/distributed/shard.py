@@ -5,26 +5,26 @@ A part has one or two holders: a leader (the primary) and a follower (its backup
 are the rules by which the two stay equal, and a read is linearizable:
 
 1. One holder leads the part, and calls go only to it. The other one follows.
-2. A holder is gone when the scheduler knows no worker that has its shard. Dask never
-   restarts a lost actor: it stays gone, even if its process still runs.
+2. A holder is lost when the scheduler knows no worker that has its shard. Dask never
+   restarts a failed actor: it stays lost, even if its process still runs.
 3. The scheduler keeps a record under the key of the leader's shard: the follower that has
    all acknowledged changes. Only the shard of that key writes the record, and writes it
    anew when it takes the lead.
 4. A leader applies changes one at a time: first at the follower, then at itself. It goes
    on alone if the follower cannot be reached or had another outcome: it removes the
-   follower from the record, and only then, if it is not gone itself, goes on and
-   acknowledges. If it is gone, it puts its follower back into the record, and does not
+   follower from the record, and only then, if it is not lost itself, goes on and
+   acknowledges. If it is lost, it puts its follower back into the record, and does not
    lead any more. The outcome at the leader is the outcome of the call.
-5. A follower takes the lead if the leader is gone, the follower itself is not gone, and
+5. A follower takes the lead if the leader is lost, the follower itself is not lost, and
    after that the leader's record names it. It then refuses what the old leader sends.
 6. A change has a number, by which a holder knows that it has applied it. A sender that
    got no reply sends it again, and it is still applied once.
-7. A search for the leader starts at any former leader. If that is gone, it goes on to the
+7. A search for the leader starts at any former leader. If that is lost, it goes on to the
    holder that its record names; else to the holder that it names itself. If the record of
-   one that is gone names none, the part is lost.
+   one that is lost names none, the part is lost.
 8. A leader answers a query only when it knows that no other holder had taken the lead
    when it read the answer: after that moment its follower has said that it still follows,
-   or the scheduler that the leader is not gone.
+   or the scheduler that the leader is not lost.
 9. A leader hands the lead over between two changes: it tells its follower, which first
    writes the old leader into its own record. The old leader follows from then on. The
    follower takes the lead at its next call, after the old leader has confirmed this.
@@ -34,21 +34,21 @@ are the rules by which the two stay equal, and a read is linearizable:
    follower takes the lead (rule 5) also if the record names one that has renounced in its
    favour.
 11. A holder begins to follow only if the scheduler says at that moment that the leader is
-   not gone, and it applies to the part only the messages of that copy.
+   not lost, and it applies to the part only the messages of that copy.
 
-So no acknowledged change is lost. If a follower takes the lead, then by 2
-and 5 its leader was gone before it read the record; a leader that goes alone is not gone
-after it wrote it. One of the two comes first: either the follower reads that it was left
+So no acknowledged change is lost. If a follower takes the lead, then by 2 and 5 its
+leader was lost before it read the record; a leader that goes on alone is not lost after
+it wrote it. One of the two comes first: either the follower reads that it was left
 behind, or the leader does not acknowledge. Two can never take the lead from the same one:
 before 10 lets the new one do so, the old one has said that it has not and will not. What
-a leader that is gone still does is harmless: it can write only its own record, by 4 and
+a leader that is lost still does is harmless: it can write only its own record, by 4 and
 10 nobody follows it to another place, and by 11 it destroys no copy of its successor. So
-at most one holder that is not gone leads.
+at most one holder that is not lost leads.
 
 And no read returns old data. Let a leader read an answer at one moment, and its follower
 say later that it follows: then the follower had not taken the lead at that moment, and
 all acknowledged changes had been applied by this leader before. If the scheduler says
-later that the leader is not gone, the follower had not taken the lead either, by 5. Both
+later that the leader is not lost, the follower had not taken the lead either, by 5. Both
 hold however long a process was stopped, at whatever place, and however late a message
 arrives; no clock matters. A leader whose record names no follower need not check: no
 holder can take the lead from it.

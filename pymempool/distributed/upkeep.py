@@ -94,7 +94,7 @@ def _what_is_missing(
     ]
     if dead:
         are = "is" if len(dead) == 1 else "are"
-        message.append(f"{', '.join(dead)} {are} gone")
+        message.append(f"{', '.join(dead)} {are} lost")
     message += map(str, errors)
     message.append(
         "start workers, or find out why they are not reached, and call repair() again"

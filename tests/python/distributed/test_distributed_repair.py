@@ -125,7 +125,7 @@ def test_repair_where_another_worker_fails(
     with pytest.raises(PoolError, match="1 of 1 parts have one replica still") as told:
         pool.repair()
     assert "could not be reached from" in str(told.value)
-    assert f"{second[0]} is gone" in str(told.value)
+    assert f"{second[0]} is lost" in str(told.value)
     assert "pip" not in str(told.value)
     assert pool.stats.replicas == 1
     trouble.cut.clear()
@@ -189,7 +189,7 @@ def test_a_worker_that_leaves_before_it_makes_a_shard(
     answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
     monkeypatch.setattr(placement_module, "CHECK_INTERVAL", 0.1)
     monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
-    with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 is gone: it ended before"):
+    with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 is lost: it ended before"):
         ShardedPool(client, 100, 10)
 
 
@@ -197,7 +197,7 @@ def test_a_worker_that_leaves_before_it_makes_a_shard(
 
 
 def test_one_worker_is_left() -> None:
-    """Who is gone, how many are needed, and what to do; and nothing of packages."""
+    """Who is lost, how many are needed, and what to do; and nothing of packages."""
     with (
         cluster(2, processes=False) as client,
         ShardedPool(client, 100, 10, replicas=2) as pool,
@@ -212,7 +212,7 @@ def test_one_worker_is_left() -> None:
         assert type(told.value) is PoolError
         assert str(told.value) == (
             "2 of 2 parts have one replica still (0 got a second one); 2 workers are"
-            f" needed for two replicas, and there is 1; {dead} is gone; start"
+            f" needed for two replicas, and there is 1; {dead} is lost; start"
             " workers, or find out why they are not reached, and call repair() again"
         )
         assert pool.read(0, 100) == b"x" * 100
@@ -261,7 +261,7 @@ def test_a_new_worker_that_dies_at_once(
         monkeypatch.setattr(client, "nthreads", lambda: next(answers, there))
         assert pool.repair() == 0  # nothing needs it
         answers = iter([{**there, "tcp://192.0.2.1:9": 2}] * 2)
-        with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 is gone") as told:
+        with pytest.raises(PoolError, match=r"192\.0\.2\.1:9 is lost") as told:
             pool.rebalance()
         assert "pip" not in str(told.value)
 
