@@ -459,8 +459,9 @@ class ShardedPool:
         are none to make. Meanwhile changes to such a part wait; reads do not.
 
         Raises ShardLostError if parts are lost, after the other parts are repaired;
-        PoolError if there are not two workers for a part, which names the lost workers and says what
-        is needed; PoolLimitError; PoolError if this is a proxy from a pickle.
+        PoolError if there are not two workers for a part, which names the
+        lost workers and says what is needed; PoolLimitError; PoolError if this is a proxy
+        from a pickle.
         """
         client = self._owner()
         return repair(self._placement, client)

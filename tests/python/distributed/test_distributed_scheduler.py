@@ -108,7 +108,9 @@ def test_the_scheduler_dies(tmp_path: Path) -> None:
 
         made.scheduler.kill()
         made.scheduler.wait()
-        with pytest.raises(PoolClosedError, match=r"scheduler tcp://.* is closed, or the"):
+        with pytest.raises(
+            PoolClosedError, match=r"scheduler tcp://.* is closed, or the"
+        ):
             while True:  # until the client has heard of it
                 pool.read(0, 1)
         for it, relative in ((pool, clone), (clone, pool), (used, pool), (unused, used)):
