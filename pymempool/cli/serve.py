@@ -30,7 +30,7 @@ from .._core.words import human, printable, shown
 from . import control, nbdkit
 from .errors import CommandError
 from .parser import Commands, add_command
-from .serve_display import Meter, display
+from .serve_display import RateMeter, display
 from .serve_resources import PIDFILE, private_folder, signals_to, socket_removed
 from .terminal import Page
 
@@ -176,7 +176,7 @@ class _Service:
         self._introduce(stats)
         screen = display(self._out)
         try:
-            meter = Meter()
+            meter = RateMeter()
             screen.show(meter.figures(stats, time.monotonic()))
             while not self._ended(_SECOND):
                 while self._lines:

@@ -28,7 +28,7 @@ class Figures(NamedTuple):
         return ", ".join(f"{label} {text}" for label, text in self.rows)
 
 
-class Meter:
+class RateMeter:
     """Makes figures of statistics of the plugin, which come one after the other."""
 
     def __init__(self) -> None:

@@ -59,15 +59,17 @@ def test_a_terminal_with_rich(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_how_much_of_the_limit() -> None:
-    assert serve_display_module.Meter().figures(STATS, 1).share is None
+    assert serve_display_module.RateMeter().figures(STATS, 1).share is None
     assert (
-        serve_display_module.Meter().figures({**STATS, "memory_limit": 4 << 20}, 1).share
+        serve_display_module.RateMeter()
+        .figures({**STATS, "memory_limit": 4 << 20}, 1)
+        .share
         == 0.75
     )
 
 
 def test_how_fast_it_is() -> None:
-    meter = serve_display_module.Meter()
+    meter = serve_display_module.RateMeter()
     assert meter.figures(STATS, 100).line() == SHOWN
     later = {**STATS, "read_bytes": (5 << 20) + 8192, "failures": 1}
     read = "read 5.01 MiB (4 KiB/s)"
