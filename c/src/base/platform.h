@@ -3,7 +3,8 @@
  * platform.h - everything the library asks of the operating system
  *
  * platform_posix.c and platform_win32.c implement this; exactly one of them is compiled
- * in, and nothing else mentions a system.
+ * in. Which pages were written to is a service of its own, written.h; nothing else
+ * mentions a system.
  */
 #ifndef POOL_PLATFORM_H
 #define POOL_PLATFORM_H
