@@ -16,6 +16,14 @@
 #else
 #  include "src/base/platform_posix.c"
 #endif
+#include "src/base/written.c"
+#if defined(_WIN32)
+#  include "src/base/written_win32.c"
+#elif defined(__linux__)
+#  include "src/base/written_linux.c"
+#else
+#  include "src/base/written_none.c"
+#endif
 #include "src/base/status.c"
 #include "src/base/interpreter.c"
 
@@ -34,8 +42,11 @@
 #include "src/pool/family.c"
 #include "src/pool/bytes.c"
 #include "src/pool/pins.c"
+#include "src/pool/dirty.c"
+#include "src/pool/freeze.c"
 #include "src/pool/discard.c"
 #include "src/pool/view.c"
+#include "src/pool/pin.c"
 #include "src/pool/pool.c"
 #include "src/pool/resize.c"
 #include "src/pool/walk.c"

@@ -34,10 +34,12 @@
  * one, and the last one frees the pool. Relatives may be destroyed in any order.
  *
  * A VIEW is an immutable zero-copy buffer: read-only memory that shows what a range held
- * at the moment of the call. A PIN is a mutable one: writable memory of the pool itself.
- * Each lies in one block, and keeps the block's memory valid until the caller releases it
- * with pool_view_release, even if the pool is destroyed. ADOPTED memory is memory of the
- * caller that is part of a pool without a copy.
+ * at the moment of the call. A PIN is a mutable one: writable memory of the pool itself,
+ * contiguous over any range, for NumPy, an emulator or any code that wants a pointer. The
+ * caller releases both with pool_view_release; their memory is valid until then, even if
+ * the pool is destroyed. A clone shares a FROZEN COPY of each pinned block; only blocks
+ * that were written to since the last one are copied again. ADOPTED memory is memory of
+ * the caller that is part of a pool without a copy.
  *
  * UNITS. All offsets and sizes are in bytes. Ranges are half-open:
  * [offset, offset + size).
@@ -170,10 +172,25 @@ typedef struct PoolView {
     size_t struct_size;
     void *data;   /* the first byte; read-only in a view                              */
     size_t size;  /* bytes at data; may be less than requested                        */
-    void *family; /* for the library only, as are the next two                        */
+    void *family; /* for the library only, as are the next three                      */
     void *block;
     void *pin;
+    size_t blocks;
 } PoolView;
+
+/* How the library finds out what was written through pins (dirty page tracking). The
+ * results are the same; only their costs differ.
+ *
+ * POOL_TRACKING_COMPARE: it compares pinned blocks with their frozen copies, as it always
+ * does with pins of less than 64 KiB.
+ * POOL_TRACKING_PAGEMAP_SCAN: by userfaultfd and the ioctl PAGEMAP_SCAN (Linux 6.7).
+ * POOL_TRACKING_WRITE_WATCH: by GetWriteWatch (Windows). */
+typedef enum PoolTracking {
+    POOL_TRACKING_COMPARE = 0,
+    POOL_TRACKING_PAGEMAP_SCAN = 1,
+    POOL_TRACKING_WRITE_WATCH = 2,
+    POOL_TRACKING_MAX_ = 0x7fffffff
+} PoolTracking;
 
 /* Statistics of a pool. Set struct_size to sizeof(PoolStats) before the call; only fields
  * that lie in so many bytes are set. */
@@ -199,6 +216,8 @@ typedef struct PoolStats {
                                * released to the system                                */
     size_t cached_bytes;      /* bytes of freed blocks that the process caches; exact to
                                * an eighth of each chunk that is in use; see pool_trim */
+    size_t page_tracking;     /* of PoolTracking: what the process can use now; the system
+                               * may refuse it later                                   */
     size_t shared_blocks;     /* of held_blocks, those that are shared; the last field,
                                * because only this one takes a walk of the tree        */
 } PoolStats;
@@ -271,10 +290,10 @@ POOL_API size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t si
  * both pools. They may be the same pool, and the ranges may overlap, as in memmove.
  *
  * Holes become holes. Between relatives, whole blocks are shared instead of copied if
- * dst_offset - src_offset is a multiple of the block size (but not pinned ones, nor a
- * last block that the end of a pool cuts off). Does not clip. Errors: POOL_RANGE if a
- * range reaches past the end of its pool; POOL_INVALID; POOL_NO_MEMORY; POOL_LIMIT of
- * dst. */
+ * dst_offset - src_offset is a multiple of the block size (of pinned ones the frozen
+ * copies; not a last block that the end of a pool cuts off). Does not clip. Errors:
+ * POOL_RANGE if a range reaches past the end of its pool; POOL_INVALID; POOL_NO_MEMORY;
+ * POOL_LIMIT of dst. */
 POOL_API PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
                               size_t src_offset, size_t size);
 
@@ -334,18 +353,19 @@ POOL_API PoolStatus pool_compare_exchange(MemoryPool *pool, size_t offset, size_
 /* Creates an independent pool with the same contents, size and block size.
  *
  * Takes constant time, whatever the pool holds, and in addition a copy of each pinned
- * block. The clone belongs to the same family and its memory limit. Returns it with one
- * reference, or NULL. Errors: POOL_INVALID, POOL_NO_MEMORY; POOL_LIMIT with pinned
- * blocks. */
+ * block that was written to since its last frozen copy (see pool_pin). The clone belongs
+ * to the same family and its memory limit. Returns it with one reference, or NULL.
+ * Errors: POOL_INVALID, POOL_NO_MEMORY; POOL_LIMIT with pinned blocks. */
 POOL_API MemoryPool *pool_clone(MemoryPool *pool);
 
 /* Gives pool the contents and the size of from, a relative, which does not change.
  *
- * The two stay independent. Takes constant time, the time to free what only pool held,
- * and a copy for each block that either of them has pinned: pinned blocks of pool stay at
- * their address and get the contents of from. Does nothing if pool is from. Errors:
- * POOL_UNRELATED if from is no relative; POOL_INVALID, POOL_NO_MEMORY; POOL_LIMIT with
- * pinned blocks. */
+ * The two stay independent. Takes constant time and the time to free what only pool held.
+ * Pinned blocks of pool stay at their address and get the contents of from: those are
+ * copied that were written to, or in which their frozen copies and from differ. Pinned
+ * blocks of from cost what they do in pool_clone. Does nothing if pool is from. Errors:
+ * POOL_UNRELATED if from is no relative; POOL_INVALID, POOL_NO_MEMORY; POOL_LIMIT if from
+ * has pinned blocks. */
 POOL_API PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from);
 
 /* Finds the first run of data in [offset, end): bytes in blocks, without a hole between
@@ -372,11 +392,14 @@ POOL_API int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_
  *
  * All bytes outside of such runs are the same in both. The runs consist of whole blocks,
  * which one of the two wrote to, freed or got since they shared them, even if the bytes
- * are equal again. Parameters and results as pool_next_extent; end may be up to the end
- * of the larger pool, and the smaller one counts as a hole there. -1 also with
+ * are equal again. Pinned blocks are compared with their frozen copies: those that nobody
+ * wrote to are not reported. Parameters and results as pool_next_extent; end may be up to
+ * the end of the larger pool, and the smaller one counts as a hole there. -1 also with
  * POOL_UNRELATED. Costs a search in the tree and a look at each block of the run, except
  * for parts of the tree that are full in one pool and empty in the other. What both share
- * costs nothing. */
+ * costs nothing. In a pool with pins, finding what was written costs in addition what
+ * page_tracking in PoolStats says: a system call a run, or a comparison of what is
+ * pinned. */
 POOL_API int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset,
                               size_t end, size_t *start, size_t *size);
 
@@ -396,30 +419,46 @@ POOL_API int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t
  * moment of the call.
  *
  * view->data[0 .. view->size) is read-only memory; the caller must not write to it. A
- * view ends with its block, so that view->size may be less than size (1 or more):
- * continue at offset + view->size. A view of a hole shows zeros and allocates nothing.
- * The memory is valid until pool_view_release, even if the pool is destroyed. A later
- * write to the block copies it. A view of a pinned block is a copy.
+ * view reaches as far as blocks follow each other in memory, as those of a released pin
+ * do: at least to the end of its first block or to size, so that view->size may be less
+ * than size (1 or more): continue at offset + view->size. A view of a hole shows zeros,
+ * ends with its block and allocates nothing. The memory is valid until pool_view_release,
+ * even if the pool is destroyed. A later write to a block copies it. A view of pinned
+ * blocks shows their frozen copies, which it updates first.
  *
  * Errors: POOL_RANGE if [offset, offset + size) reaches past the end; POOL_INVALID if
  * size is 0, view is NULL or view->struct_size is too small; POOL_NO_MEMORY; POOL_LIMIT
- * for a pinned block. */
+ * for pinned blocks. */
 POOL_API PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size,
                               PoolView *view);
 
-/* Returns in *view a pin of the bytes at offset: writable memory of the pool itself.
+/* Returns in *view a pin of [offset, offset + size): writable memory of the pool itself,
+ * contiguous, whatever the block size.
  *
- * view->data[0 .. view->size) lies in one block, as with pool_view; a block is allocated
- * in place of a hole. Later reads see what the caller writes there, and the caller sees
- * what other calls write. Calls stay atomic among each other. But the caller must
- * synchronise its own access: while it writes bytes through a pin, no other thread may
- * read or write the same bytes. The caller may pass pinned memory as a buffer to a call
- * if it does not overlap the bytes that the call reads or writes in the pool.
+ * Blocks are allocated in place of holes, and count for the memory limit; their pages are
+ * not touched. Blocks that do not follow each other in memory are moved once, with all
+ * pages of the range; the room that they took does not count twice. They stay in the pool
+ * when the pin is released, and a later pin of the same blocks moves nothing.
  *
- * A pinned block stays at its address: discard, restore, copy and adopt write into it,
- * and a clone or a view gets a copy of it. A block may have several pins. The memory is
- * valid until pool_view_release, even if the pool is destroyed. Errors as pool_view, and
- * POOL_LIMIT. */
+ * Pins may overlap: if the byte at offset is pinned already, the new pin is of the same
+ * memory and ends where that pin ends; otherwise it ends before the next pinned block. So
+ * view->size may be less than size (1 or more), and only then. The address of a pinned
+ * byte never changes, and the memory is valid until pool_view_release, even if the pool
+ * is destroyed or made smaller.
+ *
+ * Later reads see what the caller writes there, and the caller sees what other calls
+ * write. Calls stay atomic among each other. But the caller must synchronise its own
+ * access: while it writes bytes through a pin, no other thread may read or write the same
+ * bytes, and no other thread may restore the pool, which writes all of them. A clone or a
+ * view that is taken meanwhile has each byte as it was or as it is written. The caller
+ * may pass pinned memory as a buffer to a call if it does not overlap the bytes that the
+ * call reads or writes in the pool.
+ *
+ * Discard, restore, copy and adopt write into pinned blocks. Clones, views and copies of
+ * a pinned block share its FROZEN COPY, which the call that needs it makes or updates; it
+ * counts for the memory limit, and is held until the pin is released. What was written is
+ * known by dirty page tracking (see PoolTracking) or by comparison. Errors as pool_view,
+ * and POOL_LIMIT. Costs the blocks of the range, and the bytes that it moves. */
 POOL_API PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size,
                              PoolView *view);
 

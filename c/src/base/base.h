@@ -31,7 +31,9 @@
 
 #include "atomics.h"
 #include "checked.h"
+#include "data.h"
 #include "platform.h"
+#include "written.h"
 
 /* Asserts what is cheap to check; mostly, that a lock is held which the caller must hold.
  * Only in builds with POOL_DEBUG. */

@@ -47,8 +47,8 @@ static void ring_remove(Chunk *chunk)
     chunk->previous = chunk->next = NULL;
 }
 
-/* Whether so many bytes can be made resident. Cached memory counts as available: it is
- * reused, or released when the system has no more. Locks: the chunk cache. */
+/* Whether so many bytes could be made resident. What is kept is the system's again, or
+ * used again, when it is needed. Locks: the chunk cache. */
 static bool arena_can_commit(const Arena *arena, size_t bytes)
 {
     return bytes < REQUEST_LARGE || arena->overcommits ||
@@ -62,7 +62,18 @@ static bool arena_within_limit(const Arena *arena, size_t count)
     return count <= (arena->limit - arena->held) / arena->block_size;
 }
 
-/* Adds an empty chunk to the front of the ring; false if there is no memory. */
+/* Adds an empty chunk to the front of the ring. */
+static void arena_add(Arena *arena, Chunk *chunk)
+{
+    chunk->before = arena->mapped;
+    chunk->older = arena->newest;
+    arena->newest = chunk;
+    ring_insert(chunk, arena->ring.next);
+    arena->mapped += chunk->size;
+    arena->headers += chunk_header_size(chunk->count);
+}
+
+/* The same with a new one; false if there is no memory. */
 static bool arena_grow(Arena *arena)
 {
     size_t most = checked_min(CHUNK_MAX, arena->item_size > CHUNK_MAX / CHUNK_BLOCKS
@@ -72,22 +83,16 @@ static bool arena_grow(Arena *arena)
     Chunk *chunk;
     size = (size_t)1 << checked_log2_floor(checked_max(size, arena->item_size));
     chunk = chunk_create(size, arena->item_size);
-    if (chunk == NULL) {
-        return false;
+    if (chunk != NULL) {
+        arena_add(arena, chunk);
     }
-    chunk->before = arena->mapped;
-    chunk->older = arena->newest;
-    arena->newest = chunk;
-    ring_insert(chunk, arena->ring.next);
-    arena->mapped += size;
-    arena->headers += chunk_header_size(chunk->count);
-    return true;
+    return chunk != NULL;
 }
 
 /* Allocates a block of a chunk that is on the ring; does not count it. */
 static Block *arena_alloc_from(Arena *arena, Chunk *chunk)
 {
-    Block *block = chunk_alloc_block(chunk, arena->item_size, &arena->headers);
+    Block *block = chunk_alloc_block(chunk, &arena->headers);
     if (chunk_is_full(chunk)) {
         ring_remove(chunk);
     }
@@ -101,7 +106,7 @@ static void arena_emptied(Arena *arena, Chunk *chunk)
     ring_remove(chunk);
     ring_insert(chunk, &arena->ring);
     if (!chunk_count_cached(chunk, chunk_whole(chunk))) {
-        (void)chunk_decommit(chunk, arena->item_size, &arena->headers);
+        (void)chunk_decommit(chunk, &arena->headers);
     }
 }
 
@@ -109,10 +114,10 @@ static void arena_emptied(Arena *arena, Chunk *chunk)
  * freed and enough of it is free. */
 static void arena_thinned(Arena *arena, Chunk *chunk)
 {
-    size_t idle = chunk_idle(chunk, arena->item_size);
+    size_t idle = chunk_idle(chunk);
     if (idle >= chunk->cached + chunk_whole(chunk) / CHUNK_SHARES &&
         !chunk_count_cached(chunk, idle)) {
-        (void)chunk_trim(chunk, arena->item_size, &arena->headers);
+        (void)chunk_trim(chunk, &arena->headers);
     }
 }
 
@@ -199,6 +204,49 @@ static PoolStatus arena_alloc(Arena *arena, size_t count, Block **blocks)
     return POOL_OK;
 }
 
+/* An empty chunk for a run of so many blocks that the arena has already, and that is not
+ * much too large; NULL if there is none. Empty chunks are at the ring's end. */
+static Chunk *arena_find_run(Arena *arena, size_t count)
+{
+    Chunk *chunk = arena->ring.previous;
+    while (chunk != &arena->ring && chunk->used == 0) {
+        if (chunk->run && chunk->count >= count && chunk->count / 2 <= count) {
+            return chunk;
+        }
+        chunk = chunk->previous;
+    }
+    return NULL;
+}
+
+/* Takes count blocks that follow each other, as their data does, and read as zeros; the
+ * pages are untouched. So many of them as are replacements do not count until the blocks
+ * that they replace are freed. Context: the caller holds the lock. */
+static PoolStatus arena_alloc_run(Arena *arena, size_t count, size_t replacements,
+                                  Block **run)
+{
+    Chunk *chunk;
+    POOL_ASSERT(lock_is_held(&arena->lock));
+    if (!arena_within_limit(arena, count - replacements)) {
+        return arena->limit == SIZE_MAX ? POOL_NO_MEMORY : POOL_LIMIT;
+    }
+    chunk = arena_find_run(arena, count);
+    if (chunk == NULL) {
+        chunk = chunk_create_run(count, arena->block_size);
+        if (chunk == NULL) {
+            return POOL_NO_MEMORY;
+        }
+        arena_add(arena, chunk);
+    }
+    *run = chunk_alloc_run(chunk, count, &arena->headers);
+    ring_remove(chunk);
+    if (!chunk_is_full(chunk)) { /* no more with the empty ones */
+        ring_insert(chunk, arena->ring.next);
+    }
+    arena->held += (count - replacements) * arena->block_size;
+    arena->peak = checked_max(arena->peak, arena->held);
+    return POOL_OK;
+}
+
 /* Allocates the header of an adopted block, or returns NULL. The caller must set its
  * data. Context: the caller holds the arena's lock. */
 static Block *arena_alloc_adoptee(Arena *arena, Adoption *adoption)
@@ -235,9 +283,9 @@ static size_t arena_trim_chunk(Arena *arena, Chunk *chunk)
     size_t freed = 0;
     POOL_ASSERT(lock_is_held(&arena->lock));
     if (chunk->cached > 0 && chunk->used == 0) {
-        freed = chunk_decommit(chunk, arena->item_size, &arena->headers);
-    } else if (chunk_idle(chunk, arena->item_size) > 0) {
-        freed = chunk_trim(chunk, arena->item_size, &arena->headers);
+        freed = chunk_decommit(chunk, &arena->headers);
+    } else if (chunk_idle(chunk) > 0) {
+        freed = chunk_trim(chunk, &arena->headers);
     }
     chunk_uncount_cached(chunk, 0);
     return freed;
@@ -267,18 +315,18 @@ static size_t arena_trim(Arena *arena)
 static void arena_shrink(Arena *arena)
 {
     Chunk *chunk = arena->newest;
-    size_t dirty_end = chunk_dirty_end(chunk, arena->item_size);
+    size_t dirty_end = chunk_dirty_end(chunk);
     ring_remove(chunk);
     arena->newest = chunk->older;
     arena->mapped -= chunk->size;
     arena->headers -=
         chunk_header_size(chunk->count) - row_bytes(&chunk->row, chunk->row.decommitted);
-    if (chunk->cached >= chunk->size) {
+    if (chunk->cached >= chunk->size && !chunk->run) {
         chunk_uncount_cached(chunk, chunk->size);
         chunk_cache_put(chunk->base, chunk->size, dirty_end);
     } else {
         chunk_uncount_cached(chunk, 0);
-        platform_unmap(chunk->base, chunk->size);
+        chunk_unmap(chunk);
     }
     chunk_free(chunk);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * chunk.c - system pages that are split into blocks
+/* chunk.c - system pages that are split into blocks
  *
  *     base ─► | data 0   | data 1   | data 2   |  ...  | system pages
  *     block[] | header 0 | header 1 | header 2 |  ...  | elsewhere, a row (slab.c)
@@ -82,28 +81,64 @@ static void chunk_free(Chunk *chunk)
     }
 }
 
+/* A chunk of size bytes at base (NULL: it could not be had) for blocks of item_size, or
+ * NULL. */
+static Chunk *chunk_create_at(void *base, size_t size, size_t item_size, Chunk *chunk)
+{
+    if (base == NULL) {
+        chunk_free(chunk);
+        return NULL;
+    }
+    chunk->base = (unsigned char *)base;
+    chunk->size = size;
+    chunk->item_size = item_size;
+    chunk->weight = item_size + (chunk->header > 0 ? sizeof(Block) : 0);
+    return chunk;
+}
+
 /* Returns a chunk of size bytes for blocks of item_size, from the cache or from the
  * system; NULL if there is no memory. */
 static Chunk *chunk_create(size_t size, size_t item_size)
 {
     Chunk *chunk = chunk_alloc_header(size / item_size);
+    void *base;
     if (chunk == NULL) {
         return NULL;
     }
-    chunk->base = (unsigned char *)chunk_cache_get(size, &chunk->dirty_end);
-    if (chunk->base != NULL) {
-        chunk->cached = size; /* until its blocks are allocated */
+    base = chunk_cache_get(size, &chunk->dirty_end);
+    if (base != NULL) {
+        chunk->cached = size; /* until its blocks are taken */
         chunk->warm_end = chunk->dirty_end;
     } else {
-        chunk->base = (unsigned char *)memory_map(
-            size, item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
+        base = memory_map(size, item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
     }
-    if (chunk->base == NULL) {
-        chunk_free(chunk);
+    return chunk_create_at(base, size, item_size, chunk);
+}
+
+/* Gives the pages of a chunk back, but not itself. */
+static void chunk_unmap(Chunk *chunk)
+{
+    if (chunk->run) {
+        written_unmap(chunk->base, chunk->size);
+    } else {
+        platform_unmap(chunk->base, chunk->size);
+    }
+}
+
+/* A chunk for a run of count blocks or more, of pages of its own that can be watched for
+ * writes, or NULL. */
+static Chunk *chunk_create_run(size_t count, size_t item_size)
+{
+    size_t size = (count * item_size + CHUNK_MIN - 1) & ~(CHUNK_MIN - 1);
+    Chunk *chunk;
+    if (count > SIZE_MAX / 2 / (item_size + sizeof(Block))) {
         return NULL;
     }
-    chunk->size = size;
-    chunk->weight = item_size + (chunk->header > 0 ? sizeof(Block) : 0);
+    chunk = chunk_alloc_header(size / item_size);
+    if (chunk != NULL) {
+        chunk->run = true;
+        chunk = chunk_create_at(memory_map_watched(size), size, item_size, chunk);
+    }
     return chunk;
 }
 
@@ -113,10 +148,10 @@ static inline bool chunk_is_full(const Chunk *chunk)
            chunk->row.decommitted == 0;
 }
 
-/* Returns how many bytes at the base of a chunk may not be zeros. */
-static size_t chunk_dirty_end(const Chunk *chunk, size_t item_size)
+/* Bytes at the base of a chunk that may hold something. */
+static size_t chunk_dirty_end(const Chunk *chunk)
 {
-    return checked_max(chunk->dirty_end, chunk->row.count * item_size);
+    return checked_max(chunk->dirty_end, chunk->row.count * chunk->item_size);
 }
 
 /* --------------------------------------------------------------------- account */
@@ -127,10 +162,10 @@ static size_t chunk_whole(const Chunk *chunk)
     return chunk->count * chunk->weight;
 }
 
-/* Returns the bytes of its free blocks that may be resident. */
-static size_t chunk_idle(const Chunk *chunk, size_t item_size)
+/* Bytes of its free blocks that may have memory. */
+static size_t chunk_idle(const Chunk *chunk)
 {
-    size_t fresh = chunk->row.count * item_size;
+    size_t fresh = chunk->row.count * chunk->item_size;
     size_t warm = chunk->warm_end > fresh ? chunk->warm_end - fresh : 0;
     return chunk->idle * chunk->weight + warm;
 }
@@ -163,66 +198,66 @@ static bool chunk_count_cached(Chunk *chunk, size_t bytes)
  * One system call costs less than sixteen page faults. */
 enum { AHEAD = 65536, AHEAD_FROM = 1 << 20, AHEAD_ITEM_MAX = 4096 };
 
-static void chunk_populate(Chunk *chunk, size_t at, size_t item_size)
+static void chunk_populate(Chunk *chunk, size_t at)
 {
-    if (chunk->size >= AHEAD_FROM && item_size <= AHEAD_ITEM_MAX && at % AHEAD == 0 &&
-        at >= chunk->dirty_end) {
+    if (chunk->size >= AHEAD_FROM && chunk->item_size <= AHEAD_ITEM_MAX &&
+        at % AHEAD == 0 && at >= chunk->dirty_end) {
         platform_populate(chunk->base + at, AHEAD);
     }
 }
 
-static void block_init(Chunk *chunk, size_t i, size_t item_size, bool dirty)
+static void block_init(Chunk *chunk, size_t i, bool dirty)
 {
     Block *block = &chunk->block[i];
-    block->data = chunk->base + i * item_size;
+    block->data = chunk->base + i * chunk->item_size;
     block->from = (uintptr_t)chunk | BLOCK_IN_CHUNK | (dirty ? BLOCK_DIRTY : 0);
 }
 
-/* Allocates the next block that was never allocated. *headers is the arena's account of
- * the bytes of headers, here and below. */
-static Block *chunk_alloc_fresh(Chunk *chunk, size_t item_size, size_t *headers)
+/* The next block that was never given out. *headers is the arena's account of the bytes
+ * of descriptions, here and below. */
+static Block *chunk_alloc_fresh(Chunk *chunk, size_t *headers)
 {
-    size_t i = chunk->row.count++, at = i * item_size;
+    size_t i = chunk->row.count++;
     if (row_is_decommitted(&chunk->row, i)) {
         uint64_t pages = chunk->row.decommitted & row_pages_of(&chunk->row, i);
         *headers += row_bytes(&chunk->row, pages);
         chunk->row.decommitted &= ~pages;
     }
-    chunk_populate(chunk, at, item_size);
-    block_init(chunk, i, item_size, at < chunk->dirty_end);
-    size_store_relaxed(&chunk->block[i].refs, 0); /* it may look like a free item */
+    block_init(chunk, i, i * chunk->item_size < chunk->dirty_end);
+    size_store_relaxed(&chunk->block[i].refs, 0); /* it may look free */
     return &chunk->block[i];
 }
 
-/* Adds the blocks whose headers are decommitted to the free list. They count as dirty,
- * because those at the borders of decommitted pages may be. */
-static void chunk_carve(Chunk *chunk, size_t item_size, size_t *headers)
+/* Puts the blocks of which the descriptions are blank on the list. They count as dirty:
+ * what lies at the borders of their pages may be. */
+static void chunk_carve(Chunk *chunk, size_t *headers)
 {
     size_t i;
     for (i = 0; i < chunk->count; i++) {
         if (row_is_decommitted(&chunk->row, i)) {
-            block_init(chunk, i, item_size, true);
+            block_init(chunk, i, true);
         }
     }
     *headers += row_carve(&chunk->row, &chunk->free);
 }
 
-/* Allocates a block of a chunk that is not full. */
-static Block *chunk_alloc_block(Chunk *chunk, size_t item_size, size_t *headers)
+/* One block of a chunk that has one to give. */
+static Block *chunk_alloc_block(Chunk *chunk, size_t *headers)
 {
     Block *block;
     chunk->used++;
     if (chunk->free == NULL && chunk->row.count < chunk->count) {
-        block = chunk_alloc_fresh(chunk, item_size, headers);
+        chunk_populate(chunk, chunk->row.count * chunk->item_size);
+        block = chunk_alloc_fresh(chunk, headers);
     } else {
         if (chunk->free == NULL) {
-            chunk_carve(chunk, item_size, headers);
+            chunk_carve(chunk, headers);
         }
         block = (Block *)item_alloc(&chunk->free);
         chunk->idle -= chunk->idle > 0;
     }
     if (chunk->cached > 0) {
-        size_t idle = chunk_idle(chunk, item_size);
+        size_t idle = chunk_idle(chunk);
         if (idle == 0 || chunk->cached > idle + chunk_whole(chunk) / CHUNK_SHARES) {
             chunk_uncount_cached(chunk, idle);
         }
@@ -230,15 +265,37 @@ static Block *chunk_alloc_block(Chunk *chunk, size_t item_size, size_t *headers)
     return block;
 }
 
+/* Takes count fresh blocks, which read as zeros, from a run's chunk of which none is
+ * used; returns the first: the others follow it, as does their data. */
+static Block *chunk_alloc_run(Chunk *chunk, size_t count, size_t *headers)
+{
+    size_t i;
+    if (chunk->row.count > 0) {
+        (void)chunk_decommit(chunk, headers);
+    }
+    if (chunk->dirty_end > 0) { /* the system does not clear what it took back */
+        memset(chunk->base, 0, chunk->dirty_end);
+        chunk->dirty_end = 0;
+    }
+    chunk_uncount_cached(chunk, 0);
+    for (i = 0; i < count; i++) {
+        (void)chunk_alloc_fresh(chunk, headers);
+    }
+    chunk->used = count;
+    return chunk->block;
+}
+
+/* ---------------------------------------------------------------------- giving */
+
 /* -------------------------------------------------------------- decommitting */
 
 /* Decommits the pages of an empty chunk and of its headers; returns how many bytes. */
-static size_t chunk_decommit(Chunk *chunk, size_t item_size, size_t *headers)
+static size_t chunk_decommit(Chunk *chunk, size_t *headers)
 {
     FreeRun all = {0, 0, 0};
     size_t freed;
     all.end = chunk->count;
-    chunk->dirty_end = chunk_dirty_end(chunk, item_size);
+    chunk->dirty_end = chunk_dirty_end(chunk);
     if (platform_reset(chunk->base, chunk->size)) {
         chunk->dirty_end = 0;
     }
@@ -265,24 +322,25 @@ static size_t chunk_decommit_bytes(Chunk *chunk, size_t *from, size_t *to, bool 
     return *to - *from;
 }
 
-/* The same for a run of free blocks; does not count again what was not resident. */
-static size_t chunk_decommit_run(Chunk *chunk, const FreeRun *run, size_t item_size)
+/* The same for a run; what had no memory any more is not counted again. */
+static size_t chunk_decommit_run(Chunk *chunk, const FreeRun *run)
 {
-    size_t from = run->first * item_size, to = run->end * item_size, i;
+    size_t from = run->first * chunk->item_size, to = run->end * chunk->item_size, i;
     bool zeros;
     size_t freed = chunk_decommit_bytes(chunk, &from, &to, &zeros);
-    for (i = from / item_size; zeros && i < to / item_size; i++) { /* all powers of two */
+    /* Both are powers of two, so that no block lies in there in part. */
+    for (i = from / chunk->item_size; zeros && i < to / chunk->item_size; i++) {
         if (!row_is_decommitted(&chunk->row, i)) {
             chunk->block[i].from &= ~(uintptr_t)BLOCK_DIRTY;
         }
     }
-    return checked_min(freed, run->idle * item_size);
+    return checked_min(freed, run->idle * chunk->item_size);
 }
 
-/* The same for what may be resident after the blocks that were ever allocated. */
-static size_t chunk_decommit_warm(Chunk *chunk, size_t item_size)
+/* The same for what is warm behind the blocks that were given out. */
+static size_t chunk_decommit_warm(Chunk *chunk)
 {
-    size_t from = chunk->row.count * item_size, to = chunk->size;
+    size_t from = chunk->row.count * chunk->item_size, to = chunk->size;
     size_t freed = 0;
     bool zeros;
     if (chunk->warm_end > from) {
@@ -294,19 +352,19 @@ static size_t chunk_decommit_warm(Chunk *chunk, size_t item_size)
     return freed;
 }
 
-/* Decommits the pages of the free blocks, and of their headers, of a chunk that is partly
- * used; returns how many bytes. */
-static size_t chunk_trim(Chunk *chunk, size_t item_size, size_t *headers)
+/* Gives the pages of the free blocks of a chunk that is partly used back to the system;
+ * returns how many bytes. */
+static size_t chunk_trim(Chunk *chunk, size_t *headers)
 {
     FreeRun run = {0, 0, 0};
     size_t freed = 0, rows = 0;
     while (row_next(&chunk->row, &run)) {
         if (run.idle > 0) { /* else it was trimmed before */
-            freed += chunk_decommit_run(chunk, &run, item_size);
+            freed += chunk_decommit_run(chunk, &run);
             rows += row_decommit(&chunk->row, &run);
         }
     }
-    freed += chunk_decommit_warm(chunk, item_size);
+    freed += chunk_decommit_warm(chunk);
     *headers -= rows;
     chunk->free = NULL;
     (void)row_link(&chunk->row, &chunk->free);

@@ -114,6 +114,20 @@ static void *memory_map(size_t size, PlatformUse use)
     return pages;
 }
 
+/* The same of pages that can be watched for writes. */
+static void *memory_map_watched(size_t size)
+{
+    void *pages;
+    if (POOL_FAULT()) {
+        return NULL;
+    }
+    pages = written_map(size);
+    if (pages == NULL && chunk_cache_trim() > 0) {
+        pages = written_map(size);
+    }
+    return pages;
+}
+
 static size_t chunk_cache_bytes(void)
 {
     size_t cached;

@@ -31,6 +31,7 @@ static void *chunk_cache_get(size_t size, size_t *dirty_end);
 static size_t chunk_cache_trim(void);
 static void *memory_alloc(size_t size);
 static void *memory_map(size_t size, PlatformUse use);
+static void *memory_map_watched(size_t size);
 static size_t chunk_cache_bytes(void);
 
 /* ------------------------------------------------------------------------------ slab */
@@ -44,9 +45,10 @@ typedef struct Row {
     unsigned char *items;
     size_t size;          /* bytes of an item                                     */
     size_t room, count;   /* items that there is room for; that were ever in use  */
-    unsigned page_bits;   /* logarithm of the page size; 0: memory without pages  */
+    unsigned page_bits;   /* logarithm of the size of its pages, which may be several
+                           * of the system's; 0: memory without pages             */
     uint64_t decommitted; /* bit i: page i, counted from the first, is decommitted; no
-                           * row has more than 64 pages (of 4096 bytes or more) */
+                           * row has more than 64 pages                         */
 } Row;
 
 /* Adjacent free items, [first, end). */
@@ -144,6 +146,8 @@ struct Chunk {
     Chunk *older;           /* the arena's chunk before this one     */
     unsigned char *base;
     size_t size;      /* bytes at base                                            */
+    size_t item_size; /* bytes from one block's data to the next one's            */
+    bool run;         /* made for blocks side by side, of pages that can be watched */
     size_t before;    /* bytes of the chunks that the arena had before            */
     size_t dirty_end; /* high-water mark of earlier uses, see chunk_dirty_end     */
     size_t warm_end;  /* bytes at base that may be resident from earlier uses     */
@@ -166,15 +170,18 @@ static const unsigned char *block_data_optimistic(const Block *block);
 static size_t chunk_header_size(size_t count);
 static void chunk_free(Chunk *chunk);
 static Chunk *chunk_create(size_t size, size_t item_size);
+static void chunk_unmap(Chunk *chunk);
+static Chunk *chunk_create_run(size_t count, size_t item_size);
 static bool chunk_is_full(const Chunk *chunk);
-static size_t chunk_dirty_end(const Chunk *chunk, size_t item_size);
+static size_t chunk_dirty_end(const Chunk *chunk);
 static size_t chunk_whole(const Chunk *chunk);
-static size_t chunk_idle(const Chunk *chunk, size_t item_size);
+static size_t chunk_idle(const Chunk *chunk);
 static void chunk_uncount_cached(Chunk *chunk, size_t bytes);
 static bool chunk_count_cached(Chunk *chunk, size_t bytes);
-static Block *chunk_alloc_block(Chunk *chunk, size_t item_size, size_t *headers);
-static size_t chunk_decommit(Chunk *chunk, size_t item_size, size_t *headers);
-static size_t chunk_trim(Chunk *chunk, size_t item_size, size_t *headers);
+static Block *chunk_alloc_block(Chunk *chunk, size_t *headers);
+static Block *chunk_alloc_run(Chunk *chunk, size_t count, size_t *headers);
+static size_t chunk_decommit(Chunk *chunk, size_t *headers);
+static size_t chunk_trim(Chunk *chunk, size_t *headers);
 
 /* ----------------------------------------------------------------------------- arena */
 
@@ -207,6 +214,8 @@ static bool arena_within_limit(const Arena *arena, size_t count);
 static void adoption_drop(Adoption *adoption, Adoption **released);
 static void arena_free(Arena *arena, Block *blocks, Adoption **released);
 static PoolStatus arena_alloc(Arena *arena, size_t count, Block **blocks);
+static PoolStatus arena_alloc_run(Arena *arena, size_t count, size_t replacements,
+                                  Block **run);
 static Block *arena_alloc_adoptee(Arena *arena, Adoption *adoption);
 static void *arena_zeros(Arena *arena);
 static size_t arena_trim(Arena *arena);

@@ -50,7 +50,8 @@ static inline void *item_alloc(void **list)
 
 /* ----------------------------------------------------------------------- rows */
 
-/* pages: whether the memory at items is pages, with nothing else after the items. */
+/* pages: whether the memory at items is pages, with nothing else after the items. A row
+ * of more than 63 of them, as a long run of blocks has, counts in larger ones. */
 static void row_init(Row *row, void *items, size_t size, size_t room, bool pages)
 {
     row->items = (unsigned char *)items;
@@ -59,6 +60,9 @@ static void row_init(Row *row, void *items, size_t size, size_t room, bool pages
     row->count = 0;
     row->page_bits = pages ? checked_log2_floor(platform_page_size()) : 0;
     row->decommitted = 0;
+    while (pages && (size * room) >> row->page_bits > 62) {
+        row->page_bits++;
+    }
 }
 
 static inline unsigned char *row_item(const Row *row, size_t i)
@@ -141,7 +145,8 @@ static size_t row_decommit(Row *row, const FreeRun *run)
     }
     page = (size_t)1 << row->page_bits;
     from = checked_max(1, row_page(row, row_item(row, run->first) + (page - 1)));
-    to = row_page(row, row_item(row, run->end) + (run->end == row->room ? page - 1 : 0));
+    to = row_page(row, row_item(row, run->end) +
+                           (run->end == row->room ? platform_page_size() - 1 : 0));
     if (from >= to) {
         return 0;
     }

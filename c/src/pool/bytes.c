@@ -377,6 +377,9 @@ static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
     *size = clipped;
     if (status == POOL_OK) {
         need.written = mode == WRITE_NOTHING ? 0 : clipped;
+        if (mode == WRITE_NOTHING && need.blocks > need.holes) {
+            need.nodes += tree_top(&pool->tree) + 1; /* what is shared is frozen */
+        }
         status = reservation_fill(reservation, &pool->family->arena, need);
     }
     if (status != POOL_OK) {

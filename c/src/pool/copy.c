@@ -90,8 +90,7 @@ static bool copy_covers(const Copy *copy, size_t src_offset)
 }
 
 /* Whether a write to a block of the target needs a new block: because it is a hole, or
- * shared, or will be shared, as a source of this same copy. (That also counts if it is
- * pinned, because the pin may be released meanwhile.) */
+ * shared, or will be shared, as a source of this same copy. */
 static bool copy_takes_block(const Copy *copy, size_t index)
 {
     return (copy->shares && copy->dst == copy->src &&
@@ -114,23 +113,53 @@ static size_t copy_run_blocks(const Copy *copy, const Run *run, size_t first, si
            (size_t)(tail && copy_takes_block(copy, last));
 }
 
-/* Returns how many new blocks are needed for those that would be shared but are pinned in
- * the source, and so are copied. An upper bound: a pin may be released meanwhile, but
- * none can be added. */
-static size_t copy_pinned_blocks(const Copy *copy)
+/* The pinned blocks of the source that can be shared, among those from first on, as far
+ * as one pin has them: their pin and the last of them; NULL if there is none. */
+static Pin *copy_next_pin(const Copy *copy, size_t *first, size_t *last)
 {
     MemoryPool *src = copy->src;
-    size_t end = pool_index(src, copy->src_offset + (copy->size - 1)) + 1;
-    size_t index = pool_index(src, copy->src_offset);
-    size_t blocks = 0;
-    for (; pins_find(src, index, end, &index); index++) {
-        size_t start = index << src->block_shift;
-        if (copy_covers(copy, start)) {
-            size_t target = pool_index(copy->dst, copy_target(copy, start));
-            blocks += copy_takes_block(copy, target);
+    size_t inside = ((size_t)1 << src->block_shift) - 1;
+    size_t begin = pool_index(src, copy->src_offset) + ((copy->src_offset & inside) != 0);
+    size_t end = pool_index(src, copy->src_offset + (copy->size - 1));
+    end += copy_covers(copy, end << src->block_shift);
+    *first = checked_max(*first, begin);
+    if (!copy->shares || !pins_find(src, *first, end, first)) {
+        return NULL;
+    }
+    *last = checked_min(pin_last(block_pin(tree_block(&src->tree, *first))) + 1, end) - 1;
+    return block_pin(tree_block(&src->tree, *first));
+}
+
+/* Adds what it takes to share the frozen copies of the pinned blocks of the source:
+ * copies that are not up to date, and blocks for what is zeros, of which there is no
+ * copy. */
+static void copy_measure_pins(const Copy *copy, Need *need)
+{
+    size_t at = 0, last;
+    Pin *pin;
+    for (; (pin = copy_next_pin(copy, &at, &last)) != NULL; at = last + 1) {
+        Need one;
+        pin_collect_range(pin, at, last);
+        one = pin_measure_range(pin, at, last);
+        need->blocks += one.blocks;
+        need->nodes += one.nodes;
+        for (; at <= last; at++) {
+            if (pin_is_zero(pin, at)) {
+                size_t start = copy_target(copy, at << copy->src->block_shift);
+                need->blocks += copy_takes_block(copy, pool_index(copy->dst, start));
+            }
         }
     }
-    return blocks;
+}
+
+/* Brings these frozen copies up to date. */
+static void copy_freeze_pins(const Copy *copy, Reservation *reservation)
+{
+    size_t at = 0, last;
+    Pin *pin;
+    for (; (pin = copy_next_pin(copy, &at, &last)) != NULL; at = last + 1) {
+        pin_freeze_range(pin, at, last, reservation);
+    }
 }
 
 /* Adds what the discard of a hole needs: blocks for its ends, where they are shared and
@@ -195,9 +224,7 @@ static Need copy_measure(const Copy *copy)
         }
     }
     copy_measure_hole(copy, copy->count, &need, &done);
-    if (copy->shares) {
-        need.blocks += copy_pinned_blocks(copy);
-    }
+    copy_measure_pins(copy, &need);
     /* New blocks are written to in full, except those at the ends that replace holes. */
     need.holes = need.blocks - checked_min(need.blocks, copy_ends(copy));
     need.written = copy->size;
@@ -214,16 +241,17 @@ static void copy_piece(const Copy *copy, size_t src_offset, size_t size,
     Piece from = piece_at(copy->src, src_offset, size);
     Piece to = piece_at(dst, copy_target(copy, src_offset), size);
     Block *block = tree_block(&copy->src->tree, from.index);
+    Block *frozen = block_is_pinned(block) ? pin_frozen(block, from.index) : block;
     Node *leaf = tree_unshare_leaf(&dst->tree, to.index, reservation);
     AtomicPtr *slot = node_slot(leaf, 0, to.index);
     Block *old = (Block *)ptr_load_acquire(slot);
     size_t added;
-    if (copy->shares && to.size == (size_t)1 << dst->block_shift &&
-        !block_is_pinned(block) && (old == NULL || !block_is_pinned(old))) {
+    if (copy->shares && to.size == (size_t)1 << dst->block_shift && frozen != NULL &&
+        (old == NULL || !block_is_pinned(old))) {
         added = old == NULL;
-        if (old != block) {
-            size_add_relaxed(&block->refs, 1);
-            ptr_store_release(slot, block);
+        if (old != frozen) {
+            size_add_relaxed(&frozen->refs, 1);
+            ptr_store_release(slot, frozen);
             if (old != NULL) {
                 block_drop(old, reservation);
             }
@@ -267,6 +295,7 @@ static void copy_run(const Copy *copy, Run run, Reservation *reservation)
 static void copy_apply(const Copy *copy, Reservation *reservation)
 {
     size_t i;
+    copy_freeze_pins(copy, reservation);
     for (i = 0; i < copy->count; i++) {
         copy_run(copy, copy->runs[copy->descending ? copy->count - 1 - i : i],
                  reservation);
@@ -290,6 +319,7 @@ static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
     copy->shares = copy->dst->family == copy->src->family &&
                    ((copy->dst_offset - copy->src_offset) & inside) == 0;
     copy->descending = copy->dst == copy->src && copy->dst_offset > copy->src_offset;
+    pins_enter(copy->src);
     status = copy_find_runs(copy);
     if (status == POOL_OK) {
         status =
@@ -297,8 +327,9 @@ static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
     }
     if (status == POOL_OK) {
         copy_apply(copy, reservation);
-        reservation_empty(reservation, &copy->dst->family->arena);
     }
+    pins_leave(copy->src, reservation);
+    reservation_empty(reservation, &copy->dst->family->arena);
     platform_free(copy->runs);
     return status;
 }

@@ -65,6 +65,7 @@ static void fork_child(void)
 {
     MemoryPool *pool;
     Family *family;
+    written_after_fork_child();
     lock_init(&chunk_cache.lock);
     for (family = registry_families()->next; family != registry_families();
          family = family->next) {

@@ -1,103 +1,195 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pins.c - blocks that stay at their address
+ * pins.c - blocks that stay where they are
  *
- * A PIN keeps a block in its one slot, so that writes change it in place. A pinned block
- * is never shared: its path from the root is private to its pool, a clone or a view gets
- * a copy, and a call that would replace the block writes into it instead. So the pin
- * needs no reference beside that of the slot. Only a pin whose block leaves the pool (the
- * pool ends, or is made smaller) takes a reference of its own.
+ *     pool's tree    | slot | slot | slot | slot |  ...
+ *                       │      │      │      │
+ *     pin ──► blocks | block| block| block| block|       descriptors that follow each other
+ *                       │      │      │      │
+ *             data   |======|======|======|======|       memory that follows each other
  *
- * All pins of a block share one Pin. The block points to it, and it is in a list of its
- * pool. The arena's lock guards the list and the counts, because a pin may outlive its
- * pool. A pin is added only under the block's stripe. It may be removed at any time; the
- * block is then an ordinary one.
+ * A PIN keeps blocks that lie side by side in their slots, so that writes go on in place.
+ * A pinned block is never shared: its path from the root is private to its pool, a clone
+ * or a view gets its frozen copy (freeze.c), and whatever would put something else in its
+ * slot writes into it instead. So the slot's reference is the pin's as well: only when a
+ * block leaves the pool (which ends, or is cut) does the pin take a reference of its own.
+ * All pins of a block share one Pin, to which each of its blocks points, and which stands
+ * in a list of its pool. The list, the counts and the pointers are guarded by the arena's
+ * lock, because a pin may outlive its pool; a block is pinned only while it is locked,
+ * and unpinned at any time, which turns it into an ordinary one.
  *
- * Calls for a range find its pins through the tree (pins_find), calls for a whole pool
- * through the list.
+ * A call that works on the pins of a pool, which it has locked as a whole, is a user of
+ * each of them from pins_enter to pins_leave. So none of them ends meanwhile, and what is
+ * beyond the list and the counts (freeze.c) is its own.
  *
- * Memory order: releasing a pin may allow another thread to free the block and to reuse
- * its memory. So clearing the block's mark is the last access to the block, and counting
- * the pin down the last access to the pool. Both are release operations, and both are
- * read with acquire: a thread that sees no mark, or no pins, also sees all that was done
- * through the pin.
+ * Calls for a range find its pins by the tree (pins_find), those for a whole pool by the
+ * list.
+ *
+ * Memory order: a pin that is released may be the last that keeps another thread from
+ * unlinking the block and using its memory again. So clearing the block's pointer is the
+ * last access to the block, and subtracting from the pool's count the last to the pool;
+ * both release, and acquire is how they are read. Whoever reads no pointer, or no pins,
+ * thus comes after all that was done by the pin, and through it.
  */
 #include "pool.h"
 
-/* Returns how many blocks of a pool are pinned; exact under the arena's lock. While the
- * caller has locked the pool, the number can only shrink. */
+/* How many blocks of a pool are pinned: no fewer than that, for who has locked the pool,
+ * and exact under the arena's lock. */
 static inline size_t pins_count(MemoryPool *pool)
 {
     return size_load_acquire(&pool->pinned);
 }
 
-/* Detaches a pin from its pool and its block. Context: the caller holds the arena's
- * lock. */
-static void pin_detach(Pin *pin)
+/* Bytes of a Pin of so many blocks. */
+static size_t pin_size(size_t count)
 {
-    MemoryPool *pool = pin->pool;
-    POOL_ASSERT(lock_is_held(&pool->family->arena.lock));
-    *(pin->previous != NULL ? &pin->previous->next : &pool->pins) = pin->next;
-    if (pin->next != NULL) {
-        pin->next->previous = pin->previous;
-    }
-    pin->pool = NULL;
-    ptr_store_release(&pin->block->as.pin, NULL);
-    (void)size_sub_acq_rel(&pool->pinned, 1);
+    return sizeof(Pin) + (count - 1) / 64 * sizeof(uint64_t);
 }
 
-/* Adds a pin to a private block. spare becomes the block's Pin if it has none, else it is
- * freed. Context: the caller has locked the block. Locks: the arena. */
+/* Whether a block (NULL: a hole) is the n-th after another one, and so is its data. Blocks of
+ * fewer than ITEM_MIN bytes lie apart in chunks that are no runs. */
+static bool block_follows(const MemoryPool *pool, const Block *first, const Block *block,
+                          size_t n)
+{
+    return block == first + n && block->data == first->data + (n << pool->block_shift);
+}
+
+/* The pin of a block, or NULL. It may end at once, unless the caller has the arena's lock
+ * or is its user. */
+static inline Pin *block_pin(Block *block)
+{
+    return (Pin *)ptr_load_acquire(&block->as.pin);
+}
+
+/* Makes a Pin, zeroed, the pin of blocks that are in the pool, are private and follow
+ * each other. The caller has locked them, and has the arena's lock. */
+static void pin_attach_locked(Pin *pin, MemoryPool *pool, size_t index, Block *blocks,
+                              size_t count)
+{
+    size_t i;
+    POOL_ASSERT(lock_is_held(&pool->family->arena.lock));
+    pin->next = pool->pins;
+    if (pin->next != NULL) {
+        pin->next->previous = pin;
+    }
+    pool->pins = pin;
+    pin->pool = pool;
+    pin->blocks = blocks;
+    pin->index = index;
+    pin->count = pin->attached = count;
+    size_store_relaxed(&pin->frozen.height, tree_top(&pool->tree) + 1);
+    size_add_relaxed(&pool->pinned, count);
+    for (i = 0; i < count; i++) {
+        pin_set_dirty(pin, i);
+        ptr_store_release(&blocks[i].as.pin, pin);
+    }
+}
+
+/* Parts a pin from those of its pool's blocks that come after the first so many. The
+ * caller holds the arena's lock, and must add the references to these blocks. */
+static void pin_detach_locked(Pin *pin, size_t stays)
+{
+    MemoryPool *pool = pin->pool;
+    size_t i, gone = pin->attached - stays;
+    POOL_ASSERT(lock_is_held(&pool->family->arena.lock));
+    if (stays == 0) {
+        *(pin->previous != NULL ? &pin->previous->next : &pool->pins) = pin->next;
+        if (pin->next != NULL) {
+            pin->next->previous = pin->previous;
+        }
+        pin_unwatch(pin);
+        pin->pool = NULL;
+    }
+    pin->attached = stays;
+    for (i = 0; i < gone; i++) {
+        ptr_store_release(&pin->blocks[stays + i].as.pin, NULL);
+    }
+    (void)size_sub_acq_rel(&pool->pinned, gone);
+}
+
+/* Adds a pin to one block that is private, or a user to the pin that it has; spare is
+ * used if it has none, else freed. The caller has locked the block. Locks: the arena. */
 static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare)
 {
     Pin *pin;
     lock_acquire(&pool->family->arena.lock);
-    pin = (Pin *)ptr_load_acquire(&block->as.pin);
+    pin = block_pin(block);
     if (pin == NULL) {
         pin = spare;
         spare = NULL;
-        pin->previous = NULL;
-        pin->next = pool->pins;
-        pin->pool = pool;
-        pin->block = block;
-        pin->index = index;
-        pin->count = 0;
-        if (pin->next != NULL) {
-            pin->next->previous = pin;
-        }
-        pool->pins = pin;
-        size_add_relaxed(&pool->pinned, 1);
-        ptr_store_release(&block->as.pin, pin);
+        pin_attach_locked(pin, pool, index, block, 1);
     }
-    pin->count++;
+    pin->users++;
     lock_release(&pool->family->arena.lock);
     platform_free(spare);
     return pin;
 }
 
-/* Removes a pin. After the last one of a block, the block is an ordinary one; if it has
- * left its pool, its reference is dropped. Locks: the arena. */
-static void pin_remove(Pin *pin, Arena *arena, Reservation *reservation)
+/* Takes a user off; the last one ends the pin: its blocks become ordinary ones, and those
+ * that no pool has are unlinked. The caller has the arena's lock. */
+static void pin_release_locked(Pin *pin, Reservation *reservation)
+{
+    size_t i, first = pin->attached;
+    if (--pin->users > 0) {
+        return;
+    }
+    if (pin->pool != NULL) {
+        pin_detach_locked(pin, 0);
+    }
+    for (i = first; i < pin->count; i++) {
+        block_drop(&pin->blocks[i], reservation);
+    }
+    tree_replace(&pin->frozen, NULL, 1, reservation);
+    platform_free(pin);
+}
+
+/* The same. Locks: the arena. */
+static void pin_release(Pin *pin, Arena *arena, Reservation *reservation)
 {
     lock_acquire(&arena->lock);
-    if (--pin->count == 0) {
-        if (pin->pool != NULL) {
-            pin_detach(pin);
-        } else {
-            block_drop(pin->block, reservation);
-        }
-        platform_free(pin);
-    }
+    pin_release_locked(pin, reservation);
     lock_release(&arena->lock);
 }
 
 /* ------------------------------------------- pins and the other parts of a pool */
 
-/* Context of all these: the caller has locked the pool exclusively; those with _locked in
- * the name also need the arena's lock. */
+/* In all of these the caller has locked the whole pool. */
 
-/* Finds the first pinned block from first to last below a node of a level. There is none
- * below a shared node, so that the cost grows with the private blocks only. */
+/* Makes the call a user of all pins of the pool. What it does with many may take longer
+ * than the threads of an interpreter should wait. Locks: the arena, if there are any. */
+static void pins_enter(MemoryPool *pool)
+{
+    Pin *pin;
+    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
+    if (pins_count(pool) > 0) {
+        if (pins_count(pool) > (size_t)(RESERVATION_LONG - 1) >> pool->block_shift) {
+            interpreter_unlock();
+        }
+        lock_acquire(&pool->family->arena.lock);
+        for (pin = pool->pins; pin != NULL; pin = pin->next) {
+            pin->users++;
+        }
+        lock_release(&pool->family->arena.lock);
+    }
+}
+
+/* Ends that: pins that were released meanwhile end with it. Locks: the arena, if
+ * there are any. */
+static void pins_leave(MemoryPool *pool, Reservation *reservation)
+{
+    Pin *pin, *next;
+    if (pins_count(pool) > 0) {
+        lock_acquire(&pool->family->arena.lock);
+        for (pin = pool->pins; pin != NULL; pin = next) {
+            next = pin->next;
+            pin_release_locked(pin, reservation);
+        }
+        lock_release(&pool->family->arena.lock);
+    }
+}
+
+/* Finds the first pinned block from first to last below a node of a level. Below a shared
+ * node there is none, so that this costs the blocks that are the pool's own. */
 static bool node_find_pinned(Node *node, unsigned level, size_t first, size_t last,
                              size_t *found)
 {
@@ -122,8 +214,8 @@ static bool node_find_pinned(Node *node, unsigned level, size_t first, size_t la
     }
 }
 
-/* Finds the first pinned block in [first, end). Its pin may be released at any time,
- * unless the caller holds the arena's lock. */
+/* Finds the first pinned block in [first, end). Its pin may be released at once, unless
+ * the caller has the arena's lock or is its user. */
 static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found)
 {
     return first < end && pins_count(pool) > 0 &&
@@ -131,91 +223,33 @@ static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found)
                             found);
 }
 
-/* Gives a pin a reference of its own, before the slot drops its reference. Context: the
- * caller holds the arena's lock. */
-static void pin_retain(Pin *pin)
+/* Parts the pins of a pool, of which the caller is a user, from its blocks at or after
+ * end, before these leave the tree: their memory lives on without it. The caller is no
+ * longer a user of those that have no block in the pool any more. Locks: the arena, if
+ * the pool has pins. */
+static void pins_cut(MemoryPool *pool, size_t end, Reservation *reservation)
 {
-    size_add_relaxed(&pin->block->refs, 1);
-}
-
-/* Detaches the pins in [first, end) from their pool, before these blocks leave the tree.
- * The pins keep the blocks alive. Locks: the arena, if the pool has pins. */
-static void pins_cut(MemoryPool *pool, size_t first, size_t end)
-{
-    size_t index;
+    Pin *pin, *next;
     POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
-    if (first >= end || pins_count(pool) == 0) {
+    if (pins_count(pool) == 0) {
         return;
     }
     lock_acquire(&pool->family->arena.lock);
-    for (; pins_find(pool, first, end, &index); first = index + 1) {
-        Block *block = tree_block(&pool->tree, index);
-        Pin *pin = (Pin *)ptr_load_acquire(&block->as.pin);
-        pin_retain(pin);
-        pin_detach(pin);
-    }
-    lock_release(&pool->family->arena.lock);
-}
-
-/* Prepares the pins of a pool for the loss of its whole tree: each takes a reference to
- * its block, and those at or after end are detached from the pool. */
-static void pins_retain_locked(MemoryPool *pool, size_t end)
-{
-    Pin *pin, *next;
     for (pin = pool->pins; pin != NULL; pin = next) {
+        size_t stays =
+            end > pin->index ? checked_min(end - pin->index, pin->attached) : 0;
+        size_t i;
         next = pin->next;
-        pin_retain(pin);
-        if (pin->index >= end) {
-            pin_detach(pin);
+        for (i = stays; i < pin->attached; i++) {
+            size_add_relaxed(&pin->blocks[i].refs, 1);
+        }
+        if (stays < pin->attached) {
+            pin_detach_locked(pin, stays);
+        }
+        if (stays == 0) {
+            tree_replace(&pin->frozen, NULL, 1, reservation);
+            pin_release_locked(pin, reservation);
         }
     }
-}
-
-/* Returns an upper bound of what pins_unshare_locked and pin_put_back_locked need in a
- * tree of that height. The paths to the pinned blocks have no more nodes than the family
- * has, beside those that make the tree higher. Locks: the arena. */
-static inline Need pins_measure(MemoryPool *pool, unsigned height)
-{
-    Arena *arena = &pool->family->arena;
-    Need need = {pins_count(pool), 0, 0, 0};
-    if (need.blocks > 0) {
-        lock_acquire(&arena->lock);
-        need.nodes =
-            checked_min(need.blocks * height, slab_items(&arena->nodes) + height);
-        lock_release(&arena->lock);
-    }
-    return need;
-}
-
-/* Replaces the pinned blocks of a pool by copies, in a tree that has just got the pool's
- * root. */
-static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Reservation *reservation)
-{
-    Pin *pin;
-    for (pin = pool->pins; pin != NULL; pin = pin->next) {
-        Node *leaf = tree_unshare_leaf(tree, pin->index, reservation);
-        Block *copy = reservation_take_block(reservation);
-        memcpy(copy->data, pin->block->data, (size_t)1 << pool->block_shift);
-        copy->from |= BLOCK_DIRTY;
-        ptr_store_release(node_slot(leaf, 0, pin->index), copy);
-        block_drop(pin->block, reservation);
-    }
-}
-
-/* Puts a pinned block back into its slot after the pool's tree was replaced, together
- * with the pin's reference. Copies the slot's contents into the block before that. */
-static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Reservation *reservation)
-{
-    Node *leaf = tree_unshare_leaf(&pool->tree, pin->index, reservation);
-    AtomicPtr *slot = node_slot(leaf, 0, pin->index);
-    Block *now = (Block *)ptr_load_acquire(slot);
-    size_t size = (size_t)1 << pool->block_shift;
-    if (now != NULL) {
-        memcpy(pin->block->data, block_data(now), size);
-        block_drop(now, reservation);
-    } else {
-        memset(pin->block->data, 0, size);
-        tree_count(&pool->tree, pin->index, 1);
-    }
-    ptr_store_release(slot, pin->block);
+    lock_release(&pool->family->arena.lock);
 }

@@ -114,9 +114,8 @@ void pool_destroy(MemoryPool *pool)
         Family *family = pool->family;
         Reservation reservation = {0};
         Guard guard = pool_lock_exclusive(&pool->locks);
-        lock_acquire(&family->arena.lock);
-        pins_retain_locked(pool, 0);
-        lock_release(&family->arena.lock);
+        pins_enter(pool);
+        pins_cut(pool, 0, &reservation);
         tree_replace(&pool->tree, NULL, 1, &reservation);
         reservation_empty(&reservation, &family->arena);
         pool_unlock(&pool->locks, guard);
@@ -132,21 +131,23 @@ void pool_destroy(MemoryPool *pool)
 
 /* Gives an empty pool the contents of a relative. Context: the caller has locked from
  * exclusively; no other thread uses pool yet. Locks: the arena. */
-static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from)
+static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from, Reservation *reservation)
 {
     Arena *arena = &from->family->arena;
     unsigned height = tree_top(&from->tree) + 1;
-    Reservation reservation = {0};
-    PoolStatus status = reservation_fill(&reservation, arena, pins_measure(from, height));
+    PoolStatus status;
     POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
+    pins_enter(from);
+    pins_collect(from);
+    status = reservation_fill(reservation, arena, pins_measure_clone(from, height));
     if (status == POOL_OK) {
-        lock_acquire(&arena->lock);
+        pins_freeze(from, reservation);
         size_store_release(&pool->total_size, pool_total(from));
-        tree_replace(&pool->tree, tree_retain_root(&from->tree), height, &reservation);
-        pins_unshare_locked(from, &pool->tree, &reservation);
-        lock_release(&arena->lock);
-        reservation_empty(&reservation, arena);
+        tree_replace(&pool->tree, tree_retain_root(&from->tree), height, reservation);
+        pins_graft(from, &pool->tree, reservation);
     }
+    pins_leave(from, reservation);
+    reservation_empty(reservation, arena);
     return status;
 }
 
@@ -154,6 +155,7 @@ static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from)
 MemoryPool *pool_clone(MemoryPool *pool)
 {
     MemoryPool *clone;
+    Reservation reservation = {0};
     PoolStatus status = POOL_NO_MEMORY;
     if (pool == NULL) {
         (void)status_set(POOL_INVALID);
@@ -162,8 +164,9 @@ MemoryPool *pool_clone(MemoryPool *pool)
     clone = pool_allocate(pool->family, pool_total(pool), pool->block_shift);
     if (clone != NULL && registry_add(clone) == POOL_OK) {
         Guard guard = pool_lock_exclusive(&pool->locks);
-        status = pool_share(clone, pool);
+        status = pool_share(clone, pool, &reservation);
         pool_unlock(&pool->locks, guard);
+        reservation_release_adopted(&reservation);
         if (status != POOL_OK) {
             pool_destroy(clone);
             clone = NULL;
@@ -204,13 +207,13 @@ static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b)
     return a->family == b->family ? POOL_OK : POOL_UNRELATED;
 }
 
-/* Returns what pool_restore needs: copies of the pinned blocks of from, and paths to
- * those of pool. */
+/* Returns what pool_restore needs: frozen copies of the pinned blocks of from, and paths
+ * to those of pool. */
 static Need restore_measure(MemoryPool *pool, MemoryPool *from)
 {
     unsigned height = tree_top(&from->tree) + 1;
-    Need need = pins_measure(from, height);
-    need.nodes += pins_measure(pool, height).nodes;
+    Need need = pins_measure_clone(from, height);
+    need.nodes += pins_measure_restore(pool, height);
     return need;
 }
 
@@ -218,20 +221,19 @@ static Need restore_measure(MemoryPool *pool, MemoryPool *from)
  * Locks: the arena. */
 static void restore_apply(MemoryPool *pool, MemoryPool *from, Reservation *reservation)
 {
-    Arena *arena = &pool->family->arena;
-    Pin *pin;
+    Tree old;
     POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
-    lock_acquire(&arena->lock); /* so that no pin is removed meanwhile */
-    pins_retain_locked(pool, pool_index(pool, pool_total(from) - 1) + 1);
+    pins_cut(pool, pool_index(pool, pool_total(from) - 1) + 1, reservation);
+    pins_freeze(from, reservation);
+    old = pool->tree;
+    ptr_store_release(&pool->tree.root, NULL);
     size_store_release(&pool->total_size, pool_total(from));
     tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
                  reservation);
-    pins_unshare_locked(from, &pool->tree, reservation);
-    for (pin = pool->pins; pin != NULL; pin = pin->next) {
-        pin_put_back_locked(pool, pin, reservation);
-    }
-    lock_release(&arena->lock);
+    pins_graft(from, &pool->tree, reservation);
+    pins_restore(pool, &old, reservation);
+    tree_replace(&old, NULL, 1, reservation);
 }
 
 /* Locks: both pools exclusively; inside them the arena. */
@@ -241,12 +243,17 @@ PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
     if (status == POOL_OK && pool != from) {
         Reservation reservation = {0};
         pools_lock(pool, from);
+        pins_enter(pool);
+        pins_enter(from);
+        pins_collect(from);
         status = reservation_fill(&reservation, &pool->family->arena,
                                   restore_measure(pool, from));
         if (status == POOL_OK) {
             restore_apply(pool, from, &reservation);
-            reservation_empty(&reservation, &pool->family->arena);
         }
+        pins_leave(from, &reservation);
+        pins_leave(pool, &reservation);
+        reservation_empty(&reservation, &pool->family->arena);
         pools_unlock(pool, from);
         reservation_release_adopted(&reservation);
     }
@@ -295,6 +302,9 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
         all.held_blocks > SIZE_MAX >> pool->block_shift
             ? SIZE_MAX /* the pool's end lies in its last block, which counts in full */
             : all.held_blocks << pool->block_shift;
+    if (stats->struct_size > offsetof(PoolStats, page_tracking)) {
+        all.page_tracking = (size_t)written_service();
+    }
     if (stats->struct_size > offsetof(PoolStats, shared_blocks)) {
         all.shared_blocks = all.held_blocks - tree_private_blocks(&pool->tree);
     }

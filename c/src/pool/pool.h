@@ -30,8 +30,8 @@ struct MemoryPool {
             AtomicSize total_size; /* changed under the exclusive lock   */
             Tree tree;
             Family *family;
-            Pin *pins;         /* changed under the arena's lock, see pins.c     */
-            AtomicSize pinned; /* how many; grows only under the blocks' locks   */
+            Pin *pins;         /* changed under the arena's lock, see pins.c       */
+            AtomicSize pinned; /* blocks; grows only while the blocks are locked   */
         };
         char first_line[CACHE_LINE];
     };
@@ -113,25 +113,102 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
 
 /* ------------------------------------------------------------------------------ pins */
 
-/* A block that stays at its address, see pins.c. */
+/* Blocks that stay where they are, see pins.c; their frozen copies, see freeze.c. */
 struct Pin {
-    Pin *previous, *next; /* in the list of its pool                           */
-    MemoryPool *pool;     /* NULL: the block has left it                       */
-    Block *block;         /* a reference if pool is NULL, else its slot has it */
-    size_t index;         /* of the block in the pool                          */
-    size_t count;         /* pins of this block                                */
+    Pin *previous, *next; /* in the list of its pool                                 */
+    MemoryPool *pool;     /* NULL: none of its blocks is in a pool any more          */
+    Block *blocks;        /* the first one; the others follow it, as their data does */
+    size_t index;         /* of the first one in the pool                            */
+    size_t count;         /* of blocks                                               */
+    size_t attached;      /* the first so many are in the pool; the pin has a reference
+                           * to each of the others                                   */
+    size_t users;         /* pins that callers have, and calls that work on it       */
+    size_t watched;       /* the generation in which the system began to track its
+                           * pages; 0: it does not                                   */
+    bool open;            /* but its pages are not protected: much was written       */
+    bool calm;            /* though of late little of that changed anything           */
+    Tree frozen;          /* frozen copies, by the index in the pool; none: zeros    */
+    uint64_t dirty[1];    /* bit i: the block i may differ from its frozen copy      */
 };
+
+/* An open pin is protected again when fewer than 1 / CALM_PART of its pages differ. */
+enum { CALM_PART = 4 };
+
+/* What a search knows of the pages of a pin: of those in [from, known), the ranges were
+ * written to since they were protected, and no others. */
+enum { CURSOR_ROOM = 2 }; /* a run of written pages, and where the next one begins */
+typedef struct PinCursor {
+    Pin *pin;
+    unsigned char *from, *known;
+    size_t count;
+    WrittenRange written[CURSOR_ROOM];
+} PinCursor;
 
 /* pins.c */
 static size_t pins_count(MemoryPool *pool);
+static size_t pin_size(size_t count);
+static bool block_follows(const MemoryPool *pool, const Block *first, const Block *block,
+                          size_t n);
+static Pin *block_pin(Block *block);
+static void pin_attach_locked(Pin *pin, MemoryPool *pool, size_t index, Block *blocks,
+                              size_t count);
 static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare);
-static void pin_remove(Pin *pin, Arena *arena, Reservation *reservation);
+static void pin_release(Pin *pin, Arena *arena, Reservation *reservation);
+static void pins_enter(MemoryPool *pool);
+static void pins_leave(MemoryPool *pool, Reservation *reservation);
 static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found);
-static void pins_cut(MemoryPool *pool, size_t first, size_t end);
-static void pins_retain_locked(MemoryPool *pool, size_t end);
-static Need pins_measure(MemoryPool *pool, unsigned height);
-static void pins_unshare_locked(MemoryPool *pool, Tree *tree, Reservation *reservation);
-static void pin_put_back_locked(MemoryPool *pool, Pin *pin, Reservation *reservation);
+static void pins_cut(MemoryPool *pool, size_t end, Reservation *reservation);
+
+/* A walk over the written pages of a pin. */
+typedef struct PinScan {
+    unsigned char *at, *end; /* what is left of it                                     */
+    bool protect;            /* protects the written pages as it finds them            */
+    bool compare;            /* sets the dirty bits of blocks that differ, else of all */
+    size_t bytes;            /* of pages that were found                               */
+    size_t differing;        /* of those, in blocks that differ                        */
+} PinScan;
+
+/* dirty.c */
+static bool pin_is_dirty(const Pin *pin, size_t i);
+static void pin_set_dirty(Pin *pin, size_t i);
+static void pin_set_clean(Pin *pin, size_t i);
+static size_t pin_next_dirty(const Pin *pin, size_t i, size_t end);
+static unsigned pin_shift(const Pin *pin);
+static unsigned char *pin_data(const Pin *pin, size_t i);
+static size_t pin_last(const Pin *pin);
+static unsigned char *page_floor(unsigned char *at);
+static unsigned char *page_ceil(unsigned char *at);
+static size_t pin_pages_size(const Pin *pin);
+static bool pin_is_watched(const Pin *pin);
+static void pin_watch(Pin *pin);
+static void pin_unwatch(Pin *pin);
+static bool pin_differs(const Pin *pin, size_t i, Node *leaf);
+static PinScan pin_scan_all(const Pin *pin, bool protect, bool compare);
+static bool pin_scan(Pin *pin, PinScan *scan, size_t most);
+static bool pin_many_written(const Pin *pin, const PinScan *scan);
+static void pins_collect(MemoryPool *pool);
+static void pin_collect_range(Pin *pin, size_t first, size_t last);
+static bool pin_find_change(PinCursor *cursor, size_t first, size_t last, size_t *found);
+
+/* freeze.c */
+static Need pin_measure_range(Pin *pin, size_t first, size_t last);
+static Need pins_measure_clone(MemoryPool *pool, unsigned height);
+static size_t pins_measure_restore(MemoryPool *pool, unsigned height);
+static Block *pin_frozen(Block *block, size_t index);
+static bool pin_is_zero(const Pin *pin, size_t index);
+static void pin_freeze_range(Pin *pin, size_t first, size_t last,
+                             Reservation *reservation);
+static void pins_freeze(MemoryPool *pool, Reservation *reservation);
+static void pins_graft(MemoryPool *pool, Tree *tree, Reservation *reservation);
+static void pins_restore(MemoryPool *pool, const Tree *old, Reservation *reservation);
+
+/* ----------------------------------------------------------------------------- views */
+
+/* view.c */
+static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
+                             const PoolView *view);
+static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, size_t size,
+                     Block *block, size_t blocks, Pin *pin);
 
 /* --------------------------------------------------------------------- discard, walk */
 

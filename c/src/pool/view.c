@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * view.c - zero-copy access to a pool's memory: immutable views and writable pins
+ * view.c - frozen memory of a pool in the caller's hands
  *
- * A VIEW has a reference to a block, as the slot of a node has. So the block is shared,
- * and the next write copies it: what the view shows never changes. All views of holes
- * share pages of zeros. For a PIN see pins.c. Views and pins have a reference to the
- * family, so that its memory lives until the last of them is released.
+ * A VIEW holds blocks as the slots of nodes do. To everybody else they are then shared,
+ * and the next write copies them: what the view shows never changes. It reaches as far as
+ * blocks follow each other, as their data does then. A hole is viewed in pages of zeros
+ * that all views of holes share; pinned blocks are viewed in their frozen copies
+ * (freeze.c). A view, as a pin, holds a reference to the family, so that its memory lives
+ * until it is released.
  */
 #include "pool.h"
 
-/* Checks the arguments of pool_view and pool_pin; returns their errors. */
+/* Whether a view or pin of a range may be had; fails as pool_view does. */
 static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
                              const PoolView *view)
 {
@@ -19,120 +21,136 @@ static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
     return checked_fits(pool_total(pool), offset, size) ? POOL_OK : POOL_RANGE;
 }
 
-/* Fills in a view, which gets a reference to the family. */
-static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, Piece piece,
-                     Block *block, Pin *pin)
+/* Fills in a view of size bytes at data that holds blocks from that one on, or a pin. */
+static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, size_t size,
+                     Block *block, size_t blocks, Pin *pin)
 {
     size_add_relaxed(&pool->family->refs, 1);
     size_add_relaxed(&pool->family->views, 1);
-    view->data = data + piece.start;
-    view->size = piece.size;
+    view->data = data;
+    view->size = size;
     view->family = pool->family;
     view->block = block;
+    view->blocks = blocks;
     view->pin = pin;
 }
 
-/* Adds a reference to the block of a piece for a view; *block is NULL for a hole. For a
- * pinned block it is a copy with the piece alone, because the caller of pool_pin may
- * write to the other bytes meanwhile. Context: the caller has locked the block. */
-static PoolStatus view_block(MemoryPool *pool, Piece piece, Block **block,
-                             Reservation *reservation)
+/* Holds blocks of a tree for a view: the one that has the first byte, and those after it
+ * that follow it in memory and are not pinned, as far as the range goes. The caller has
+ * locked them. Locks: the arena for a hole. */
+static PoolStatus view_tree(MemoryPool *pool, const Tree *tree, size_t offset,
+                            size_t size, PoolView *view)
 {
-    *block = tree_block(&pool->tree, piece.index);
-    if (*block != NULL && block_is_pinned(*block)) {
-        Need need = {1, 0, 0, 0};
-        const Block *pinned = *block;
-        PoolStatus status = reservation_fill(reservation, &pool->family->arena, need);
-        if (status != POOL_OK) {
-            return status;
+    Piece piece = piece_at(pool, offset, size);
+    Block *block = tree_block(tree, piece.index), *next = block;
+    size_t blocks = block == NULL ? 0 : 1, reach = piece.size;
+    unsigned char *data;
+    if (block == NULL) {
+        data = (unsigned char *)arena_zeros(&pool->family->arena);
+        if (data == NULL) {
+            return POOL_NO_MEMORY;
         }
-        *block = reservation_take_block(reservation);
-        memcpy((*block)->data + piece.start, pinned->data + piece.start, piece.size);
-        (*block)->from |= BLOCK_DIRTY;
-    } else if (*block != NULL) {
-        size_add_relaxed(&(*block)->refs, 1);
+    } else {
+        data = block_data(block);
+        size_add_relaxed(&block->refs, 1);
     }
+    while (block != NULL && reach < size && !block_is_adopted(block)) {
+        piece = piece_at(pool, offset + reach, size - reach);
+        next = tree_block(tree, piece.index);
+        if (!block_follows(pool, block, next, blocks) || block_is_pinned(next)) {
+            break;
+        }
+        size_add_relaxed(&next->refs, 1);
+        reach += piece.size;
+        blocks++;
+    }
+    view_set(view, pool, data + piece_at(pool, offset, size).start, reach, block, blocks,
+             NULL);
     return POOL_OK;
 }
 
-/* Locks: the stripe of the block; inside it the arena, for a hole or a pinned block. */
+/* The same where the first block is pinned, in a pool that is locked as a whole. Locks:
+ * the arena. */
+static PoolStatus view_pinned(MemoryPool *pool, size_t offset, size_t size,
+                              PoolView *view, Reservation *reservation)
+{
+    size_t first = pool_index(pool, offset);
+    Pin *pin = block_pin(tree_block(&pool->tree, first));
+    size_t last = checked_min(pool_index(pool, offset + (size - 1)),
+                              pin->index + pin->attached - 1);
+    PoolStatus status;
+    size = checked_min(size, ((last + 1) << pool->block_shift) - offset);
+    pin_collect_range(pin, first, first);
+    if (pin_is_zero(pin, first)) { /* a view of zeros is of one block */
+        last = first;
+    } else if (first < last) {
+        pin_collect_range(pin, first + 1, last);
+    }
+    status = reservation_fill(reservation, &pool->family->arena,
+                              pin_measure_range(pin, first, last));
+    if (status == POOL_OK) {
+        pin_freeze_range(pin, first, last, reservation);
+        status = view_tree(pool, &pin->frozen, offset, size, view);
+    }
+    return status;
+}
+
+/* A view of any range, pinned or not. Locks: the whole pool, in it the arena. */
+static PoolStatus view_exclusive(MemoryPool *pool, size_t offset, size_t size,
+                                 PoolView *view)
+{
+    Reservation reservation = {0};
+    Guard guard = pool_lock_exclusive(&pool->locks);
+    PoolStatus status = POOL_RANGE;
+    pins_enter(pool);
+    if (checked_fits(pool_total(pool), offset, size)) {
+        Block *block = tree_block(&pool->tree, pool_index(pool, offset));
+        status = block != NULL && block_is_pinned(block)
+                     ? view_pinned(pool, offset, size, view, &reservation)
+                     : view_tree(pool, &pool->tree, offset, size, view);
+    }
+    pins_leave(pool, &reservation);
+    reservation_empty(&reservation, &pool->family->arena);
+    pool_unlock(&pool->locks, guard);
+    reservation_release_adopted(&reservation);
+    return status;
+}
+
+/* Locks: the stripes or a span of the range, or the whole pool if its first block is
+ * pinned; in it the arena for a hole or a pinned block. */
 PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
     PoolStatus status = view_check(pool, offset, size, view);
-    Reservation reservation = {0};
-    unsigned char *data = NULL;
-    Block *block = NULL;
-    Piece piece;
-    Lock *lock;
-    if (status != POOL_OK) {
-        return status_set(status);
-    }
-    piece = piece_at(pool, offset, size);
-    lock = pool_lock_block(&pool->locks, piece.index);
-    if (!checked_fits(pool_total(pool), offset, size)) {
-        status = POOL_RANGE;
-    } else {
-        status = view_block(pool, piece, &block, &reservation);
-    }
-    if (status == POOL_OK) {
-        data = block != NULL ? block_data(block)
-                             : (unsigned char *)arena_zeros(&pool->family->arena);
-        status = data == NULL ? POOL_NO_MEMORY : POOL_OK;
-    }
-    if (status == POOL_OK) {
-        view_set(view, pool, data, piece, block, NULL);
-    }
-    lock_release(lock);
-    return status_set(status);
-}
-
-/* Locks: the stripe of the block, or the pool exclusively if nodes must be allocated or
- * copied; inside it the arena. */
-PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
-{
-    PoolStatus status = view_check(pool, offset, size, view);
-    Reservation reservation = {0};
-    Piece piece, nothing;
-    Pin *pin;
+    bool pinned = false;
     Guard guard;
     if (status != POOL_OK) {
         return status_set(status);
     }
-    pin = (Pin *)memory_alloc(sizeof *pin);
-    if (pin == NULL) {
-        return status_set(POOL_NO_MEMORY);
-    }
-    piece = nothing = piece_at(pool, offset, size);
-    nothing.size = 0;
-    size = piece.size;
-    status = write_begin(pool, offset, &size, WRITE_NOTHING, &guard, &reservation);
-    if (status == POOL_OK) {
-        Node *leaf = tree_unshare_leaf(&pool->tree, piece.index, &reservation);
-        AtomicPtr *slot = node_slot(leaf, 0, piece.index);
-        Block *block;
-        if (slot_put(pool, slot, nothing, NULL, 0, &reservation) > 0) {
-            tree_count(&pool->tree, piece.index, 1);
-        }
-        block = (Block *)ptr_load_acquire(slot);
-        pin = pin_add(pool, piece.index, block, pin);
-        view_set(view, pool, block->data, piece, NULL, pin);
-        write_end(pool, guard, &reservation);
+    guard = pool_lock_range(&pool->locks, pool_index(pool, offset),
+                            pool_index(pool, offset + (size - 1)));
+    if (!checked_fits(pool_total(pool), offset, size)) {
+        status = POOL_RANGE;
     } else {
-        platform_free(pin);
+        Block *block = tree_block(&pool->tree, pool_index(pool, offset));
+        pinned = block != NULL && block_is_pinned(block);
+        status = pinned ? POOL_OK : view_tree(pool, &pool->tree, offset, size, view);
     }
-    return status_set(status);
+    pool_unlock(&pool->locks, guard);
+    return status_set(pinned ? view_exclusive(pool, offset, size, view) : status);
 }
 
-/* Locks: the arena; the registry after the last view of a family without pools. */
+/* Locks: the arena; with the last view of a family that has no pool left, the registry.
+ */
 void pool_view_release(PoolView *view)
 {
     if (view != NULL && view->family != NULL) {
         Family *family = (Family *)view->family;
         Reservation reservation = {0};
         if (view->pin != NULL) {
-            pin_remove((Pin *)view->pin, &family->arena, &reservation);
-        } else if (view->block != NULL) {
-            block_drop((Block *)view->block, &reservation);
+            pin_release((Pin *)view->pin, &family->arena, &reservation);
+        }
+        while (view->blocks > 0) {
+            block_drop((Block *)view->block + --view->blocks, &reservation);
         }
         reservation_empty(&reservation, &family->arena);
         size_sub_relaxed(&family->views, 1);

@@ -69,11 +69,107 @@ int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t *start,
     return walk_data(pool, offset, end, start, size, state);
 }
 
+/* ---------------------------------------------------------------------- changes */
+
+/* One of two pools that are compared. Where it has pinned blocks, their frozen copies are
+ * compared, and with them what was written since. */
+typedef struct Side {
+    MemoryPool *pool;
+    const Tree *tree;
+    PinCursor cursor; /* pin NULL: there is none at the index */
+} Side;
+
+static Pin *side_pin(const Side *side, size_t index)
+{
+    bool inside = index <= pool_index(side->pool, pool_total(side->pool) - 1);
+    Block *block = inside ? tree_block(&side->pool->tree, index) : NULL;
+    return block == NULL ? NULL : block_pin(block);
+}
+
+/* Goes to an index; returns up to where, last at most, the side has one pin, or none.
+ * (Where one begins is found by the comparison: its blocks are in no other tree.) */
+static size_t side_move(Side *side, size_t index, size_t last)
+{
+    Pin *pin = side_pin(side, index);
+    if (pin == NULL) {
+        side->tree = &side->pool->tree;
+        side->cursor.pin = NULL;
+        return last;
+    }
+    if (pin != side->cursor.pin) {
+        memset(&side->cursor, 0, sizeof side->cursor);
+        side->cursor.pin = pin;
+        side->tree = &pin->frozen;
+    }
+    return checked_min(last, pin->index + pin->attached - 1);
+}
+
+/* Lowers *found, if what was written at one side from an index on, up to there, is found.
+ * */
+static bool side_find_written(Side *side, size_t from, size_t *found)
+{
+    return side->cursor.pin != NULL &&
+           pin_find_change(&side->cursor, from, *found, found);
+}
+
+/* The first index from from to last at which two pools may differ. */
+static bool sides_find(Side *a, Side *b, size_t from, size_t last, size_t *found)
+{
+    for (;;) {
+        size_t end = side_move(b, from, side_move(a, from, last));
+        TreeRun run = {0, false, true, 0, 0, 0};
+        bool different, written;
+        run.last = end;
+        different = tree_find_run(a->tree, b->tree, from, &run);
+        *found = different ? run.first : end;
+        written = side_find_written(a, from, found);
+        if (side_find_written(b, from, found) || written) {
+            return true;
+        }
+        if (different && ((a->cursor.pin == NULL && side_pin(a, *found) != NULL) ||
+                          (b->cursor.pin == NULL && side_pin(b, *found) != NULL))) {
+            from = *found; /* a pin begins there */
+        } else if (different) {
+            return true;
+        } else if (end == last) {
+            return false;
+        } else {
+            from = end + 1;
+        }
+    }
+}
+
+/* walk_find for two relatives of which some blocks are pinned. */
+static bool sides_walk(MemoryPool *pool, MemoryPool *base, size_t end, size_t offset,
+                       size_t *start, size_t *size)
+{
+    Side a = {0}, b = {0};
+    size_t index, first, last, found;
+    a.pool = pool;
+    b.pool = base;
+    if (offset >= end) {
+        return false;
+    }
+    last = pool_index(pool, end - 1);
+    if (!sides_find(&a, &b, pool_index(pool, offset), last, &first)) {
+        return false;
+    }
+    for (index = first; index < last; index++) {
+        if (!sides_find(&a, &b, index + 1, index + 1, &found)) {
+            break;
+        }
+    }
+    *start = checked_max(first << pool->block_shift, offset);
+    *size = (index < last ? (index + 1) << pool->block_shift : end) - *start;
+    return true;
+}
+
 /* Locks: both pools exclusively. */
 int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t end,
                      size_t *start, size_t *size)
 {
     PoolStatus status = pools_relation(pool, base);
+    Reservation reservation = {0};
     bool found;
     if (start == NULL || size == NULL) {
         status = POOL_INVALID;
@@ -83,7 +179,17 @@ int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t e
     }
     pools_lock(pool, base);
     end = checked_min(end, checked_max(pool_total(pool), pool_total(base)));
-    found = walk_find(pool, &base->tree, end, offset, start, size, NULL);
+    if (pool != base && pins_count(pool) + pins_count(base) > 0) {
+        pins_enter(pool);
+        pins_enter(base);
+        found = sides_walk(pool, base, end, offset, start, size);
+        pins_leave(base, &reservation);
+        pins_leave(pool, &reservation);
+        reservation_empty(&reservation, &pool->family->arena);
+    } else {
+        found = walk_find(pool, &base->tree, end, offset, start, size, NULL);
+    }
     pools_unlock(pool, base);
+    reservation_release_adopted(&reservation);
     return found;
 }

@@ -81,6 +81,11 @@ static void reservation_wipe(const Reservation *reservation, const Arena *arena)
  * caller holds the arena's lock. */
 static void reservation_free(Reservation *reservation, Arena *arena)
 {
+    arena->held += reservation->replacements * arena->block_size;
+    reservation->replacements = 0;
+    while (reservation->run_blocks > 0) {
+        reservation_put_block(reservation, &reservation->run[--reservation->run_blocks]);
+    }
     while (reservation->nodes != NULL) {
         Node *node = reservation->nodes;
         reservation->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
@@ -96,6 +101,7 @@ static void reservation_empty(Reservation *reservation, Arena *arena)
 {
     if (reservation->nodes == NULL && reservation->blocks == NULL &&
         reservation->unlinked == NULL) {
+        POOL_ASSERT(reservation->run_blocks == 0 && reservation->replacements == 0);
         return;
     }
     reservation_wipe(reservation, arena);
@@ -120,33 +126,71 @@ static size_t need_bytes(const Need *need, const Arena *arena)
     return checked_plus(checked_plus(copies, holes), headers);
 }
 
+/* The most bytes that a run makes resident. */
+static size_t run_bytes(const ReservationRun *run, const Arena *arena)
+{
+    return checked_plus(checked_times(run->copied, arena->block_size),
+                        checked_times(run->blocks, sizeof(Block)));
+}
+
+/* Takes the nodes that are needed. The caller has the arena's lock. */
+static PoolStatus reservation_fill_nodes(Reservation *reservation, Arena *arena,
+                                         size_t nodes)
+{
+    for (; nodes > 0; nodes--) {
+        Node *node = (Node *)slab_alloc(&arena->nodes);
+        if (node == NULL) {
+            return POOL_NO_MEMORY;
+        }
+        reservation_put_node(reservation, node);
+    }
+    return POOL_OK;
+}
+
+/* The same for a run, which may be none. */
+static PoolStatus reservation_fill_run_blocks(Reservation *reservation, Arena *arena,
+                                              const ReservationRun *run)
+{
+    PoolStatus status = POOL_OK;
+    if (run->blocks > 0) {
+        status =
+            arena_alloc_run(arena, run->blocks, run->replacements, &reservation->run);
+    }
+    if (status == POOL_OK) {
+        reservation->run_blocks = run->blocks;
+        reservation->replacements = run->replacements;
+    }
+    return status;
+}
+
 /* Allocates what is needed into an empty reservation. Returns POOL_NO_MEMORY or
  * POOL_LIMIT and leaves the reservation empty if that fails. Locks: the arena. */
 static NOT_INLINE PoolStatus reservation_fill_some(Reservation *reservation, Arena *arena,
-                                                   const Need *need)
+                                                   const Need *need,
+                                                   const ReservationRun *run)
 {
     PoolStatus status;
-    size_t peak, mapped;
+    size_t peak, mapped, blocks = checked_plus(need->blocks, run->blocks);
     bool possible;
-    size_t nodes = need->nodes;
-    if (need->blocks > (RESERVATION_LONG - 1) / arena->block_size) {
+    if (blocks > (RESERVATION_LONG - 1) / arena->block_size) {
         interpreter_unlock();
     }
-    possible =
-        need->blocks <= arena->few || arena_can_commit(arena, need_bytes(need, arena));
+    possible = blocks <= arena->few ||
+               arena_can_commit(
+                   arena, checked_plus(need_bytes(need, arena), run_bytes(run, arena)));
     lock_acquire(&arena->lock);
     peak = arena->peak;
     mapped = arena->mapped;
-    status = possible || !arena_within_limit(arena, need->blocks)
+    status = possible || !arena_within_limit(
+                             arena,
+                             checked_plus(need->blocks, run->blocks - run->replacements))
                  ? arena_alloc(arena, need->blocks, &reservation->blocks)
                  : POOL_NO_MEMORY;
-    for (; status == POOL_OK && nodes > 0; nodes--) {
-        Node *node = (Node *)slab_alloc(&arena->nodes);
-        if (node == NULL) {
-            status = POOL_NO_MEMORY;
-        } else {
-            reservation_put_node(reservation, node);
-        }
+    if (status == POOL_OK) {
+        status = reservation_fill_nodes(reservation, arena, need->nodes);
+    }
+    if (status == POOL_OK) {
+        status = reservation_fill_run_blocks(reservation, arena, run);
     }
     if (status != POOL_OK) {
         reservation_free(reservation, arena);
@@ -161,9 +205,24 @@ static NOT_INLINE PoolStatus reservation_fill_some(Reservation *reservation, Are
 static inline PoolStatus reservation_fill(Reservation *reservation, Arena *arena,
                                           Need need)
 {
+    static const ReservationRun none = {0, 0, 0};
     return need.blocks == 0 && need.nodes == 0
                ? POOL_OK
-               : reservation_fill_some(reservation, arena, &need);
+               : reservation_fill_some(reservation, arena, &need, &none);
+}
+
+/* The same with a run of blocks that follow each other. */
+static PoolStatus reservation_fill_run(Reservation *reservation, Arena *arena, Need need,
+                                       ReservationRun run)
+{
+    return reservation_fill_some(reservation, arena, &need, &run);
+}
+
+/* The first block of the run, which are all the caller's from now on. */
+static Block *reservation_take_run(Reservation *reservation)
+{
+    reservation->run_blocks = 0;
+    return reservation->run;
 }
 
 /* Makes the pages of fresh blocks resident that will be written to in full, where enough

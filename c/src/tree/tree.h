@@ -26,6 +26,9 @@ typedef struct Reservation {
     Block *unlinked;    /* to be freed; likewise                      */
     Node *nodes;        /* both; linked by slot[0]                    */
     Adoption *released; /* to be released after all locks             */
+    Block *run;         /* blocks that follow each other, run_blocks of them */
+    size_t run_blocks;
+    size_t replacements; /* of those, see ReservationRun              */
 } Reservation;
 
 /* What a change needs, or an upper bound. A block that replaces another is written to in
@@ -36,6 +39,13 @@ typedef struct Need {
     size_t holes;   /* of the blocks, those that replace holes     */
     size_t written; /* bytes that the call writes, to all of these */
 } Need;
+
+/* Blocks side by side that a call takes beside that; see arena_take_run. */
+typedef struct ReservationRun {
+    size_t blocks;
+    size_t replacements; /* of them, those that replace a block which the call frees */
+    size_t copied;       /* of them, those that are not left untouched                */
+} ReservationRun;
 
 /* It does not pay to make fewer bytes resident by a system call. */
 enum { POPULATE_MIN = 65536 };
@@ -48,6 +58,9 @@ static Node *reservation_take_raw_node(Reservation *reservation);
 static Node *reservation_take_node(Reservation *reservation);
 static void reservation_empty(Reservation *reservation, Arena *arena);
 static PoolStatus reservation_fill(Reservation *reservation, Arena *arena, Need need);
+static PoolStatus reservation_fill_run(Reservation *reservation, Arena *arena, Need need,
+                                       ReservationRun run);
+static Block *reservation_take_run(Reservation *reservation);
 static void reservation_populate(const Reservation *reservation, size_t block_size,
                                  bool edges);
 static void reservation_release_adopted(Reservation *reservation);
@@ -97,6 +110,7 @@ static size_t tree_private_blocks(const Tree *tree);
 static Need tree_measure(const Tree *tree, size_t first, size_t last);
 static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
                               size_t *last_done);
+static size_t nodes_between(unsigned level, size_t first, size_t last);
 static void block_drop(Block *block, Reservation *reservation);
 static Node *tree_unshare_leaf(Tree *tree, size_t index, Reservation *reservation);
 static void tree_count(Tree *tree, size_t index, size_t added);
@@ -105,6 +119,8 @@ static void tree_clear(Tree *tree, size_t first, size_t last, size_t pinned_size
                        Reservation *reservation);
 static void tree_replace(Tree *tree, Node *root, unsigned height,
                          Reservation *reservation);
+static void tree_graft(Tree *tree, const Tree *from, size_t first, size_t last,
+                       Reservation *reservation);
 static void tree_raise(Tree *tree, unsigned height, Reservation *reservation);
 static Node *tree_retain_root(const Tree *tree);
 

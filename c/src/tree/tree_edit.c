@@ -211,7 +211,7 @@ static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Reservation *reser
         return 0;
     }
     if (block_is_pinned(block)) {
-        memset(block->data, 0, pinned_size);
+        data_clear(block->data, pinned_size);
         return 0;
     }
     ptr_store_release(slot, NULL);
@@ -278,6 +278,91 @@ static void tree_replace(Tree *tree, Node *root, unsigned height,
     if (old != NULL) {
         node_drop(old, top, reservation);
     }
+}
+
+static void slot_graft(AtomicPtr *slot, Block *block, Reservation *reservation,
+                       size_t *grown)
+{
+    Block *old = (Block *)ptr_load_acquire(slot);
+    if (old == block) {
+        return;
+    }
+    if (block != NULL) {
+        size_add_relaxed(&block->refs, 1);
+        *grown += 1;
+    }
+    ptr_store_release(slot, block);
+    if (old != NULL) {
+        *grown -= 1;
+        block_drop(old, reservation);
+    }
+}
+
+/* Makes the blocks first to last below a slot those below a node of another tree, at the
+ * same level or a lower one (then it covers what begins at 0), and shares the nodes that
+ * lie in the range as a whole. Returns by how many the blocks grew, modulo its type's
+ * range. */
+static size_t node_graft(AtomicPtr *slot, unsigned level, Node *from, unsigned from_level,
+                         size_t first, size_t last, Reservation *reservation)
+{
+    Node *old = (Node *)ptr_load_acquire(slot);
+    Node *node;
+    size_t grown = 0;
+    if (old == from) {
+        return 0;
+    }
+    if ((from == NULL || level == from_level) && level_covers(level, first, last)) {
+        if (from != NULL) {
+            size_add_relaxed(&from->refs, 1);
+            grown = size_load_relaxed(&from->blocks);
+        }
+        ptr_store_release(slot, from);
+        if (old != NULL) {
+            grown -= size_load_relaxed(&old->blocks);
+            node_drop(old, level, reservation);
+        }
+        return grown;
+    }
+    node = node_unshare(slot, level, reservation);
+    for (;;) {
+        size_t end = checked_min(level_last(level, first), last);
+        AtomicPtr *to = node_slot(node, level, first);
+        bool lower = from_level < level;
+        if (level == 0) {
+            slot_graft(to, from == NULL ? NULL : leaf_block(from, first), reservation,
+                       &grown);
+        } else if (from == NULL ||
+                   (lower && checked_shift_right(first, level * TREE_BITS) != 0)) {
+            grown += node_graft(to, level - 1, NULL, level - 1, first, end, reservation);
+        } else {
+            grown +=
+                node_graft(to, level - 1, lower ? from : node_child(from, level, first),
+                           lower ? from_level : level - 1, first, end, reservation);
+        }
+        if (end == last) {
+            break;
+        }
+        first = end + 1;
+    }
+    size_add_relaxed(&node->blocks, grown);
+    if (size_load_relaxed(&node->blocks) == 0) {
+        ptr_store_release(slot, NULL);
+        node_drop(node, level, reservation);
+    }
+    return grown;
+}
+
+/* Makes the blocks first to last of a tree those of another one, which keeps them. Takes
+ * two nodes a level at most, whatever the range: what lies in it as a whole is shared. */
+static void tree_graft(Tree *tree, const Tree *from, size_t first, size_t last,
+                       Reservation *reservation)
+{
+    Node *node = tree_root(from);
+    unsigned level = tree_top(from);
+    for (; level > tree_top(tree); level--) {
+        node = node == NULL ? NULL : node_child(node, level, 0);
+    }
+    (void)node_graft(&tree->root, tree_top(tree), node, level, first, last, reservation);
 }
 
 /* Adds nodes above the root until the tree has that height. Needs one node a level. */
