@@ -34,13 +34,24 @@ typedef struct ModelPool {
     unsigned ids[MODEL_WINDOW + 1]; /* a window that is not aligned touches one more */
 } ModelPool;
 
+/* Blocks that are pinned together. Those that were cut off their pool are only here; of the
+ * others it has the frozen copies, in which clones share what is pinned. */
+typedef struct ModelPin {
+    size_t users;                  /* 0: this place is free                        */
+    size_t pool;                   /* MODEL_POOLS: none of it is in a pool any more */
+    size_t first, count, attached; /* the first so many are in the pool            */
+    unsigned ids[MODEL_WINDOW + 1], frozen[MODEL_WINDOW + 1];
+    unsigned char dirty[MODEL_WINDOW + 1]; /* counts as written; 2: perhaps */
+    unsigned char bytes[MODEL_WINDOW], frozen_bytes[MODEL_WINDOW];
+} ModelPin;
+
 typedef struct ModelView {
-    PoolView view; /* data is NULL: this place is free */
-    int is_pin;
-    size_t pool;      /* of a pin; MODEL_POOLS: it is no window on a pool any more  */
-    size_t block, at; /* of a pin                                                   */
-    unsigned id;      /* what it holds by itself; 0: a hole, or what the pool holds */
-    unsigned char bytes[MODEL_WINDOW]; /* unless it is a window on a pool */
+    PoolView view; /* data is NULL: this place is free       */
+    ModelPin *pin; /* NULL: a view                           */
+    size_t at;
+    size_t held; /* blocks that a view holds               */
+    unsigned ids[MODEL_WINDOW + 1];
+    unsigned char bytes[MODEL_WINDOW];
 } ModelView;
 
 typedef struct ModelLoan {
@@ -58,6 +69,7 @@ typedef struct Model {
     unsigned last_id;
     ModelPool pools[MODEL_POOLS];
     ModelView views[MODEL_VIEWS];
+    ModelPin pins[MODEL_VIEWS];
     ModelLoan loans[MODEL_LOANS];
     MemoryPool *unrelated; /* a pool of another family, with blocks of another size */
     unsigned char unrelated_bytes[MODEL_WINDOW];
@@ -184,8 +196,15 @@ static inline ModelCount model_count(const Model *m)
             model_count_one(m, m->pools[i].ids[b], &count);
     }
     for (size_t i = 0; i < MODEL_VIEWS; i++) {
-        if (m->views[i].view.data != NULL)
-            model_count_one(m, m->views[i].id, &count);
+        const ModelView *v = &m->views[i];
+        const ModelPin *p = &m->pins[i];
+        for (size_t k = 0; v->view.data != NULL && k < v->held; k++)
+            model_count_one(m, v->ids[k], &count);
+        for (size_t b = p->first; p->users > 0 && b < p->first + p->count; b++) {
+            model_count_one(m, p->frozen[b], &count);
+            if (b >= p->first + p->attached)
+                model_count_one(m, p->ids[b], &count);
+        }
     }
     return count;
 }
@@ -196,14 +215,57 @@ static inline int model_is_shared(const Model *m, size_t pool, size_t block)
     return id != 0 && model_holders[id] > 1;
 }
 
-static inline int model_is_pinned(const Model *m, size_t pool, size_t block)
+/* The pin of a block of a pool, or NULL. */
+static inline ModelPin *model_pin(const Model *m, size_t pool, size_t block)
 {
     for (size_t i = 0; i < MODEL_VIEWS; i++) {
-        const ModelView *v = &m->views[i];
-        if (v->view.data != NULL && v->is_pin && v->pool == pool && v->block == block)
-            return 1;
+        const ModelPin *p = &m->pins[i];
+        if (p->users > 0 && p->pool == pool && block >= p->first &&
+            block < p->first + p->attached)
+            return (ModelPin *)p;
     }
-    return 0;
+    return NULL;
+}
+
+static inline int model_is_pinned(const Model *m, size_t pool, size_t block)
+{
+    return model_pin(m, pool, block) != NULL;
+}
+
+/* Whether a pinned block was written to since its frozen copy was made: 0, 1, 2: perhaps. */
+static inline int model_is_dirty(const Model *m, const ModelPin *p, size_t block)
+{
+    size_t start = model_block_start(m, block), end = model_block_end(m, block);
+    if (memcmp(m->pools[p->pool].bytes + start, p->frozen_bytes + start, end - start) !=
+        0)
+        return 1;
+    return p->dirty[block];
+}
+
+/* Blocks that it takes to freeze those that are pinned together with the first one, up to
+ * last; *exactly becomes 0 if that is a bound. */
+static inline size_t model_pin_needs(const Model *m, const ModelPin *p, size_t first,
+                                     size_t last, int *exactly)
+{
+    size_t count = 0;
+    for (size_t b = first; b <= last && b < p->first + p->attached; b++) {
+        int dirty = model_is_dirty(m, p, b);
+        count += dirty && (p->frozen[b] == 0 || model_holders[p->frozen[b]] > 1);
+        *exactly &= dirty != 2;
+    }
+    return count;
+}
+
+/* The same for all pins of a pool in some blocks. */
+static inline size_t model_pins_needs(const Model *m, size_t pool, size_t first,
+                                      size_t last, int *exactly)
+{
+    size_t count = 0;
+    for (size_t b = first; b <= last; b++) {
+        const ModelPin *p = model_pin(m, pool, b);
+        count += p == NULL ? 0 : model_pin_needs(m, p, b, b, exactly);
+    }
+    return count;
 }
 
 static inline size_t model_pinned(const Model *m, size_t pool)
@@ -317,10 +379,49 @@ static inline size_t model_walk_total(const Model *m, ModelWalk w)
     return total > other ? total : other;
 }
 
+/* Whether a block is in a run; 2: perhaps. */
 static inline int model_walk_meets(const Model *m, ModelWalk w, size_t block)
 {
-    return m->pools[w.pool].ids[block] !=
-           (w.base < MODEL_POOLS ? m->pools[w.base].ids[block] : 0);
+    unsigned ids[2] = {m->pools[w.pool].ids[block], 0};
+    int dirty[2] = {0, 0};
+    for (size_t i = 0; w.base < MODEL_POOLS && w.base != w.pool && i < 2; i++) {
+        size_t pool = i == 0 ? w.pool : w.base;
+        const ModelPin *p = model_pin(m, pool, block);
+        ids[i] = m->pools[pool].ids[block];
+        dirty[i] = p == NULL ? 0 : model_is_dirty(m, p, block);
+        if (p != NULL)
+            ids[i] = p->frozen[block];
+    }
+    if (w.base == w.pool || dirty[0] == 1 || dirty[1] == 1)
+        return w.base != w.pool;
+    return ids[0] != ids[1] ? 1 : dirty[0] | dirty[1];
+}
+
+/* Whether that is certain for all blocks. */
+static inline int model_walk_is_certain(const Model *m, ModelWalk w)
+{
+    for (size_t b = 0; b < m->blocks; b++) {
+        if (model_walk_meets(m, w, b) == 2)
+            return 0;
+    }
+    return 1;
+}
+
+/* What is found has to be of blocks that may be, and what lies before it as well. */
+static inline void model_check_found(const Model *m, ModelWalk w, size_t offset,
+                                     size_t end, int found, const ModelRun *run)
+{
+    size_t total = model_walk_total(m, w);
+    end = end < total ? end : total;
+    for (size_t b = 0; b < m->blocks; b++) {
+        size_t start = (m->first_block + b) * m->block_size;
+        size_t last = start + (m->block_size - 1);
+        int meets = model_walk_meets(m, w, b);
+        if (found && start < run->start + run->size && last >= run->start)
+            CHECK(meets != 0);
+        else if (last >= offset && start < (found ? run->start : end))
+            CHECK(meets != 1);
+    }
 }
 
 /* The first run in [offset, end) that the identities give; 0 if there is none. */
@@ -335,13 +436,13 @@ static inline int model_find_run(const Model *m, ModelWalk w, size_t offset, siz
     stop = stop < m->blocks ? stop : m->blocks;
     if (offset / m->block_size > m->first_block)
         b = offset / m->block_size - m->first_block;
-    while (b < stop && !model_walk_meets(m, w, b))
+    while (b < stop && model_walk_meets(m, w, b) != 1)
         b++;
     if (b >= stop)
         return 0;
     first = b;
     run->state = w.by_state ? model_state(m, w.pool, first) : 0;
-    while (b < stop && model_walk_meets(m, w, b) &&
+    while (b < stop && model_walk_meets(m, w, b) == 1 &&
            (!w.by_state || model_state(m, w.pool, b) == run->state))
         b++;
     run->start = (m->first_block + first) * m->block_size;
@@ -368,6 +469,10 @@ static inline size_t model_check_run(const Model *m, ModelWalk w, size_t offset,
     else
         found = pool_next_extent(pool, offset, end, &run.start, &run.size);
     CHECK_STATUS(POOL_OK);
+    if (!model_walk_is_certain(m, w)) {
+        model_check_found(m, w, offset, end, found, &run);
+        return found ? run.start + run.size : 0;
+    }
     CHECK_EQ_INT(found, must);
     CHECK_EQ_SIZE(run.start, expected.start);
     CHECK_EQ_SIZE(run.size, expected.size);
@@ -421,12 +526,22 @@ static inline void model_check_pool(const Model *m, size_t pool, ModelCount coun
     model_check_walk(m, pool, MODEL_POOLS, 1);
 }
 
-static inline void model_check_view(const Model *m, const ModelView *v)
+/* Where the model has a byte that is seen through a pin, by its place in the window. */
+static inline unsigned char *model_pin_byte(Model *m, ModelPin *p, size_t at)
 {
-    const unsigned char *bytes =
-        v->is_pin && v->pool < MODEL_POOLS ? m->pools[v->pool].bytes + v->at : v->bytes;
-    if (v->view.data != NULL)
-        CHECK_MEM(v->view.data, bytes, v->view.size);
+    return model_block_at(m, at) < p->first + p->attached ? m->pools[p->pool].bytes + at
+                                                          : p->bytes + at;
+}
+
+static inline void model_check_view(Model *m, ModelView *v)
+{
+    const unsigned char *seen = v->view.data;
+    if (seen == NULL)
+        return;
+    for (size_t i = 0; v->pin != NULL && i < v->view.size; i++)
+        CHECK_EQ_INT(seen[i], *model_pin_byte(m, v->pin, v->at + i));
+    if (v->pin == NULL)
+        CHECK_MEM(seen, v->bytes, v->view.size);
 }
 
 /* A loan does not change, and is released when no block of it is left. */

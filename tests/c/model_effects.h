@@ -38,6 +38,59 @@ static inline size_t op_adopt_needs(const Model *m, const Op *op)
     return count;
 }
 
+/* Whether a copy shares whole blocks, and so freezes pinned ones; if so, which. */
+static inline int op_copy_shares(const Model *m, const Op *op, size_t *first,
+                                 size_t *last)
+{
+    size_t apart = op->at > op->from ? op->at - op->from : op->from - op->at;
+    size_t end = op->from + op->size;
+    if (op->kind != OP_COPY || op->size == 0 || apart % m->block_size != 0 ||
+        (op->pool == op->other && apart == 0))
+        return 0;
+    *first = model_block_at(m, op->from);
+    *last = model_block_at(m, end - 1);
+    *first += !model_is_whole(m, *first, op->from, end);
+    if (*last > *first && !model_is_whole(m, *last, op->from, end))
+        *last -= 1;
+    return *first <= *last && model_is_whole(m, *last, op->from, end);
+}
+
+static inline size_t op_copy_freezes(const Model *m, const Op *op)
+{
+    size_t first, last;
+    int exactly;
+    return op_copy_shares(m, op, &first, &last)
+               ? model_pins_needs(m, op->other, first, last, &exactly)
+               : 0;
+}
+
+/* Where a pin of a range ends: with the one that it begins in, or before the next one. */
+static inline size_t op_pin_end(const Model *m, const Op *op)
+{
+    size_t end = op->at + op->size, b = model_block_at(m, op->at);
+    const ModelPin *p = model_pin(m, op->pool, b);
+    while (model_block_start(m, b) < end && b < m->blocks &&
+           model_pin(m, op->pool, b) == p)
+        b++;
+    return b < m->blocks && model_block_start(m, b) < end ? model_block_start(m, b) : end;
+}
+
+/* Of a view of pinned blocks; one of zeros is of one block. */
+static inline size_t op_view_needs(const Model *m, const Op *op, int *exactly)
+{
+    size_t first = model_block_at(m, op->at);
+    const ModelPin *p = model_pin(m, op->pool, first);
+    if (p == NULL)
+        return 0;
+    if (p->frozen[first] == 0 && model_is_dirty(m, p, first) != 1) {
+        *exactly = model_is_dirty(m, p, first) == 0;
+        if (*exactly)
+            return 0;
+    }
+    return model_pin_needs(m, p, first, model_block_at(m, op->at + op->size - 1),
+                           exactly);
+}
+
 /* How many blocks a call needs at most; *exactly: and at least. */
 static inline size_t op_needs(const Model *m, const Op *op, int *exactly)
 {
@@ -56,16 +109,24 @@ static inline size_t op_needs(const Model *m, const Op *op, int *exactly)
     case OP_TAKE: *exactly = 0; return model_discard_needs(m, op->pool, op->at, end);
     case OP_COPY: /* in one pool it may share blocks with itself and then copy them */
         *exactly = 0;
-        return op->pool == op->other && op->size > 0
-                   ? model_block_at(m, end - 1) - block + 1
-                   : model_needs(m, op->pool, op->at, end);
+        if (op->size == 0)
+            return 0;
+        return op_copy_freezes(m, op) + (op->pool == op->other
+                                             ? model_block_at(m, end - 1) - block + 1
+                                             : model_needs(m, op->pool, op->at, end));
     case OP_IMPORT: *exactly = 0; return model_needs(m, op->pool, op->at, end);
     case OP_ADOPT: return op_adopt_needs(m, op);
-    case OP_VIEW: return (size_t)model_is_pinned(m, op->pool, block);
-    case OP_PIN: return (size_t)model_takes(m, op->pool, block);
+    case OP_VIEW: return op_view_needs(m, op, exactly);
+    case OP_PIN:
+        return model_is_pinned(m, op->pool, block)
+                   ? 0
+                   : model_needs(m, op->pool, op->at, op_pin_end(m, op));
     case OP_SCATTER: return op_scatter_needs(m, op);
-    case OP_CLONE: return model_pinned(m, op->pool);
-    case OP_RESTORE: return op->other == op->pool ? 0 : model_pinned(m, op->other);
+    case OP_CLONE: return model_pins_needs(m, op->pool, 0, m->blocks - 1, exactly);
+    case OP_RESTORE:
+        return op->other == op->pool
+                   ? 0
+                   : model_pins_needs(m, op->other, 0, m->blocks - 1, exactly);
     case OP_RESIZE:
         *exactly = 0;
         return op->size < m->base + m->size
@@ -158,18 +219,55 @@ static inline void apply_discard(Model *m, size_t pool, size_t at, size_t end)
         apply_hole(m, pool, b);
 }
 
+/* Brings the frozen copies of pinned blocks up to date. */
+static inline void apply_freeze(Model *m, size_t pool, size_t first, size_t last)
+{
+    for (size_t b = first; b <= last; b++) {
+        ModelPin *p = model_pin(m, pool, b);
+        size_t start = model_block_start(m, b), end = model_block_end(m, b);
+        if (p == NULL || !model_is_dirty(m, p, b))
+            continue;
+        p->frozen[b] = model_new_id(m);
+        p->dirty[b] = 0;
+        memcpy(p->frozen_bytes + start, m->pools[pool].bytes + start, end - start);
+    }
+}
+
+/* A call that was to freeze these failed: what it has found out stays known. */
+static inline void apply_failed_freeze(Model *m, size_t pool, size_t first, size_t last,
+                                       int known)
+{
+    for (size_t b = first; b <= last; b++) {
+        ModelPin *p = model_pin(m, pool, b);
+        if (p != NULL && p->dirty[b] != 1 && model_is_dirty(m, p, b) == 1)
+            p->dirty[b] = (unsigned char)(known ? 1 : 2);
+    }
+}
+
+/* What a clone shares: a pinned block is in its frozen copy. */
+static inline unsigned model_shared_id(const Model *m, size_t pool, size_t block)
+{
+    const ModelPin *p = model_pin(m, pool, block);
+    return p != NULL ? p->frozen[block] : m->pools[pool].ids[block];
+}
+
 /* Pins of a pool at or after a block become memory of their own. */
 static inline void apply_cut_pins(Model *m, size_t pool, size_t block)
 {
-    for (size_t b = block; b < m->blocks; b++) {
-        unsigned id = m->pools[pool].ids[b];
-        for (size_t i = 0; i < MODEL_VIEWS; i++) {
-            ModelView *v = &m->views[i];
-            if (v->view.data == NULL || !v->is_pin || v->pool != pool || v->block != b)
-                continue;
-            memcpy(v->bytes, m->pools[pool].bytes + v->at, v->view.size);
-            v->id = id;
-            v->pool = MODEL_POOLS;
+    for (size_t i = 0; i < MODEL_VIEWS; i++) {
+        ModelPin *p = &m->pins[i];
+        size_t stays = block > p->first ? block - p->first : 0;
+        if (p->users == 0 || p->pool != pool || stays >= p->attached)
+            continue;
+        for (size_t b = p->first + stays; b < p->first + p->attached; b++) {
+            size_t start = model_block_start(m, b), end = model_block_end(m, b);
+            memcpy(p->bytes + start, m->pools[pool].bytes + start, end - start);
+            p->ids[b] = m->pools[pool].ids[b];
+        }
+        p->attached = stays;
+        if (stays == 0) {
+            p->pool = MODEL_POOLS;
+            memset(p->frozen, 0, sizeof p->frozen);
         }
     }
 }
@@ -204,10 +302,20 @@ static inline void apply_restore(Model *m, size_t pool, size_t from)
     apply_cut_pins(m, pool, model_blocks_below(m, other->total));
     p->total = other->total;
     memcpy(p->bytes, other->bytes, sizeof p->bytes);
-    for (size_t b = 0; b < m->blocks; b++) {
-        if (model_is_pinned(m, pool, b))
+    apply_freeze(m, from, 0, m->blocks - 1);
+    for (size_t i = 0; i < MODEL_VIEWS; i++) {
+        ModelPin *pin = &m->pins[i];
+        if (pin->users == 0 || pin->pool != pool)
             continue;
-        p->ids[b] = model_is_pinned(m, from, b) ? model_new_id(m) : other->ids[b];
+        memset(pin->frozen, 0, sizeof pin->frozen);
+        memset(pin->dirty, 0, sizeof pin->dirty);
+        memcpy(pin->frozen_bytes, other->bytes, sizeof pin->frozen_bytes);
+        for (size_t b = pin->first; b < pin->first + pin->attached; b++)
+            pin->frozen[b] = model_shared_id(m, from, b);
+    }
+    for (size_t b = 0; b < m->blocks; b++) {
+        if (!model_is_pinned(m, pool, b))
+            p->ids[b] = model_shared_id(m, from, b);
     }
 }
 
@@ -273,15 +381,19 @@ static inline void apply_copy_family(Model *m, const Op *op)
     static unsigned char bytes[MODEL_WINDOW];
     static CopySource source[MODEL_WINDOW];
     int congruent = (op->at - op->from) % m->block_size == 0;
+    size_t first, last;
     if (op->at < op->from)
         congruent = (op->from - op->at) % m->block_size == 0;
     if (op->pool == op->other && op->at == op->from)
         return;
+    if (op_copy_shares(m, op, &first, &last))
+        apply_freeze(m, op->other, first, last);
     memcpy(bytes, m->pools[op->other].bytes + op->from, op->size);
     for (size_t i = 0; i < op->size; i++) {
         size_t b = model_block_at(m, op->from + i);
-        source[i].id = m->pools[op->other].ids[b];
-        source[i].shares = congruent && !model_is_pinned(m, op->other, b);
+        unsigned id = model_shared_id(m, op->other, b);
+        source[i].shares = congruent && id != 0;
+        source[i].id = id != 0 ? id : m->pools[op->other].ids[b]; /* a pin of zeros */
     }
     apply_copy(m, op, bytes, source);
 }
@@ -300,23 +412,74 @@ static inline void apply_import(Model *m, const Op *op)
     apply_copy(m, op, m->unrelated_bytes + op->from, source);
 }
 
+static inline void apply_pin(Model *m, const Op *op)
+{
+    ModelView *v = &m->views[op->place];
+    ModelPool *pool = &m->pools[op->pool];
+    size_t first = model_block_at(m, op->at), end = op_pin_end(m, op);
+    ModelPin *p = model_pin(m, op->pool, first);
+    CHECK_EQ_SIZE(v->view.size, end - op->at);
+    v->at = op->at;
+    v->held = 0;
+    if (p == NULL) {
+        (void)model_count(m); /* who shares what */
+        p = m->pins;
+        while (p->users > 0)
+            p++;
+        memset(p, 0, sizeof *p);
+        p->first = first;
+        p->count = p->attached = model_block_at(m, end - 1) - first + 1;
+        for (size_t b = first; b < first + p->count; b++) {
+            size_t start = model_block_start(m, b), stop = model_block_end(m, b);
+            int shared = model_is_shared(m, op->pool, b);
+            p->dirty[b] = pool->ids[b] != 0 && !shared;
+            if (shared) {
+                p->frozen[b] = pool->ids[b];
+                memcpy(p->frozen_bytes + start, pool->bytes + start, stop - start);
+            }
+        }
+        for (size_t b = first; b < first + p->count; b++) {
+            if (model_takes(m, op->pool, b))
+                pool->ids[b] = model_new_id(m);
+        }
+        p->pool = op->pool;
+    }
+    p->users++;
+    v->pin = p;
+}
+
+/* The last block of a range that is pinned with its first one. */
+static inline size_t op_pin_last(const Model *m, const Op *op, const ModelPin *p)
+{
+    size_t last = model_block_at(m, op->at + op->size - 1);
+    size_t end = p->first + p->attached;
+    return last < end ? last : end - 1;
+}
+
+/* How far a view reaches depends on where blocks lie; at least to the end of its first
+ * block, and one of a hole or of adopted memory no further. */
 static inline void apply_view(Model *m, const Op *op)
 {
     ModelView *v = &m->views[op->place];
-    size_t block = model_block_at(m, op->at), rest = model_block_end(m, block) - op->at;
-    CHECK_EQ_SIZE(v->view.size, op->size < rest ? op->size : rest);
-    memcpy(v->bytes, m->pools[op->pool].bytes + op->at, v->view.size);
-    v->is_pin = op->kind == OP_PIN;
+    size_t first = model_block_at(m, op->at), rest = model_block_end(m, first) - op->at;
+    size_t size = v->view.size, last = model_block_at(m, op->at + size - 1);
+    const ModelPin *p = model_pin(m, op->pool, first);
+    if (p != NULL && (model_is_dirty(m, p, first) || p->frozen[first] != 0))
+        apply_freeze(m, op->pool, first, op_pin_last(m, op, p));
+    unsigned id = model_shared_id(m, op->pool, first);
+    CHECK(size == op->size || op->at + size == model_block_end(m, last));
+    CHECK_LE_SIZE(size, op->size);
+    CHECK_LE_SIZE(op->size < rest ? op->size : rest, size);
+    if (id == 0 || model_is_adopted(m, id))
+        CHECK_EQ_SIZE(last, first);
+    memcpy(v->bytes, m->pools[op->pool].bytes + op->at, size);
+    v->pin = NULL;
     v->at = op->at;
-    v->block = block;
-    v->pool = MODEL_POOLS; /* so that the block does not count as pinned yet */
-    v->id = 0;
-    if (v->is_pin) {
-        apply_touch(m, op->pool, block);
-        v->pool = op->pool;
-    } else {
-        v->id = model_is_pinned(m, op->pool, block) ? model_new_id(m)
-                                                    : m->pools[op->pool].ids[block];
+    v->held = last - first + 1;
+    for (size_t b = first; b <= last; b++) {
+        v->ids[b - first] = model_shared_id(m, op->pool, b);
+        CHECK(b == first || v->ids[b - first] != 0);
+        CHECK(model_pin(m, op->pool, b) == p);
     }
 }
 
@@ -343,22 +506,34 @@ static inline void apply_integer(Model *m, const Op *op)
     apply_bytes(m, op->pool, op->at, op->at + op->size, 0, bytes);
 }
 
-/* What is seen through all pins of a block. */
-static inline void apply_poke(Model *m, const Op *op)
+static inline void apply_release(ModelView *v)
 {
-    const ModelView *through = &m->views[op->place];
-    size_t end = through->at + op_poke_size(m, through);
-    if (through->pool < MODEL_POOLS) {
-        memcpy(m->pools[through->pool].bytes + through->at, op->data, end - through->at);
+    if (v->pin != NULL)
+        v->pin->users--;
+    v->pin = NULL;
+    v->held = 0;
+}
+
+/* What a call that failed leaves behind. early: it may have failed before it looked at
+ * pinned blocks. */
+static inline void op_failed(Model *m, const Op *op, PoolStatus status)
+{
+    int early = status == POOL_NO_MEMORY;
+    size_t first, last;
+    if (status != POOL_NO_MEMORY && status != POOL_LIMIT)
         return;
-    }
-    for (size_t i = 0; i < MODEL_VIEWS; i++) {
-        ModelView *v = &m->views[i];
-        for (size_t at = through->at; at < end && v->id == through->id; at++) {
-            if (at >= v->at && at - v->at < v->view.size)
-                v->bytes[at - v->at] = op->data[at - through->at];
-        }
-    }
+    if (op->kind == OP_CLONE)
+        apply_failed_freeze(m, op->pool, 0, m->blocks - 1, !early);
+    else if (op->kind == OP_RESTORE)
+        apply_failed_freeze(m, op->other, 0, m->blocks - 1, 1);
+    else if (op->kind == OP_VIEW) {
+        const ModelPin *p;
+        first = model_block_at(m, op->at);
+        p = model_pin(m, op->pool, first);
+        if (p != NULL)
+            apply_failed_freeze(m, op->pool, first, op_pin_last(m, op, p), 1);
+    } else if (op_copy_shares(m, op, &first, &last))
+        apply_failed_freeze(m, op->other, first, last, !early);
 }
 
 static inline void op_apply(Model *m, const Op *op)
@@ -383,8 +558,8 @@ static inline void op_apply(Model *m, const Op *op)
     case OP_IMPORT: apply_import(m, op); break;
     case OP_EXPORT: memcpy(m->unrelated_bytes + op->from, p->bytes + at, op->size); break;
     case OP_ADOPT: apply_adopt(m, op); break;
-    case OP_VIEW:
-    case OP_PIN: apply_view(m, op); break;
+    case OP_VIEW: apply_view(m, op); break;
+    case OP_PIN: apply_pin(m, op); break;
     case OP_SCATTER:
         for (size_t i = 0; i < op->count; i++)
             apply_bytes(m, op->pool, op->items[i], op->items[i] + op->size, 0,
@@ -399,8 +574,9 @@ static inline void op_apply(Model *m, const Op *op)
     case OP_CLONE:
         other->total = p->total;
         memcpy(other->bytes, p->bytes, sizeof p->bytes);
+        apply_freeze(m, op->pool, 0, m->blocks - 1);
         for (size_t b = 0; b < m->blocks; b++)
-            other->ids[b] = model_is_pinned(m, op->pool, b) ? model_new_id(m) : p->ids[b];
+            other->ids[b] = model_shared_id(m, op->pool, b);
         break;
     case OP_RESTORE: apply_restore(m, op->pool, op->other); break;
     case OP_DESTROY:
@@ -409,11 +585,8 @@ static inline void op_apply(Model *m, const Op *op)
         memset(p->ids, 0, sizeof p->ids); /* for the next pool in this slot */
         break;
     case OP_RESIZE: apply_resize(m, op->pool, op->size); break;
-    case OP_POKE: apply_poke(m, op); break;
-    case OP_RELEASE:
-        m->views[op->place].is_pin = 0;
-        m->views[op->place].id = 0;
-        break;
+    case OP_POKE: break; /* op_call did it */
+    case OP_RELEASE: apply_release(&m->views[op->place]); break;
     case OP_KINDS: break;
     }
     size_t held = model_count(m).own;

@@ -88,8 +88,9 @@ static inline int op_find_place(const Model *m, Op *op)
     for (size_t i = 0; op->kind != OP_ADOPT && i < MODEL_VIEWS; i++) {
         const ModelView *v = &m->views[op->place = (turn + i) % MODEL_VIEWS];
         int there = v->view.data != NULL;
-        if (op->kind == OP_RELEASE ? there
-                                   : (op->kind == OP_POKE ? there && v->is_pin : !there))
+        if (op->kind == OP_RELEASE
+                ? there
+                : (op->kind == OP_POKE ? there && v->pin != NULL : !there))
             return 1;
     }
     return 0;
@@ -265,12 +266,21 @@ static inline void op_call_items(Model *m, Op *op)
         (void)pool_gather(pool, op->data, offsets, op->count, op->size);
 }
 
-/* What may be written through a pin; not what lies beyond the end of its pool. */
-static inline size_t op_poke_size(const Model *m, const ModelView *v)
+/* Writes through a pin, but not beyond the end of its pool in the last block of that; the
+ * model has the same afterwards. */
+static inline void op_poke(Model *m, const Op *op, ModelView *v)
 {
-    size_t end = v->pool < MODEL_POOLS ? model_visible(m, v->pool) : m->size;
-    size_t most = v->at < end ? end - v->at : 0;
-    return most < v->view.size ? most : v->view.size;
+    const ModelPin *p = v->pin;
+    for (size_t i = 0; i < v->view.size && i < sizeof op->data; i++) {
+        size_t at = v->at + i;
+        if (i % 64 >= (size_t)op->byte % 65) /* here and there */
+            continue;
+        if (model_block_at(m, at) < p->first + p->attached &&
+            at >= model_visible(m, p->pool))
+            continue;
+        ((unsigned char *)v->view.data)[i] = op->data[i];
+        *model_pin_byte(m, v->pin, at) = op->data[i];
+    }
 }
 
 static inline PoolStatus op_call(Model *m, Op *op)
@@ -307,7 +317,7 @@ static inline PoolStatus op_call(Model *m, Op *op)
     case OP_DESTROY: pool_destroy(pool); break;
     case OP_RESIZE: (void)pool_resize(pool, op->size); break;
     case OP_RELEASE: pool_view_release(&v->view); break;
-    case OP_POKE: memcpy(v->view.data, op->data, op_poke_size(m, v)); return POOL_OK;
+    case OP_POKE: op_poke(m, op, v); return POOL_OK;
     case OP_CLONE: {
         MemoryPool *clone = pool_clone(pool);
         PoolStatus status = pool_last_status();

@@ -65,11 +65,13 @@ static void call_shortly(size_t at)
     calls++;
 }
 
+/* (A view of what is pinned, and a pin of several blocks, take the whole pool.) */
 static void view_and_pin(size_t at)
 {
     PoolView view = {.struct_size = sizeof view}, pin = {.struct_size = sizeof pin};
+    CHECK_RETURNS(pool_view(pool, at, 3 * BLOCK, &view), POOL_OK);
+    CHECK_EQ_SIZE(view.size, 3 * BLOCK);
     CHECK_RETURNS(pool_pin(pool, at, BLOCK, &pin), POOL_OK);
-    CHECK_RETURNS(pool_view(pool, at, BLOCK, &view), POOL_OK);
     pool_view_release(&pin);
     pool_view_release(&view);
     calls++;

@@ -65,6 +65,8 @@ static int call_with_fault(Model *m, const Op *op)
     attempt = *op;
     size_t armed = fault_in;
     PoolStatus status = op_call(m, &attempt);
+    if (status != POOL_OK)
+        op_failed(m, &attempt, status);
     if (armed != 0 && fault_in == 0) {
         check_failed(m, status, before);
         return 1;
@@ -235,6 +237,7 @@ TEST(each_sharing_call)
         PoolView seen = {.struct_size = sizeof seen}, pin = seen, view = seen;
         CHECK_RETURNS(pool_view(clone, 0, 9, &seen), POOL_OK);
         CHECK_RETURNS(pool_pin(clone, SIDE, 9, &pin), POOL_OK);
+        memset(pin.data, 2, 9); /* so that a view needs another frozen copy */
         given_back = 0;
         for (size_t n = 1;; n++) {
             PoolStats before = stats_of(clone), pool_before = stats_of(pool),

@@ -18,6 +18,8 @@ static void run_model(TestRandom *random, size_t total, size_t max_block_size,
         op_expect(&model, &op, status);
         if (status == POOL_OK)
             op_apply(&model, &op);
+        else
+            op_failed(&model, &op, status);
         model_check(&model);
     }
     model_destroy(&model);
@@ -71,10 +73,16 @@ TEST(blocks_of_4096_bytes)
 {
     run_seeds(4096, 2048, 4, 1500);
 }
+/* Two of them have pages that can be watched for writes. */
+TEST(blocks_of_64_KiB)
+{
+    run_seeds(65536, 2048, 8, 500);
+}
 
 static const TestCase cases[] = {
     TEST_CASE(blocks_of_1_byte),     TEST_CASE(blocks_of_3_bytes),
     TEST_CASE(blocks_of_16_bytes),   TEST_CASE(blocks_of_64_bytes),
     TEST_CASE(blocks_of_1024_bytes), TEST_CASE(blocks_of_4096_bytes),
+    TEST_CASE(blocks_of_64_KiB),
 };
 TEST_MAIN(cases)

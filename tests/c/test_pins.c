@@ -29,14 +29,17 @@ static void check_nothing_lost(MemoryPool *pool)
 
 /* -------------------------------------------------------------------- workers */
 
-/* One block after the other, so that the pool often has no pin at all. */
+/* One pin after the other, so that the pool often has none at all; of one block, or of a
+ * range that is moved if it does not lie in one piece. */
 static void pin_blocks(void *argument)
 {
     Worker *w = argument;
     for (unsigned i = 0; i < 4 * w->times; i++) {
         PoolView pin = {.struct_size = sizeof pin}, again = pin;
-        size_t at = START + test_below(&w->random, SPAN);
-        CHECK_RETURNS(pool_pin(w->pool, at, 1, &pin), POOL_OK);
+        size_t at = START + test_below(&w->random, SPAN), rest = START + SPAN - at;
+        size_t size = i % 3 == 0 ? 1 + test_below(&w->random, rest) : 1;
+        CHECK_RETURNS(pool_pin(w->pool, at, size, &pin), POOL_OK);
+        CHECK_LE_SIZE(pin.size, size);
         if (i % 4 == 0) {
             CHECK_RETURNS(pool_pin(w->pool, at, 1, &again), POOL_OK);
             CHECK(again.data == pin.data);

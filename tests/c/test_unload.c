@@ -67,7 +67,7 @@ static int can_fork(void)
 
 int main(int argc, char **argv)
 {
-    PoolView view = {sizeof view, NULL, 0, NULL, NULL, NULL};
+    PoolView view = {sizeof view, NULL, 0, NULL, NULL, NULL, 0};
     void (*release)(PoolView *);
 
     library =

@@ -111,23 +111,42 @@ TEST(view_of_a_hole)
     release(&other);
 }
 
-TEST(view_ends_with_its_block)
+/* Views of all from one place on, one after the other; returns how many it takes. */
+static size_t count_views(MemoryPool *pool, size_t at, const unsigned char *data)
 {
-    MemoryPool *pool = make(TOTAL, BLOCK, 0);
-    static unsigned char data[TOTAL], back[TOTAL];
-    TestRandom random = {test_seed};
-    test_random_bytes(&random, data, TOTAL);
-    CHECK_EQ_SIZE(pool_write(pool, 0, data, TOTAL), TOTAL);
     size_t views = 0;
-    for (size_t at = 100; at < TOTAL; views++) {
+    for (; at < TOTAL; views++) {
         PoolView view = view_of(pool, at, TOTAL - at);
-        CHECK_EQ_SIZE(view.size, at == 100 ? BLOCK - 100 : BLOCK);
-        memcpy(back + at, view.data, view.size);
+        CHECK_MEM(view.data, data + at, view.size);
+        CHECK(view.size == TOTAL - at || (at + view.size) % BLOCK == 0);
         at += view.size;
         release(&view);
     }
-    CHECK_EQ_SIZE(views, BLOCKS);
-    CHECK_MEM(back + 100, data + 100, TOTAL - 100);
+    check_held(pool, 0, 0);
+    return views;
+}
+
+/* Blocks that are written to in order follow each other. One that is copied lies elsewhere,
+ * and a view of a hole is of one block. */
+TEST(view_reaches_as_far_as_blocks_follow_each_other)
+{
+    MemoryPool *pool = make(TOTAL, BLOCK, 0);
+    static unsigned char data[TOTAL];
+    TestRandom random = {test_seed};
+    test_random_bytes(&random, data, TOTAL);
+    CHECK_EQ_SIZE(pool_write(pool, 0, data, TOTAL), TOTAL);
+    CHECK_EQ_SIZE(count_views(pool, 100, data), 1);
+    PoolView view = view_of(pool, 9 * BLOCK + 5, 1), all = view_of(pool, 0, TOTAL);
+    CHECK_EQ_SIZE(stats_of(pool).shared_blocks,
+                  BLOCKS); /* all are held, each by itself */
+    release(&all);
+    CHECK_EQ_SIZE(stats_of(pool).shared_blocks, 1);
+    CHECK_EQ_SIZE(pool_write(pool, 9 * BLOCK, data + 9 * BLOCK, 1), 1);
+    release(&view);
+    CHECK_EQ_SIZE(count_views(pool, 100, data), 3);
+    memset(data + 20 * BLOCK, 0, 2 * BLOCK);
+    CHECK_RETURNS(pool_discard(pool, 20 * BLOCK, 2 * BLOCK), POOL_OK);
+    CHECK_EQ_SIZE(count_views(pool, 100, data), 6);
     pool_destroy(pool);
 }
 
@@ -199,7 +218,7 @@ TEST(wrong_arguments)
 TEST(pin_is_live)
 {
     MemoryPool *pool = make(TOTAL, BLOCK, 0);
-    PoolView pin = pin_of(pool, 2 * BLOCK + 100, 5 * BLOCK);
+    PoolView pin = pin_of(pool, 2 * BLOCK + 100, BLOCK - 100);
     unsigned char *bytes = pin.data;
     CHECK_EQ_SIZE(pin.size, BLOCK - 100);
     CHECK_BYTES(bytes, 0, pin.size);
@@ -293,7 +312,7 @@ TEST(pinned_block_stays)
     }
 }
 
-TEST(clone_and_view_of_a_pinned_block_are_copies)
+TEST(clone_and_view_of_a_pinned_block_share_its_frozen_copy)
 {
     MemoryPool *pool = make(TOTAL, BLOCK, 0);
     fill(pool, 0, 1, TOTAL);
@@ -303,13 +322,15 @@ TEST(clone_and_view_of_a_pinned_block_are_copies)
     CHECK(view.data != (unsigned char *)pin.data + 10);
     check_blocks(pool, BLOCKS, 0, BLOCKS + 1);
     MemoryPool *clone = pool_clone(pool);
-    check_blocks(pool, BLOCKS, BLOCKS - 1, BLOCKS + 2);
+    check_blocks(pool, BLOCKS, BLOCKS - 1, BLOCKS + 1);
+    check_blocks(clone, BLOCKS, BLOCKS, BLOCKS + 1);
     check_held(clone, 2, 0);
+    size_t start = 0, size = 0;
+    CHECK_EQ_INT(pool_next_change(pool, clone, 0, SIZE_MAX, &start, &size), 0);
     memset(pin.data, 2, BLOCK);
     check_filled(pool, 0, 2, BLOCK);
     check_filled(clone, 0, 1, TOTAL);
     CHECK_BYTES(view.data, 1, 20);
-    size_t start = 0, size = 0;
     CHECK_EQ_INT(pool_next_change(pool, clone, 0, SIZE_MAX, &start, &size), 1);
     CHECK_EQ_SIZE(size, BLOCK);
     release(&view);
@@ -328,14 +349,20 @@ TEST(clone_of_many_pinned_blocks_takes_each_node_once)
     enum { PINS = 3000 };
     static PoolView pins[PINS];
     MemoryPool *pool = make(SIZE_MAX, 64, 0);
-    for (size_t i = 0; i < PINS; i++)
+    for (size_t i = 0; i < PINS; i++) {
         pins[i] = pin_of(pool, i * 64, 64);
+        memset(pins[i].data, 1, 1);
+    }
+    MemoryPool *clone =
+        pool_clone(pool); /* each pin has a frozen copy, with a path to it */
+    check_blocks(clone, PINS, PINS, 2 * PINS);
     size_t once = stats_of(pool).metadata_bytes;
-    MemoryPool *clone = pool_clone(pool);
-    check_blocks(clone, PINS, 0, 2 * PINS);
+    MemoryPool *second = pool_clone(pool);
+    check_blocks(clone, PINS, PINS, 2 * PINS);
     CHECK_LE_SIZE(stats_of(pool).metadata_bytes, 3 * once);
     CHECK_RETURNS(pool_restore(pool, clone), POOL_OK);
     CHECK_LE_SIZE(stats_of(pool).metadata_bytes, 5 * once);
+    pool_destroy(second);
     for (size_t i = 0; i < PINS; i++)
         release(&pins[i]);
     pool_destroy(clone);
@@ -474,6 +501,10 @@ TEST(limit_counts_what_is_held)
     PoolView hole = view_of(pool, 5 * BLOCK, 1);
     PoolView pin = pin_of(pool, 0, BLOCK); /* of a copy, for the view */
     check_blocks(pool, 1, 0, 2);
+    PoolView frozen = view_of(pool, 0, 1); /* nobody wrote: it is the same as the view */
+    CHECK(frozen.data == view.data);
+    release(&frozen);
+    memset(pin.data, 2, 1);
     CHECK_RETURNS(pool_pin(pool, 3 * BLOCK, 1, &none), POOL_LIMIT);
     CHECK_RETURNS(pool_view(pool, 0, 1, &none), POOL_LIMIT);
     CHECK(pool_clone(pool) == NULL);
@@ -524,13 +555,13 @@ static const TestCase cases[] = {
     TEST_CASE(view_is_frozen),
     TEST_CASE(view_costs_nothing_until_a_write),
     TEST_CASE(view_of_a_hole),
-    TEST_CASE(view_ends_with_its_block),
+    TEST_CASE(view_reaches_as_far_as_blocks_follow_each_other),
     TEST_CASE(view_outlives_pool_and_family),
     TEST_CASE(wrong_arguments),
     TEST_CASE(pin_is_live),
     TEST_CASE(pin_shows_no_old_bytes),
     TEST_CASE(pinned_block_stays),
-    TEST_CASE(clone_and_view_of_a_pinned_block_are_copies),
+    TEST_CASE(clone_and_view_of_a_pinned_block_share_its_frozen_copy),
     TEST_CASE(clone_of_many_pinned_blocks_takes_each_node_once),
     TEST_CASE(pin_of_a_shared_block),
     TEST_CASE(several_pins_of_one_block),

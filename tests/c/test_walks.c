@@ -27,7 +27,11 @@ static size_t first_block; /* that of ids[0]                       */
 static unsigned last_id;   /* odd ones are those of adopted blocks */
 static unsigned char memory[BLOCKS * BLOCK];
 static PoolView pin;
-static size_t pinned; /* the block of pools[0] that is pinned; BLOCKS: none */
+static size_t pinned;      /* the block of pools[0] that is pinned; BLOCKS: none */
+static unsigned frozen;    /* the identity of its frozen copy; 0: zeros          */
+static int byte, old_byte; /* what it is filled with, and its frozen copy        */
+static int dirty;          /* it has none yet                                    */
+static unsigned zeros[200], zeros_count; /* frozen copies that are zeros         */
 
 static size_t offset_of(size_t block)
 {
@@ -36,12 +40,36 @@ static size_t offset_of(size_t block)
 
 /* ------------------------------------------------------------ what must be found */
 
+static int is_pinned(const Listed *p, size_t block)
+{
+    return p == &pools[0] && block == pinned;
+}
+
+/* What the block of an identity is filled with. */
+static int byte_of(unsigned id)
+{
+    for (unsigned i = 0; i < zeros_count; i++) {
+        if (zeros[i] == id)
+            return 0;
+    }
+    return id == 0 || id % 2 != 0 ? 0 : 7;
+}
+
+/* What counts when two pools are compared: of a pinned block to which nobody wrote since,
+ * the frozen copy. */
+static unsigned id_of(const Listed *p, size_t block)
+{
+    return is_pinned(p, block) && !dirty && byte == old_byte ? frozen : p->ids[block];
+}
+
 /* SHARED, ADOPTED and PINNED of a block that is there. */
 static size_t state_of(const Listed *p, size_t block)
 {
     size_t state = p->ids[block] % 2 != 0 ? POOL_BLOCK_ADOPTED : 0;
-    if (p == &pools[0] && block == pinned)
+    if (is_pinned(p, block))
         return state | POOL_BLOCK_PINNED;
+    if (block == pinned && p->ids[block] == frozen)
+        state |= POOL_BLOCK_SHARED;
     for (size_t i = 0; i < POOLS; i++) {
         if (&pools[i] != p && pools[i].ids[block] == p->ids[block])
             state |= POOL_BLOCK_SHARED;
@@ -52,7 +80,7 @@ static size_t state_of(const Listed *p, size_t block)
 /* What a block is to a walk: 0 if it is in no run, else the same within one run. */
 static size_t group_of(const Listed *p, const Listed *base, int by_state, size_t block)
 {
-    if (p->ids[block] == (base != NULL ? base->ids[block] : 0))
+    if (base != NULL ? id_of(p, block) == id_of(base, block) : p->ids[block] == 0)
         return 0;
     return by_state ? state_of(p, block) + 1 : 1;
 }
@@ -111,7 +139,9 @@ static void fill(Listed *p, size_t first, size_t end)
         POOL_OK);
     for (size_t b = first; b < end; b++) {
         int own = p->ids[b] != 0 && (state_of(p, b) & ~(size_t)POOL_BLOCK_PINNED) == 0;
-        p->ids[b] = own ? p->ids[b] : (last_id += 2);
+        p->ids[b] = own && byte_of(p->ids[b]) == 7 ? p->ids[b] : (last_id += 2);
+        if (is_pinned(p, b))
+            byte = 7;
     }
 }
 
@@ -121,7 +151,9 @@ static void discard(Listed *p, size_t first, size_t end)
         pool_discard(p->pool, offset_of(first), offset_of(end) - offset_of(first)),
         POOL_OK);
     for (size_t b = first; b < end; b++) {
-        if (p != &pools[0] || b != pinned)
+        if (is_pinned(p, b))
+            byte = 0;
+        else
             p->ids[b] = 0;
     }
 }
@@ -132,12 +164,35 @@ static void adopt(Listed *p, size_t first, size_t end)
     CHECK_RETURNS(pool_adopt(p->pool, offset_of(first), memory, size, NULL, NULL),
                   POOL_OK);
     for (size_t b = first; b < end; b++) {
-        if (p != &pools[0] || b != pinned)
+        if (is_pinned(p, b))
+            byte = 0;
+        else
             p->ids[b] = (last_id += 2) + 1;
     }
 }
 
-/* As a clone does; pinned blocks stay what they are, and are copied for others. */
+/* An identity for a block that is all zeros, or all 7. */
+static unsigned new_id(int filled_with)
+{
+    last_id += 2;
+    if (filled_with == 0) {
+        CHECK(zeros_count < TEST_COUNT(zeros));
+        zeros[zeros_count++] = last_id;
+    }
+    return last_id;
+}
+
+/* Brings the frozen copy up to date. */
+static void freeze(void)
+{
+    if (!dirty && byte == old_byte)
+        return;
+    frozen = new_id(byte);
+    old_byte = byte;
+    dirty = 0;
+}
+
+/* As a clone does; a pinned block stays what it is, and others get its frozen copy. */
 static void restore(Listed *p, const Listed *from)
 {
     unsigned here = pinned < BLOCKS ? pools[0].ids[pinned] : 0;
@@ -146,23 +201,39 @@ static void restore(Listed *p, const Listed *from)
     CHECK_RETURNS(pool_restore(p->pool, from->pool), POOL_OK);
     memcpy(p->ids, from->ids, sizeof p->ids);
     p->total = from->total;
-    if (pinned < BLOCKS)
-        p->ids[pinned] = p == &pools[0]      ? here
-                         : from == &pools[0] ? (last_id += 2)
-                                             : p->ids[pinned];
+    if (pinned < BLOCKS && from == &pools[0]) {
+        freeze();
+        p->ids[pinned] = frozen;
+    } else if (pinned < BLOCKS && p == &pools[0]) {
+        frozen = from->ids[pinned];
+        byte = old_byte = byte_of(frozen);
+        dirty = 0;
+        p->ids[pinned] = here;
+    }
 }
 
 static void toggle_pin(TestRandom *random)
 {
     if (pinned < BLOCKS) {
         pool_view_release(&pin);
+        pools[0].ids[pinned] = new_id(byte);
         pinned = BLOCKS;
         return;
     }
-    size_t block = test_below(random, BLOCKS);
-    CHECK_RETURNS(pool_pin(pools[0].pool, offset_of(block), 1, &pin), POOL_OK);
-    fill(&pools[0], block, block + 1);
+    Listed *p = &pools[0];
+    size_t block = test_below(random, BLOCKS - 1);
+    unsigned old = p->ids[block];
+    int shared = old != 0 && (state_of(p, block) & POOL_BLOCK_SHARED) != 0;
+    CHECK_RETURNS(pool_pin(p->pool, offset_of(block), 1, &pin), POOL_OK);
     pinned = block;
+    byte = byte_of(old);
+    frozen = shared ? old : 0;
+    old_byte = byte_of(frozen);
+    dirty = old != 0 && !shared;
+    if (old == 0 || shared || old % 2 != 0)
+        p->ids[block] = last_id += 2;
+    if (test_below(random, 2) == 0)
+        fill(p, block, block + 1);
 }
 
 static void resize(Listed *p, size_t larger)
@@ -227,7 +298,7 @@ static void run_walks(size_t before, uint64_t seed)
     memset(pools, 0, sizeof pools);
     pin = (PoolView){.struct_size = sizeof pin};
     first_block = before;
-    last_id = 0;
+    last_id = zeros_count = 0;
     pinned = BLOCKS;
     for (size_t i = 0; i < POOLS; i++) {
         pools[i].total = offset_of(BLOCKS - 1) + 1;

@@ -114,8 +114,10 @@ static void step_op(Record r)
         op_expect(&model, &op, status);
     if (status == POOL_OK)
         op_apply(&model, &op);
-    else
+    else {
         check_account(pool, &before);
+        op_failed(&model, &op, status);
+    }
 }
 
 /* One more owner, and one fewer; the pool lives on. */
