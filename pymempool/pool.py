@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, overload
 
 from ._core import (
     adoption,
+    arrays,
     batches,
     integers,
     lifecycle,
@@ -282,7 +283,7 @@ class MemoryPool(Owned):
 
         total_size: 1 or more. The block size stays, so that a pool that is to grow is
             best made as large as a block, or larger, and then made small. Views and pins
-            of what is cut off stay valid; such a pin is no window on the pool any more.
+            of what is cut off stay valid, but such a pin is detached from the pool.
 
         Raises PoolRangeError, PoolMemoryError, PoolLimitError; then nothing was changed.
         """
@@ -403,40 +404,90 @@ class MemoryPool(Owned):
 
     # --------------------------------------------------------------------- without a copy
 
-    def view(self, offset: SupportsIndex, size: SupportsIndex) -> memoryview:
-        """The bytes at `offset` as they are now, read-only, without a copy of them.
+    def view(
+        self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
+    ) -> memoryview:
+        """A frozen, read-only memoryview of the bytes at `offset`, as they are now.
 
-        They never change, whatever is written to the pool later, and live for as long as
-        the memoryview, a slice of it or a numpy array on it does, the pool closed or
-        not. release() or `with` releases them at once. A hole gives zeros and takes no
-        memory.
+        offset, size: in bytes; size is None for all up to the end of the pool.
 
-        The range must lie in one block; views() covers any. Raises PoolRangeError, with
-        how far it may go; PoolMemoryError; PoolLimitError for a pinned block, which is
-        copied.
+        Without a copy where the bytes follow each other in memory: in one block, and in
+        what a released pin has left. Other ranges are copied, in one atomic step, and
+        holes of several blocks are as well; views() copies nothing.
+
+        The bytes never change, whatever is written to the pool later. A view lives for as
+        long as the memoryview, a slice of it or a NumPy array on it, the pool closed or
+        not; release() or `with` ends it at once. A view of a hole within a block takes no
+        memory. Views of pinned blocks share their frozen copies with clones.
+
+        Raises PoolRangeError past the end; PoolMemoryError; PoolLimitError for the frozen
+        copies. Then nothing was changed. Any thread may call it, and release it.
         """
         return pins.view(self._owner, offset, size)
 
     def views(self, offset: SupportsIndex, size: SupportsIndex) -> list[memoryview]:
-        """The same for any range: a list, in order, one for each block.
+        """Frozen memoryviews of any range, in order, without a copy.
 
-        All are of one moment. For socket.sendmsg, os.pwritev, b"".join and the like.
-        Raises PoolRangeError, PoolMemoryError; PoolLimitError for pinned blocks, which
-        are copied, wherever in the pool they are.
+        Each reaches as far as blocks follow each other in memory, at least to the end of
+        its block. All are of one moment, and each lives as view() says. For
+        socket.sendmsg, os.pwritev, b"".join and the like.
+
+        Raises PoolRangeError, PoolMemoryError; PoolLimitError for frozen copies of pinned
+        blocks, wherever in the pool they are.
         """
         return pins.views(self._owner, offset, size)
 
-    def pin(self, offset: SupportsIndex, size: SupportsIndex) -> memoryview:
-        """A live, writable window on the bytes at `offset`, in one block.
+    def pin(
+        self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
+    ) -> memoryview:
+        """A writable memoryview of the bytes at `offset`: the pool's own memory.
 
-        What is written to it is in the pool at once, and what is written to the pool is
-        seen in it. Nobody else may read or write the same bytes at the same time. It
-        lives as a view() does, and after the pool was closed as well. Clones and views
-        get copies of pinned blocks.
+        offset, size: in bytes; size is None for all up to the end of the pool.
 
-        Raises PoolRangeError, with how far it may go; PoolMemoryError, PoolLimitError.
+        It is contiguous, whatever the block size, and its address does not change. What
+        is written to it is in the pool at once, and it shows what is written to the pool.
+        Holes become blocks, whose pages are not touched; blocks that do not follow each
+        other in memory are moved once. Both stay so when the pin is released.
+
+        Other threads must not read or write the same bytes while somebody writes to them
+        through a pin, nor restore() the pool. A clone, a view or a copy takes a frozen
+        copy of the pinned blocks that were written to since the last one: its cost is
+        what was written, see stats.page_tracking.
+
+        A pin may lie in another one, and is the same memory then. It lives as a view()
+        does, after the pool was closed or made smaller as well. Raises PoolRangeError
+        past the end, and where the range meets another pin without lying in it;
+        PoolMemoryError, PoolLimitError. Then nothing was changed. Any thread may call it,
+        and release it.
         """
         return pins.pin(self._owner, offset, size)
+
+    def array(
+        self,
+        shape: SupportsIndex | Iterable[SupportsIndex],
+        dtype: Any = float,
+        offset: SupportsIndex = 0,
+        *,
+        frozen: bool = False,
+    ) -> Any:
+        """A NumPy array that lives in the pool at `offset`, in place.
+
+        shape: the length, or the lengths of all axes, in C order; 0 or more.
+        dtype: what numpy.dtype() takes, of plain bytes: no references to Python objects.
+        offset: of the first item, in bytes. Any offset will do; where it does not fit the
+            dtype's alignment, `array.flags.aligned` is False, and NumPy is slower.
+        frozen: False for an array over a pin(), which edits the pool at NumPy's own
+            speed; True for a read-only one over a view(), of this moment for good.
+
+        The array, and each one made from it without a copy, holds its pin or view: this
+        ends with the last of them, the pool closed or not. clone() keeps the state of an
+        array for the cost of what was written to it, restore() brings it back at the same
+        address, and changes(item_size=) lists the rows that differ.
+
+        Raises TypeError for other dtypes and shapes, ImportError without NumPy (extra
+        `numpy`), what pin() or view() raises. Threads must share it as they share a pin.
+        """
+        return arrays.array(self._owner, shape, dtype, offset, frozen)
 
     def adopt(self, offset: SupportsIndex, buffer: ReadableBuffer) -> int:
         """Makes the memory of `buffer` the pool's at `offset` without copying it.
@@ -460,8 +511,9 @@ class MemoryPool(Owned):
     def clone(self) -> Self:
         """A pool of its own with the same contents, made in constant time.
 
-        The two share memory until one of them writes, and share the memory limit.
-        Raises PoolMemoryError; PoolLimitError for pinned blocks, which are copied.
+        The two share memory until one of them writes, and share the memory limit. Pinned
+        blocks that were written to since their last frozen copy are copied again. Raises
+        PoolMemoryError; PoolLimitError for frozen copies.
         """
         return type(self).__new__(type(self))._own(lifecycle.clone(self._owner))
 
@@ -486,9 +538,10 @@ class MemoryPool(Owned):
     def restore(self, source: MemoryPool) -> None:
         """Makes the contents and size of this pool those of `source`, its relative.
 
-        In constant time, plus the freeing of what only this pool held. Raises
-        PoolUnrelatedError, PoolMemoryError; PoolLimitError for pinned blocks, which are
-        copied. Then nothing was changed.
+        In constant time, plus the freeing of what only this pool held. Pinned blocks stay
+        at their address, and those that differ are written. Raises PoolUnrelatedError,
+        PoolMemoryError; PoolLimitError for frozen copies of pinned blocks. Then nothing
+        was changed.
         """
         lifecycle.restore(self._owner, owner_of(source))
 
@@ -526,18 +579,24 @@ class MemoryPool(Owned):
         base: MemoryPool,
         offset: SupportsIndex = 0,
         size: SupportsIndex | None = None,
+        *,
+        item_size: SupportsIndex = 1,
     ) -> Iterator[tuple[int, int]]:
         """The runs in which this pool may differ from `base`, each as (start, size).
 
         offset, size: the range that is looked at, of the larger of the two pools; size is
             None for all up to its end.
+        item_size: 1 for runs of bytes, from the pool's start. Larger ones give runs of
+            items of so many bytes, counted from `offset`: those of which a byte may
+            differ, such as the rows of an array that lies there.
 
-        By whole blocks, in order; what is outside of them is the same in both; a run is
-        cut where the range is. Costs what differs, not what is held. Each step sees the
-        pools as they are then; a run of many blocks takes several steps. Raises
-        PoolUnrelatedError if `base` is not a relative by cloning; PoolRangeError.
+        By whole blocks, in order, and of pinned blocks only those that differ; what is
+        outside of them is the same in both; a run is cut where the range is. Costs what
+        differs, not what is held. Each step sees the pools as they are then; a run of
+        many blocks takes several steps. Raises PoolUnrelatedError if `base` is not a
+        relative by cloning; PoolRangeError.
         """
-        return walks.changes(self, base, offset, size)
+        return walks.changes(self, base, offset, size, item_size)
 
     def map(
         self,

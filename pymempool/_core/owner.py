@@ -13,7 +13,7 @@ from ctypes import c_void_p
 from typing import Any, NoReturn, cast
 
 from .._native import signatures
-from .._native.arguments import byte_range
+from .._native.arguments import byte_range, integer
 from .._native.calls import fail, last_status, quick, read_stats
 from .._native.handles import PoolReference
 from ..errors import PoolClosedError, PoolRangeError, Status
@@ -56,6 +56,14 @@ class Owner:
             if self.total_size == self.ask():
                 raise
         return byte_range(offset, size, self.total_size)
+
+    def range_or_rest(self, offset: Any, size: Any) -> tuple[int, int]:
+        """The same, where None as the size is all up to the end of the pool."""
+        if size is not None:
+            return self.range(offset, size)
+        rest = self.ask()
+        offset = integer("offset", offset, 0, rest)
+        return offset, rest - offset
 
 
 class _Closed:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from ctypes import sizeof
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .._native.calls import parallel, quick, read_stats
-from .._native.signatures import StatsStruct
+from .._native.signatures import TRACKING, StatsStruct
 from .owner import Owner
 
 
@@ -30,6 +30,9 @@ class PoolStats(NamedTuple):
     flags: int  #: of the family: 1 if it wipes, and 2 if it overcommits
     metadata_bytes: int  #: what the family uses for its own bookkeeping
     cached_bytes: int  #: freed memory that the process caches, roughly; see trim()
+    #: how writes through pins are found: by asking the system for the pages written,
+    #: "pagemap_scan" on Linux, "write_watch" on Windows; or "compare", by comparing bytes
+    page_tracking: Literal["compare", "pagemap_scan", "write_watch"]
     shared_blocks: int  #: of held_blocks, those that others hold as well
 
 
@@ -40,7 +43,8 @@ _UP_TO_SHARED = StatsStruct.shared_blocks.offset
 def read(owner: Owner) -> PoolStats:
     """All facts of a pool."""
     stats = read_stats(owner.address, sizeof(StatsStruct), parallel)
-    return PoolStats(*(getattr(stats, name) for name in PoolStats._fields))
+    facts = {name: getattr(stats, name) for name in PoolStats._fields}
+    return PoolStats(**{**facts, "page_tracking": TRACKING[stats.page_tracking]})
 
 
 def in_words(owner: Owner) -> str:

@@ -54,8 +54,10 @@ def changes(
     base: Owned,
     offset: SupportsIndex,
     size: SupportsIndex | None,
+    item_size: SupportsIndex = 1,
 ) -> Iterator[tuple[int, int]]:
     """The runs in which the pool may differ from its relative."""
+    item_size = integer("item_size", item_size, 1, SIZE_MAX)
     start, length = c_size_t(), c_size_t()
 
     def find(at: int, end: int) -> _Run | None:
@@ -70,8 +72,9 @@ def changes(
         return max(pool._owner.ask(), owner_of(base).ask())
 
     find(0, 0)
-    bounds = _bounds(pool._owner, owner_of(base), offset, size)
-    return _in_steps(find, total, pool._owner.block_size * STEP, *bounds)
+    begin, end = _bounds(pool._owner, owner_of(base), offset, size)
+    runs = _in_steps(find, total, pool._owner.block_size * STEP, begin, end)
+    return runs if item_size == 1 else _in_items(runs, begin, item_size)
 
 
 def states(
@@ -133,3 +136,19 @@ def _in_steps(
             yield run
     if begun is not None:
         yield begun
+
+
+def _in_items(
+    runs: Iterator[tuple[int, int]], begin: int, item_size: int
+) -> Iterator[tuple[int, int]]:
+    """The runs of items, counted from `begin`, of which some bytes are in the runs."""
+    first = last = 0
+    for start, size in runs:
+        start -= begin
+        if start // item_size > last:
+            if first < last:
+                yield first, last - first
+            first = start // item_size
+        last = -(-(start + size) // item_size)
+    if first < last:
+        yield first, last - first

@@ -37,6 +37,9 @@ SIZE_MAX = 2 ** (8 * sizeof(c_size_t)) - 1
 #: Flags of PoolOptions: POOL_WIPE, POOL_OVERCOMMIT.
 WIPE, OVERCOMMIT = 1, 2
 
+#: The values of PoolTracking, by number, in words of Python.
+TRACKING = "compare", "pagemap_scan", "write_watch"
+
 
 class PoolOptions(Structure):
     """What pool_create_with needs to know."""
@@ -60,6 +63,7 @@ class PoolView(Structure):
         ("family", c_void_p),
         ("block", c_void_p),
         ("pin", c_void_p),
+        ("blocks", c_size_t),
     ]
 
 
@@ -84,6 +88,7 @@ class StatsStruct(Structure):
         ("flags", c_size_t),
         ("metadata_bytes", c_size_t),
         ("cached_bytes", c_size_t),
+        ("page_tracking", c_size_t),  # an index of TRACKING
         ("shared_blocks", c_size_t),  # last: it is the one that takes a walk
     ]
 

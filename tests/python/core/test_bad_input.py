@@ -72,6 +72,8 @@ def test_numbers_that_are_none(name: str, wrong: Any, pool: MemoryPool) -> None:
     call = RANGE_CALLS[name]
     error = unchanged(pool, lambda pool: call(pool, wrong, 1), TypeError)
     assert str(error).startswith("offset must be an integer")
+    if wrong is None and name in ("view", "pin"):
+        return  # there it is the rest of the pool
     error = unchanged(pool, lambda pool: call(pool, 1, wrong), TypeError)
     assert "must be an integer" in str(error)
 
@@ -283,6 +285,8 @@ CLOSED_CALLS: dict[str, Call] = {
     "views": lambda pool: pool.views(0, 1),
     "pin": lambda pool: pool.pin(0, 1),
     "pin nothing": lambda pool: pool.pin(0, 0),
+    "array": lambda pool: pool.array(1),
+    "array of nothing, frozen": lambda pool: pool.array(0, frozen=True),
     "adopt": lambda pool: pool.adopt(0, b"x"),
     "_as_parameter_": lambda pool: pool._as_parameter_,
     "pickle": pickle.dumps,

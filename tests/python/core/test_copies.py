@@ -191,7 +191,9 @@ LATER: dict[str, tuple[Callable[[MemoryPool], Any], Any]] = {
     "compare_exchange": (lambda pool: pool.compare_exchange(5000, 1, 2), False),
     "view": (lambda pool: pool.view(5000, 3), bytes(3)),
     "views": (lambda pool: b"".join(pool.views(4990, 100)), bytes(100)),
+    "view, several": (lambda pool: pool.view(4000, 1000), b"end" + bytes(997)),
     "pin": (lambda pool: pool.pin(5000, 3), bytes(3)),
+    "pin, several": (lambda pool: pool.pin(4000, 1000), b"end" + bytes(997)),
     "adopt": (lambda pool: pool.adopt(4992, bytes(64)), 64),
 }
 

@@ -27,7 +27,9 @@ NO_ALLOCATION = {
     *("total_size", "block_size", "handle", "_as_parameter_", "stats", "__repr__"),
     *("__len__", "__bool__", "__getitem__", "__getitem__, slice", "__getitem__, large"),
     *("gather", "gather, large", "gather, out", "gather, numpy", "open", "map", "svg"),
-    *("view", "plot", "_repr_html_"),
+    *("view", "view, several blocks", "view, large", "plot"),
+    *("array, frozen, numpy", "array, frozen copy, numpy", "_repr_html_"),
+    "changes, items",
 }
 
 # Several calls to the library: the most that was ever held may have become more.
@@ -45,6 +47,8 @@ def shown(result: Any) -> Any:
         return [result.total_size, result.block_size, result[:]]
     if isinstance(result, memoryview):
         return [result.readonly, bytes(result)]
+    if hasattr(result, "tolist"):
+        return [result.shape, result.flags.writeable, result.tolist()]
     return [shown(each) for each in result] if isinstance(result, list) else result
 
 

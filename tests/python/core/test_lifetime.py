@@ -237,6 +237,8 @@ CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
     "states": lambda pool, buffer: list(pool.states()),
     "views": lambda pool, buffer: b"".join(pool.views(0, 9000)),
     "pin": lambda pool, buffer: bytes(pool.pin(1024, 9)),
+    "pin, several": lambda pool, buffer: len(pool.pin(1024, 9000)),
+    "view": lambda pool, buffer: bytes(pool.view(0, 9000)),
     "adopt": lambda pool, buffer: pool.adopt(0, bytes(5000)),
     "pickle": lambda pool, buffer: pool.__reduce_ex__(5),
     "stats": lambda pool, buffer: pool.stats,
@@ -318,7 +320,7 @@ def closer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Closer]:
 
 # These make no pool, or call C with another one, or with none.
 CALL_NOTHING = {"__init__", "__init__, again", "closed", "__enter__", "handle", "apply"}
-CALL_NOTHING |= {"_as_parameter_", "block_size", "__bool__", "_repr_html_"}
+CALL_NOTHING |= {"_as_parameter_", "__bool__", "_repr_html_"}
 CALL_NOTHING |= {"load, a path", "__reduce_ex__, loaded"}
 
 

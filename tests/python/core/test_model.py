@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 from internals import count_adopted
 
-from pymempool import MemoryPool, PoolLimitError
+from pymempool import MemoryPool, PoolLimitError, PoolRangeError
 
 TOTAL_MAX = 5000
 
@@ -63,10 +63,13 @@ class View:
 class Pin:
     """A live window on [start, start + size) of a pair, until that is cut off."""
 
-    def __init__(self, memory: memoryview, pair: Pair, start: int) -> None:
+    def __init__(
+        self, memory: memoryview, pair: Pair, start: int, held: tuple[int, int]
+    ) -> None:
         self.memory = memory
         self.pair = pair
         self.start = start
+        self.held = held  # the blocks, as a range, that this pin and those in it share
         self.attached = True  # whether it still is a window on the pool
 
 
@@ -268,18 +271,14 @@ class Pools(RuleBasedStateMachine):
 
     # ------------------------------------------------------------- without a copy
 
-    def in_one_block(self, pair: Pair, place: tuple[int, int]) -> tuple[int, int]:
-        start, size = self.clip(pair, place)
-        block_size = pair.pool.block_size
-        return start, min(size, block_size - start % block_size)
-
     @rule(target=windows, pair=pairs, place=places)
     def view(self, pair: Pair, place: tuple[int, int]) -> Any:
-        start, size = self.in_one_block(pair, place)
+        start, size = self.clip(pair, place)
         made = self.pinned_attempt(pair, lambda: pair.pool.view(start, size))
         if made is None or len(self.views) > 20:
             return multiple()
         view = View(made, bytes(pair.flat[start : start + size]), pair.group)
+        assert made.readonly
         self.views.append(view)
         return view
 
@@ -292,11 +291,27 @@ class Pools(RuleBasedStateMachine):
 
     @rule(target=windows, pair=pairs, place=places)
     def pin(self, pair: Pair, place: tuple[int, int]) -> Any:
-        start, size = self.in_one_block(pair, place)
-        made = self.attempt(pair, start, size, lambda: pair.pool.pin(start, size))
+        start, size = self.clip(pair, place)
+        block_size = pair.pool.block_size
+        stop = start + size
+        low, high = start - start % block_size, stop + -stop % block_size
+        others = [
+            pin
+            for pin in self.pins
+            if pin.pair is pair and pin.held[0] < high and pin.held[1] > low
+        ]
+        held = next((pin.held for pin in others if pin.held[0] <= start), (low, high))
+        fits = stop <= held[1] and all(pin.held == held for pin in others)
+        try:
+            made = self.attempt(pair, start, size, lambda: pair.pool.pin(start, size))
+        except PoolRangeError:
+            # Of a pin that was cut it is not known here what is left.
+            assert not fits or not all(pin.attached for pin in others)
+            return multiple()
         if made is None or size == 0:
             return multiple()
-        pin = Pin(made, pair, start)
+        assert fits or not all(pin.attached for pin in others)
+        pin = Pin(made, pair, start, held)
         self.pins.append(pin)
         return pin
 
@@ -425,9 +440,11 @@ class Pools(RuleBasedStateMachine):
                 assert stats.held_bytes <= stats.family_bytes
             assert stats.family_bytes <= stats.family_peak_bytes
             assert stats.family_peak_bytes <= (limit or stats.family_peak_bytes)
-            views = sum(len(v.memory) > 0 for v in self.views if v.group is pair.group)
+            # What is copied for a view does not count.
+            views = [it.memory for it in self.views if it.group is pair.group]
+            shared = sum(len(view) > 0 and type(view.obj) is not bytes for view in views)
             pins = sum(pin.pair.group is pair.group for pin in self.pins)
-            assert stats.family_views == views + pins
+            assert stats.family_views == shared + pins
 
     def teardown(self) -> None:
         for pair in self.open:

@@ -101,22 +101,15 @@ def test_pins_are_live(pool: MemoryPool) -> None:
     assert pool.stats.pinned_blocks == 0
 
 
-@pytest.mark.parametrize("kind", ["view", "pin"])
-def test_only_one_block(kind: str, pool: MemoryPool) -> None:
-    make, before = getattr(pool, kind), pool.stats
-    with pytest.raises(PoolRangeError, match=rf"is 65, allowed is 0 \.\. 64: a {kind} "):
-        make(128, 65)
-    with pytest.raises(PoolRangeError, match=r"size at offset 130 is 63, .* 0 \.\. 62:"):
-        make(130, 63)
-    with pytest.raises(PoolRangeError, match=r"size at offset 1027 is 3000, .* 61:"):
-        make(1027, 3000)
-    assert pool.stats == before
-    assert make(130, 62).nbytes == 62
-
-
 def test_end_of_the_pool() -> None:
     pool = MemoryPool(100, 64)
     assert pool.view(64, 36).nbytes == pool.pin(64, 36).nbytes == 36
+    assert pool.view(64).nbytes == pool.pin(64).nbytes == 36
+    assert pool.view().nbytes == 100
+    for make in (pool.view, pool.pin):
+        assert len(make(100)) == 0
+        with pytest.raises(PoolRangeError, match=r"^offset is 101, allowed is 0 .. 100$"):
+            make(101)
     for make in (pool.view, pool.pin, pool.views):
         with pytest.raises(PoolRangeError, match=r"size at offset 64 is 37, .* 36$"):
             make(64, 37)
@@ -133,14 +126,41 @@ def test_nothing(pool: MemoryPool) -> None:
 
 def test_views_of_any_range(pool: MemoryPool) -> None:
     found = pool.views(90, 1000)
-    assert [len(view) for view in found] == [38] + [64] * 15 + [2]
+    # To the ends of blocks; holes by blocks, and data at least so far.
+    ends = [*itertools.accumulate((len(view) for view in found), initial=90)][1:]
+    assert [end for end in ends if end > 320] == [*range(384, 1090, 64), 1090]
+    assert {end % 64 for end in ends[:-1]} == {0}
     whole = pool.read(90, 1000)
     pool.fill(0, 9, 4096)
     assert b"".join(found) == whole
-    assert (count(pool), pool.stats.family_pools) == (17, 1)
+    assert (count(pool), pool.stats.family_pools) == (len(found), 1)
     del found
     assert count(pool) == 0
     assert [bytes(view) for view in pool.views(64, 64)] == [b"\t" * 64]
+
+
+def test_one_view_of_any_range(pool: MemoryPool) -> None:
+    before = pool.stats
+    copies = [pool.view(90, 1000), pool.view(64), pool.view(), pool.view(size=900)]
+    wanted = [pool.read(90, 1000), pool[64:], pool[:], pool[:900]]
+    assert count(pool) == 0
+    assert pool.stats == before
+    pool.fill(0, 9, 4096)
+    for each, shown in zip(copies, wanted):
+        assert (each.readonly, each.format, each.ndim) == (True, "B", 1)
+        assert each == shown
+        assert hash(each) == hash(shown)
+
+
+def test_views_of_what_a_pin_has_laid_side_by_side(pool: MemoryPool) -> None:
+    wanted = pool.read(90, 1000)
+    pool.pin(64, 2048).release()
+    view, rest = pool.view(90, 1000), pool.views(90, 3000)
+    assert count(pool) == 1 + len(rest)
+    pool.fill(0, 9, 4096)
+    assert view == wanted
+    assert len(rest[0]) == 64 + 2048 - 90
+    assert b"".join(rest)[:1000] == wanted
 
 
 def test_views_are_of_one_moment() -> None:

@@ -48,7 +48,7 @@ class World:
         self.armed = self.disturbed = False
         self.made: list[bytearray] = []
         self.views: list[tuple[memoryview, bytes]] = []
-        self.pins: list[tuple[memoryview, Pair, int]] = []
+        self.pins: list[tuple[memoryview, Pair, int, tuple[int, int]]] = []
         pool = MemoryPool(TOTAL, BLOCK, memory_limit=limit)
         pool.write(20, bytes(range(1, 50)))
         stranger = MemoryPool(100, 64)
@@ -75,10 +75,31 @@ class World:
 
     def cut_pins(self, pair: Pair) -> None:
         """Gives up the pins of a pair, which may be no windows on it any more."""
-        for pin, of, _ in self.pins:
+        for pin, of, *_ in self.pins:
             if of is pair:
                 pin.release()
         self.pins = [entry for entry in self.pins if entry[1] is not pair]
+
+    def pinned_with(self, pair: Pair, start: int, stop: int) -> tuple[int, int]:
+        """The blocks, as a range, that a pin of [start, stop) holds.
+
+        Those of a pin that has the first byte, or its own. Refuses it if it does not lie
+        in these, or meets another pin.
+        """
+        block = pair.kept.block_size
+        held = start - start % block, stop + -stop % block
+        for *_, of, _, (low, high) in self.pins:
+            if of is pair and low <= start < high:
+                held = low, high
+        if start < stop and (
+            stop > held[1]
+            or any(
+                of is pair and (low, high) != held and low < held[1] and high > held[0]
+                for *_, of, _, (low, high) in self.pins
+            )
+        ):
+            raise Refused
+        return held
 
     def check(self) -> None:
         for pair in self.pairs:
@@ -89,7 +110,7 @@ class World:
             assert pair.kept[:] == pair.flat
         for view, shown in self.views:
             assert view == shown
-        for pin, pair, start in self.pins:
+        for pin, pair, start, _ in self.pins:
             assert pin == pair.flat[start : start + len(pin)]
 
     def end(self) -> None:
@@ -131,6 +152,12 @@ def number(value: Any, lowest: int, highest: int) -> int:
 def span(pair: Pair, offset: Any, size: Any) -> tuple[int, int]:
     start = number(offset, 0, len(pair.flat))
     return start, start + number(size, 0, len(pair.flat) - start)
+
+
+def span_or_rest(pair: Pair, offset: Any, size: Any) -> tuple[int, int]:
+    if size is None:
+        size = len(pair.flat) - number(offset, 0, len(pair.flat))
+    return span(pair, offset, size)
 
 
 def content(value: Any, to_write: bool = False) -> bytes:
@@ -258,15 +285,8 @@ def resize(world: World, pair: Pair, total_size: Any) -> Done:
     return done
 
 
-def in_block(pair: Pair, offset: Any, size: Any) -> tuple[int, int]:
-    start, stop = span(pair, offset, size)
-    if stop - start > pair.kept.block_size - start % pair.kept.block_size:
-        raise Refused
-    return start, stop
-
-
-def view(world: World, pair: Pair, offset: Any, size: Any) -> Done:
-    start, stop = in_block(pair, offset, size)
+def view(world: World, pair: Pair, offset: Any = 0, size: Any = None) -> Done:
+    start, stop = span_or_rest(pair, offset, size)
 
     def done(result: memoryview) -> None:
         assert result.readonly
@@ -286,13 +306,15 @@ def many_views(world: World, pair: Pair, offset: Any, size: Any) -> Done:
     return done
 
 
-def pin(world: World, pair: Pair, offset: Any, size: Any) -> Done:
-    start, stop = in_block(pair, offset, size)
+def pin(world: World, pair: Pair, offset: Any = 0, size: Any = None) -> Done:
+    start, stop = span_or_rest(pair, offset, size)
+    held = world.pinned_with(pair, start, stop)
 
     def done(result: memoryview) -> None:
         assert result == pair.flat[start:stop]
         pair.flat[start:stop] = result[:] = b"p" * (stop - start)
-        world.pins.append((result, pair, start))
+        if start < stop:
+            world.pins.append((result, pair, start, held))
 
     return done
 
