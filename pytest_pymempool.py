@@ -8,13 +8,14 @@ the package, and imports pymempool.testing only when a fixture is used.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Callable
 
 import pytest
 
 if TYPE_CHECKING:
     from pymempool import MemoryPool
-    from pymempool.testing import CompileC, FailAllocation
+    from pymempool.testing import CompileC, FailAllocation, Written
 
 _raised = pytest.StashKey[bool]()
 
@@ -95,3 +96,14 @@ def fail_allocation() -> Iterator[FailAllocation]:
     maker = FailAllocation()
     yield maker
     maker.stop()
+
+
+@pytest.fixture
+def only_writes(memory_pool: MemoryPool) -> Callable[..., Written]:
+    """only_writes(ranges): a context in which only these bytes of memory_pool may change.
+
+    ranges: a list of (offset, size). See pymempool.testing.assert_only_wrote.
+    """
+    from pymempool.testing import assert_only_wrote
+
+    return partial(assert_only_wrote, memory_pool)

@@ -43,7 +43,7 @@ def assert_same(
         if size != rest:
             raise AssertionError(_wrong_size(size, start, rest))
         runs = runs_of_two(pool, other, start)
-        text = _dump(
+        text = dump(
             pool.read, lambda at, n: other.read(at - start, n), runs, start, start + size
         )
     else:
@@ -51,7 +51,7 @@ def assert_same(
             address, size = memory.address - start, memory.size
             if size > rest:
                 raise AssertionError(_wrong_size(size, start, rest))
-            text = _dump(
+            text = dump(
                 pool.read,
                 lambda at, n: string_at(address + at, n),
                 [(start, size)],
@@ -66,7 +66,7 @@ def _wrong_size(size: int, offset: int, rest: int) -> str:
     return f"{size} bytes are expected, the pool has {rest} from offset {offset} on"
 
 
-def _dump(found: Read, expected: Read, runs: Iterable[Run], start: int, end: int) -> str:
+def dump(found: Read, expected: Read, runs: Iterable[Run], start: int, end: int) -> str:
     """The first lines that differ, as a hex dump; empty if no byte differs.
 
     runs: where to look, in order and without overlap.
