@@ -98,7 +98,7 @@ def pin(owner: Owner, offset: Any, size: Any) -> memoryview:
 def _next_pinned(owner: Owner, offset: int, end: int) -> tuple[int, int] | None:
     """The first run of pinned blocks in [offset, end), as start and end."""
     address = owner.address
-    stats = read_stats(address, StatsStruct.copied_blocks.offset, parallel)
+    stats = read_stats(address, StatsStruct.copied_blocks.offset, quick)
     if not stats.pinned_blocks:
         return None
     start, size, state, found = c_size_t(), c_size_t(), c_size_t(), None

@@ -7,11 +7,12 @@ import ctypes
 import io
 from array import array
 from collections.abc import Iterator
+from typing import Optional
 
 from typing_extensions import assert_type
 
 from pymempool import BlockState, MemoryPool, PoolFile, PoolStats
-from pymempool.testing import assert_same, lend_pool
+from pymempool.testing import assert_only_wrote, assert_same, lend_pool, written
 
 
 class Mine(MemoryPool):
@@ -54,6 +55,10 @@ def memory(pool: MemoryPool) -> None:
     pool.adopt(0, ctypes.create_string_buffer(5))
     assert_type(pool.gather([1, 2], 4, bytearray(8)), bytearray)
     assert_type(pool.view(0, 5), memoryview)
+    assert_type(pool.view(), memoryview)
+    assert_type(pool.pin(5), memoryview)
+    pool.array((2, 3), "<u4", 8, frozen=True)
+    pool.array(2.5)  # type: ignore[arg-type]
     ctypes.CDLL("library").function(pool)
 
 
@@ -62,6 +67,8 @@ def facts(pool: MemoryPool) -> None:
     assert_type(pool.extents(), Iterator[tuple[int, int]])
     assert_type(pool.extents(4096, 100), Iterator[tuple[int, int]])
     assert_type(pool.changes(pool, 4096, size=None), Iterator[tuple[int, int]])
+    assert_type(pool.changes(pool, item_size=8), Iterator[tuple[int, int]])
+    assert pool.stats.page_tracking != "pagemap_scam"  # type: ignore[comparison-overlap]
     assert_type(pool.states(), Iterator[tuple[int, int, BlockState]])
     assert_type(pool.states(offset=4096), Iterator[tuple[int, int, BlockState]])
     assert_type(pool.map(since=pool), str)
@@ -77,3 +84,6 @@ def files(pool: MemoryPool) -> None:
 def tests() -> None:
     with lend_pool(4096, memory_limit=64) as loan:
         assert_same(loan.pool, b"x")
+        with assert_only_wrote(loan.pool, [(0, 5)]), written(loan.pool) as found:
+            pass
+        assert_type(found.ranges, Optional[list[tuple[int, int]]])
