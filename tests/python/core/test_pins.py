@@ -144,6 +144,7 @@ def test_a_pin_in_the_way_is_reported(
 ) -> None:
     pool = new_pool()
     pin = pool.pin(8 * BLOCK + 50, 3 * BLOCK)  # of four blocks
+    others = [pool.pin(0, 0), pool.pin(13 * BLOCK, 1)]
     before, contents = pool.stats, pool[:]
     with pytest.raises(PoolRangeError) as caught:
         pool.pin(offset, size)
@@ -155,7 +156,7 @@ def test_a_pin_in_the_way_is_reported(
     assert (pool.stats, pool[:]) == (before, contents)
     assert len(pool.pin(offset, allowed)) == allowed
     pin.release()
-    gc.collect()
+    del others
     assert len(pool.pin(offset, size)) == size
 
 

@@ -81,6 +81,13 @@ def test_statuses_and_their_texts(header: Path) -> None:
         assert library_module.quick.pool_status_text(int(number)).decode() == told
 
 
+def test_words_for_page_tracking(header: Path) -> None:
+    text = without_comments(header.read_text(encoding="utf-8"))
+    rows = re.findall(r"POOL_TRACKING_(\w+) = (\d+),", text)
+    names = [(word.upper(), str(i)) for i, word in enumerate(signatures_module.TRACKING)]
+    assert rows == names
+
+
 def test_every_status_raises_a_class_of_its_own() -> None:
     kinds = []
     for status in errors_module.Status:

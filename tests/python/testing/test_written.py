@@ -211,6 +211,7 @@ def test_contexts_can_be_nested_and_used_again(small: MemoryPool) -> None:
             small.write(10, b"b")
     assert (outer.ranges, inner.ranges) == ([(0, 1), (10, 1)], [(10, 1)])
     with outer:
+        assert outer.ranges is None
         small.write(20, b"c")
     assert outer.ranges == [(20, 1)]
 
