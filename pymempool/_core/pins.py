@@ -17,7 +17,7 @@ from __future__ import annotations
 from ctypes import c_int, c_size_t, c_void_p, py_object, sizeof
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
-from .._native.calls import fail, parallel, read_stats
+from .._native.calls import fail, parallel, quick, read_stats
 from .._native.finalizers import ADDRESS, SIZE, function, owning_type
 from .._native.handles import clone
 from .._native.signatures import PoolView, StatsStruct

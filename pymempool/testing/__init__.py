@@ -17,7 +17,7 @@ from .compare import assert_same
 from .compiler import CompileC, CompileError, find_compiler
 from .faults import FailAllocation, Fault
 from .leaks import Loan, lend_pool
-from .written import Written, assert_only_wrote, written
+from .writes import Written, assert_only_wrote, written
 
 __all__ = [
     "CompileC",

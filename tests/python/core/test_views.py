@@ -299,17 +299,21 @@ def test_pinned_blocks_count_for_the_limit() -> None:
     pin = pool.pin(0, 5)
     with pytest.raises(PoolLimitError):
         pool.pin(64, 5)
+    assert pool.view(0, 5) == pin == bytes(5)  # zeros need no frozen copy
+    pin[0] = 1
     with pytest.raises(PoolLimitError):
         pool.view(0, 5)
     assert count(pool) == 1
-    assert pool.view(64, 5) == pin == bytes(5)
+    assert pool.view(64, 5) == bytes(5)
+    assert pin == b"\1\0\0\0\0"
 
 
 def test_limit_for_copies_of_pinned_blocks() -> None:
     pool = MemoryPool(4096, 64, memory_limit=128)
     relative = pool.clone()
     pool.write(64, b"x")
-    with pool.pin(0, 5):
+    with pool.pin(0, 5) as pin:
+        pin[0] = 1
         for call in (
             pool.clone,
             lambda: pool.views(500, 200),
