@@ -420,8 +420,9 @@ class MemoryPool(Owned):
         not; release() or `with` ends it at once. A view of a hole within a block takes no
         memory. Views of pinned blocks share their frozen copies with clones.
 
-        Raises PoolRangeError past the end; PoolMemoryError; PoolLimitError for the frozen
-        copies. Then nothing was changed. Any thread may call it, and release it.
+        Raises PoolRangeError past the end; MemoryError if a copy has no room;
+        PoolMemoryError; PoolLimitError for frozen copies. Then nothing was changed. Any
+        thread may call it, and release it.
         """
         return pins.view(self._owner, offset, size)
 
@@ -478,6 +479,9 @@ class MemoryPool(Owned):
             dtype's alignment, `array.flags.aligned` is False, and NumPy is slower.
         frozen: False for an array over a pin(), which edits the pool at NumPy's own
             speed; True for a read-only one over a view(), of this moment for good.
+
+        Arrays that lie beside each other begin in blocks of their own, or in a pin of the
+        whole range that was made first: see pin().
 
         The array, and each one made from it without a copy, holds its pin or view: this
         ends with the last of them, the pool closed or not. clone() keeps the state of an

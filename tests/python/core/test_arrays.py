@@ -88,6 +88,19 @@ def test_any_offset_and_the_flag_that_says_so(pool: MemoryPool) -> None:
     assert pool.read((1 << 19) + 1, 16000) == other.tobytes()
 
 
+def test_arrays_beside_each_other(pool: MemoryPool) -> None:
+    first = pool.array(1000)
+    with pytest.raises(PoolRangeError, match="a pin of the whole range before"):
+        pool.array(1000, offset=first.nbytes)  # begins in the same block
+    second = pool.array(1000, offset=2 * BLOCK)  # in one of its own
+    del first, second
+    whole = pool.pin()
+    arrays = [pool.array(1000, offset=8000 * number) for number in range(100)]
+    for number, array in enumerate(arrays):
+        array[:] = number
+    assert whole[: 8000 * 100] == numpy.repeat(numpy.arange(100.0), 1000).tobytes()
+
+
 # --------------------------------------------------------------------- in place
 
 

@@ -308,7 +308,7 @@ def run(code: str, **variables: str) -> list[str]:
 
 
 def test_page_tracking() -> None:
-    kinds = {"linux": {"pagemap_scan", "compare"}, "win32": {"write_watch"}}
+    kinds = {"linux": {"pagemap_scan", "compare"}, "win32": {"write_watch", "compare"}}
     assert MemoryPool(1).stats.page_tracking in kinds.get(sys.platform, {"compare"})
     tracked, compared = run(TRACKED), run(TRACKED, POOL_WRITTEN_PAGES="none")
     assert compared[0] == "compare"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import live, track
+from internals import SIZE_MAX, live, track
 
 from pymempool import MemoryPool, PoolLimitError, PoolRangeError
 
@@ -151,6 +151,15 @@ def test_one_view_of_any_range(pool: MemoryPool) -> None:
         assert (each.readonly, each.format, each.ndim) == (True, "B", 1)
         assert each == shown
         assert hash(each) == hash(shown)
+
+
+def test_a_view_that_has_no_room() -> None:
+    pool = MemoryPool(SIZE_MAX, 4096)
+    with pytest.raises(MemoryError):
+        pool.view()
+    with pytest.raises(MemoryError):
+        pool.view(5, SIZE_MAX // 2 - 5)
+    assert count(pool) == 0
 
 
 def test_views_of_what_a_pin_has_laid_side_by_side(pool: MemoryPool) -> None:
