@@ -37,7 +37,7 @@ without_written_pages() {
 benchmarks_work() {
     local build=$scratch/build-$1
     cmake --build "$build" --parallel "$jobs" --target memory_pool_bench -- --quiet
-    "$build/benchmarks/memory_pool_bench" --quick --rows C1,C5,C6,C10,C14,C15 \
+    "$build/benchmarks/memory_pool_bench" --quick --rows C1,C5,C6,C10,C14,C15,W1,W3,W5,W9 \
         --json "$build/bench.json"
     python3 -m json.tool "$build/bench.json" >/dev/null
 }

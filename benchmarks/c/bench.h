@@ -12,7 +12,7 @@
  * reached or not; they decide nothing. A contender that cannot be measured says why, and
  * so is no goal that needs it.
  *
- * A ROW is a function that runs the cases of one line of the goals, C1 to C16. It takes
+ * A ROW is a function that runs the cases of one line of the goals, C1 to W9. It takes
  * the memory it needs and gives all of it back, so that the children that a later row
  * forks are small. Linux only, for memfd, fork as it is there, and /proc.
  */
@@ -167,5 +167,17 @@ void row_steady(void);   /* C13 lifetimes.c */
 void row_batches(void);  /* C14 batches.c   */
 void row_waits(void);    /* C15 waits.c     */
 void row_left(void);     /* C16 resident.c  */
+
+void row_put_back(void);       /* W1 pins.c      */
+void row_put_back_large(void); /* W2 pins.c      */
+void row_pinned_clone(void);   /* W3 pins.c      */
+void row_much_written(void);   /* W4 pins.c      */
+void row_compare(void);        /* W5 pins.c      */
+void row_pin_costs(void);      /* W9 pin_costs.c */
+
+/* What a process of row W5 does, which has no page tracking: prints one value. The program
+ * is called with this option, a word, and the two numbers. */
+#define COMPARE_ONLY "--compare-only"
+void compare_only(const char *what, size_t size, size_t pages);
 
 #endif /* BENCH_H */

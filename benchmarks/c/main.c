@@ -34,6 +34,12 @@ static const Row rows[] = {
     {"C14", "gather and scatter", row_batches},
     {"C15", "waits of short writes beside long ones", row_waits},
     {"C16", "bytes resident when most was discarded", row_left},
+    {"W1", "16 MiB pinned: written to, and put back", row_put_back},
+    {"W2", "64 and 256 MiB pinned: written to, and put back", row_put_back_large},
+    {"W3", "pinned memory written to: cloned, compared", row_pinned_clone},
+    {"W4", "the same, most of it written", row_much_written},
+    {"W5", "the same without the kernel's help", row_compare},
+    {"W9", "a pin made, first cloned, released", row_pin_costs},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
@@ -119,6 +125,12 @@ int main(int argc, char **argv)
     }
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         usage(stdout);
+        return 0;
+    }
+    if (argc >= 5 && strcmp(argv[1], COMPARE_ONLY) == 0) {
+        bench_options.quick = strcmp(argv[2], "--quick") == 0;
+        compare_only(argv[argc - 3], strtoull(argv[argc - 2], NULL, 10),
+                     strtoull(argv[argc - 1], NULL, 10));
         return 0;
     }
     for (i = 1; i < argc;) {
