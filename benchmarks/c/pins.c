@@ -101,6 +101,60 @@ static double pool_changes(const void *job)
     return pinned_rounds(job, find_changes, restore, true);
 }
 
+/* ------------------------------------------------------ the same jobs without a pin */
+
+typedef struct CalledPool {
+    MemoryPool *pool, *saved;
+    uint64_t state;
+} CalledPool;
+
+static void write_by_calls(MemoryPool *pool, const PinJob *job, uint64_t *state)
+{
+    size_t i;
+    for (i = 0; i < job->pages; i++) {
+        bench_require(pool_write(pool, random_place(state, job->size, PAGE), "x", 1) == 1,
+                      "pool_write");
+    }
+}
+
+static void calls_and_restore(CalledPool *it, const PinJob *job)
+{
+    write_by_calls(it->pool, job, &it->state);
+    bench_require(pool_restore(it->pool, it->saved) == POOL_OK, "pool_restore");
+}
+
+static void clone_for_calls(CalledPool *it, const PinJob *job)
+{
+    MemoryPool *clone = pool_clone(it->saved);
+    bench_require(clone != NULL, "pool_clone");
+    write_by_calls(clone, job, &it->state);
+    pool_destroy(clone);
+}
+
+static double called_rounds(const PinJob *job, void (*once)(CalledPool *, const PinJob *))
+{
+    CalledPool it = {bench_filled_pool(job->size, BLOCK), NULL, RANDOM_SEED};
+    int count = bench_options.quick ? 10 : 1000, i;
+    double start = 0;
+    it.saved = pool_clone(it.pool);
+    bench_require(it.saved != NULL, "pool_clone");
+    for (i = -10; i < count; i++) {
+        start = i == 0 ? bench_now() : start;
+        once(&it, job);
+    }
+    return (bench_now() - start) / count / 1e3;
+}
+
+static double called_put_back(const void *job)
+{
+    return called_rounds(job, calls_and_restore);
+}
+
+static double called_on_clones(const void *job)
+{
+    return called_rounds(job, clone_for_calls);
+}
+
 /* -------------------------------------------------------------------- W1, W2, W3 */
 
 static void add_fresh(Case *it, const char *name, Measure measure, const PinJob *job)
@@ -143,6 +197,8 @@ static void put_back_case(const char *row, size_t size, size_t pages, double of_
     add_fresh(&whole, "memcmp, memcpy of what differs", put_back_by_memcmp, &all);
     add_fresh(&whole, "SIGSEGV, mprotect", put_back_by_faults, &all);
     add_fresh(&whole, "fork, the child writes and ends", put_back_by_fork, &all);
+    add_fresh(&whole, "pool_write, pool_restore, no pin", called_put_back, &all);
+    add_fresh(&whole, "pool_clone, pool_write, the end", called_on_clones, &all);
     if (of_faults > 0) {
         case_at_most(&whole, 1, of_faults, 4);
         case_at_most(&whole, 1, of_fork, 5);
