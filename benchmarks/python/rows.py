@@ -86,13 +86,18 @@ class Bench:
     large: int  #: bytes
     held: int  #: bytes, for P7
 
-    def rows(self, wanted: set[str]) -> Iterator[Row]:
-        for key, measure in ROWS.items():
+    def rows(self, table: Rows, wanted: set[str]) -> Iterator[Row]:
+        """Those of the table that are wanted, or all if none is."""
+        for key, measure in table.items():
             if not wanted or key in wanted:
                 try:
                     yield from measure(self)
                 except NotMeasuredError as error:
                     not_measured[key] = str(error)
+
+
+#: What makes the rows of each key.
+Rows = dict[str, Callable[[Bench], Iterator[Row]]]
 
 
 def accesses(
@@ -366,7 +371,7 @@ def p8(bench: Bench) -> Iterator[Row]:
     yield Row("P8", "import pymempool", "import ctypes", 0, timings, plus=0.03)
 
 
-ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
+ROWS: Rows = {
     "P1": p1,
     "P2": p2,
     "P3": p3,

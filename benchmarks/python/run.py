@@ -11,14 +11,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pins
+import rows as calls
 import stores
 import sweeps
 import tables
-from rows import GIB, MIB, ROWS, Bench, Row
+from rows import GIB, MIB, Bench, Row
 
 from pymempool import __version__
 from pymempool._core.words import human_ratio, human_time
 
+ROWS = {**calls.ROWS, **pins.ROWS}
 HEAD = ["", "what", "who", "median", "quartiles", "ratio", "goal", "reached"]
 
 
@@ -28,7 +31,7 @@ def main() -> int:
     if options.quick:
         bench = Bench(min(options.rounds, 7), 64 * MIB, GIB // 4)
     lines, rows = [], []
-    for row in bench.rows(options.rows):
+    for row in bench.rows(ROWS, options.rows):
         rows.append(row)
         lines += table_lines(row)
         print(f"measured {row.key}: {row.what}", file=sys.stderr)

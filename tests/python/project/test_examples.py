@@ -44,13 +44,13 @@ within the limit of 1048576 bytes: True
 left in the pool: 0 bytes
 """,
     "unicorn_rollback": """\
-100 + 1 = 101 in the guest, 101 in the pool
-100 + 20 = 120 in the guest, 120 in the pool
-100 + 300 = 400 in the guest, 400 in the pool
-without a roll-back: [105, 110]
-what the last runs changed: ['0x4000', '0x4008', '0x4010', '0x4018', \
-'0x4020', '0x4028', '0x4030', '0x4038']
+1000 runs from the same state, right: 1000
+dirty pages: 16, the first [256, 320, 384]
+from 25: 26
+from 325: 326
+from 5: 6
 still pinned: 0 blocks, 0 pins
+1000 runs from the same state, right: 1000
 """,
 }
 NEEDS = {"array_snapshots": "numpy", "simulator": "numpy", "unicorn_rollback": "unicorn"}
@@ -76,6 +76,23 @@ def test_example(name: str, tmp_path: Path) -> None:
     )
     printed = re.sub(r" +[0-9.]+ ms", "  ? ms", done.stdout)
     assert (printed, done.stderr, done.returncode) == (OUTPUTS[name], "", 0)
+
+
+def test_the_times_of_the_roll_backs_on_demand(tmp_path: Path) -> None:
+    if find_spec("unicorn") is None:
+        pytest.skip("unicorn is not installed; pymempool[examples] brings it")
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "unicorn_rollback.py", "times"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    timed = [line for line in done.stdout.splitlines() if re.search(r": \d+ us$", line)]
+    told = [line.partition(":")[0] for line in timed]
+    assert told == ["a run and its roll-back", "the same by Unicorn's snapshots"]
+    assert re.search(r"^pinned and mapped in \d+\.\d\d ms$", done.stdout, re.MULTILINE)
 
 
 EXECUTE = """
