@@ -32,12 +32,17 @@ static PinnedPool pinned_make(size_t size)
     return it;
 }
 
+/* Where nothing is put back, nothing is saved either: a clone that lives would have each
+ * later one make new frozen copies. */
 static double pinned_rounds(const PinJob *job, void (*act)(void *), void (*after)(void *),
                             bool puts_back)
 {
     PinnedPool it = pinned_make(job->size);
     PinWork work = {it.pin.data, act, after, &it, puts_back};
     it.pages = job->pages;
+    if (!puts_back) {
+        pool_destroy(it.saved);
+    }
     return pin_rounds(job, &work);
 }
 
