@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pin_costs.c - W9: a pin of 64 MiB, in blocks of 4 KiB, made, first cloned and released */
+/* pin_costs.c - W9: a pin of 64 MiB in blocks of 4 KiB is made, cloned, released */
 #include "bench.h"
 
 enum { BLOCK = 4096 };

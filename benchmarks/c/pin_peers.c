@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pin_peers.c - the rounds of a job, and what people use today in place of pins; see pins.h */
+/* pin_peers.c - the rounds of a job, and what people use in place of pins; see pins.h */
 #include "pins.h"
 
 #include <signal.h>

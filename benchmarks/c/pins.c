@@ -285,7 +285,7 @@ void row_much_written(void)
 
 /* ---------------------------------------------------------------------------- W5 */
 
-/* The library reads POOL_WRITTEN_PAGES once, and this process may have asked it by now. So
+/* The library reads POOL_WRITTEN_PAGES once, and this process may have done so by now. So
  * the child becomes another program: this one, with the arguments for compare_only. */
 static double by_comparing(const PinJob *job, const char *what)
 {
