@@ -67,7 +67,7 @@ class Device:
 @contextmanager
 def mapped(engine: Uc, pool: MemoryPool) -> Iterator[None]:
     """The pool is the guest's memory within this context."""
-    with pool.pin(0, pool.total_size) as pin:
+    with pool.pin() as pin:
         address = ctypes.addressof(ctypes.c_char.from_buffer(pin))
         engine.mem_map_ptr(0, len(pin), 7, address)
         try:

@@ -17,7 +17,7 @@ from rows import KIB, Bench, Row, Rows
 from stores import MIB, needed
 
 from pymempool import MemoryPool
-from pymempool.cli.bench import Timing, alternate, random_places
+from pymempool.cli.timing import Timing, alternate, random_offsets
 
 BLOCK = 4 * KIB
 
@@ -35,9 +35,9 @@ def timed(call: Callable[[], Any], count: int = 1) -> float:
 
 def pooled_array(size: int) -> tuple[MemoryPool, Any]:
     """A pool of so many bytes and an array of float64 that is all of it; full of ones."""
-    numpy = needed("numpy")
+    needed("numpy")
     pool = MemoryPool(size, BLOCK)
-    array = numpy.frombuffer(pool.pin(0, size), "f8")
+    array = pool.array(size // 8)
     array[:] = 1
     return pool, array
 
@@ -96,7 +96,7 @@ def w7(bench: Bench) -> Iterator[Row]:
     numpy = needed("numpy")
     pool, array = pooled_array(bench.held)
     flat = numpy.ones(bench.held // 8)
-    places = random_places(bench.held, CHANGED, STATES)
+    places = random_offsets(bench.held, CHANGED, STATES)
     states = [pool.clone()]
     before = pool.stats.family_bytes
     at = 0
@@ -167,7 +167,7 @@ def pinned_and_mapped() -> float:
     engine = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
     with MemoryPool(RAM, BLOCK) as pool:
         start = perf_counter()
-        pin = pool.pin(0, RAM)
+        pin = pool.pin()
         map_pin(engine, pin)
         taken = perf_counter() - start
         engine.mem_unmap(0, RAM)
@@ -180,7 +180,7 @@ def w8(bench: Bench) -> Iterator[Row]:
     yield Row("W8", "64 MiB pinned, one mem_map_ptr", None, 1e-3, timings)
 
     pool = MemoryPool(RAM, BLOCK)
-    pin = pool.pin(0, RAM)
+    pin = pool.pin()
     _, run_pinned = engine_of(lambda engine: map_pin(engine, pin))
     saved = pool.clone()
 
