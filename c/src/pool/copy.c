@@ -315,11 +315,15 @@ static void copy_apply(const Copy *copy, Reservation *reservation)
 static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
 {
     size_t inside = ((size_t)1 << copy->dst->block_shift) - 1;
+    Pin *pins = NULL;
     PoolStatus status;
     copy->shares = copy->dst->family == copy->src->family &&
                    ((copy->dst_offset - copy->src_offset) & inside) == 0;
     copy->descending = copy->dst == copy->src && copy->dst_offset > copy->src_offset;
-    pins_enter(copy->src);
+    if (copy->shares) {
+        pins = pins_enter(copy->src, pool_index(copy->src, copy->src_offset),
+                          pool_index(copy->src, copy->src_offset + (copy->size - 1)) + 1);
+    }
     status = copy_find_runs(copy);
     if (status == POOL_OK) {
         status =
@@ -328,7 +332,7 @@ static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
     if (status == POOL_OK) {
         copy_apply(copy, reservation);
     }
-    pins_leave(copy->src, reservation);
+    pins_leave(&copy->src->family->arena, pins, reservation);
     reservation_empty(reservation, &copy->dst->family->arena);
     platform_free(copy->runs);
     return status;

@@ -248,10 +248,10 @@ static void pin_collect(Pin *pin)
     }
 }
 
-static void pins_collect(MemoryPool *pool)
+static void pins_collect(Pin *entered)
 {
     Pin *pin;
-    for (pin = pins_count(pool) > 0 ? pool->pins : NULL; pin != NULL; pin = pin->next) {
+    for (pin = entered; pin != NULL; pin = pin->entered) {
         pin_collect(pin);
     }
 }

@@ -25,7 +25,7 @@ enum {
 /* --------------------------------------------------------------------- freezing */
 
 /* What it takes to bring the frozen copies of the blocks first to last up to date. */
-static Need pin_measure_range(Pin *pin, size_t first, size_t last)
+static Need pin_measure_range(const Pin *pin, size_t first, size_t last)
 {
     size_t i = first - pin->index, end = last - pin->index + 1, done = SIZE_MAX;
     Need need = {0, 0, 0, 0};
@@ -39,11 +39,11 @@ static Need pin_measure_range(Pin *pin, size_t first, size_t last)
 }
 
 /* The same for all pins of a pool. */
-static Need pins_measure(MemoryPool *pool)
+static Need pins_measure(const Pin *entered)
 {
     Need need = {0, 0, 0, 0};
-    Pin *pin;
-    for (pin = pins_count(pool) > 0 ? pool->pins : NULL; pin != NULL; pin = pin->next) {
+    const Pin *pin;
+    for (pin = entered; pin != NULL; pin = pin->entered) {
         Need one = pin_measure_range(pin, pin->index, pin_last(pin));
         need.blocks += one.blocks;
         need.nodes += one.nodes;
@@ -98,21 +98,21 @@ static void pin_freeze_range(Pin *pin, size_t first, size_t last,
 }
 
 /* The same for all pins of a pool. */
-static void pins_freeze(MemoryPool *pool, Reservation *reservation)
+static void pins_freeze(Pin *entered, Reservation *reservation)
 {
     Pin *pin;
-    for (pin = pins_count(pool) > 0 ? pool->pins : NULL; pin != NULL; pin = pin->next) {
+    for (pin = entered; pin != NULL; pin = pin->entered) {
         pin_freeze_range(pin, pin->index, pin_last(pin), reservation);
     }
 }
 
 /* An upper bound of the nodes that it takes to graft a range for each pin of a pool into
  * trees of that height of their own. */
-static size_t pins_measure_graft(MemoryPool *pool, unsigned height)
+static size_t pins_measure_graft(const Pin *entered, unsigned height)
 {
     size_t nodes = 0;
     const Pin *pin;
-    for (pin = pins_count(pool) > 0 ? pool->pins : NULL; pin != NULL; pin = pin->next) {
+    for (pin = entered; pin != NULL; pin = pin->entered) {
         nodes += (pin->attached > 1 ? 2 : 1) * (size_t)height;
     }
     return nodes;
@@ -121,10 +121,10 @@ static size_t pins_measure_graft(MemoryPool *pool, unsigned height)
 /* The same into one tree that is the pool's or is to replace it: the paths to its pins
  * have no more nodes than the family has, but for those that make it higher. Locks: the
  * arena. */
-static size_t pins_measure_paths(MemoryPool *pool, unsigned height)
+static size_t pins_measure_paths(MemoryPool *pool, const Pin *entered, unsigned height)
 {
     Arena *arena = &pool->family->arena;
-    size_t nodes = pins_measure_graft(pool, height);
+    size_t nodes = pins_measure_graft(entered, height);
     if (nodes > 0) {
         lock_acquire(&arena->lock);
         nodes = checked_min(nodes, slab_items(&arena->nodes) + height);
@@ -134,18 +134,18 @@ static size_t pins_measure_paths(MemoryPool *pool, unsigned height)
 }
 
 /* What a clone of a pool takes beside its root, of which that is the height. */
-static Need pins_measure_clone(MemoryPool *pool, unsigned height)
+static Need pins_measure_clone(MemoryPool *pool, const Pin *entered, unsigned height)
 {
-    Need need = pins_measure(pool);
-    need.nodes += pins_measure_paths(pool, height);
+    Need need = pins_measure(entered);
+    need.nodes += pins_measure_paths(pool, entered, height);
     return need;
 }
 
 /* Puts the frozen copies of a pool's pins into a tree that has the rest of the pool. */
-static void pins_graft(MemoryPool *pool, Tree *tree, Reservation *reservation)
+static void pins_graft(const Pin *entered, Tree *tree, Reservation *reservation)
 {
     const Pin *pin;
-    for (pin = pins_count(pool) > 0 ? pool->pins : NULL; pin != NULL; pin = pin->next) {
+    for (pin = entered; pin != NULL; pin = pin->entered) {
         tree_graft(tree, &pin->frozen, pin->index, pin_last(pin), reservation);
     }
 }
@@ -270,18 +270,22 @@ static void pin_restore(Pin *pin, const Tree *tree, Reservation *reservation)
 }
 
 /* What it takes to keep the pins of a pool through a restore to a tree of that height. */
-static size_t pins_measure_restore(MemoryPool *pool, unsigned height)
+static size_t pins_measure_restore(MemoryPool *pool, const Pin *entered, unsigned height)
 {
-    return pins_measure_graft(pool, height) + pins_measure_paths(pool, height);
+    return pins_measure_graft(entered, height) +
+           pins_measure_paths(pool, entered, height);
 }
 
 /* Writes the contents of a pool's new tree to its pins, and puts their blocks, which are
  * in its old one, into the new one. */
-static void pins_restore(MemoryPool *pool, const Tree *old, Reservation *reservation)
+static void pins_restore(MemoryPool *pool, Pin *entered, const Tree *old,
+                         Reservation *reservation)
 {
     Pin *pin;
-    for (pin = pins_count(pool) > 0 ? pool->pins : NULL; pin != NULL; pin = pin->next) {
-        pin_restore(pin, &pool->tree, reservation);
-        tree_graft(&pool->tree, old, pin->index, pin_last(pin), reservation);
+    for (pin = entered; pin != NULL; pin = pin->entered) {
+        if (pin->attached > 0) {
+            pin_restore(pin, &pool->tree, reservation);
+            tree_graft(&pool->tree, old, pin->index, pin_last(pin), reservation);
+        }
     }
 }

@@ -155,39 +155,6 @@ static void pin_release(Pin *pin, Arena *arena, Reservation *reservation)
 
 /* In all of these the caller has locked the whole pool. */
 
-/* Makes the call a user of all pins of the pool. What it does with many may take longer
- * than the threads of an interpreter should wait. Locks: the arena, if there are any. */
-static void pins_enter(MemoryPool *pool)
-{
-    Pin *pin;
-    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
-    if (pins_count(pool) > 0) {
-        if (pins_count(pool) > (size_t)(RESERVATION_LONG - 1) >> pool->block_shift) {
-            interpreter_unlock();
-        }
-        lock_acquire(&pool->family->arena.lock);
-        for (pin = pool->pins; pin != NULL; pin = pin->next) {
-            pin->users++;
-        }
-        lock_release(&pool->family->arena.lock);
-    }
-}
-
-/* Ends that: pins that were released meanwhile end with it. Locks: the arena, if
- * there are any. */
-static void pins_leave(MemoryPool *pool, Reservation *reservation)
-{
-    Pin *pin, *next;
-    if (pins_count(pool) > 0) {
-        lock_acquire(&pool->family->arena.lock);
-        for (pin = pool->pins; pin != NULL; pin = next) {
-            next = pin->next;
-            pin_release_locked(pin, reservation);
-        }
-        lock_release(&pool->family->arena.lock);
-    }
-}
-
 /* Finds the first pinned block from first to last below a node of a level. Below a shared
  * node there is none, so that this costs the blocks that are the pool's own. */
 static bool node_find_pinned(Node *node, unsigned level, size_t first, size_t last,
@@ -223,23 +190,85 @@ static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found)
                             found);
 }
 
-/* Parts the pins of a pool, of which the caller is a user, from its blocks at or after
- * end, before these leave the tree: their memory lives on without it. The caller is no
- * longer a user of those that have no block in the pool any more. Locks: the arena, if
- * the pool has pins. */
-static void pins_cut(MemoryPool *pool, size_t end, Reservation *reservation)
+/* Makes the call a user of a pin. The caller has the arena's lock. */
+static void pin_enter_locked(Pin *pin, Pin **entered)
 {
-    Pin *pin, *next;
+    pin->users++;
+    pin->entered = *entered;
+    *entered = pin;
+}
+
+/* The same with the pin of a block, which is returned; NULL if it has none any more. Locks:
+ * the arena. */
+static Pin *pin_enter(MemoryPool *pool, Block *block, Pin **entered)
+{
+    Pin *pin;
+    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
+    lock_acquire(&pool->family->arena.lock);
+    pin = block_pin(block);
+    if (pin != NULL) {
+        pin_enter_locked(pin, entered);
+    }
+    lock_release(&pool->family->arena.lock);
+    return pin;
+}
+
+/* The same with the pins of all blocks in [first, end), which are returned as a list; NULL
+ * if there are none. SIZE_MAX: up to the pool's end. What a call does with many may take longer than the threads of an
+ * interpreter should wait. Locks: the arena, if the pool has pins. */
+static Pin *pins_enter(MemoryPool *pool, size_t first, size_t end)
+{
+    bool all = first == 0 && end == SIZE_MAX;
+    Pin *pin, *entered = NULL;
     POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     if (pins_count(pool) == 0) {
-        return;
+        return NULL;
+    }
+    if (pins_count(pool) > (size_t)(RESERVATION_LONG - 1) >> pool->block_shift) {
+        interpreter_unlock();
     }
     lock_acquire(&pool->family->arena.lock);
-    for (pin = pool->pins; pin != NULL; pin = next) {
+    for (pin = all ? pool->pins : NULL; pin != NULL; pin = pin->next) {
+        pin_enter_locked(pin, &entered);
+    }
+    end = checked_min(end, pool_index(pool, pool_total(pool) - 1) + 1);
+    while (!all && pins_find(pool, first, end, &first)) {
+        pin = block_pin(tree_block(&pool->tree, first));
+        pin_enter_locked(pin, &entered);
+        first = pin->index + pin->attached;
+    }
+    lock_release(&pool->family->arena.lock);
+    return entered;
+}
+
+/* Ends that: pins that were released meanwhile end with it. Locks: the arena, if there are
+ * any. */
+static void pins_leave(Arena *arena, Pin *entered, Reservation *reservation)
+{
+    if (entered != NULL) {
+        lock_acquire(&arena->lock);
+        while (entered != NULL) {
+            Pin *pin = entered;
+            entered = pin->entered;
+            pin_release_locked(pin, reservation);
+        }
+        lock_release(&arena->lock);
+    }
+}
+
+/* Parts pins, of which the caller is a user, from their blocks at or after end, before these
+ * leave the tree: their memory lives on without it. Locks: the arena, if there are any. */
+static void pins_cut(Arena *arena, Pin *entered, size_t end, Reservation *reservation)
+{
+    Pin *pin;
+    if (entered == NULL) {
+        return;
+    }
+    lock_acquire(&arena->lock);
+    for (pin = entered; pin != NULL; pin = pin->entered) {
         size_t stays =
             end > pin->index ? checked_min(end - pin->index, pin->attached) : 0;
         size_t i;
-        next = pin->next;
         for (i = stays; i < pin->attached; i++) {
             size_add_relaxed(&pin->blocks[i].refs, 1);
         }
@@ -248,8 +277,7 @@ static void pins_cut(MemoryPool *pool, size_t end, Reservation *reservation)
         }
         if (stays == 0) {
             tree_replace(&pin->frozen, NULL, 1, reservation);
-            pin_release_locked(pin, reservation);
         }
     }
-    lock_release(&pool->family->arena.lock);
+    lock_release(&arena->lock);
 }

@@ -114,8 +114,9 @@ void pool_destroy(MemoryPool *pool)
         Family *family = pool->family;
         Reservation reservation = {0};
         Guard guard = pool_lock_exclusive(&pool->locks);
-        pins_enter(pool);
-        pins_cut(pool, 0, &reservation);
+        Pin *pins = pins_enter(pool, 0, SIZE_MAX);
+        pins_cut(&family->arena, pins, 0, &reservation);
+        pins_leave(&family->arena, pins, &reservation);
         tree_replace(&pool->tree, NULL, 1, &reservation);
         reservation_empty(&reservation, &family->arena);
         pool_unlock(&pool->locks, guard);
@@ -135,18 +136,18 @@ static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from, Reservation *re
 {
     Arena *arena = &from->family->arena;
     unsigned height = tree_top(&from->tree) + 1;
+    Pin *pins = pins_enter(from, 0, SIZE_MAX);
     PoolStatus status;
     POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
-    pins_enter(from);
-    pins_collect(from);
-    status = reservation_fill(reservation, arena, pins_measure_clone(from, height));
+    pins_collect(pins);
+    status = reservation_fill(reservation, arena, pins_measure_clone(from, pins, height));
     if (status == POOL_OK) {
-        pins_freeze(from, reservation);
+        pins_freeze(pins, reservation);
         size_store_release(&pool->total_size, pool_total(from));
         tree_replace(&pool->tree, tree_retain_root(&from->tree), height, reservation);
-        pins_graft(from, &pool->tree, reservation);
+        pins_graft(pins, &pool->tree, reservation);
     }
-    pins_leave(from, reservation);
+    pins_leave(arena, pins, reservation);
     reservation_empty(reservation, arena);
     return status;
 }
@@ -207,32 +208,40 @@ static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b)
     return a->family == b->family ? POOL_OK : POOL_UNRELATED;
 }
 
+/* The pools of a restore, and the pins of each that the call has entered. */
+typedef struct Restore {
+    MemoryPool *pool, *from;
+    Pin *pins, *from_pins;
+} Restore;
+
 /* Returns what pool_restore needs: frozen copies of the pinned blocks of from, and paths
  * to those of pool. */
-static Need restore_measure(MemoryPool *pool, MemoryPool *from)
+static Need restore_measure(const Restore *restore)
 {
-    unsigned height = tree_top(&from->tree) + 1;
-    Need need = pins_measure_clone(from, height);
-    need.nodes += pins_measure_restore(pool, height);
+    unsigned height = tree_top(&restore->from->tree) + 1;
+    Need need = pins_measure_clone(restore->from, restore->from_pins, height);
+    need.nodes += pins_measure_restore(restore->pool, restore->pins, height);
     return need;
 }
 
 /* Gives pool the contents of a relative. Context: the caller has locked both exclusively.
  * Locks: the arena. */
-static void restore_apply(MemoryPool *pool, MemoryPool *from, Reservation *reservation)
+static void restore_apply(const Restore *restore, Reservation *reservation)
 {
+    MemoryPool *pool = restore->pool, *from = restore->from;
     Tree old;
     POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
-    pins_cut(pool, pool_index(pool, pool_total(from) - 1) + 1, reservation);
-    pins_freeze(from, reservation);
+    pins_cut(&pool->family->arena, restore->pins,
+             pool_index(pool, pool_total(from) - 1) + 1, reservation);
+    pins_freeze(restore->from_pins, reservation);
     old = pool->tree;
     ptr_store_release(&pool->tree.root, NULL);
     size_store_release(&pool->total_size, pool_total(from));
     tree_replace(&pool->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
                  reservation);
-    pins_graft(from, &pool->tree, reservation);
-    pins_restore(pool, &old, reservation);
+    pins_graft(restore->from_pins, &pool->tree, reservation);
+    pins_restore(pool, restore->pins, &old, reservation);
     tree_replace(&old, NULL, 1, reservation);
 }
 
@@ -241,19 +250,20 @@ PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
 {
     PoolStatus status = pools_relation(pool, from);
     if (status == POOL_OK && pool != from) {
+        Arena *arena = &pool->family->arena;
         Reservation reservation = {0};
+        Restore restore = {pool, from, NULL, NULL};
         pools_lock(pool, from);
-        pins_enter(pool);
-        pins_enter(from);
-        pins_collect(from);
-        status = reservation_fill(&reservation, &pool->family->arena,
-                                  restore_measure(pool, from));
+        restore.pins = pins_enter(pool, 0, SIZE_MAX);
+        restore.from_pins = pins_enter(from, 0, SIZE_MAX);
+        pins_collect(restore.from_pins);
+        status = reservation_fill(&reservation, arena, restore_measure(&restore));
         if (status == POOL_OK) {
-            restore_apply(pool, from, &reservation);
+            restore_apply(&restore, &reservation);
         }
-        pins_leave(from, &reservation);
-        pins_leave(pool, &reservation);
-        reservation_empty(&reservation, &pool->family->arena);
+        pins_leave(arena, restore.from_pins, &reservation);
+        pins_leave(arena, restore.pins, &reservation);
+        reservation_empty(&reservation, arena);
         pools_unlock(pool, from);
         reservation_release_adopted(&reservation);
     }

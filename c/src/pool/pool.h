@@ -116,6 +116,7 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
 /* Blocks that stay where they are, see pins.c; their frozen copies, see freeze.c. */
 struct Pin {
     Pin *previous, *next; /* in the list of its pool                                 */
+    Pin *entered;         /* the next one that a call works on, see pins_enter       */
     MemoryPool *pool;     /* NULL: none of its blocks is in a pool any more          */
     Block *blocks;        /* the first one; the others follow it, as their data does */
     size_t index;         /* of the first one in the pool                            */
@@ -154,10 +155,11 @@ static void pin_attach_locked(Pin *pin, MemoryPool *pool, size_t index, Block *b
                               size_t count);
 static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare);
 static void pin_release(Pin *pin, Arena *arena, Reservation *reservation);
-static void pins_enter(MemoryPool *pool);
-static void pins_leave(MemoryPool *pool, Reservation *reservation);
+static Pin *pin_enter(MemoryPool *pool, Block *block, Pin **entered);
+static Pin *pins_enter(MemoryPool *pool, size_t first, size_t end);
+static void pins_leave(Arena *arena, Pin *entered, Reservation *reservation);
 static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found);
-static void pins_cut(MemoryPool *pool, size_t end, Reservation *reservation);
+static void pins_cut(Arena *arena, Pin *entered, size_t end, Reservation *reservation);
 
 /* A walk over the written pages of a pin. */
 typedef struct PinScan {
@@ -186,21 +188,22 @@ static bool pin_differs(const Pin *pin, size_t i, Node *leaf);
 static PinScan pin_scan_all(const Pin *pin, bool protect, bool compare);
 static bool pin_scan(Pin *pin, PinScan *scan, size_t most);
 static bool pin_many_written(const Pin *pin, const PinScan *scan);
-static void pins_collect(MemoryPool *pool);
+static void pins_collect(Pin *entered);
 static void pin_collect_range(Pin *pin, size_t first, size_t last);
 static bool pin_find_change(PinCursor *cursor, size_t first, size_t last, size_t *found);
 
 /* freeze.c */
-static Need pin_measure_range(Pin *pin, size_t first, size_t last);
-static Need pins_measure_clone(MemoryPool *pool, unsigned height);
-static size_t pins_measure_restore(MemoryPool *pool, unsigned height);
+static Need pin_measure_range(const Pin *pin, size_t first, size_t last);
+static Need pins_measure_clone(MemoryPool *pool, const Pin *entered, unsigned height);
+static size_t pins_measure_restore(MemoryPool *pool, const Pin *entered, unsigned height);
 static Block *pin_frozen(Block *block, size_t index);
 static bool pin_is_zero(const Pin *pin, size_t index);
 static void pin_freeze_range(Pin *pin, size_t first, size_t last,
                              Reservation *reservation);
-static void pins_freeze(MemoryPool *pool, Reservation *reservation);
-static void pins_graft(MemoryPool *pool, Tree *tree, Reservation *reservation);
-static void pins_restore(MemoryPool *pool, const Tree *old, Reservation *reservation);
+static void pins_freeze(Pin *entered, Reservation *reservation);
+static void pins_graft(const Pin *entered, Tree *tree, Reservation *reservation);
+static void pins_restore(MemoryPool *pool, Pin *entered, const Tree *old,
+                         Reservation *reservation);
 
 /* ----------------------------------------------------------------------------- views */
 

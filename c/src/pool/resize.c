@@ -49,9 +49,10 @@ PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
     need.nodes += height - checked_min(height, tree_top(&pool->tree) + 1);
     status = reservation_fill(&reservation, &pool->family->arena, need);
     if (status == POOL_OK) {
-        pins_enter(pool);
-        pins_cut(pool, cut.first, &reservation);
-        pins_leave(pool, &reservation);
+        Arena *arena = &pool->family->arena;
+        Pin *pins = pins_enter(pool, cut.first, cut.end);
+        pins_cut(arena, pins, cut.first, &reservation);
+        pins_leave(arena, pins, &reservation);
         discard_apply(pool, &cut, &reservation);
         tree_raise(&pool->tree, height, &reservation);
         size_store_release(&pool->total_size, total_size);

@@ -71,15 +71,17 @@ static PoolStatus view_tree(MemoryPool *pool, const Tree *tree, size_t offset,
 
 /* The same where the first block is pinned, in a pool that is locked as a whole. Locks:
  * the arena. */
-static PoolStatus view_pinned(MemoryPool *pool, size_t offset, size_t size,
+static PoolStatus view_pinned(MemoryPool *pool, Pin *pin, size_t offset, size_t size,
                               PoolView *view, Reservation *reservation)
 {
     size_t first = pool_index(pool, offset);
-    Pin *pin = block_pin(tree_block(&pool->tree, first));
     size_t last = checked_min(pool_index(pool, offset + (size - 1)),
                               pin->index + pin->attached - 1);
     PoolStatus status;
     size = checked_min(size, ((last + 1) << pool->block_shift) - offset);
+    if (size >= RESERVATION_LONG) {
+        interpreter_unlock();
+    }
     pin_collect_range(pin, first, first);
     if (pin_is_zero(pin, first)) { /* a view of zeros is of one block */
         last = first;
@@ -102,14 +104,14 @@ static PoolStatus view_exclusive(MemoryPool *pool, size_t offset, size_t size,
     Reservation reservation = {0};
     Guard guard = pool_lock_exclusive(&pool->locks);
     PoolStatus status = POOL_RANGE;
-    pins_enter(pool);
+    Pin *entered = NULL;
     if (checked_fits(pool_total(pool), offset, size)) {
         Block *block = tree_block(&pool->tree, pool_index(pool, offset));
-        status = block != NULL && block_is_pinned(block)
-                     ? view_pinned(pool, offset, size, view, &reservation)
-                     : view_tree(pool, &pool->tree, offset, size, view);
+        Pin *pin = block == NULL ? NULL : pin_enter(pool, block, &entered);
+        status = pin != NULL ? view_pinned(pool, pin, offset, size, view, &reservation)
+                             : view_tree(pool, &pool->tree, offset, size, view);
     }
-    pins_leave(pool, &reservation);
+    pins_leave(&pool->family->arena, entered, &reservation);
     reservation_empty(&reservation, &pool->family->arena);
     pool_unlock(&pool->locks, guard);
     reservation_release_adopted(&reservation);

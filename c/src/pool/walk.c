@@ -77,31 +77,31 @@ typedef struct Side {
     MemoryPool *pool;
     const Tree *tree;
     PinCursor cursor; /* pin NULL: there is none at the index */
+    Pin *entered;     /* the pins that were met               */
 } Side;
 
-static Pin *side_pin(const Side *side, size_t index)
+/* The block of a side at an index if it is pinned, else NULL. */
+static Block *side_pinned(const Side *side, size_t index)
 {
     bool inside = index <= pool_index(side->pool, pool_total(side->pool) - 1);
     Block *block = inside ? tree_block(&side->pool->tree, index) : NULL;
-    return block == NULL ? NULL : block_pin(block);
+    return block == NULL || !block_is_pinned(block) ? NULL : block;
 }
 
 /* Goes to an index; returns up to where, last at most, the side has one pin, or none.
  * (Where one begins is found by the comparison: its blocks are in no other tree.) */
 static size_t side_move(Side *side, size_t index, size_t last)
 {
-    Pin *pin = side_pin(side, index);
-    if (pin == NULL) {
-        side->tree = &side->pool->tree;
-        side->cursor.pin = NULL;
-        return last;
+    PinCursor *cursor = &side->cursor;
+    if (cursor->pin == NULL || index > pin_last(cursor->pin)) {
+        Block *block = side_pinned(side, index);
+        memset(cursor, 0, sizeof *cursor);
+        if (block != NULL) {
+            cursor->pin = pin_enter(side->pool, block, &side->entered);
+        }
+        side->tree = cursor->pin == NULL ? &side->pool->tree : &cursor->pin->frozen;
     }
-    if (pin != side->cursor.pin) {
-        memset(&side->cursor, 0, sizeof side->cursor);
-        side->cursor.pin = pin;
-        side->tree = &pin->frozen;
-    }
-    return checked_min(last, pin->index + pin->attached - 1);
+    return cursor->pin == NULL ? last : checked_min(last, pin_last(cursor->pin));
 }
 
 /* Lowers *found, if what was written at one side from an index on, up to there, is found.
@@ -126,8 +126,8 @@ static bool sides_find(Side *a, Side *b, size_t from, size_t last, size_t *found
         if (side_find_written(b, from, found) || written) {
             return true;
         }
-        if (different && ((a->cursor.pin == NULL && side_pin(a, *found) != NULL) ||
-                          (b->cursor.pin == NULL && side_pin(b, *found) != NULL))) {
+        if (different && ((a->cursor.pin == NULL && side_pinned(a, *found) != NULL) ||
+                          (b->cursor.pin == NULL && side_pinned(b, *found) != NULL))) {
             from = *found; /* a pin begins there */
         } else if (different) {
             return true;
@@ -139,32 +139,47 @@ static bool sides_find(Side *a, Side *b, size_t from, size_t last, size_t *found
     }
 }
 
-/* walk_find for two relatives of which some blocks are pinned. */
-static bool sides_walk(MemoryPool *pool, MemoryPool *base, size_t end, size_t offset,
-                       size_t *start, size_t *size)
+/* walk_find for two sides of which some blocks are pinned. */
+static bool sides_walk(Side *a, Side *b, size_t end, size_t offset, size_t *start,
+                       size_t *size)
 {
-    Side a = {0}, b = {0};
+    unsigned shift = a->pool->block_shift;
     size_t index, first, last, found;
-    a.pool = pool;
-    b.pool = base;
     if (offset >= end) {
         return false;
     }
-    last = pool_index(pool, end - 1);
-    if (!sides_find(&a, &b, pool_index(pool, offset), last, &first)) {
+    last = (end - 1) >> shift;
+    if (!sides_find(a, b, offset >> shift, last, &first)) {
         return false;
     }
     for (index = first; index < last; index++) {
-        if (!sides_find(&a, &b, index + 1, index + 1, &found)) {
+        if (!sides_find(a, b, index + 1, index + 1, &found)) {
             break;
         }
     }
-    *start = checked_max(first << pool->block_shift, offset);
-    *size = (index < last ? (index + 1) << pool->block_shift : end) - *start;
+    *start = checked_max(first << shift, offset);
+    *size = (index < last ? (index + 1) << shift : end) - *start;
     return true;
 }
 
-/* Locks: both pools exclusively. */
+/* The same for two pools. Locks: the arena. */
+static bool walk_find_pinned(MemoryPool *pool, MemoryPool *base, size_t end,
+                             size_t offset, size_t *start, size_t *size,
+                             Reservation *reservation)
+{
+    Arena *arena = &pool->family->arena;
+    Side a = {0}, b = {0};
+    bool found;
+    a.pool = pool;
+    b.pool = base;
+    found = sides_walk(&a, &b, end, offset, start, size);
+    pins_leave(arena, a.entered, reservation);
+    pins_leave(arena, b.entered, reservation);
+    reservation_empty(reservation, arena);
+    return found;
+}
+
+/* Locks: both pools exclusively; inside them the arena, if they have pins. */
 int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t end,
                      size_t *start, size_t *size)
 {
@@ -179,16 +194,9 @@ int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t e
     }
     pools_lock(pool, base);
     end = checked_min(end, checked_max(pool_total(pool), pool_total(base)));
-    if (pool != base && pins_count(pool) + pins_count(base) > 0) {
-        pins_enter(pool);
-        pins_enter(base);
-        found = sides_walk(pool, base, end, offset, start, size);
-        pins_leave(base, &reservation);
-        pins_leave(pool, &reservation);
-        reservation_empty(&reservation, &pool->family->arena);
-    } else {
-        found = walk_find(pool, &base->tree, end, offset, start, size, NULL);
-    }
+    found = pool != base && pins_count(pool) + pins_count(base) > 0
+                ? walk_find_pinned(pool, base, end, offset, start, size, &reservation)
+                : walk_find(pool, &base->tree, end, offset, start, size, NULL);
     pools_unlock(pool, base);
     reservation_release_adopted(&reservation);
     return found;
