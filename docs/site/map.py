@@ -23,6 +23,7 @@ def draw() -> str:
         pool.fill(RAM + 0x4000, 2, 0x5000)
         pool.fill(RAM + 0x10000, 2, 0x2000)
         held = pool.pin(REGISTERS, 4096)
+        held[0] = 1
         picture = pool.svg(since=before)
         held.release()
         before.close()

@@ -22,5 +22,6 @@ def everything(blocks: int = 40) -> tuple[MemoryPool, MemoryPool, Any]:
     pool.discard(5 * BLOCK, BLOCK)
     pool.adopt(20 * BLOCK, bytes(4 * BLOCK))
     pinned = pool.pin(30 * BLOCK, 1)
+    pinned[0] = 1  # zeros would be no change
     pool.write((blocks - 1) * BLOCK, b"end")
     return pool, base, pinned
