@@ -56,10 +56,6 @@ static Node *reservation_take_node(Reservation *reservation)
     return node;
 }
 
-/* From so many bytes on, copying, clearing or wiping takes too long to keep the
- * interpreter's lock meanwhile. */
-enum { RESERVATION_LONG = 1 << 20 };
-
 /* Overwrites unlinked blocks with zeros if the family has POOL_WIPE. All blocks that held
  * a caller's bytes come here before they are reused, cached or released. */
 static void reservation_wipe(const Reservation *reservation, const Arena *arena)

@@ -50,6 +50,10 @@ typedef struct ReservationRun {
 /* It does not pay to make fewer bytes resident by a system call. */
 enum { POPULATE_MIN = 65536 };
 
+/* From so many bytes on, copying, clearing or wiping takes too long to keep the
+ * interpreter's lock meanwhile. */
+enum { RESERVATION_LONG = 1 << 20 };
+
 /* reservation.c */
 static void reservation_put_block(Reservation *reservation, Block *block);
 static void reservation_put_node(Reservation *reservation, Node *node);
