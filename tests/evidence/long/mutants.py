@@ -99,15 +99,15 @@ MUTANTS["test_linear"] = [
         "clone does not lock the pool",
         "pool.c",
         "        Guard guard = pool_lock_exclusive(&pool->locks);\n"
-        "        status = pool_share(clone, pool);\n"
-        "        pool_unlock(&pool->locks, guard);",
-        "        status = pool_share(clone, pool);",
+        "        status = pool_share(clone, pool, &reservation);\n"
+        "        pool_unlock(&pool->locks, guard);\n",
+        "        status = pool_share(clone, pool, &reservation);\n",
     ),
     (
         "restore does not lock the pools",
         "pool.c",
-        "        pools_lock(pool, from);\n        status = reservation_fill",
-        "        status = reservation_fill",
+        "        pools_lock(pool, from);\n        pins_enter(pool);",
+        "        pins_enter(pool);",
         "        pools_unlock(pool, from);\n"
         "        reservation_release_adopted(&reservation);",
         "        reservation_release_adopted(&reservation);",
@@ -121,10 +121,11 @@ MUTANTS["test_linear"] = [
     (
         "view does not lock the stripe",
         "view.c",
-        "    lock = pool_lock_block(&pool->locks, piece.index);",
-        "    lock = pool_lock_stripe(&pool->locks, piece.index);",
-        "    lock_release(lock);\n    return status_set(status);",
-        "    (void)lock;\n    return status_set(status);",
+        "    guard = pool_lock_range(&pool->locks, pool_index(pool, offset),\n"
+        "                            pool_index(pool, offset + (size - 1)));\n",
+        "    memset(&guard, 0, sizeof guard);\n",
+        "    pool_unlock(&pool->locks, guard);\n    return status_set(pinned",
+        "    (void)guard;\n    return status_set(pinned",
     ),
     (
         "take discards in a second step",
@@ -212,7 +213,7 @@ MUTANTS["fuzz_replay"] = [
     (
         "a view adds no reference to its block",
         "view.c",
-        "        size_add_relaxed(&(*block)->refs, 1);\n",
+        "        size_add_relaxed(&block->refs, 1);\n",
         "",
     ),
     (
@@ -278,26 +279,31 @@ MUTANTS["fuzz_replay"] = [
     (
         "pins beyond the new end stay with the pool",
         "resize.c",
-        "        pins_cut(pool, cut.first, cut.end);\n",
+        "        pins_cut(pool, cut.first, &reservation);\n",
         "",
     ),
     (
         "a pool made smaller cuts off its first pin only",
         "pins.c",
-        "    for (; pins_find(pool, first, end, &index); first = index + 1) {",
-        "    if (pins_find(pool, first, end, &index)) {",
+        "        if (stays == 0) {\n"
+        "            tree_replace(&pin->frozen, NULL, 1, reservation);\n"
+        "            pin_release_locked(pin, reservation);\n",
+        "        if (stays == 0) {\n"
+        "            tree_replace(&pin->frozen, NULL, 1, reservation);\n"
+        "            pin_release_locked(pin, reservation);\n"
+        "            break;\n",
     ),
     (
         "a discard leaves what is pinned as it is",
         "tree_edit.c",
-        "        memset(block->data, 0, pinned_size);\n",
+        "        data_clear(block->data, pinned_size);\n",
         "",
     ),
     (
         "a copy reserves no blocks for what is pinned in its source",
         "copy.c",
-        "        need.blocks += copy_pinned_blocks(copy);",
-        "        (void)copy_pinned_blocks;",
+        "    copy_measure_pins(copy, &need);\n",
+        "    (void)copy_measure_pins;\n",
     ),
     (
         "a copied node has no count of blocks",
@@ -314,7 +320,7 @@ MUTANTS["fuzz_replay"] = [
     (
         "a cached chunk counts as untouched",
         "arena.c",
-        "size_t dirty_end = chunk_dirty_end(chunk, arena->item_size);",
+        "size_t dirty_end = chunk_dirty_end(chunk);",
         "size_t dirty_end = chunk->dirty_end;",
     ),
     (
@@ -326,13 +332,13 @@ MUTANTS["fuzz_replay"] = [
     (
         "a copy shares what is pinned in the source",
         "copy.c",
-        "        !block_is_pinned(block) && (old",
-        "        (old",
+        "block_is_pinned(block) ? pin_frozen(block, from.index) : block;",
+        "block;",
     ),
     (
         "a copy shares without a reference",
         "copy.c",
-        "            size_add_relaxed(&block->refs, 1);\n",
+        "            size_add_relaxed(&frozen->refs, 1);\n",
         "",
     ),
     (
@@ -344,13 +350,13 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a pin keeps its bytes where a restored pool has a hole",
-        "pins.c",
-        "        memset(pin->block->data, 0, size);\n        tree_count",
-        "        tree_count",
+        "freeze.c",
+        "        data_clear(pin_data(pin, i), size);\n",
+        "        (void)size;\n",
     ),
     (
         "a new block that is pinned is not counted",
-        "view.c",
+        "pin.c",
         "            tree_count(&pool->tree, piece.index, 1);",
         "",
     ),
@@ -498,7 +504,7 @@ MUTANTS["test_system"] = [
     (
         "pages that stay committed count as zeros",
         "chunk.c",
-        "    chunk->dirty_end = chunk_dirty_end(chunk, item_size);\n    if",
+        "    chunk->dirty_end = chunk_dirty_end(chunk);\n    if",
         "    if",
     ),
 ]
@@ -546,14 +552,14 @@ MUTANTS["test_resident"] = [
     (
         "partly used chunks are not trimmed",
         "arena.c",
-        "} else if (chunk_idle(chunk, arena->item_size) > 0) {",
-        "} else if (chunk->used == 0) {",
+        "    } else if (chunk_idle(chunk) > 0) {",
+        "    } else if (chunk_idle(chunk) == SIZE_MAX) {",
     ),
     (
         "what is beyond the bound stays resident",
         "arena.c",
-        "        (void)chunk_trim(chunk, arena->item_size, &arena->headers);\n    }\n}",
-        "    }\n}",
+        "        (void)chunk_trim(chunk, &arena->headers);\n",
+        "",
     ),
     (
         "pages after the blocks in use stay resident",
@@ -590,12 +596,12 @@ MUTANTS["test_requests"] = [
     (
         "a limit is not checked first",
         "reservation.c",
-        "possible || !arena_within_limit(arena, need->blocks)",
-        "possible",
+        "possible || !arena_within_limit(",
+        "possible || 0 * arena_within_limit(",
     ),
     (
         "a pin counts as a write to all of a block",
-        "view.c",
+        "pin.c",
         "&size, WRITE_NOTHING, &guard",
         "&size, WRITE_ALL, &guard",
     ),
@@ -756,13 +762,143 @@ MUTANTS["test_meanwhile"] += [
         "    guard = pool_lock_exclusive(&pool->locks);\n",
     ),
 ]
+# Pins over any range, their frozen copies, and what the system says was written.
+MUTANTS["test_pin_ranges"] = [
+    (
+        "a run of the limit counts its replacements twice",
+        "arena.c",
+        "arena_within_limit(arena, count - replacements)",
+        "arena_within_limit(arena, count)",
+    ),
+    (
+        "replacements are given back twice",
+        "reservation.c",
+        "    arena->held += reservation->replacements * arena->block_size;\n",
+        "",
+    ),
+    (
+        "a run whose reservation fails is lost",
+        "reservation.c",
+        "    while (reservation->run_blocks > 0) {",
+        "    while (reservation->run_blocks == SIZE_MAX) {",
+    ),
+    (
+        "a shared block that moves is no frozen copy",
+        "pin.c",
+        "            pin_set_frozen(pin, index, old, reservation);\n"
+        "            copied++;",
+        "            copied++;",
+    ),
+    (
+        "blocks that were written to are not compared",
+        "dirty.c",
+        "        if (!pin_is_dirty(pin, i) && pin_differs(pin, i, leaf)) {",
+        "        if (pin_is_dirty(pin, i) && pin_differs(pin, i, leaf)) {",
+    ),
+    (
+        "a frozen copy that a clone has is written to",
+        "freeze.c",
+        "    if (old == NULL || block_is_shared(old)) {",
+        "    if (old == NULL) {",
+    ),
+    (
+        "a frozen copy is not up to date when its bit is cleared",
+        "freeze.c",
+        "    memcpy(copy->data, pin_data(pin, i), size);\n",
+        "",
+    ),
+    (
+        "a clone has no frozen copies",
+        "freeze.c",
+        "tree_graft(tree, &pin->frozen, pin->index, pin_last(pin), reservation);",
+        "(void)tree;",
+    ),
+    (
+        "a pin leaves the list with its first user",
+        "pins.c",
+        "    if (--pin->users > 0) {",
+        "    if (--pin->users > 1) {",
+    ),
+    (
+        "what a pin meets is pinned again",
+        "pin.c",
+        "            last = other - 1;\n",
+        "            (void)other;\n",
+    ),
+]
+MUTANTS["test_pin_random"] = [
+    (
+        "a restore writes only what was written to",
+        "freeze.c",
+        "        pin_set_changed(pin, tree);\n",
+        "        (void)pin_set_changed;\n",
+    ),
+    (
+        "a restored pin has the frozen copies of before",
+        "freeze.c",
+        "    tree_graft(&pin->frozen, tree, pin->index, pin_last(pin), reservation);\n",
+        "    (void)tree;\n",
+    ),
+    (
+        "a graft does not count its blocks",
+        "tree_edit.c",
+        "    size_add_relaxed(&node->blocks, grown);\n    if",
+        "    if",
+    ),
+    (
+        "what is beside a range in its page is not compared",
+        "dirty.c",
+        "page_floor(pin_data(pin, i)), page_ceil(pin_data(pin, end)), true,",
+        "pin_data(pin, i), pin_data(pin, end), true,",
+    ),
+    (
+        "a search goes past pages that were written to",
+        "dirty.c",
+        "            return start <= data\n                       ? i\n",
+        "            return start <= data\n                       ? i + 1\n",
+    ),
+    (
+        "a reused run is not decommitted",
+        "chunk.c",
+        "    if (chunk->row.count > 0) {\n"
+        "        (void)chunk_decommit(chunk, headers);\n"
+        "    }\n",
+        "    chunk->row.count = 0;\n",
+    ),
+    (
+        "blocks of a run count as fresh when they are reused",
+        "pin.c",
+        "        run->from |= BLOCK_DIRTY;\n",
+        "",
+    ),
+    (
+        "a pin that is not watched is not compared",
+        "dirty.c",
+        "        (void)pin_compare(pin, 0, pin->attached);\n",
+        "",
+    ),
+    (
+        "an open pin is not compared",
+        "dirty.c",
+        "        scan.protect = false;\n",
+        "        scan.protect = scan.compare = false; scan.at = scan.end;\n",
+    ),
+]
+MUTANTS["test_written_linux"] = [
+    (
+        "a child of fork is of its parent's generation",
+        "family.c",
+        "    written_after_fork_child();\n",
+        "",
+    ),
+]
 # Found by ThreadSanitizer: its report counts as a failure of the test.
 MUTANTS["test_pins"] = [
     (
         "the count of pins goes down relaxed",
         "pins.c",
-        "(void)size_sub_acq_rel(&pool->pinned, 1);",
-        "size_sub_relaxed(&pool->pinned, 1);",
+        "(void)size_sub_acq_rel(&pool->pinned, gone);",
+        "size_sub_relaxed(&pool->pinned, gone);",
     ),
     (
         "the count of pins is read relaxed",
@@ -773,16 +909,21 @@ MUTANTS["test_pins"] = [
     (
         "a pin is counted down before its mark is cleared",
         "pins.c",
-        "    ptr_store_release(&pin->block->as.pin, NULL);\n"
-        "    (void)size_sub_acq_rel(&pool->pinned, 1);",
-        "    (void)size_sub_acq_rel(&pool->pinned, 1);\n"
-        "    ptr_store_release(&pin->block->as.pin, NULL);",
+        "    for (i = 0; i < gone; i++) {\n"
+        "        ptr_store_release(&pin->blocks[stays + i].as.pin, NULL);\n"
+        "    }\n"
+        "    (void)size_sub_acq_rel(&pool->pinned, gone);\n",
+        "    (void)size_sub_acq_rel(&pool->pinned, gone);\n"
+        "    for (i = 0; i < gone; i++) {\n"
+        "        ptr_store_release(&pin->blocks[stays + i].as.pin, NULL);\n"
+        "    }\n",
     ),
     (
         "the mark of a pin is cleared relaxed",
         "pins.c",
-        "    ptr_store_release(&pin->block->as.pin, NULL);",
-        "    atomic_store_explicit(&pin->block->as.pin, NULL, memory_order_relaxed);",
+        "        ptr_store_release(&pin->blocks[stays + i].as.pin, NULL);\n",
+        "        atomic_store_explicit(&pin->blocks[stays + i].as.pin, NULL,\n"
+        "                              memory_order_relaxed);\n",
     ),
     (
         "the mark of a pin is read relaxed",
@@ -793,8 +934,8 @@ MUTANTS["test_pins"] = [
     (
         "a pin that is detached adds no reference",
         "pins.c",
-        "    size_add_relaxed(&pin->block->refs, 1);",
-        "    (void)pin;",
+        "            size_add_relaxed(&pin->blocks[i].refs, 1);\n",
+        "            (void)i;\n",
     ),
     (
         "a discard compares all of a pinned block",
@@ -807,12 +948,6 @@ MUTANTS["test_pins"] = [
         "discard.c",
         "(block_is_pinned(block) || !piece_is_all(pool, block, piece))",
         "(!piece_is_all(pool, block, piece) || block_is_pinned(block))",
-    ),
-    (
-        "a view copies all of a pinned block",
-        "view.c",
-        "memcpy((*block)->data + piece.start, pinned->data + piece.start, piece.size);",
-        "memcpy((*block)->data, pinned->data, (size_t)1 << pool->block_shift);",
     ),
 ]
 THREADED = {"test_linear", "test_fork", "test_crowd", "test_pool_lock", "test_pins"}
