@@ -119,10 +119,10 @@ static void pin_watch(Pin *pin)
 {
     const Chunk *chunk = (const Chunk *)(pin->blocks[0].from & ~(uintptr_t)BLOCK_BITS);
     size_t size = pin_pages_size(pin);
-    bool exclusive = ((uintptr_t)pin->blocks[0].data & (platform_page_size() - 1)) == 0;
+    bool aligned = ((uintptr_t)pin->blocks[0].data & (platform_page_size() - 1)) == 0;
     pin->open = pin->calm = false;
     pin->watched = 0;
-    if (chunk->run && exclusive && size >= WATCH_MIN &&
+    if (chunk->run && aligned && size >= WATCH_MIN &&
         written_watch(pin->blocks[0].data, size)) {
         pin->watched = written_generation();
     }

@@ -143,7 +143,7 @@ static PoolStatus pin_make(MemoryPool *pool, size_t first, size_t last, Pin **ma
         return status;
     }
     if (!in_place) {
-        blocks = reservation_take_run(reservation);
+        blocks = reservation->run;
     }
     lock_acquire(&arena->lock);
     pin_attach_locked(pin, pool, first, blocks, last - first + 1);

@@ -46,8 +46,8 @@ static size_t pin_size(size_t count)
     return sizeof(Pin) + (count - 1) / 64 * sizeof(uint64_t);
 }
 
-/* Whether a block (NULL: a hole) is the n-th after another one, and so is its data. Blocks of
- * fewer than ITEM_MIN bytes lie apart in chunks that are no runs. */
+/* Whether a block (NULL: a hole) is the n-th after another one, and so is its data.
+ * Blocks of fewer than ITEM_MIN bytes lie apart in chunks that are no runs. */
 static bool block_follows(const MemoryPool *pool, const Block *first, const Block *block,
                           size_t n)
 {
@@ -198,8 +198,8 @@ static void pin_enter_locked(Pin *pin, Pin **entered)
     *entered = pin;
 }
 
-/* The same with the pin of a block, which is returned; NULL if it has none any more. Locks:
- * the arena. */
+/* The same with the pin of a block, which is returned; NULL if it has none any more.
+ * Locks: the arena. */
 static Pin *pin_enter(MemoryPool *pool, Block *block, Pin **entered)
 {
     Pin *pin;
@@ -213,9 +213,10 @@ static Pin *pin_enter(MemoryPool *pool, Block *block, Pin **entered)
     return pin;
 }
 
-/* The same with the pins of all blocks in [first, end), which are returned as a list; NULL
- * if there are none. SIZE_MAX: up to the pool's end. What a call does with many may take longer than the threads of an
- * interpreter should wait. Locks: the arena, if the pool has pins. */
+/* The same with the pins of all blocks in [first, end), which are returned as a list;
+ * NULL if there are none. SIZE_MAX: up to the pool's end. What a call does with many may
+ * take longer than the threads of an interpreter should wait. Locks: the arena, if the
+ * pool has pins. */
 static Pin *pins_enter(MemoryPool *pool, size_t first, size_t end)
 {
     bool all = first == 0 && end == SIZE_MAX;
@@ -241,8 +242,8 @@ static Pin *pins_enter(MemoryPool *pool, size_t first, size_t end)
     return entered;
 }
 
-/* Ends that: pins that were released meanwhile end with it. Locks: the arena, if there are
- * any. */
+/* Ends that: pins that were released meanwhile end with it. Locks: the arena, if there
+ * are any. */
 static void pins_leave(Arena *arena, Pin *entered, Reservation *reservation)
 {
     if (entered != NULL) {
@@ -256,8 +257,9 @@ static void pins_leave(Arena *arena, Pin *entered, Reservation *reservation)
     }
 }
 
-/* Parts pins, of which the caller is a user, from their blocks at or after end, before these
- * leave the tree: their memory lives on without it. Locks: the arena, if there are any. */
+/* Parts pins, of which the caller is a user, from their blocks at or after end, before
+ * these leave the tree: their memory lives on without it. Locks: the arena, if there are
+ * any. */
 static void pins_cut(Arena *arena, Pin *entered, size_t end, Reservation *reservation)
 {
     Pin *pin;

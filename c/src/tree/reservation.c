@@ -79,9 +79,6 @@ static void reservation_free(Reservation *reservation, Arena *arena)
 {
     arena->held += reservation->replacements * arena->block_size;
     reservation->replacements = 0;
-    while (reservation->run_blocks > 0) {
-        reservation_put_block(reservation, &reservation->run[--reservation->run_blocks]);
-    }
     while (reservation->nodes != NULL) {
         Node *node = reservation->nodes;
         reservation->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
@@ -97,7 +94,7 @@ static void reservation_empty(Reservation *reservation, Arena *arena)
 {
     if (reservation->nodes == NULL && reservation->blocks == NULL &&
         reservation->unlinked == NULL) {
-        POOL_ASSERT(reservation->run_blocks == 0 && reservation->replacements == 0);
+        POOL_ASSERT(reservation->replacements == 0);
         return;
     }
     reservation_wipe(reservation, arena);
@@ -143,7 +140,7 @@ static PoolStatus reservation_fill_nodes(Reservation *reservation, Arena *arena,
     return POOL_OK;
 }
 
-/* The same for a run, which may be none. */
+/* Allocates a run, which may be none; last of all, because it cannot be put back. */
 static PoolStatus reservation_fill_run_blocks(Reservation *reservation, Arena *arena,
                                               const ReservationRun *run)
 {
@@ -153,7 +150,6 @@ static PoolStatus reservation_fill_run_blocks(Reservation *reservation, Arena *a
             arena_alloc_run(arena, run->blocks, run->replacements, &reservation->run);
     }
     if (status == POOL_OK) {
-        reservation->run_blocks = run->blocks;
         reservation->replacements = run->replacements;
     }
     return status;
@@ -212,13 +208,6 @@ static PoolStatus reservation_fill_run(Reservation *reservation, Arena *arena, N
                                        ReservationRun run)
 {
     return reservation_fill_some(reservation, arena, &need, &run);
-}
-
-/* The first block of the run, which are all the caller's from now on. */
-static Block *reservation_take_run(Reservation *reservation)
-{
-    reservation->run_blocks = 0;
-    return reservation->run;
 }
 
 /* Makes the pages of fresh blocks resident that will be written to in full, where enough

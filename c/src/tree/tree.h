@@ -22,12 +22,11 @@ typedef struct Node {
 /* Blocks and nodes that a call has allocated for a change, and those that the change has
  * unlinked; see reservation.c. */
 typedef struct Reservation {
-    Block *blocks;      /* allocated; linked by as.next               */
-    Block *unlinked;    /* to be freed; likewise                      */
-    Node *nodes;        /* both; linked by slot[0]                    */
-    Adoption *released; /* to be released after all locks             */
-    Block *run;         /* blocks that follow each other, run_blocks of them */
-    size_t run_blocks;
+    Block *blocks;       /* allocated; linked by as.next               */
+    Block *unlinked;     /* to be freed; likewise                      */
+    Node *nodes;         /* both; linked by slot[0]                    */
+    Adoption *released;  /* to be released after all locks             */
+    Block *run;          /* blocks that follow each other, the caller's */
     size_t replacements; /* of those, see ReservationRun              */
 } Reservation;
 
@@ -64,7 +63,6 @@ static void reservation_empty(Reservation *reservation, Arena *arena);
 static PoolStatus reservation_fill(Reservation *reservation, Arena *arena, Need need);
 static PoolStatus reservation_fill_run(Reservation *reservation, Arena *arena, Need need,
                                        ReservationRun run);
-static Block *reservation_take_run(Reservation *reservation);
 static void reservation_populate(const Reservation *reservation, size_t block_size,
                                  bool edges);
 static void reservation_release_adopted(Reservation *reservation);

@@ -106,8 +106,8 @@ MUTANTS["test_linear"] = [
     (
         "restore does not lock the pools",
         "pool.c",
-        "        pools_lock(pool, from);\n        pins_enter(pool);",
-        "        pins_enter(pool);",
+        "        pools_lock(pool, from);\n        restore.pins = ",
+        "        restore.pins = ",
         "        pools_unlock(pool, from);\n"
         "        reservation_release_adopted(&reservation);",
         "        reservation_release_adopted(&reservation);",
@@ -279,18 +279,16 @@ MUTANTS["fuzz_replay"] = [
     (
         "pins beyond the new end stay with the pool",
         "resize.c",
-        "        pins_cut(pool, cut.first, &reservation);\n",
+        "        pins_cut(arena, pins, cut.first, &reservation);\n",
         "",
     ),
     (
         "a pool made smaller cuts off its first pin only",
         "pins.c",
         "        if (stays == 0) {\n"
-        "            tree_replace(&pin->frozen, NULL, 1, reservation);\n"
-        "            pin_release_locked(pin, reservation);\n",
+        "            tree_replace(&pin->frozen, NULL, 1, reservation);\n",
         "        if (stays == 0) {\n"
         "            tree_replace(&pin->frozen, NULL, 1, reservation);\n"
-        "            pin_release_locked(pin, reservation);\n"
         "            break;\n",
     ),
     (
