@@ -47,8 +47,8 @@ static void ring_remove(Chunk *chunk)
     chunk->previous = chunk->next = NULL;
 }
 
-/* Whether so many bytes could be made resident. What is kept is the system's again, or
- * used again, when it is needed. Locks: the chunk cache. */
+/* Whether so many bytes can be made resident. Cached memory counts as available: it is
+ * reused, or released when the system has no more. Locks: the chunk cache. */
 static bool arena_can_commit(const Arena *arena, size_t bytes)
 {
     return bytes < REQUEST_LARGE || arena->overcommits ||
@@ -218,7 +218,7 @@ static Chunk *arena_find_run(Arena *arena, size_t count)
     return NULL;
 }
 
-/* Takes count blocks that follow each other, as their data does, and read as zeros; the
+/* Allocates count blocks that follow each other, as their data does, and read as zeros; the
  * pages are untouched. So many of them as are replacements do not count until the blocks
  * that they replace are freed. Context: the caller holds the lock. */
 static PoolStatus arena_alloc_run(Arena *arena, size_t count, size_t replacements,

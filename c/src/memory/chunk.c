@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* chunk.c - system pages that are split into blocks
+/*
+ * chunk.c - system pages that are split into blocks
  *
  *     base ─► | data 0   | data 1   | data 2   |  ...  | system pages
  *     block[] | header 0 | header 1 | header 2 |  ...  | elsewhere, a row (slab.c)
@@ -107,7 +108,7 @@ static Chunk *chunk_create(size_t size, size_t item_size)
     }
     base = chunk_cache_get(size, &chunk->dirty_end);
     if (base != NULL) {
-        chunk->cached = size; /* until its blocks are taken */
+        chunk->cached = size; /* until its blocks are allocated */
         chunk->warm_end = chunk->dirty_end;
     } else {
         base = memory_map(size, item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
@@ -115,7 +116,7 @@ static Chunk *chunk_create(size_t size, size_t item_size)
     return chunk_create_at(base, size, item_size, chunk);
 }
 
-/* Gives the pages of a chunk back, but not itself. */
+/* Unmaps the pages of a chunk, but not its headers. */
 static void chunk_unmap(Chunk *chunk)
 {
     if (chunk->run) {
@@ -148,7 +149,7 @@ static inline bool chunk_is_full(const Chunk *chunk)
            chunk->row.decommitted == 0;
 }
 
-/* Bytes at the base of a chunk that may hold something. */
+/* Returns how many bytes at the base of a chunk may not be zeros. */
 static size_t chunk_dirty_end(const Chunk *chunk)
 {
     return checked_max(chunk->dirty_end, chunk->row.count * chunk->item_size);
@@ -162,7 +163,7 @@ static size_t chunk_whole(const Chunk *chunk)
     return chunk->count * chunk->weight;
 }
 
-/* Bytes of its free blocks that may have memory. */
+/* Returns the bytes of its free blocks that may be resident. */
 static size_t chunk_idle(const Chunk *chunk)
 {
     size_t fresh = chunk->row.count * chunk->item_size;
@@ -213,8 +214,8 @@ static void block_init(Chunk *chunk, size_t i, bool dirty)
     block->from = (uintptr_t)chunk | BLOCK_IN_CHUNK | (dirty ? BLOCK_DIRTY : 0);
 }
 
-/* The next block that was never given out. *headers is the arena's account of the bytes
- * of descriptions, here and below. */
+/* Allocates the next block that was never allocated. *headers is the arena's account of
+ * the bytes of headers, here and below. */
 static Block *chunk_alloc_fresh(Chunk *chunk, size_t *headers)
 {
     size_t i = chunk->row.count++;
@@ -224,12 +225,12 @@ static Block *chunk_alloc_fresh(Chunk *chunk, size_t *headers)
         chunk->row.decommitted &= ~pages;
     }
     block_init(chunk, i, i * chunk->item_size < chunk->dirty_end);
-    size_store_relaxed(&chunk->block[i].refs, 0); /* it may look free */
+    size_store_relaxed(&chunk->block[i].refs, 0); /* it may look like a free item */
     return &chunk->block[i];
 }
 
-/* Puts the blocks of which the descriptions are blank on the list. They count as dirty:
- * what lies at the borders of their pages may be. */
+/* Adds the blocks whose headers are decommitted to the free list. They count as dirty,
+ * because those at the borders of decommitted pages may be. */
 static void chunk_carve(Chunk *chunk, size_t *headers)
 {
     size_t i;
@@ -241,7 +242,7 @@ static void chunk_carve(Chunk *chunk, size_t *headers)
     *headers += row_carve(&chunk->row, &chunk->free);
 }
 
-/* One block of a chunk that has one to give. */
+/* Allocates a block of a chunk that is not full. */
 static Block *chunk_alloc_block(Chunk *chunk, size_t *headers)
 {
     Block *block;
@@ -265,15 +266,15 @@ static Block *chunk_alloc_block(Chunk *chunk, size_t *headers)
     return block;
 }
 
-/* Takes count fresh blocks, which read as zeros, from a run's chunk of which none is
- * used; returns the first: the others follow it, as does their data. */
+/* Allocates count fresh blocks, which read as zeros, of a run's chunk of which none is in
+ * use; returns the first. The others follow it, as does their data. */
 static Block *chunk_alloc_run(Chunk *chunk, size_t count, size_t *headers)
 {
     size_t i;
     if (chunk->row.count > 0) {
         (void)chunk_decommit(chunk, headers);
     }
-    if (chunk->dirty_end > 0) { /* the system does not clear what it took back */
+    if (chunk->dirty_end > 0) { /* the system does not clear what is decommitted */
         memset(chunk->base, 0, chunk->dirty_end);
         chunk->dirty_end = 0;
     }
@@ -284,8 +285,6 @@ static Block *chunk_alloc_run(Chunk *chunk, size_t count, size_t *headers)
     chunk->used = count;
     return chunk->block;
 }
-
-/* ---------------------------------------------------------------------- giving */
 
 /* -------------------------------------------------------------- decommitting */
 
@@ -322,7 +321,7 @@ static size_t chunk_decommit_bytes(Chunk *chunk, size_t *from, size_t *to, bool 
     return *to - *from;
 }
 
-/* The same for a run; what had no memory any more is not counted again. */
+/* The same for a run of free blocks; does not count again what was not resident. */
 static size_t chunk_decommit_run(Chunk *chunk, const FreeRun *run)
 {
     size_t from = run->first * chunk->item_size, to = run->end * chunk->item_size, i;
@@ -337,7 +336,7 @@ static size_t chunk_decommit_run(Chunk *chunk, const FreeRun *run)
     return checked_min(freed, run->idle * chunk->item_size);
 }
 
-/* The same for what is warm behind the blocks that were given out. */
+/* The same for what may be resident after the blocks that were ever allocated. */
 static size_t chunk_decommit_warm(Chunk *chunk)
 {
     size_t from = chunk->row.count * chunk->item_size, to = chunk->size;
@@ -352,8 +351,8 @@ static size_t chunk_decommit_warm(Chunk *chunk)
     return freed;
 }
 
-/* Gives the pages of the free blocks of a chunk that is partly used back to the system;
- * returns how many bytes. */
+/* Decommits the pages of the free blocks, and of their headers, of a chunk that is partly
+ * used; returns how many bytes. */
 static size_t chunk_trim(Chunk *chunk, size_t *headers)
 {
     FreeRun run = {0, 0, 0};

@@ -126,7 +126,7 @@ static size_t run_bytes(const ReservationRun *run, const Arena *arena)
                         checked_times(run->blocks, sizeof(Block)));
 }
 
-/* Takes the nodes that are needed. The caller has the arena's lock. */
+/* Allocates the nodes that are needed. Context: the caller holds the arena's lock. */
 static PoolStatus reservation_fill_nodes(Reservation *reservation, Arena *arena,
                                          size_t nodes)
 {

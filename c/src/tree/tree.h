@@ -39,7 +39,7 @@ typedef struct Need {
     size_t written; /* bytes that the call writes, to all of these */
 } Need;
 
-/* Blocks side by side that a call takes beside that; see arena_take_run. */
+/* Blocks that follow each other, allocated beside that; see arena_alloc_run. */
 typedef struct ReservationRun {
     size_t blocks;
     size_t replacements; /* of them, those that replace a block which the call frees */

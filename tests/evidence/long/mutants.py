@@ -769,7 +769,7 @@ MUTANTS["test_pin_ranges"] = [
         "arena_within_limit(arena, count)",
     ),
     (
-        "replacements are given back twice",
+        "replacements are freed twice",
         "reservation.c",
         "    arena->held += reservation->replacements * arena->block_size;\n",
         "",
