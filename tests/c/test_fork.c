@@ -229,7 +229,59 @@ TEST(forks_beside_each_other)
     pool_destroy(pool);
 }
 
+/* One more write through a pin of pages that the system watches, and what a clone and a
+ * search for changes say of it. The clone before has the bytes before. */
+static void check_writes_seen(MemoryPool *pool, const PoolView *pin, unsigned char byte)
+{
+    size_t at = (size_t)byte * 4096, start, size;
+    MemoryPool *before = pool_clone(pool), *after;
+    unsigned char seen = 1;
+    ((unsigned char *)pin->data)[at] = byte;
+    after = pool_clone(pool);
+    CHECK(before != NULL && after != NULL);
+    CHECK_EQ_SIZE(pool_read(before, &seen, at, 1), 1);
+    CHECK_EQ_INT(seen, 0);
+    CHECK_EQ_SIZE(pool_read(after, &seen, at, 1), 1);
+    CHECK_EQ_INT(seen, byte);
+    CHECK_EQ_INT(pool_next_change(pool, before, 0, SIZE_MAX, &start, &size), 1);
+    CHECK_EQ_SIZE(start, at);
+    CHECK_EQ_SIZE(size, 4096);
+    CHECK_EQ_INT(pool_next_change(pool, after, 0, SIZE_MAX, &start, &size), 0);
+    pool_destroy(before);
+    pool_destroy(after);
+}
+
+/* The system watches the pages of the parent. A child begins anew, from its first snapshot
+ * on, and the parent's go on. */
+TEST(writes_through_a_pin_are_seen_on_both_sides)
+{
+    PoolView pin = {.struct_size = sizeof pin};
+    MemoryPool *pool = make(1 << 20, 4096, 0);
+    CHECK_RETURNS(pool_pin(pool, 0, 1 << 20, &pin), POOL_OK);
+    CHECK_EQ_SIZE(pin.size, 1 << 20);
+    check_writes_seen(pool, &pin, 1);
+    ((unsigned char *)pin.data)[200 * 4096] = 9; /* not looked at before the fork */
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(200);
+        check_writes_seen(pool, &pin, 2);
+        check_writes_seen(pool, &pin, 3);
+        check_filled(pool, 200 * 4096, 9, 1);
+        pool_destroy(pool);
+        pool_view_release(&pin);
+        _exit(0);
+    }
+    check_writes_seen(pool, &pin, 4);
+    await(child);
+    check_writes_seen(pool, &pin, 5);
+    check_filled(pool, 2 * 4096, 0, 1);
+    pool_view_release(&pin);
+    pool_destroy(pool);
+}
+
 static const TestCase cases[] = {TEST_CASE(fork_in_the_middle_of_calls),
-                                 TEST_CASE(forks_beside_each_other)};
+                                 TEST_CASE(forks_beside_each_other),
+                                 TEST_CASE(writes_through_a_pin_are_seen_on_both_sides)};
 #endif
 TEST_MAIN(cases)
