@@ -193,12 +193,13 @@ static PoolStatus pin_block(MemoryPool *pool, size_t offset, size_t size, PoolVi
     Piece piece = piece_at(pool, offset, size), nothing = piece;
     Reservation reservation = {0};
     Pin *pin = pin_alloc(pool, 1);
-    PoolStatus status = POOL_NO_MEMORY;
+    PoolStatus status;
     Guard guard;
-    nothing.size = 0;
-    if (pin != NULL) {
-        status = write_begin(pool, offset, &size, WRITE_NOTHING, &guard, &reservation);
+    if (pin == NULL) {
+        return POOL_NO_MEMORY;
     }
+    nothing.size = 0;
+    status = write_begin(pool, offset, &size, WRITE_NOTHING, &guard, &reservation);
     if (status == POOL_OK) {
         Node *leaf = tree_unshare_leaf(&pool->tree, piece.index, &reservation);
         AtomicPtr *slot = node_slot(leaf, 0, piece.index);
