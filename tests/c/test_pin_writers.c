@@ -15,7 +15,7 @@
 #include "pools.h"
 #include "test_threads.h"
 
-enum { WORDS_MOST = 2048, WRITERS = 2, SIZE = 512 << 10, CLONES = 200 };
+enum { WORDS_MOST = 2048, WRITERS = 2, PINNED = 512 << 10, CLONES = 200 };
 
 typedef atomic_uint Word;
 
@@ -63,7 +63,7 @@ static void write_often(void *argument)
 static void check_clone(MemoryPool *clone, const unsigned *before, unsigned *last,
                         unsigned char *bytes)
 {
-    CHECK_EQ_SIZE(pool_read(clone, bytes, 0, SIZE), SIZE);
+    CHECK_EQ_SIZE(pool_read(clone, bytes, 0, PINNED), PINNED);
     for (size_t i = 0; i < count; i++) {
         unsigned after = word_load(&said[i]);
         for (int second = 0; second < 2; second++) {
@@ -81,27 +81,27 @@ static void check_clone(MemoryPool *clone, const unsigned *before, unsigned *las
 static void pin_beside(MemoryPool *pool, TestRandom *random)
 {
     PoolView other = {.struct_size = sizeof other};
-    size_t at = test_below(random, 2 * SIZE - 1);
-    CHECK_RETURNS(pool_pin(pool, at, 2 * SIZE - at, &other), POOL_OK);
+    size_t at = test_below(random, 2 * PINNED - 1);
+    CHECK_RETURNS(pool_pin(pool, at, 2 * PINNED - at, &other), POOL_OK);
     pool_view_release(&other);
 }
 
 static void clones_beside_writers(size_t block_size)
 {
     static unsigned before[WORDS_MOST], last[WORDS_MOST];
-    static unsigned char bytes[SIZE], again[SIZE];
+    static unsigned char bytes[PINNED], again[PINNED];
     size_t numbers[WRITERS];
     TestThread threads[WRITERS];
     TestRandom random = {test_seed};
-    MemoryPool *pool = make(2 * SIZE, block_size, 0), *clone = NULL;
+    MemoryPool *pool = make(2 * PINNED, block_size, 0), *clone = NULL;
     pin.struct_size = sizeof pin;
     stride = block_size < 1024 ? 1024 : block_size;
-    count = SIZE / stride;
+    count = PINNED / stride;
     memset(last, 0, sizeof last);
     for (size_t i = 0; i < count; i++)
         word_store(&said[i], 0);
-    CHECK_RETURNS(pool_pin(pool, 0, SIZE, &pin), POOL_OK);
-    CHECK_EQ_SIZE(pin.size, SIZE);
+    CHECK_RETURNS(pool_pin(pool, 0, PINNED, &pin), POOL_OK);
+    CHECK_EQ_SIZE(pin.size, PINNED);
     word_store(&stop, 0);
     for (size_t k = 0; k < WRITERS; k++) {
         numbers[k] = k;
@@ -114,8 +114,8 @@ static void clones_beside_writers(size_t block_size)
         clone = pool_clone(pool);
         CHECK_STATUS(POOL_OK);
         if (older != NULL) { /* it stays what it was */
-            CHECK_EQ_SIZE(pool_read(older, again, 0, SIZE), SIZE);
-            CHECK_MEM(again, bytes, SIZE);
+            CHECK_EQ_SIZE(pool_read(older, again, 0, PINNED), PINNED);
+            CHECK_MEM(again, bytes, PINNED);
         }
         check_clone(clone, before, last, bytes);
         pool_destroy(older);
@@ -125,8 +125,8 @@ static void clones_beside_writers(size_t block_size)
     for (size_t k = 0; k < WRITERS; k++)
         test_thread_join(&threads[k]);
     MemoryPool *end = pool_clone(pool);
-    CHECK_EQ_SIZE(pool_read(end, bytes, 0, SIZE), SIZE);
-    CHECK_MEM(bytes, pin.data, SIZE); /* nobody writes any more: all of it */
+    CHECK_EQ_SIZE(pool_read(end, bytes, 0, PINNED), PINNED);
+    CHECK_MEM(bytes, pin.data, PINNED); /* nobody writes any more: all of it */
     pool_destroy(end);
     pool_destroy(clone);
     pool_destroy(pool);
