@@ -47,7 +47,8 @@ enum { PLATFORM_MAP_MIN = 65536 };
 typedef enum PlatformUse {
     PLATFORM_DENSE,  /* every page will be written to                             */
     PLATFORM_SPARSE, /* touching a byte must not make more than its page resident */
-    PLATFORM_ZEROS   /* read-only; reading must not take memory for long          */
+    PLATFORM_ZEROS,  /* read-only; reading must not take memory for long          */
+    PLATFORM_TRACKED /* not for platform_map: what written_map returns            */
 } PlatformUse;
 static void *platform_map(size_t size, PlatformUse use);
 static void platform_unmap(void *pages, size_t size);

@@ -126,19 +126,16 @@ static void chunk_unmap(Chunk *chunk)
     }
 }
 
-/* A chunk for a run of count blocks or more, of pages of its own that can be watched for
- * writes, or NULL. */
+/* A chunk for a run of count blocks or more, of pages of its own whose writes can be
+ * tracked, or NULL. The caller has made sure that their size is no overflow. */
 static Chunk *chunk_create_run(size_t count, size_t item_size)
 {
     size_t size = (count * item_size + CHUNK_MIN - 1) & ~(CHUNK_MIN - 1);
-    Chunk *chunk;
-    if (count > SIZE_MAX / 2 / (item_size + sizeof(Block))) {
-        return NULL;
-    }
-    chunk = chunk_alloc_header(size / item_size);
+    Chunk *chunk = chunk_alloc_header(size / item_size);
     if (chunk != NULL) {
         chunk->run = true;
-        chunk = chunk_create_at(memory_map_watched(size), size, item_size, chunk);
+        chunk =
+            chunk_create_at(memory_map(size, PLATFORM_TRACKED), size, item_size, chunk);
     }
     return chunk;
 }

@@ -100,6 +100,11 @@ static void *memory_alloc(size_t size)
     return memory;
 }
 
+static void *pages_map(size_t size, PlatformUse use)
+{
+    return use == PLATFORM_TRACKED ? written_map(size) : platform_map(size, use);
+}
+
 /* The same for pages. */
 static void *memory_map(size_t size, PlatformUse use)
 {
@@ -107,23 +112,9 @@ static void *memory_map(size_t size, PlatformUse use)
     if (POOL_FAULT()) {
         return NULL;
     }
-    pages = platform_map(size, use);
+    pages = pages_map(size, use);
     if (pages == NULL && chunk_cache_trim() > 0) {
-        pages = platform_map(size, use);
-    }
-    return pages;
-}
-
-/* The same of pages that can be watched for writes. */
-static void *memory_map_watched(size_t size)
-{
-    void *pages;
-    if (POOL_FAULT()) {
-        return NULL;
-    }
-    pages = written_map(size);
-    if (pages == NULL && chunk_cache_trim() > 0) {
-        pages = written_map(size);
+        pages = pages_map(size, use);
     }
     return pages;
 }

@@ -31,7 +31,6 @@ static void *chunk_cache_get(size_t size, size_t *dirty_end);
 static size_t chunk_cache_trim(void);
 static void *memory_alloc(size_t size);
 static void *memory_map(size_t size, PlatformUse use);
-static void *memory_map_watched(size_t size);
 static size_t chunk_cache_bytes(void);
 
 /* ------------------------------------------------------------------------------ slab */

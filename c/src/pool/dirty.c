@@ -285,23 +285,15 @@ static bool cursor_seek(PinCursor *cursor, unsigned char *at)
                         cursor->written, CURSOR_ROOM, &cursor->count, &cursor->known);
 }
 
-/* Has a cursor know of all of a block, or of a range that was written to in it; false if
- * the system does not. */
-static bool cursor_seek_on(PinCursor *cursor, unsigned char *data)
-{
-    cursor->known = cursor->from;
-    return cursor_seek(cursor, data) &&
-           (cursor->count > 0 ||
-            (size_t)(cursor->known - data) >= (size_t)1 << pin_shift(cursor->pin));
-}
-
-/* The first of the blocks [i, end) that may have been written to, or end. */
+/* The first of the blocks [i, end) that may have been written to, or end. One of which the
+ * cursor knows the beginning alone may have been. */
 static size_t cursor_next(PinCursor *cursor, size_t i, size_t end)
 {
     const Pin *pin = cursor->pin;
-    while (i < end && cursor_seek(cursor, pin_data(pin, i))) {
+    size_t clean = 1; /* so many blocks on, there is more to look at */
+    while (clean > 0 && i < end && cursor_seek(cursor, pin_data(pin, i))) {
         unsigned char *data = pin_data(pin, i);
-        size_t range = 0, clean;
+        size_t range = 0;
         while (range < cursor->count && cursor->written[range].end <= data) {
             range++;
         }
@@ -313,9 +305,6 @@ static size_t cursor_next(PinCursor *cursor, size_t i, size_t end)
         }
         clean = (size_t)(cursor->known - data) >> pin_shift(pin);
         i += clean;
-        if (clean == 0 && !cursor_seek_on(cursor, data)) {
-            break;
-        }
     }
     return checked_min(i, end);
 }
