@@ -126,12 +126,12 @@ static void chunk_unmap(Chunk *chunk)
     }
 }
 
-/* A chunk for a run of count blocks or more, of pages of its own whose writes can be
- * tracked, or NULL. The caller has made sure that their size is no overflow. */
+/* A chunk for a run of count blocks, of pages of its own whose writes can be tracked, or
+ * NULL. The caller has made sure that their size is no overflow. */
 static Chunk *chunk_create_run(size_t count, size_t item_size)
 {
     size_t size = (count * item_size + CHUNK_MIN - 1) & ~(CHUNK_MIN - 1);
-    Chunk *chunk = chunk_alloc_header(size / item_size);
+    Chunk *chunk = chunk_alloc_header(count);
     if (chunk != NULL) {
         chunk->run = true;
         chunk =
