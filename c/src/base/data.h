@@ -10,6 +10,21 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "features.h"
+
+/* Between these two, ThreadSanitizer takes no note of what this thread reads. For reads
+ * of pinned blocks to which their user may write meanwhile (pool_pin in memory_pool.h):
+ * what they miss is found the next time (dirty.c). */
+#if defined(POOL_THREAD_SANITIZER)
+void AnnotateIgnoreReadsBegin(const char *file, int line);
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+#  define DATA_RACE_BEGIN() AnnotateIgnoreReadsBegin(__FILE__, __LINE__)
+#  define DATA_RACE_END() AnnotateIgnoreReadsEnd(__FILE__, __LINE__)
+#else
+#  define DATA_RACE_BEGIN() ((void)0)
+#  define DATA_RACE_END() ((void)0)
+#endif
+
 /* Whether size bytes differ from those of a copy (NULL: zeros).
  *
  * Each word is read once. memcmp reads a byte again that it found different; where

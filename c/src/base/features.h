@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * features.h - macros to be defined before the first system header is included
+ * features.h - macros to be defined before the first system header is included, and what
+ * the library is built with
  */
 #ifndef POOL_FEATURES_H
 #define POOL_FEATURES_H
@@ -10,6 +11,15 @@
 #endif
 #if defined(__APPLE__) && !defined(_DARWIN_C_SOURCE)
 #  define _DARWIN_C_SOURCE 1
+#endif
+
+/* Whether this is a build for ThreadSanitizer. */
+#if defined(__SANITIZE_THREAD__)
+#  define POOL_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#  if __has_feature(thread_sanitizer)
+#    define POOL_THREAD_SANITIZER 1
+#  endif
 #endif
 
 #endif /* POOL_FEATURES_H */

@@ -144,8 +144,12 @@ static void pin_unwatch(Pin *pin)
 static inline bool pin_differs(const Pin *pin, size_t i, Node *leaf)
 {
     Block *block = leaf == NULL ? NULL : leaf_block(leaf, pin->index + i);
-    return data_differs(pin_data(pin, i), block == NULL ? NULL : block_data(block),
-                        (size_t)1 << pin_shift(pin));
+    bool differs;
+    DATA_RACE_BEGIN();
+    differs = data_differs(pin_data(pin, i), block == NULL ? NULL : block_data(block),
+                           (size_t)1 << pin_shift(pin));
+    DATA_RACE_END();
+    return differs;
 }
 
 /* Sets the dirty bits of those among the blocks [first, end) that differ from their

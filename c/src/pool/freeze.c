@@ -76,7 +76,9 @@ static void pin_freeze(Pin *pin, size_t i, Reservation *reservation)
         copy = reservation_take_block(reservation);
         copy->from |= BLOCK_DIRTY;
     }
+    DATA_RACE_BEGIN();
     memcpy(copy->data, pin_data(pin, i), size);
+    DATA_RACE_END();
     ptr_store_release(slot, copy);
     if (old == NULL) {
         tree_count(&pin->frozen, index, 1);

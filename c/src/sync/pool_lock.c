@@ -347,14 +347,9 @@ static void pool_unlock(PoolLock *locks, Guard guard)
 
 /* ThreadSanitizer reports a data race for each reader that may see half a change, even if
  * it discards what it read. In builds for it, readers lock the stripes instead. */
-#if defined(__SANITIZE_THREAD__)
+#if defined(POOL_THREAD_SANITIZER)
 #  define OPTIMISTIC_ALLOWED false
-#elif defined(__has_feature)
-#  if __has_feature(thread_sanitizer)
-#    define OPTIMISTIC_ALLOWED false
-#  endif
-#endif
-#ifndef OPTIMISTIC_ALLOWED
+#else
 #  define OPTIMISTIC_ALLOWED true
 #endif
 
