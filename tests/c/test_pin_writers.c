@@ -133,30 +133,17 @@ static void clones_beside_writers(size_t block_size)
     pool_view_release(&pin);
 }
 
-/* To ThreadSanitizer a write through a pin beside a clone is a race; it is one that the
- * contract allows. */
-static void run(size_t block_size)
-{
-#if defined(TEST_TSAN)
-    void (*const left_out)(size_t) = clones_beside_writers;
-    CHECK(left_out != NULL && block_size > 0);
-    test_skip("writes beside clones are races, which are allowed");
-#else
-    clones_beside_writers(block_size);
-#endif
-}
-
 TEST(blocks_of_256_bytes)
 {
-    run(256);
+    clones_beside_writers(256);
 }
 TEST(blocks_of_4_KiB)
 {
-    run(4096);
+    clones_beside_writers(4096);
 }
 TEST(blocks_of_64_KiB)
 {
-    run(65536);
+    clones_beside_writers(65536);
 }
 
 static const TestCase cases[] = {
