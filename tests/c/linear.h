@@ -23,6 +23,18 @@
  * call reads or changes the cells [from, to) of a pool; a call that was clipped must come
  * when the pool ended where the call did. There are few effects, which many functions
  * share.
+ *
+ * Accesses THROUGH A PIN are steps as well. Other calls do not overlap them, which is the
+ * caller's duty, but for those that return contents of one moment: clones and views.
+ *
+ *     thread 0   |- cell 1 = 7 -|   |- cell 3 = 8 -|         through a pin
+ *     thread 1                   |------ clone ------|
+ *                                 7 in cell 1; 8 or not in cell 3
+ *
+ * Such a call has each byte as it was or as it is written, so it reads a cell that was
+ * written to meanwhile APART: in a step of its own, with the same begin and end, in a row
+ * of its own. If the cell was a MIX of what it was and what it is, there is no such step.
+ * All other cells are of one moment.
  */
 #ifndef LINEAR_H
 #define LINEAR_H
@@ -31,6 +43,10 @@
 
 enum {
     LINEAR_THREADS = 6,
+    LINEAR_PINNERS = 4, /* threads, if there are pins                            */
+    LINEAR_APART = 3,   /* cells that one call reads apart; it leaves out others */
+    LINEAR_ROWS = LINEAR_PINNERS *
+        (1 + LINEAR_APART), /* of steps, each after the other */
     LINEAR_STEPS = 1024,
     LINEAR_CELLS = 7, /* and one more for the size of a pool */
     LINEAR_PLACES = 1 << 16,
@@ -57,6 +73,11 @@ typedef struct Step {
     unsigned requested; /* the last cell requested; 0: it does not clip */
     uint64_t words[LINEAR_CELLS];
     uint64_t value, expected;
+    /* Of pins; cells are bits. */
+    int through;    /* it is an access through a pin                           */
+    int snapshot;   /* it has each byte as it was or as it is written meanwhile */
+    unsigned mixed; /* cells with parts of several words                       */
+    unsigned apart; /* cells that were written to meanwhile, through a pin     */
 } Step;
 
 typedef struct Contents {
@@ -64,18 +85,19 @@ typedef struct Contents {
     uint64_t cells[2];
 } Contents;
 
-/* So many steps of each thread were put into the order. */
+/* So many steps of each row were put into the order. */
 typedef struct Place {
     Contents contents;
-    unsigned done[LINEAR_THREADS];
+    uint16_t done[LINEAR_ROWS];
 } Place;
 
 typedef struct History {
-    size_t threads, counts[LINEAR_THREADS];
-    Step steps[LINEAR_THREADS][LINEAR_STEPS];
+    size_t threads, counts[LINEAR_ROWS];
+    Step steps[LINEAR_ROWS][LINEAR_STEPS]; /* of threads, and of cells read apart */
     /* Of the search. */
-    unsigned turns[LINEAR_THREADS * LINEAR_STEPS]; /* whose step came at each position */
-    Contents before[LINEAR_THREADS * LINEAR_STEPS];
+    size_t rows;
+    unsigned turns[LINEAR_ROWS * LINEAR_STEPS]; /* whose step came at each position */
+    Contents before[LINEAR_ROWS * LINEAR_STEPS];
     size_t deepest;
     Place deepest_at;
     struct {
@@ -124,6 +146,18 @@ static inline int step_fits(const Step *step, const Contents *contents)
                                   : step->to == step_least(step->requested, cells);
 }
 
+/* Whether a step has read what was there. */
+static inline int step_agrees(const Step *step, const uint64_t *cell)
+{
+    for (unsigned i = step->from; i < step->to; i++) {
+        if ((step->apart >> i & 1) == 0 &&
+            ((step->mixed >> i & 1) != 0 ||
+             cell[i - step->from] != step->words[i - step->from]))
+            return 0;
+    }
+    return 1;
+}
+
 /* Makes a step; false if it cannot have returned what it did. */
 static inline int step_make(const Step *step, Contents *contents)
 {
@@ -132,7 +166,7 @@ static inline int step_make(const Step *step, Contents *contents)
     uint64_t *cell = &contents->cell[step->pool][step->from];
     size_t size = (step->to - step->from) * sizeof *cell;
     switch (step->effect) {
-    case EFFECT_READ: return memcmp(cell, step->words, size) == 0;
+    case EFFECT_READ: return step_agrees(step, cell);
     case EFFECT_SET: memcpy(cell, step->words, size); return 1;
     case EFFECT_TAKE:
         if (memcmp(cell, step->words, size) != 0)
@@ -166,6 +200,64 @@ static inline int step_make(const Step *step, Contents *contents)
     return 0;
 }
 
+/* -------------------------------------------------------------- cells read apart */
+
+/* The cells of a snapshot that were written to through a pin before it ended, by writes
+ * that had not ended before it began. */
+static inline unsigned step_written(const History *h, const Step *step)
+{
+    unsigned cells = 0;
+    for (size_t t = 0; t < h->threads; t++) {
+        for (size_t i = 0; i < h->counts[t]; i++) {
+            const Step *write = &h->steps[t][i];
+            if (write->begin > step->end)
+                break;
+            if (write->through && write->effect != EFFECT_READ &&
+                write->pool == step->pool && write->end >= step->begin &&
+                write->from >= step->from && write->to <= step->to)
+                cells |= 1U << write->from;
+        }
+    }
+    return cells;
+}
+
+/* Has each snapshot of a thread read such cells apart. */
+static inline void history_part(History *h, size_t thread)
+{
+    size_t first = h->threads + thread * LINEAR_APART, row;
+    for (size_t i = 0; i < h->counts[thread]; i++) {
+        Step *step = &h->steps[thread][i];
+        if (!step->snapshot)
+            continue;
+        CHECK_LE_SIZE(h->threads, LINEAR_PINNERS);
+        step->apart = step_written(h, step);
+        row = first;
+        for (unsigned cell = step->from; cell < step->to; cell++) {
+            if ((step->apart & ~step->mixed) >> cell & 1 && row - first < LINEAR_APART) {
+                Step *part = &h->steps[row][h->counts[row]++];
+                *part = *step;
+                part->name = "cell, apart,";
+                part->from = cell;
+                part->to = cell + 1;
+                part->words[0] = step->words[cell - step->from];
+                part->requested = part->mixed = part->apart = 0;
+                row++;
+                h->rows = h->rows < row ? row : h->rows;
+            }
+        }
+    }
+}
+
+/* The same for all threads. */
+static inline void history_part_all(History *h)
+{
+    h->rows = h->threads;
+    for (size_t row = h->threads; row < LINEAR_ROWS; row++)
+        h->counts[row] = 0;
+    for (size_t t = 0; t < h->threads; t++)
+        history_part(h, t);
+}
+
 /* ------------------------------------------------------------------- the search */
 
 /* Whether the search is here for the first time, as far as it remembers. */
@@ -176,7 +268,7 @@ static inline int place_is_new(History *h, const Place *place)
         hash = (hash ^ place->contents.cell[i / LINEAR_CELLS][i % LINEAR_CELLS]) *
                UINT64_C(0x9e3779b97f4a7c15);
     hash ^= place->contents.cells[0] << 8 ^ place->contents.cells[1];
-    for (size_t t = 0; t < LINEAR_THREADS; t++)
+    for (size_t t = 0; t < h->rows; t++)
         hash = (hash ^ (hash >> 29) ^ place->done[t]) * UINT64_C(0xbf58476d1ce4e5b9);
     size_t at = (size_t)(hash >> 40) % LINEAR_PLACES;
     if (h->seen[at].run == h->run &&
@@ -187,25 +279,25 @@ static inline int place_is_new(History *h, const Place *place)
     return 1;
 }
 
-/* The first thread from a number on whose next step may come next and fits; makes it. If
- * there is none: the number of threads. */
-static inline size_t place_go_on(const History *h, Place *place, size_t thread)
+/* The first row from a number on whose next step may come next and fits; makes it. If
+ * there is none: the number of rows. */
+static inline size_t place_go_on(const History *h, Place *place, size_t row)
 {
     unsigned first_end = UINT32_MAX;
-    for (size_t t = 0; t < h->threads; t++) {
+    for (size_t t = 0; t < h->rows; t++) {
         if (place->done[t] < h->counts[t] && h->steps[t][place->done[t]].end < first_end)
             first_end = h->steps[t][place->done[t]].end;
     }
-    for (; thread < h->threads; thread++) {
-        if (place->done[thread] == h->counts[thread])
+    for (; row < h->rows; row++) {
+        if (place->done[row] == h->counts[row])
             continue;
-        const Step *step = &h->steps[thread][place->done[thread]];
+        const Step *step = &h->steps[row][place->done[row]];
         if (step->begin <= first_end && step_make(step, &place->contents)) {
-            place->done[thread]++;
-            return thread;
+            place->done[row]++;
+            return row;
         }
     }
-    return thread;
+    return row;
 }
 
 /* Whether an order explains the history, from contents of zeros in all cells; also if it
@@ -214,7 +306,8 @@ static inline int history_is_linear(History *h)
 {
     Place place = {.contents.cells = {LINEAR_CELLS, LINEAR_CELLS}};
     size_t depth = 0, total = 0, next = 0, tries = 0;
-    for (size_t t = 0; t < h->threads; t++)
+    history_part_all(h);
+    for (size_t t = 0; t < h->rows; t++)
         total += h->counts[t];
     h->run++;
     h->deepest = 0;
@@ -226,7 +319,7 @@ static inline int history_is_linear(History *h)
         }
         h->before[depth] = place.contents;
         size_t turn = place_go_on(h, &place, next);
-        if (turn < h->threads) {
+        if (turn < h->rows) {
             h->turns[depth] = (unsigned)turn;
             if (place_is_new(h, &place)) {
                 depth++;
@@ -242,7 +335,7 @@ static inline int history_is_linear(History *h)
         } else {
             turn = h->turns[--depth];
         }
-        place.contents = h->before[depth]; /* take that step back, try the next thread */
+        place.contents = h->before[depth]; /* take that step back, try the next row */
         place.done[turn]--;
         next = turn + 1;
     }
@@ -256,6 +349,8 @@ static inline void step_print(const Step *step)
     fprintf(stderr,
             "%u..%u %s of pool %u, cells %u up to %u (requested %u):", step->begin,
             step->end, step->name, step->pool, step->from, step->to, step->requested);
+    if (step->mixed != 0 || step->apart != 0)
+        fprintf(stderr, " (mixed %x, apart %x)", step->mixed, step->apart);
     if (step->effect <= EFFECT_TAKE) {
         for (size_t i = 0; i < step->to - step->from; i++)
             fprintf(stderr, " %llx", (unsigned long long)step->words[i]);
@@ -269,7 +364,7 @@ static inline void step_print(const Step *step)
     fprintf(stderr, "\n");
 }
 
-/* Where the longest order ends that the search found, and what each thread did then. */
+/* Where the longest order ends that the search found, and what each row has then. */
 static inline void history_print(const History *h)
 {
     const Place *place = &h->deepest_at;
@@ -281,10 +376,10 @@ static inline void history_print(const History *h)
             fprintf(stderr, " %llx", (unsigned long long)place->contents.cell[p][i]);
         fprintf(stderr, "\n");
     }
-    for (size_t t = 0; t < h->threads; t++) {
-        size_t from = place->done[t] < 3 ? 0 : place->done[t] - 3;
-        for (size_t i = from; i < h->counts[t] && i < place->done[t] + 3; i++) {
-            fprintf(stderr, "    thread %zu %s ", t,
+    for (size_t t = 0; t < h->rows; t++) {
+        size_t from = place->done[t] < 3 ? 0 : place->done[t] - 3U;
+        for (size_t i = from; i < h->counts[t] && i < place->done[t] + 3U; i++) {
+            fprintf(stderr, "    %s %zu %s ", t < h->threads ? "thread" : "row", t,
                     i < place->done[t] ? "done" : "next");
             step_print(&h->steps[t][i]);
         }

@@ -4,310 +4,25 @@
  * calls
  *
  * Threads make random calls on a pool and its clone and note when each began and ended
- * and what it returned; linear.h looks for the order. The cells: bodies somewhat smaller
- * than a block, which hold one word repeated, and between them integers of 8 bytes.
+ * and what it returned; linear.h looks for the order. linear_calls.h has the calls, and
+ * linear_pins.h pins of several blocks. What is checked:
  *
- *     block     0           | 1                    | 2                   | 3
- *     cell       0 ........ 1 2 .............. 3 4 .................. 5 6 .........
+ *     - each call is one step: reads, writes, integers, clones, views, copies, restores,
+ *       and in histories of their own changes of a pool's size
+ *     - calls and accesses through pins see each other's writes, and what a restore
+ *       writes into a pinned pool; also if the blocks move into a pin meanwhile
+ *     - a clone or a view has each write through a pin that ended before it began, and
+ *       none that began after it ended; of one meanwhile, each byte or not
+ *     - a clone stays what it was while others write, make clones and restore from it
  *
- * Cell 1 lies in two blocks. Words are different for each write, so that what was read
- * says whose it is. Half a write in one body needs no search: its words differ.
+ * No access through a pin overlaps a call that reads or writes the same bytes, or
+ * restores the pool or from it: the header promises nothing of those. No pool with pins
+ * changes its size, after which a pin may be detached.
  */
 #if !defined(_WIN32)
 #  define _POSIX_C_SOURCE 200809L
 #endif
-#include <stdatomic.h>
-
-#include "linear.h"
-#include "pools.h"
-#include "test_threads.h"
-
-#if !defined(_WIN32)
-#  include <sched.h>
-#endif
-
-enum {
-    INTEGER = 8,
-    START = 52,
-    SMALLEST = 256,
-    LARGEST = 16384,
-    BODIES = LINEAR_CELLS / 2 + 1
-};
-
-/* ---------------------------------------------------------------------- cells */
-
-static size_t block; /* bytes; set before the threads begin */
-
-static size_t cell_size(size_t cell)
-{
-    return cell % 2 == 0 ? block - START - INTEGER / 2 : INTEGER;
-}
-
-static size_t cell_offset(size_t cell)
-{
-    return START + (cell + 1) / 2 * cell_size(0) + cell / 2 * INTEGER;
-}
-
-static size_t range_size(unsigned from, unsigned to)
-{
-    return cell_offset(to) - cell_offset(from);
-}
-
-/* Up to which cell so many bytes go; pools end where a cell does. */
-static unsigned range_end(unsigned from, size_t size)
-{
-    unsigned to = from;
-    while (to < LINEAR_CELLS && range_size(from, to) < size)
-        to++;
-    CHECK_EQ_SIZE(range_size(from, to), size);
-    return to;
-}
-
-static void words_to_bytes(const uint64_t *words, unsigned from, unsigned to,
-                           unsigned char *bytes)
-{
-    for (unsigned cell = from; cell < to; cell++) {
-        for (size_t at = 0; at < cell_size(cell); at += INTEGER, bytes += INTEGER)
-            memcpy(bytes, &words[cell - from], INTEGER);
-    }
-}
-
-static void bytes_to_words(const unsigned char *bytes, unsigned from, unsigned to,
-                           uint64_t *words)
-{
-    for (unsigned cell = from; cell < to; bytes += cell_size(cell), cell++) {
-        memcpy(&words[cell - from], bytes, INTEGER);
-        CHECK_MEM(bytes, bytes + INTEGER, cell_size(cell) - INTEGER); /* no half write */
-    }
-}
-
-/* -------------------------------------------------------------------- threads */
-
-static History history;
-static atomic_uint moments, ready;
-
-typedef struct Player {
-    MemoryPool *pools[2];
-    size_t id, players;
-    unsigned calls;
-    int resizes; /* the pools change their size; a call may find less, or be refused */
-    int tiny;    /* blocks are of two bytes, so that most ranges are long ones       */
-    TestRandom random;
-    uint64_t writes;
-    uint64_t last;                         /* an integer seen lately, to be expected */
-    unsigned char bytes[BODIES * LARGEST]; /* what is written, or was read */
-    TestThread thread;
-} Player;
-
-static Player players[LINEAR_THREADS];
-
-static unsigned now(void)
-{
-    return atomic_fetch_add(&moments, 1);
-}
-
-static void let_others_run(void)
-{
-#if defined(_WIN32)
-    Sleep(0);
-#else
-    sched_yield();
-#endif
-}
-
-/* Returns a word that was never written before, and that no fill writes. */
-static uint64_t new_word(Player *player)
-{
-    return ++player->writes << 16 | (player->id + 1) << 8;
-}
-
-static Step *begin(Player *player, const char *name, Effect effect, unsigned from,
-                   unsigned to)
-{
-    Step *step = history_step(&history, player->id);
-    memset(step, 0, sizeof *step);
-    step->name = name;
-    step->effect = effect;
-    step->pool = (unsigned)test_below(&player->random, 2);
-    step->from = from;
-    step->to = to;
-    return step;
-}
-
-/* ---------------------------------------------------------------------- calls */
-
-/* What a call that clips has moved, by what it returned. */
-static void clip(const Player *player, Step *step, size_t moved)
-{
-    step->requested = step->to;
-    step->to = range_end(step->from, moved);
-    CHECK(player->resizes || step->to == step->requested);
-}
-
-/* What another call has returned. */
-static void accept(const Player *player, Step *step, PoolStatus status)
-{
-    if (player->resizes && status == POOL_RANGE) {
-        step->value = step->effect == EFFECT_COPY;
-        step->effect = EFFECT_REFUSE;
-    } else {
-        CHECK_EQ_INT((int)status, POOL_OK);
-    }
-}
-
-static void call_read(Player *player, unsigned from, unsigned to)
-{
-    int takes = test_below(&player->random, 8) == 0;
-    Step *step = begin(player, takes ? "take" : "read", takes ? EFFECT_TAKE : EFFECT_READ,
-                       from, to);
-    MemoryPool *pool = player->pools[step->pool];
-    size_t size = range_size(from, to), got;
-    step->begin = now();
-    got = takes ? pool_take(pool, player->bytes, cell_offset(from), size)
-                : pool_read(pool, player->bytes, cell_offset(from), size);
-    step->end = now();
-    clip(player, step, got);
-    bytes_to_words(player->bytes, from, step->to, step->words);
-}
-
-static void call_write(Player *player, unsigned from, unsigned to)
-{
-    Step *step = begin(player, "write", EFFECT_SET, from, to);
-    size_t size = range_size(from, to), put;
-    for (unsigned i = 0; i < to - from; i++)
-        step->words[i] = new_word(player);
-    words_to_bytes(step->words, from, to, player->bytes);
-    step->begin = now();
-    put = pool_write(player->pools[step->pool], cell_offset(from), player->bytes, size);
-    step->end = now();
-    clip(player, step, put);
-}
-
-static void call_fill(Player *player, unsigned from, unsigned to)
-{
-    unsigned byte = (unsigned)test_below(&player->random, 256);
-    int discards = byte < 128;
-    Step *step = begin(player, discards ? "discard" : "fill", EFFECT_SET, from, to);
-    MemoryPool *pool = player->pools[step->pool];
-    size_t at = cell_offset(from), size = range_size(from, to);
-    memset(step->words, discards ? 0 : (int)byte, sizeof step->words);
-    step->begin = now();
-    PoolStatus status =
-        discards ? pool_discard(pool, at, size) : pool_fill(pool, at, (int)byte, size);
-    step->end = now();
-    accept(player, step, status);
-}
-
-static void call_integer(Player *player)
-{
-    unsigned cell = 1 + 2 * (unsigned)test_below(&player->random, LINEAR_CELLS / 2);
-    int adds = test_below(&player->random, 2) == 0;
-    Step *step = begin(player, adds ? "fetch_add" : "compare_exchange",
-                       adds ? EFFECT_ADD : EFFECT_EXCHANGE, cell, cell + 1);
-    MemoryPool *pool = player->pools[step->pool];
-    size_t at = cell_offset(cell);
-    PoolStatus status;
-    step->value = adds ? test_below(&player->random, 256) : new_word(player);
-    step->expected = player->last;
-    step->begin = now();
-    status = adds ? pool_fetch_add(pool, at, INTEGER, step->value, step->words)
-                  : pool_compare_exchange(pool, at, INTEGER, step->expected, step->value,
-                                          step->words);
-    step->end = now();
-    accept(player, step, status);
-    player->last = adds ? step->words[0] + step->value : step->words[0];
-}
-
-/* All integers in one call, in which each is one step. */
-static void call_items(Player *player)
-{
-    enum { ITEMS = LINEAR_CELLS / 2 };
-    size_t offsets[ITEMS];
-    uint64_t words[ITEMS];
-    Step *steps[ITEMS];
-    int gathers = test_below(&player->random, 2) == 0;
-    unsigned pool = (unsigned)test_below(&player->random, 2), from;
-    for (unsigned i = 0; i < ITEMS; i++) {
-        from = 2 * i + 1;
-        steps[i] = begin(player, gathers ? "gather" : "scatter",
-                         gathers ? EFFECT_READ : EFFECT_SET, from, from + 1);
-        steps[i]->pool = pool;
-        offsets[i] = cell_offset(from);
-        steps[i]->words[0] = words[i] = new_word(player);
-    }
-    unsigned first = now();
-    PoolStatus status =
-        gathers ? pool_gather(player->pools[pool], words, offsets, ITEMS, INTEGER)
-                : pool_scatter(player->pools[pool], offsets, words, ITEMS, INTEGER);
-    unsigned last = now();
-    CHECK_EQ_INT((int)status, POOL_OK);
-    for (unsigned i = 0; i < ITEMS; i++) {
-        steps[i]->begin = first;
-        steps[i]->end = last;
-        steps[i]->words[0] = words[i];
-    }
-}
-
-/* A clone has the contents of one moment of the call, however late they are read; no
- * other pool sees what is written to the clone. */
-static void call_clone(Player *player)
-{
-    Step *step = begin(player, "clone", EFFECT_READ, 0, LINEAR_CELLS);
-    size_t size = range_size(0, LINEAR_CELLS);
-    step->begin = now();
-    MemoryPool *clone = pool_clone(player->pools[step->pool]);
-    step->end = now();
-    CHECK(clone != NULL);
-    let_others_run();
-    clip(player, step, pool_read(clone, player->bytes, START, size));
-    bytes_to_words(player->bytes, 0, step->to, step->words);
-    CHECK_EQ_INT((int)pool_fill(clone, START, 0xee, cell_size(0)), POOL_OK);
-    pool_destroy(clone);
-}
-
-/* Likewise for a view: of the second body and the integer behind it, in one block. */
-static void call_view(Player *player)
-{
-    PoolView view = {.struct_size = sizeof view};
-    Step *step = begin(player, "view", EFFECT_READ, 2, 4);
-    step->begin = now();
-    PoolStatus status =
-        pool_view(player->pools[step->pool], cell_offset(2), range_size(2, 4), &view);
-    step->end = now();
-    accept(player, step, status);
-    if (status != POOL_OK)
-        return;
-    CHECK_EQ_SIZE(view.size, range_size(2, 4));
-    let_others_run();
-    bytes_to_words(view.data, 2, 4, step->words);
-    pool_view_release(&view);
-}
-
-static void call_restore(Player *player, unsigned from, unsigned to)
-{
-    int copies = test_below(&player->random, 2) == 0;
-    Step *step =
-        begin(player, copies ? "copy" : "restore", copies ? EFFECT_COPY : EFFECT_RESTORE,
-              copies ? from : 0, copies ? to : LINEAR_CELLS);
-    MemoryPool *pool = player->pools[step->pool], *other = player->pools[1 - step->pool];
-    PoolStatus status;
-    step->begin = now();
-    status = copies ? pool_copy(pool, cell_offset(from), other, cell_offset(from),
-                                range_size(from, to))
-                    : pool_restore(pool, other);
-    step->end = now();
-    accept(player, step, status);
-}
-
-static void call_resize(Player *player, unsigned cells)
-{
-    Step *step = begin(player, "resize", EFFECT_RESIZE, 0, 0);
-    step->value = cells;
-    step->begin = now();
-    PoolStatus status = pool_resize(player->pools[step->pool], cell_offset(cells));
-    step->end = now();
-    CHECK_EQ_INT((int)status, POOL_OK);
-}
+#include "linear_pins.h"
 
 static void play(void *argument)
 {
@@ -319,6 +34,10 @@ static void play(void *argument)
     for (unsigned i = 0; i < player->calls; i++) {
         unsigned from = (unsigned)test_below(random, LINEAR_CELLS);
         unsigned to = from + 1 + (unsigned)test_below(random, LINEAR_CELLS - from);
+        if (player->pins && test_below(random, 2) == 0) {
+            call_pinned(player);
+            continue;
+        }
         switch (test_below(random, 16)) {
         case 0:
         case 1:
@@ -344,18 +63,25 @@ static void play(void *argument)
         default: call_read(player, from, to); break;
         }
     }
+    if (player->pins)
+        pinner_end(player);
 }
+
+/* Kinds of histories; see Player. */
+enum { RESIZES = 1, TINY = 2, PINS = 4 };
 
 /* Some threads, each with so many calls, on pools of which nothing is there yet. */
 static void run_history(uint64_t seed, size_t block_size, size_t threads, unsigned calls,
-                        int resizes, int tiny)
+                        unsigned kinds)
 {
-    MemoryPool *pool = make(64 * block_size, tiny ? 2 : block_size, 0), *clone;
+    MemoryPool *pool = make(64 * block_size, kinds & TINY ? 2 : block_size, 0), *clone;
     block = block_size;
-    if (resizes)
+    if (kinds & RESIZES)
         CHECK_EQ_INT((int)pool_resize(pool, cell_offset(LINEAR_CELLS)), POOL_OK);
     clone = pool_clone(pool);
     CHECK(clone != NULL);
+    if (kinds & PINS)
+        pins_begin(pool, clone, seed);
     history_begin(&history, threads);
     atomic_store(&ready, 0);
     atomic_store(&moments, 0);
@@ -366,18 +92,21 @@ static void run_history(uint64_t seed, size_t block_size, size_t threads, unsign
         player->id = i;
         player->players = threads;
         player->calls = calls;
-        player->resizes = resizes;
-        player->tiny = tiny;
+        player->resizes = (kinds & RESIZES) != 0;
+        player->tiny = (kinds & TINY) != 0;
+        player->pins = (kinds & PINS) != 0;
         player->random.state = seed * LINEAR_THREADS + i;
         player->writes = player->last = 0;
         test_thread_start(&player->thread, play, player);
     }
     for (size_t i = 0; i < threads; i++)
         test_thread_join(&players[i].thread);
+    pins_end();
     CHECK_LINEAR(&history);
     PoolStats stats = stats_of(pool);
     CHECK_EQ_SIZE(stats.family_pools, 2);
     CHECK_EQ_SIZE(stats.family_views, 0);
+    CHECK_EQ_SIZE(stats.pinned_blocks, 0);
     pool_destroy(pool);
     pool_destroy(clone);
 }
@@ -401,7 +130,7 @@ enum { SHORT_HISTORIES = 3000 };
 TEST(an_order_explains_few_calls)
 {
     for (unsigned i = 0; i < test_times(SHORT_HISTORIES); i++)
-        run_history(test_seed * 1000003 + i, SMALLEST, 3 + i % 2, 8, 0, 0);
+        run_history(test_seed * 1000003 + i, SMALLEST, 3 + i % 2, 8, 0);
     CHECK_EQ_SIZE(history.given_up, 0); /* there are not so many orders */
 }
 
@@ -409,7 +138,7 @@ TEST(an_order_explains_many_calls)
 {
     for (unsigned i = 0; i < test_times(400); i++)
         run_history(test_seed * 2000003 + i, SMALLEST, 2 + i % (LINEAR_THREADS - 1), 300,
-                    0, 0);
+                    0);
     tell_given_up(test_times(400));
 }
 
@@ -417,7 +146,7 @@ TEST(an_order_explains_many_calls)
 TEST(an_order_explains_calls_on_large_blocks)
 {
     for (unsigned i = 0; i < test_times(400); i++)
-        run_history(test_seed * 3000017 + i, LARGEST, 2 + i % 3, 200, 0, 0);
+        run_history(test_seed * 3000017 + i, LARGEST, 2 + i % 3, 200, 0);
     tell_given_up(test_times(400));
 }
 
@@ -425,11 +154,11 @@ TEST(an_order_explains_calls_on_large_blocks)
 TEST(an_order_explains_calls_beside_resizing)
 {
     for (unsigned i = 0; i < test_times(SHORT_HISTORIES / 2); i++)
-        run_history(test_seed * 4000037 + i, SMALLEST, 3 + i % 2, 8, 1, 0);
+        run_history(test_seed * 4000037 + i, SMALLEST, 3 + i % 2, 8, RESIZES);
     CHECK_EQ_SIZE(history.given_up, 0);
     for (unsigned i = 0; i < test_times(150); i++)
         run_history(test_seed * 5000011 + i, i % 4 == 0 ? LARGEST : SMALLEST, 2 + i % 3,
-                    200, 1, 0);
+                    200, RESIZES);
     tell_given_up(test_times(150));
 }
 
@@ -530,11 +259,32 @@ TEST(copies_are_of_one_moment)
 TEST(an_order_explains_calls_on_long_ranges)
 {
     for (unsigned i = 0; i < test_times(SHORT_HISTORIES / 5); i++)
-        run_history(test_seed * 6000011 + i, SMALLEST, 3 + i % 2, 8, (int)(i % 2), 1);
+        run_history(test_seed * 6000011 + i, SMALLEST, 3 + i % 2, 8, TINY + i % 2);
     CHECK_EQ_SIZE(history.given_up, 0);
     for (unsigned i = 0; i < test_times(80); i++)
-        run_history(test_seed * 7000003 + i, SMALLEST, 2 + i % 3, 200, (int)(i % 2), 1);
+        run_history(test_seed * 7000003 + i, SMALLEST, 2 + i % 3, 200, TINY + i % 2);
     tell_given_up(test_times(80));
+}
+
+/* With pins of several blocks: few calls, so that most orders are searched; many; and
+ * blocks so large that the system tracks which pages of them were written to. */
+TEST(an_order_explains_calls_beside_pins)
+{
+    atomic_store(&accesses, 0);
+    for (unsigned i = 0; i < test_times(SHORT_HISTORIES / 6); i++)
+        run_history(test_seed * 8000009 + i, SMALLEST, 2 + i % 3, 10, PINS);
+    CHECK_EQ_SIZE(history.given_up, 0);
+    for (unsigned i = 0; i < test_times(200); i++)
+        run_history(test_seed * 10000019 + i, i % 2 == 0 ? MEDIUM : LARGEST,
+                    2 + i / 2 % 2, 10, PINS);
+    CHECK_EQ_SIZE(history.given_up, 0);
+    for (unsigned i = 0; i < test_times(80); i++)
+        run_history(test_seed * 9000011 + i, i % 2 == 0 ? MEDIUM : SMALLEST, 2 + i % 3,
+                    100, i % 8 == 7 ? PINS + TINY : PINS);
+    for (unsigned i = 0; i < test_times(40); i++)
+        run_history(test_seed * 11000027 + i, LARGEST, 2 + i % 2, 100, PINS);
+    tell_given_up(test_times(120));
+    CHECK_LE_SIZE(1, atomic_load(&accesses));
 }
 
 TEST(a_clipped_call_ends_where_its_pool_did)
@@ -568,6 +318,43 @@ TEST(a_clipped_call_ends_where_its_pool_did)
     CHECK(!history_is_linear(&history));
 }
 
+/* A snapshot and two writes through a pin: one before it, one from one moment to
+ * another. */
+TEST(a_snapshot_reads_apart_what_is_written_meanwhile)
+{
+    for (unsigned begins = 5; begins < 10; begins += 2) {
+        for (uint64_t seen = 0; seen < 3; seen++) {
+            history_begin(&history, 2);
+            add_step(0, 1, 2, EFFECT_SET, 1)->through = 1;
+            add_step(0, begins, begins + 1, EFFECT_SET, 2)->through = 1;
+            add_step(1, 4, 8, EFFECT_READ, seen)->snapshot = 1;
+            CHECK_EQ_INT(history_is_linear(&history),
+                         begins == 9 ? seen == 1 : seen == 1 || seen == 2);
+            history.steps[1][0].mixed = 2; /* of 1 and 2 */
+            CHECK_EQ_INT(history_is_linear(&history), begins < 9);
+        }
+    }
+}
+
+/* Two writes, one after the other, of which a read sees the second only. */
+TEST(a_snapshot_reads_other_cells_together)
+{
+    history_begin(&history, 2);
+    Step *first = add_step(0, 3, 4, EFFECT_SET, 5);
+    Step *second = add_step(0, 5, 6, EFFECT_SET, 9);
+    Step *read = add_step(1, 2, 7, EFFECT_READ, 0);
+    second->from = 3;
+    second->to = read->to = 4;
+    read->words[2] = 9;
+    CHECK(!history_is_linear(&history));
+    first->through = second->through = 1;
+    CHECK(!history_is_linear(&history)); /* no snapshot */
+    read->snapshot = 1;
+    CHECK(history_is_linear(&history));
+    first->through = second->through = 0;
+    CHECK(!history_is_linear(&history));
+}
+
 static const TestCase cases[] = {
     TEST_CASE(a_read_beside_a_write_may_see_either),
     TEST_CASE(what_is_over_stays_over),
@@ -575,10 +362,13 @@ static const TestCase cases[] = {
     TEST_CASE(each_change_counts_once),
     TEST_CASE(copies_are_of_one_moment),
     TEST_CASE(a_clipped_call_ends_where_its_pool_did),
+    TEST_CASE(a_snapshot_reads_apart_what_is_written_meanwhile),
+    TEST_CASE(a_snapshot_reads_other_cells_together),
     TEST_CASE(an_order_explains_few_calls),
     TEST_CASE(an_order_explains_many_calls),
     TEST_CASE(an_order_explains_calls_on_large_blocks),
     TEST_CASE(an_order_explains_calls_beside_resizing),
     TEST_CASE(an_order_explains_calls_on_long_ranges),
+    TEST_CASE(an_order_explains_calls_beside_pins),
 };
 TEST_MAIN(cases)
