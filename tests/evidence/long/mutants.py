@@ -150,6 +150,47 @@ MUTANTS["test_linear"] = [
         "pools_unlock(dst, src);",
         "pools_unlock(dst, dst);",
     ),
+    (
+        "the pages of a pin are compared before they are tracked",
+        "dirty.c",
+        "        pin_watch(pin);\n        (void)pin_compare(pin, 0, pin->attached);\n",
+        "        (void)pin_compare(pin, 0, pin->attached);\n        pin_watch(pin);\n",
+    ),
+    (
+        "a clone has no writes through a pin that came after the last one",
+        "pool.c",
+        "    pins_collect(pins);\n    status",
+        "    status",
+    ),
+    (
+        "a restored pool has no writes through a pin of the other",
+        "pool.c",
+        "        pins_collect(restore.from_pins);\n",
+        "",
+    ),
+    (
+        "a block that is copied clears the dirty bits beside its own",
+        "dirty.c",
+        "    pin->dirty[i / 64] &= ~((uint64_t)1 << (i % 64));",
+        "    pin->dirty[i / 64] = 0;",
+    ),
+    (
+        "a clone gets the frozen copies before they are up to date",
+        "pool.c",
+        "        pins_freeze(pins, reservation);\n        size_store",
+        "        size_store",
+        "        pins_graft(pins, &pool->tree, reservation);\n    }\n    pins_leave",
+        "        pins_graft(pins, &pool->tree, reservation);\n"
+        "        pins_freeze(pins, reservation);\n    }\n    pins_leave",
+    ),
+    (
+        "a pin that is released ends beside a call that works with it",
+        "pins.c",
+        "    pin->users++;\n    pin->entered",
+        "    pin->entered",
+        "            pin_release_locked(pin, reservation);\n        }",
+        "            (void)reservation;\n        }",
+    ),
 ]
 
 
