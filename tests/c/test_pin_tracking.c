@@ -115,6 +115,71 @@ TEST(changes)
     end();
 }
 
+/* Pages to which what they had was written are no changes, however many there are. */
+TEST(changes_behind_pages_that_are_none)
+{
+    size_t at, size, i;
+    start();
+    MemoryPool *base = pool_clone(pool);
+    CHECK(base != NULL);
+    for (i = 0; i < 100; i++)
+        *page(3 * i) = 1;
+    *page(150) = *page(600) = 2;
+    CHECK_EQ_INT(pool_next_change(pool, base, 0, SIZE_MAX, &at, &size), 1);
+    CHECK_EQ_SIZE(at, 150 * PAGE);
+    CHECK_EQ_SIZE(size, PAGE);
+    CHECK_EQ_INT(pool_next_change(pool, base, 151 * PAGE, SIZE_MAX, &at, &size), 1);
+    CHECK_EQ_SIZE(at, 600 * PAGE);
+    CHECK_EQ_INT(pool_next_change(pool, base, 601 * PAGE, SIZE_MAX, &at, &size), 0);
+    pool_destroy(base);
+    end();
+}
+
+static unsigned char byte_of(MemoryPool *of, size_t i)
+{
+    unsigned char byte = 0;
+    CHECK_EQ_SIZE(pool_read(of, &byte, i * PAGE, 1), 1);
+    return byte;
+}
+
+static size_t blocks_held(void)
+{
+    PoolStats stats = {.struct_size = sizeof stats};
+    pool_stats(pool, &stats);
+    return stats.family_bytes / PAGE;
+}
+
+/* A frozen copy that nobody else has is written to; one that a clone or a view has is not,
+ * whether they share it or a node above it. */
+TEST(frozen_copies_that_others_have)
+{
+    start();
+    MemoryPool *base = pool_clone(pool), *clone;
+    PoolView view = {.struct_size = sizeof view};
+    CHECK(base != NULL);
+    for (unsigned char byte = 2; byte < 5; byte++) {
+        size_t before = blocks_held();
+        *page(5) = *page(900) = byte;
+        clone = pool_clone(pool);
+        CHECK_EQ_SIZE(blocks_held(), before + (byte == 2 ? 2 : 0));
+        CHECK_EQ_INT(byte_of(clone, 5), byte);
+        CHECK_EQ_INT(byte_of(base, 5), 1);
+        pool_destroy(clone);
+    }
+    CHECK(pool_view(pool, 5 * PAGE, PAGE, &view) == POOL_OK);
+    *page(5) = *page(6) = *page(900) = 6;
+    clone = pool_clone(pool);
+    CHECK_EQ_INT(byte_of(clone, 5), 6);
+    CHECK_EQ_INT(byte_of(clone, 6), 6);
+    CHECK_EQ_INT(byte_of(clone, 900), 6);
+    CHECK_EQ_INT(*(const unsigned char *)view.data, 4);
+    CHECK_EQ_INT(byte_of(base, 6), 1);
+    pool_view_release(&view);
+    pool_destroy(clone);
+    pool_destroy(base);
+    end();
+}
+
 /* A block is searched to its end, also where it begins behind what was written before it. */
 TEST(changes_in_large_blocks)
 {
@@ -202,6 +267,8 @@ TEST(a_run_that_is_used_again)
 static const TestCase cases[] = {TEST_CASE(clones),
                                  TEST_CASE(an_open_pin),
                                  TEST_CASE(changes),
+                                 TEST_CASE(changes_behind_pages_that_are_none),
+                                 TEST_CASE(frozen_copies_that_others_have),
                                  TEST_CASE(changes_in_large_blocks),
                                  TEST_CASE(views),
                                  TEST_CASE(restores),

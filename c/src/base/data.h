@@ -25,31 +25,45 @@ void AnnotateIgnoreReadsEnd(const char *file, int line);
 #  define DATA_RACE_END() ((void)0)
 #endif
 
+/* The bits in which two words differ. */
+static inline uint64_t data_xor(const unsigned char *a, const unsigned char *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return x ^ y;
+}
+
 /* Whether size bytes differ from those of a copy (NULL: zeros).
  *
  * Each word is read once. memcmp reads a byte again that it found different; where
  * another thread writes to it meanwhile, it may call two ranges equal that were so at no
- * time, and what differs elsewhere in them goes unseen. */
+ * time, and what differs elsewhere in them goes unseen.
+ *
+ * The words are named one by one: of a loop over them compilers make one that stores
+ * them first, which takes twice as long where the data is in the cache. */
 static inline bool data_differs(const unsigned char *data, const unsigned char *copy,
                                 size_t size)
 {
-    size_t at = 0;
-    for (; size - at >= 64; at += 64) {
-        uint64_t a[8], b[8] = {0}, differs = 0;
-        unsigned k;
-        memcpy(a, data + at, sizeof a);
-        if (copy != NULL) {
-            memcpy(b, copy + at, sizeof b);
-        }
-        for (k = 0; k < 8; k++) {
-            differs |= a[k] ^ b[k];
-        }
+    enum { PART = 64 };
+    static const unsigned char zeros[PART] = {0};
+    size_t step = copy == NULL ? 0 : (size_t)PART;
+    copy = copy == NULL ? zeros : copy;
+    for (; size >= PART; size -= PART, data += PART, copy += step) {
+        uint64_t differs = data_xor(data, copy);
+        differs |= data_xor(data + 8, copy + 8);
+        differs |= data_xor(data + 16, copy + 16);
+        differs |= data_xor(data + 24, copy + 24);
+        differs |= data_xor(data + 32, copy + 32);
+        differs |= data_xor(data + 40, copy + 40);
+        differs |= data_xor(data + 48, copy + 48);
+        differs |= data_xor(data + 56, copy + 56);
         if (differs != 0) {
             return true;
         }
     }
-    for (; at < size; at++) {
-        if (data[at] != (copy == NULL ? 0 : copy[at])) {
+    for (; size > 0; size--) {
+        if (*data++ != *copy++) {
             return true;
         }
     }

@@ -68,7 +68,7 @@ static bool pin_is_zero(const Pin *pin, size_t index)
 /* Brings one frozen copy up to date: in place if nobody else has it. */
 static void pin_freeze(Pin *pin, size_t i, Reservation *reservation)
 {
-    size_t size = (size_t)1 << pin_shift(pin), index = pin->index + i;
+    size_t index = pin->index + i;
     Node *leaf = tree_unshare_leaf(&pin->frozen, index, reservation);
     AtomicPtr *slot = node_slot(leaf, 0, index);
     Block *old = (Block *)ptr_load_acquire(slot), *copy = old;
@@ -76,9 +76,7 @@ static void pin_freeze(Pin *pin, size_t i, Reservation *reservation)
         copy = reservation_take_block(reservation);
         copy->from |= BLOCK_DIRTY;
     }
-    DATA_RACE_BEGIN();
-    memcpy(copy->data, pin_data(pin, i), size);
-    DATA_RACE_END();
+    pin_copy(pin, i, copy);
     ptr_store_release(slot, copy);
     if (old == NULL) {
         tree_count(&pin->frozen, index, 1);

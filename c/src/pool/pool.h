@@ -136,12 +136,14 @@ struct Pin {
 enum { CALM_PART = 4 };
 
 /* What a search knows of the pages of a pin: of those in [from, known), the ranges were
- * written to since they were protected, and no others. */
-enum { CURSOR_ROOM = 2 }; /* a run of written pages, and where the next one begins */
+ * written to since they were protected, and no others. It asks the system for one range
+ * at first, since most calls end at it and the system looks for the next one before it
+ * stops; then for twice as many each time. */
+enum { CURSOR_ROOM = 8 };
 typedef struct PinCursor {
     Pin *pin;
     unsigned char *from, *known;
-    size_t count;
+    size_t count, room; /* of ranges; room 0: it has not asked yet */
     WrittenRange written[CURSOR_ROOM];
 } PinCursor;
 
@@ -185,6 +187,7 @@ static bool pin_is_watched(const Pin *pin);
 static void pin_watch(Pin *pin);
 static void pin_unwatch(Pin *pin);
 static bool pin_differs(const Pin *pin, size_t i, Node *leaf);
+static void pin_copy(const Pin *pin, size_t i, Block *copy);
 static PinScan pin_scan_all(const Pin *pin, bool protect, bool compare);
 static bool pin_scan(Pin *pin, PinScan *scan, size_t most);
 static bool pin_many_written(const Pin *pin, const PinScan *scan);

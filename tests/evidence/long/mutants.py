@@ -837,7 +837,7 @@ MUTANTS["test_pin_ranges"] = [
     (
         "a frozen copy is not up to date when its bit is cleared",
         "freeze.c",
-        "    memcpy(copy->data, pin_data(pin, i), size);\n",
+        "    pin_copy(pin, i, copy);\n",
         "",
     ),
     (
@@ -917,6 +917,26 @@ MUTANTS["test_pin_random"] = [
         "dirty.c",
         "        scan.protect = false;\n",
         "        scan.protect = scan.compare = false; scan.at = scan.end;\n",
+    ),
+]
+MUTANTS["test_pin_tracking"] = [
+    (
+        "a frozen copy that a view has is updated",
+        "dirty.c",
+        "    if (copy == NULL || block_is_shared(copy)) {",
+        "    if (copy == NULL) {",
+    ),
+    (
+        "a frozen copy below a shared node is updated",
+        "dirty.c",
+        "            if (!pin_update(pin, i, private_leaf)) {",
+        "            if (!pin_update(pin, i, leaf)) {",
+    ),
+    (
+        "a frozen copy that differs is not updated",
+        "dirty.c",
+        "    pin_copy(pin, i, copy);\n    return true;",
+        "    return true;",
     ),
 ]
 MUTANTS["test_written_linux"] = [
