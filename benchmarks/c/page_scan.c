@@ -42,17 +42,23 @@ typedef struct PageScan {
 #define FAULTS_PROTECT _IOWR(0xAA, 0x06, FaultsProtect)
 #define PAGES_SCAN _IOWR('f', 16, PageScan)
 
-static long scan(ScannedMemory *it, uint64_t flags)
+static long scan_from(ScannedMemory *it, const unsigned char *at, uint64_t flags,
+                      PageRange *ranges, size_t room)
 {
     PageScan request = {.size = sizeof request,
                         .flags = flags | SCAN_CHECK_WPASYNC,
-                        .start = (uintptr_t)it->memory,
+                        .start = (uintptr_t)at,
                         .end = (uintptr_t)it->memory + it->size,
-                        .ranges = (uintptr_t)it->ranges,
-                        .room = it->size / PAGE,
+                        .ranges = (uintptr_t)ranges,
+                        .room = room,
                         .all_of = PAGE_IS_WRITTEN,
                         .reported = PAGE_IS_WRITTEN};
     return ioctl(it->pagemap, PAGES_SCAN, &request);
+}
+
+static long scan(ScannedMemory *it, uint64_t flags)
+{
+    return scan_from(it, it->memory, flags, it->ranges, it->size / PAGE);
 }
 
 const char *page_scan_open(ScannedMemory *it, size_t size)
@@ -82,6 +88,17 @@ size_t page_scan_written(ScannedMemory *it)
     long count = scan(it, 0);
     bench_require(count >= 0, "PAGEMAP_SCAN");
     return (size_t)count;
+}
+
+bool page_scan_next(ScannedMemory *it, unsigned char **at, PageRange *found)
+{
+    long count = 0;
+    if (*at < it->memory + it->size) {
+        count = scan_from(it, *at, 0, found, 1);
+        bench_require(count >= 0, "PAGEMAP_SCAN");
+        *at = (unsigned char *)(uintptr_t)found->end;
+    }
+    return count > 0;
 }
 
 void page_scan_protect(ScannedMemory *it, size_t count)

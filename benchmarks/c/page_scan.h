@@ -30,6 +30,10 @@ const char *page_scan_open(ScannedMemory *it, size_t size);
 /* Puts the ranges that were written to into it->ranges and returns their number. */
 size_t page_scan_written(ScannedMemory *it);
 
+/* Finds the first range that was written to at *at or later, and makes *at its end; false
+ * if there is none. One system call, which stops where the next range begins. */
+bool page_scan_next(ScannedMemory *it, unsigned char **at, PageRange *found);
+
 /* Protects the ranges again, which are the first count of it->ranges. */
 void page_scan_protect(ScannedMemory *it, size_t count);
 

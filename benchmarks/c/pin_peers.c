@@ -89,6 +89,7 @@ static unsigned char *full_of_ones(size_t size)
 typedef struct Scanned {
     ScannedMemory memory;
     unsigned char *base;
+    size_t pages; /* that each round writes to */
 } Scanned;
 
 static void scan_back(void *context)
@@ -103,14 +104,39 @@ static void scan_back(void *context)
     page_scan_protect(&it->memory, count);
 }
 
-double put_back_by_scan(const void *context)
+static double scanned_rounds(const PinJob *job, void (*act)(void *),
+                             void (*after)(void *))
 {
-    const PinJob *job = context;
-    Scanned it = {.base = full_of_ones(job->size)};
-    PinWork work = {.act = scan_back, .context = &it, .puts_back = true};
+    Scanned it = {.base = full_of_ones(job->size), .pages = job->pages};
+    PinWork work = {NULL, act, after, &it, true};
     bench_require(page_scan_open(&it.memory, job->size) == NULL, "PAGEMAP_SCAN");
     work.memory = it.memory.memory;
     return pin_rounds(job, &work);
+}
+
+double put_back_by_scan(const void *job)
+{
+    return scanned_rounds(job, scan_back, NULL);
+}
+
+static void scan_for_each(void *context)
+{
+    Scanned *it = context;
+    unsigned char *at = it->memory.memory;
+    PageRange range = {0, 0, 0};
+    size_t found = 0;
+    while (page_scan_next(&it->memory, &at, &range)) {
+        unsigned char *page = (unsigned char *)(uintptr_t)range.start;
+        for (; page < at; page += PAGE) {
+            found += memcmp(page, it->base + (page - it->memory.memory), PAGE) != 0;
+        }
+    }
+    bench_require(found == it->pages, "finding what was written");
+}
+
+double find_by_scans(const void *job)
+{
+    return scanned_rounds(job, scan_for_each, scan_back);
 }
 
 const char *put_back_by_scan_missing(void)
@@ -149,6 +175,24 @@ double put_back_by_memcpy(const void *context)
     const PinJob *job = context;
     Copied it = copied_make(job->size);
     PinWork work = {it.memory, copy_back, NULL, &it, true};
+    return pin_rounds(job, &work);
+}
+
+static void pages_back(void *context)
+{
+    Copied *it = context;
+    size_t at;
+    for (at = 0; at < it->size; at += PAGE) {
+        memcpy(it->memory + at, it->base + at, PAGE);
+    }
+    keep(it->memory);
+}
+
+double put_back_by_pages(const void *context)
+{
+    const PinJob *job = context;
+    Copied it = copied_make(job->size);
+    PinWork work = {it.memory, pages_back, NULL, &it, true};
     return pin_rounds(job, &work);
 }
 

@@ -167,15 +167,20 @@ static void add_fresh(Case *it, const char *name, Measure measure, const PinJob 
     case_add(it, name, measure, job)->fresh = true;
 }
 
-/* The floor is the reference of the case that it is added to first. */
-static void add_floor(Case *it, const PinJob *job)
+static void add_scan(Case *it, const char *name, Measure measure, const PinJob *job)
 {
     const char *missing = put_back_by_scan_missing();
     if (missing == NULL) {
-        add_fresh(it, "scan, copy back, protect: the floor", put_back_by_scan, job);
+        add_fresh(it, name, measure, job);
     } else {
-        case_add_missing(it, "scan, copy back, protect: the floor", missing);
+        case_add_missing(it, name, missing);
     }
+}
+
+/* The floor is the reference of the case that it is added to first. */
+static void add_floor(Case *it, const PinJob *job)
+{
+    add_scan(it, "scan, copy back, protect: the floor", put_back_by_scan, job);
 }
 
 /* What was written is put back: by itself, and with the writes, of which some peers make
@@ -235,6 +240,7 @@ static void clone_case(size_t size, size_t pages)
     add_fresh(&it, "pool_clone, the last 8 kept", pool_cloned_kept, &job);
     add_fresh(&it, "pool_next_change, all of them", pool_changes, &job);
     add_fresh(&it, "memcpy of all", put_back_by_memcpy, &job);
+    add_scan(&it, "a scan for each page, memcmp", find_by_scans, &job);
     case_at_most(&it, 1, 1.0, 0);
     case_at_most(&it, 2, 2.0, 0);
     case_at_most(&it, 3, 2.0, 0);
@@ -262,6 +268,8 @@ static void much_case(size_t size, size_t part, const char *words)
     add_fresh(&it, "pool_restore", pool_put_back, &job);
     add_fresh(&it, "pool_clone, dropped", pool_cloned_dropped, &job);
     add_fresh(&it, "pool_clone, the last 8 kept", pool_cloned_kept, &job);
+    add_fresh(&it, "memcpy of each page", put_back_by_pages, &job);
+    add_fresh(&it, "memcmp, memcpy of what differs", put_back_by_memcmp, &job);
     case_at_most(&it, 1, 1.0, 0);
     case_at_most(&it, 2, 1.0, 0);
     case_at_most(&it, 3, 1.5, 0);

@@ -30,11 +30,16 @@ double pin_rounds(const PinJob *job, const PinWork *work);
  * back by what people use today. */
 double put_back_by_scan(const void *job);   /* the floor: page_scan.h      */
 double put_back_by_memcpy(const void *job); /* all of it                   */
+double put_back_by_pages(const void *job);  /* all of it, page by page     */
 double put_back_by_memcmp(const void *job); /* the pages that differ       */
 double put_back_by_faults(const void *job); /* SIGSEGV, mprotect           */
 double put_back_by_fork(const void *job);   /* a child writes, and ends    */
 
-/* Why put_back_by_scan cannot be measured here, or NULL. */
+/* Not put back: a system call for each range that was written to, whose pages are compared.
+ * The floor for a search that begins anew after each change. */
+double find_by_scans(const void *job);
+
+/* Why put_back_by_scan and find_by_scans cannot be measured here, or NULL. */
 const char *put_back_by_scan_missing(void);
 
 #endif /* PINS_H */

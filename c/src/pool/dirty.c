@@ -12,7 +12,8 @@
  * first: PROTECT, THEN COMPARE. Finding the written pages and protecting them again is
  * one step of the system; a write that comes after it is found the next time, and one
  * that came before it is seen by the comparison. So no write is lost, and a call that
- * fails later loses nothing either: the bits stay.
+ * fails later loses nothing either: the bits stay. A frozen copy that nobody else has is
+ * brought up to date with the comparison, and needs no bit.
  *
  * Where the system does not say what was written (written_watch refuses, or the pages are
  * not those of a run, or too few), all blocks count as written and are compared. Where
