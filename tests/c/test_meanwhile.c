@@ -8,6 +8,9 @@
  * for a lock that the test holds for the other thread, or while an optimistic reader is
  * between two bytes. One count of references is replaced in the same way: the other call
  * comes right after it was read.
+ *
+ * All is done twice: with locks that are acquired by compare-and-swap, and as in a process
+ * of one thread, by plain stores.
  */
 #if !defined(_WIN32) && !defined(_DEFAULT_SOURCE)
 #  define _DEFAULT_SOURCE 1
@@ -66,6 +69,9 @@ static size_t meanwhile_load(AtomicSize *at)
 #else
 #  define sched_yield() meanwhile_yield()
 #endif
+
+static int alone; /* as if there were no other thread */
+#define POOL_SINGLE_THREADED() (alone != 0)
 
 #include "internal.h"
 #include "pools.h"
@@ -573,4 +579,13 @@ static const TestCase cases[] = {
 #endif
     TEST_CASE(adopted_memory_is_read_under_a_lock),
 };
-TEST_MAIN(cases)
+
+int main(int argc, char **argv)
+{
+    int nothing_ran = test_main(argc, argv, cases, TEST_COUNT(cases));
+    puts("the same with locks of a process of one thread");
+    alone = 1;
+    test_skipped = 0;
+    given_back = 0;
+    return test_main(argc, argv, cases, TEST_COUNT(cases)) || nothing_ran;
+}

@@ -18,6 +18,11 @@
 #  define POOL_AVAILABLE() platform_available()
 #endif
 
+/* Read at each acquisition of a lock; tests replace it. */
+#ifndef POOL_SINGLE_THREADED
+#  define POOL_SINGLE_THREADED() platform_single_threaded()
+#endif
+
 /* Asked before every allocation. */
 #ifndef POOL_FAULT
 #  define POOL_FAULT() fault_due()
@@ -69,6 +74,11 @@ static size_t platform_memory(void);
 /* Bytes of memory that the process could have now, of the machine and of its container,
  * what is swapped out or freed for it included; SIZE_MAX if the system does not say. */
 static size_t platform_available(void);
+
+/* Whether the process has this one thread for certain, so that nobody sees its memory
+ * between two instructions; false if it has more, or the system does not say. It may
+ * change when this thread starts another one, and never otherwise from true to false. */
+static bool platform_single_threaded(void);
 
 /* Lets another thread run. */
 static void platform_yield(void);

@@ -244,6 +244,22 @@ static size_t platform_available(void)
 }
 #endif
 
+#if defined(__GLIBC__) && defined(__GNUC__)
+/* Of glibc 2.32 and later. The name is weak, so that the library also loads where it is
+ * missing: its address is NULL then. */
+extern char __libc_single_threaded __attribute__((weak));
+
+static inline bool platform_single_threaded(void)
+{
+    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+}
+#else
+static inline bool platform_single_threaded(void)
+{
+    return false;
+}
+#endif
+
 static void platform_yield(void)
 {
     (void)sched_yield();

@@ -74,6 +74,11 @@ static size_t platform_available(void)
         status.ullAvailPageFile; /* memory and paging file, as they are promised */
 }
 
+static inline bool platform_single_threaded(void)
+{
+    return false; /* Windows starts threads of its own in a process */
+}
+
 static void platform_yield(void)
 {
     (void)SwitchToThread();

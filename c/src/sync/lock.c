@@ -10,6 +10,24 @@
  * acquire a free lock is one compare-and-swap, to release it a plain store; so the pair
  * costs half of a mutex.
  *
+ * While the process has one thread, to acquire a free lock is a load and a plain store.
+ * Another thread could acquire it between the two, but none can come
+ * into being there. The flag is read right before, by the only thread, and only a call of
+ * pthread_create clears it, before the new thread starts. This thread makes no call
+ * between the flag and the store. Where it starts a thread later, be it in the middle of
+ * a critical section (a malloc that does so), all that it stored before is visible to the
+ * new thread, the held lock as well. The cases that look different:
+ *
+ *   - The flag turns true again once the other threads were joined, or in the child of a
+ *     fork: they have ended or are not there, and what they did came before.
+ *   - A signal handler may call neither pthread_create (POSIX) nor the library, which
+ *     would wait for ever for a lock that the interrupted call holds.
+ *   - A thread made by clone(), past the C library, cannot call the library: it cannot
+ *     even call malloc, which omits its own locks by the same flag.
+ *   - Finalizers of another thread run while it is there, and the flag is false; those of
+ *     this thread run before or after a call.
+ *   - Other processes share no lock with this one.
+ *
  * A waiting thread spins, yields, and sleeps for 50 to 400 microseconds, and tries again
  * each time: the first thread that tries gets the lock (barging), which is fast but not
  * fair. After about a millisecond (BACKOFF_MAX) a thread enters the queue. The first
@@ -76,8 +94,14 @@ static void lock_await_free(Lock *lock)
 static inline bool lock_try(Lock *lock)
 {
     size_t version = size_load_relaxed(&lock->version);
-    return (version & (LOCK_HELD | LOCK_HANDOFF)) == 0 &&
-           size_swap_seq_cst(&lock->version, version, version + LOCK_HELD);
+    if ((version & (LOCK_HELD | LOCK_HANDOFF)) != 0) {
+        return false;
+    }
+    if (POOL_SINGLE_THREADED()) {
+        size_store_relaxed(&lock->version, version + LOCK_HELD);
+        return true;
+    }
+    return size_swap_seq_cst(&lock->version, version, version + LOCK_HELD);
 }
 
 /* The same for the first thread in the queue; sets the mark if the lock is held. */

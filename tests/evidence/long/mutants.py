@@ -667,6 +667,43 @@ MUTANTS["test_tree"] = [
         "}",
     ),
 ]
+MUTANTS["test_first_thread"] = [
+    (
+        "locks are acquired as if there were one thread",
+        "platform_posix.c",
+        "    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;",
+        "    return &__libc_single_threaded != NULL;",
+    ),
+    (
+        "that there is one thread is not looked at again",
+        "platform_posix.c",
+        "    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;",
+        "    static int seen = -1;\n"
+        "    if (seen < 0)\n"
+        "        seen = &__libc_single_threaded != NULL && __libc_single_threaded != 0;\n"
+        "    return seen != 0;",
+    ),
+    (
+        "a process of one thread exchanges as well",
+        "lock.c",
+        "    if (POOL_SINGLE_THREADED()) {",
+        "    if (POOL_SINGLE_THREADED() && version == SIZE_MAX) {",
+    ),
+    (
+        "a lock that is acquired alone is not held",
+        "lock.c",
+        "        size_store_relaxed(&lock->version, version + LOCK_HELD);",
+        "        size_store_relaxed(&lock->version, version);",
+    ),
+]
+MUTANTS["test_meanwhile"] += [
+    (
+        "a thread that is alone does not wait for a holder",
+        "lock.c",
+        "    if ((version & (LOCK_HELD | LOCK_HANDOFF)) != 0) {",
+        "    if (!POOL_SINGLE_THREADED() && (version & LOCK_HELD) != 0) {",
+    ),
+]
 MUTANTS["test_fair"] = [
     (
         "the first in the queue does not mark the lock",
@@ -677,8 +714,8 @@ MUTANTS["test_fair"] = [
     (
         "any thread acquires a marked lock",
         "lock.c",
-        "(version & (LOCK_HELD | LOCK_HANDOFF)) == 0 &&",
-        "(version & LOCK_HELD) == 0 &&",
+        "    if ((version & (LOCK_HELD | LOCK_HANDOFF)) != 0) {",
+        "    if ((version & LOCK_HELD) != 0) {",
     ),
     (
         "no thread enters the queue",
@@ -1005,7 +1042,14 @@ MUTANTS["test_pins"] = [
         "(!piece_is_all(pool, block, piece) || block_is_pinned(block))",
     ),
 ]
-THREADED = {"test_linear", "test_fork", "test_crowd", "test_pool_lock", "test_pins"}
+THREADED = {
+    "test_linear",
+    "test_fork",
+    "test_crowd",
+    "test_pool_lock",
+    "test_pins",
+    "test_first_thread",
+}
 SANITIZED = {"test_pins"}
 
 
