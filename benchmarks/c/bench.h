@@ -43,9 +43,10 @@ enum { CASE_CONTENDERS = 12, CASE_GOALS = 8, MOST_ROUNDS = 101 };
 /* What the command line asked for. */
 typedef struct BenchOptions {
     int rounds;
-    bool quick; /* short rounds, small sizes: to see that everything works */
-    bool full;  /* also what takes most of the machine's memory            */
-    FILE *json; /* NULL: none */
+    bool quick;   /* short rounds, small sizes: to see that everything works */
+    bool full;    /* also what takes most of the machine's memory            */
+    bool threads; /* an idle thread is there from the beginning */
+    FILE *json;   /* NULL: none */
 } BenchOptions;
 
 extern BenchOptions bench_options;

@@ -9,6 +9,9 @@
  */
 #include "bench.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 BenchOptions bench_options = {.rounds = 7};
 
 typedef struct Row {
@@ -46,12 +49,14 @@ enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
 static void usage(FILE *out)
 {
-    fputs("usage: bench [--rows C1,C7] [--rounds N] [--quick] [--full] [--json FILE]\n"
+    fputs("usage: bench [--rows C1,C7] [--rounds N] [--quick] [--full] [--threads]\n"
+          "             [--json FILE]\n"
           "       bench --list\n"
           "  --rows    these rows alone\n"
           "  --rounds  7 or more unless --quick, at most 101; 7 without it\n"
           "  --quick   3 short rounds, to see that everything works\n"
           "  --full    also what takes 17 GiB of memory\n"
+          "  --threads start an idle thread first: locks cost less in a process of one\n"
           "  --json    write the results to FILE as well\n",
           out);
 }
@@ -99,6 +104,10 @@ static int take_option(char **argument, bool *chosen, bool *some)
         bench_options.full = true;
         return 1;
     }
+    if (strcmp(*argument, "--threads") == 0) {
+        bench_options.threads = true;
+        return 1;
+    }
     if (value == NULL) {
         wrong("unknown, or without its value", *argument);
     } else if (strcmp(*argument, "--rows") == 0) {
@@ -113,6 +122,38 @@ static int take_option(char **argument, bool *chosen, bool *some)
         wrong("unknown option", *argument);
     }
     return 2;
+}
+
+static void *idle(void *unused)
+{
+    for (;;) {
+        pause();
+    }
+    return unused;
+}
+
+/* From now on the process has more than one thread, for the C library as well. */
+static void start_idle_thread(void)
+{
+    pthread_t thread;
+    bench_require(pthread_create(&thread, NULL, idle, NULL) == 0, "pthread_create");
+}
+
+static bool starts_threads(const Row *row)
+{
+    return row->run == row_threads || row->run == row_waits;
+}
+
+/* Runs the chosen rows that start threads, or those that do not. */
+static void run_rows(const bool *chosen, bool all, bool threads)
+{
+    int i;
+    for (i = 0; i < ROW_COUNT; i++) {
+        if ((all || chosen[i]) && starts_threads(&rows[i]) == threads) {
+            rows[i].run();
+            pool_trim();
+        }
+    }
 }
 
 int main(int argc, char **argv)
@@ -141,13 +182,12 @@ int main(int argc, char **argv)
     } else if (bench_options.rounds < 7 || bench_options.rounds > MOST_ROUNDS) {
         wrong("--rounds", "7 to 101");
     }
-    report_begin();
-    for (i = 0; i < ROW_COUNT; i++) {
-        if (!some || chosen[i]) {
-            rows[i].run();
-            pool_trim();
-        }
+    if (bench_options.threads) {
+        start_idle_thread();
     }
+    report_begin();
+    run_rows(chosen, !some, false);
+    run_rows(chosen, !some, true);
     report_end();
     return 0;
 }

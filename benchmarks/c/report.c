@@ -22,6 +22,15 @@ static bool first_case = true;
 
 static const char *const verdicts[] = {"reached", "not reached", "not measured"};
 
+/* glibc 2.32 and later has this; in a process of one thread locks cost less, those of a
+ * pool and of pthread alike. */
+extern char __libc_single_threaded __attribute__((weak));
+
+static bool one_thread(void)
+{
+    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+}
+
 /* ----------------------------------------------------------------------- table */
 
 static const char *number(double value)
@@ -157,6 +166,7 @@ static void json_case(const Case *it)
     json_text("row", it->row);
     json_text("title", it->title);
     json_text("unit", it->unit);
+    fprintf(json, "\"one_thread\": %s, ", one_thread() ? "true" : "false");
     json_text("reference", it->contenders[it->reference].name);
     fputs("\"contenders\": [\n", json);
     for (i = 0; i < it->contender_count; i++) {
@@ -225,7 +235,8 @@ void report_begin(void)
 void report_case(const Case *it)
 {
     int i;
-    printf("\n%s  %s, %s\n", it->row, it->title, it->unit);
+    printf("\n%s  %s, %s%s\n", it->row, it->title, it->unit,
+           one_thread() ? "; one thread" : "");
     for (i = 0; i < it->contender_count; i++) {
         table_contender(it, &it->contenders[i]);
     }
