@@ -4,6 +4,9 @@
 Each method is here once: what it does in words, and a line or two that call the functions
 which do it. Only the short ways of read() and write() are spelled out, where one more
 call would be noticed. Pickles of pools name pymempool.pool.rebuild: it never moves.
+
+Files, pictures and pickles are imported when a method first needs them: they would take
+a third to half of the time of `import pymempool`.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from ._core import (
     batches,
     integers,
     lifecycle,
-    pickling,
     pins,
     ranges,
     sequence,
@@ -34,9 +36,6 @@ from ._core.stats import PoolStats
 from ._native.buffers import in_place, is_plain, readable, writable
 from ._native.calls import QUICK_BYTES, parallel, quick
 from .errors import PoolRangeError
-from .images import formats
-from .images.progress import Progress
-from .pictures import draw
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,6 +48,8 @@ if TYPE_CHECKING:
         WriteableBuffer,
     )
     from typing_extensions import Self
+
+    from .images.progress import Progress
 
 _Buffer = TypeVar("_Buffer")
 
@@ -536,6 +537,8 @@ class MemoryPool(Owned):
         """
         if type(self).__reduce__ is not object.__reduce__:
             return self.__reduce__()  # of a subclass, which expects to be called
+        from ._core import pickling
+
         facts = pickling.facts(self._owner, operator.index(protocol))
         return rebuild, (type(self), *facts)
 
@@ -619,6 +622,8 @@ class MemoryPool(Owned):
         any pool is short. Walks all runs, about a second for 200,000, and sees each as it
         is then. Raises PoolRangeError, PoolUnrelatedError.
         """
+        from .pictures import draw
+
         return draw.as_text(self, since, width, ascii)
 
     def svg(self, *, since: MemoryPool | None = None, width: SupportsIndex = 760) -> str:
@@ -631,6 +636,8 @@ class MemoryPool(Owned):
         put into HTML, any number of times, and takes the colour of the text around it; a
         file of it (in UTF-8) is a complete picture. Costs and raises what map() does.
         """
+        from .pictures import draw
+
         return draw.as_svg(self, since, width)
 
     def plot(self, ax: Any = None, *, since: MemoryPool | None = None) -> Any:
@@ -643,10 +650,14 @@ class MemoryPool(Owned):
         Shows what svg() does: one unit of the x axis is a column, not a number of bytes.
         Needs the extra `plot`, else raises ImportError. Costs and raises what map() does.
         """
+        from .pictures import draw
+
         return draw.as_plot(self, since, ax)
 
     def _repr_html_(self) -> str:
         """Returns what a notebook shows of the pool: svg(), and some of stats."""
+        from .pictures import draw
+
         return draw.as_html(self)
 
     # ------------------------------------------------------------------------------ files
@@ -715,6 +726,8 @@ class MemoryPool(Owned):
         Raises OSError, TypeError, what `file`, `progress` and clone() raise; ValueError
         for another format, and what formats cannot hold; ImportError for a missing extra.
         """
+        from .images import formats
+
         formats.save(self, file, format, since, progress)
 
     def apply(
@@ -737,6 +750,8 @@ class MemoryPool(Owned):
         PoolMemoryError, PoolLimitError, OSError, TypeError, ImportError, what `file` and
         `progress` raise. Then nothing has changed.
         """
+        from .images import formats
+
         formats.apply(self, file, progress)
 
     @classmethod
@@ -778,6 +793,8 @@ class MemoryPool(Owned):
         compressed one (EOFError, OSError, an error of zlib or lzma); ImportError for a
         missing extra.
         """
+        from .images import formats
+
         make = partial(
             cls._made,
             max_block_size=max_block_size,
@@ -835,5 +852,7 @@ def rebuild(kind: Any, *facts: Any) -> MemoryPool:
     """The pool that a pickle holds, of the class `kind`. No argument is trusted."""
     if not (isinstance(kind, type) and issubclass(kind, MemoryPool)):
         raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
+    from ._core import pickling
+
     pool: MemoryPool = pickling.rebuild(kind._made, *facts)
     return pool

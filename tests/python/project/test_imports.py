@@ -7,6 +7,8 @@ Read from the sources, so that imports inside functions and those for type check
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +136,18 @@ def test_imports_are_read() -> None:
     assert "__init__" in GRAPH["cli.demo"]  # import pymempool
     assert "images.locations" in GRAPH["images.formats"]  # from . import locations
     assert "errors" in GRAPH["_native.calls"]  # from ..errors import ...
+
+
+def test_what_few_programs_need_is_imported_late() -> None:
+    """Files, pictures, pickles, and what these import, such as hashlib and OpenSSL."""
+    code = "import sys, pymempool; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
+    )
+    names = done.stdout.split()
+    assert "pymempool.pool" in names
+    late = "pymempool.images", "pymempool.pictures", "pymempool._core.pickling"
+    assert [name for name in names if name.startswith((*late, "hashlib"))] == []
 
 
 #: What tests import by its own name; the rest through helpers/internals.py.
