@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator
-from ctypes import addressof
 from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, overload
 
@@ -33,8 +32,10 @@ from ._core.file import PoolFile
 from ._core.owner import CLOSED, Owned, Owner, Parameter, fail_short, owner_of
 from ._core.states import BlockState
 from ._core.stats import PoolStats
-from ._native.buffers import in_place, is_plain, readable, writable
+from ._native import near
+from ._native.buffers import in_place, is_plain, writable
 from ._native.calls import QUICK_BYTES, parallel, quick
+from ._native.near import NEAR
 from .errors import PoolRangeError
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 _Buffer = TypeVar("_Buffer")
 
 # Bound once: these calls are short enough to notice.
+_read_bytes, _read_bytes_far = near.read_bytes, near.read_bytes_far
+_read_near, _write_near = near.read, near.write
 _read_quick, _write_quick = quick.pool_read, quick.pool_write
 
 
@@ -178,13 +181,13 @@ class MemoryPool(Owned):
             and 0 < size <= QUICK_BYTES
             and 0 <= offset < owner.total_size
         ):
-            # No slower than fresh_bytes for any of these sizes, and 100 ns quicker for
-            # small ones. CPython shares no bytes(size) but that of 0; the tests look.
-            data = bytes(size)
-            # C clips at the end, which is then found out below.
-            if _read_quick(owner.address, data, offset, size) == size:
+            data = (
+                _read_bytes(owner.argument, offset, size)
+                if offset <= NEAR
+                else _read_bytes_far(owner.address, offset, size)
+            )
+            if data is not None:  # else somebody made the pool smaller
                 return data
-            del data
         return ranges.fetch("pool_read", owner, offset, size)
 
     def readinto(self, offset: SupportsIndex, buffer: WriteableBuffer) -> int:
@@ -203,8 +206,12 @@ class MemoryPool(Owned):
             held = in_place(buffer)  # now its size stays what it is
             size = len(buffer)
             if type(offset) is int and 0 <= offset <= total_size - size:  # as in read()
-                call = _read_quick if size <= QUICK_BYTES else parallel.pool_read
-                if call(owner.address, addressof(held), offset, size) == size:
+                if offset <= NEAR and size <= QUICK_BYTES:
+                    missing = _read_near(owner.argument, held, offset, size)
+                else:
+                    call = _read_quick if size <= QUICK_BYTES else parallel.pool_read
+                    missing = size - call(owner.address, held, offset, size)
+                if not missing:
                     return size
             del held
         with writable(buffer) as target:
@@ -219,21 +226,29 @@ class MemoryPool(Owned):
         Raises PoolRangeError past the end, PoolMemoryError, PoolLimitError, TypeError
         for something without bytes; then nothing was written.
         """
+        owner = self._owner
+        memory: Any = data
         if type(data) is bytes:
-            owner = self._owner
             size = len(data)
-            if (  # the common case by itself, as in read()
-                type(offset) is int
-                and size <= QUICK_BYTES
-                and 0 <= offset <= owner.total_size - size
-            ):
-                done = _write_quick(owner.address, offset, data, size)
-                if done != size:
-                    fail_short("pool_write", owner, (offset, None, size), done)
+        elif type(data) is bytearray or is_plain(data):
+            _ = owner.total_size  # raises if closed, with nothing held
+            memory = in_place(data)
+            size = len(data)
+        else:
+            return ranges.put_all(owner, offset, data)
+        # The common case by itself, as in read().
+        if type(offset) is int and 0 <= offset <= owner.total_size - size:
+            if offset <= NEAR and size <= QUICK_BYTES:
+                missing = _write_near(owner.argument, offset, memory, size)
+            else:
+                call = _write_quick if size <= QUICK_BYTES else parallel.pool_write
+                missing = size - call(owner.address, offset, memory, size)
+            if not missing:
                 return size
-            return ranges.put(owner, offset, data, size)
-        with readable(data) as source:
-            return ranges.put(self._owner, offset, source.address, source.size)
+            del memory
+            fail_short("pool_write", owner, (offset, None, size), size - missing)
+        del memory
+        return ranges.put_all(owner, offset, data)
 
     def fill(
         self, offset: SupportsIndex, byte: SupportsIndex, size: SupportsIndex

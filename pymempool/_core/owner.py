@@ -16,6 +16,7 @@ from .._native import signatures
 from .._native.arguments import byte_range, integer
 from .._native.calls import fail, last_status, quick, read_stats
 from .._native.handles import PoolReference
+from .._native.near import as_argument
 from ..errors import PoolClosedError, PoolRangeError, Status
 
 
@@ -26,11 +27,12 @@ class Owner:
     pool, may have changed it since: whoever finds it in the way asks the library again.
     """
 
-    __slots__ = ("_block_size", "_reference", "address", "total_size")
+    __slots__ = ("_block_size", "_reference", "address", "argument", "total_size")
 
     def __init__(self, reference: PoolReference, total_size: int | None = None) -> None:
         self._reference = reference
         self.address: Any = reference.address
+        self.argument = as_argument(self.address)  # the same, see near.py
         self._block_size = 0
         self.total_size = self.ask() if total_size is None else total_size
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._native.arguments import integer
-from .._native.buffers import BYTES_MAX, fresh_bytes
+from .._native.buffers import BYTES_MAX, fresh_bytes, readable
 from .._native.calls import library_for, parallel
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError
@@ -50,6 +50,14 @@ def put(owner: Owner, offset: SupportsIndex, source: Any, size: int) -> int:
     if done != size:
         fail_short("pool_write", owner, (offset, None, size), done)
     return size
+
+
+def put_all(owner: Owner, offset: SupportsIndex, data: Any) -> int:
+    """Writes the bytes of an object; returns how many."""
+    if type(data) is bytes:
+        return put(owner, offset, data, len(data))
+    with readable(data) as source:
+        return put(owner, offset, source.address, source.size)
 
 
 def fill(

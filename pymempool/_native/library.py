@@ -15,7 +15,17 @@ from __future__ import annotations
 
 import os
 import sys
-from ctypes import CDLL, PyDLL, Structure, byref, c_size_t, c_void_p, cast, pythonapi
+from ctypes import (
+    CDLL,
+    PyDLL,
+    Structure,
+    byref,
+    c_size_t,
+    c_void_p,
+    cast,
+    py_object,
+    pythonapi,
+)
 from typing import Any
 
 from .signatures import HEADER_VERSION, SIGNATURES, Signature
@@ -119,9 +129,10 @@ class _Functions(Structure):
                 *("PyGILState_Ensure", "PyGILState_Release", "Py_IncRef", "Py_DecRef"),
                 *("PyObject_GetBuffer", "PyBuffer_Release", "PyBuffer_FillInfo"),
                 *("PyInterpreterState_Get", "PyInterpreterState_Main"),
-                "Py_AddPendingCall",
+                *("Py_AddPendingCall", "PyBytes_FromStringAndSize", "PyBytes_AsString"),
             )
         ),
+        ("none", py_object),
     ]
 
 
@@ -130,7 +141,8 @@ OBJECT_SIZE = object.__basicsize__
 
 _functions = _Functions(
     OBJECT_SIZE,
-    *(cast(pythonapi[field[0]], c_void_p) for field in _Functions._fields_[1:]),
+    *(cast(pythonapi[field[0]], c_void_p) for field in _Functions._fields_[1:-1]),
+    None,
 )
 
 

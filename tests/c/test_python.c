@@ -137,10 +137,26 @@ static int add_pending_call(int (*call)(void *), void *argument)
     return 0;
 }
 
+static Object bytes_object, nothing;
+static int out_of_memory;
+static void *new_bytes(const void *data, ptrdiff_t size)
+{
+    CHECK(locked && data == NULL && size == 9);
+    bytes_object.references = !out_of_memory;
+    return out_of_memory ? NULL : &bytes_object;
+}
+
+static void *bytes_data(void *object)
+{
+    CHECK(object == &bytes_object && bytes_object.references == 1);
+    return bytes_object.bytes + HEAD;
+}
+
 static const Python functions = {
-    HEAD,      save_thread,     restore_thread,   is_initialized,   ensure,
-    release,   inc_ref,         dec_ref,          get_buffer,       release_buffer,
-    fill_info, interpreter_get, interpreter_main, add_pending_call,
+    HEAD,       save_thread,     restore_thread,   is_initialized,   ensure,
+    release,    inc_ref,         dec_ref,          get_buffer,       release_buffer,
+    fill_info,  interpreter_get, interpreter_main, add_pending_call, new_bytes,
+    bytes_data, &nothing,
 };
 
 /* The function of that name, of that type. */
@@ -199,6 +215,31 @@ static void call_read(void)
 {
     typedef size_t Read(MemoryPool *, void *, size_t, size_t);
     CHECK(PYTHON("pool_read", Read *)(pool, bytes, 5, 9) == 9);
+}
+
+typedef void *ReadBytes(MemoryPool *, size_t, size_t);
+typedef void *ReadBytesNear(MemoryPool *, int, int);
+typedef int ReadNear(MemoryPool *, void *, int, int);
+typedef int WriteNear(MemoryPool *, int, const void *, int);
+
+static void call_read_bytes(void)
+{
+    CHECK(PYTHON("read_bytes", ReadBytes *)(pool, 5, 9) == &bytes_object);
+}
+
+static void call_read_bytes_near(void)
+{
+    CHECK(PYTHON("read_bytes_near", ReadBytesNear *)(pool, 5, 9) == &bytes_object);
+}
+
+static void call_read_near(void)
+{
+    CHECK(PYTHON("read_near", ReadNear *)(pool, bytes, 5, 9) == 0);
+}
+
+static void call_write_near(void)
+{
+    CHECK(PYTHON("write_near", WriteNear *)(pool, 5, bytes, 9) == 0);
 }
 
 static void call_fill(void)
@@ -281,9 +322,15 @@ static void call_pin(void)
 }
 
 static void (*const calls[])(void) = {
-    call_write, call_read,   call_fill,    call_discard,   call_take,
-    call_copy,  call_gather, call_scatter, call_fetch_add, call_compare_exchange,
-    call_stats, call_clone,  call_view,    call_pin,
+    call_write,      call_read,
+    call_fill,       call_discard,
+    call_take,       call_copy,
+    call_gather,     call_scatter,
+    call_fetch_add,  call_compare_exchange,
+    call_stats,      call_clone,
+    call_view,       call_pin,
+    call_read_bytes, call_read_bytes_near,
+    call_read_near,  call_write_near,
 };
 
 TEST(calls_keep_the_lock_unless_they_wait)
@@ -344,6 +391,38 @@ TEST(calls_within_calls)
     CHECK(unlocks == 1);
     interpreter_unlock(); /* of no such call */
     CHECK(unlocks == 1);
+    end();
+}
+
+/* ------------------------------------------------------------ small offsets */
+
+TEST(bytes_objects)
+{
+    ReadBytes *read = PYTHON("read_bytes", ReadBytes *);
+    static const unsigned char ones[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    begin();
+    nothing.references = 1;
+    CHECK(read(pool, 5, 9) == &bytes_object);
+    CHECK(memcmp(bytes_object.bytes + HEAD, ones, 9) == 0);
+    CHECK(bytes_object.references == 1 && nothing.references == 1);
+    CHECK(read(pool, TOTAL - 8, 9) == &nothing); /* not all of it is in the pool */
+    CHECK(bytes_object.references == 0 && nothing.references == 2);
+    out_of_memory = 1;
+    CHECK(read(pool, 5, 9) == NULL);
+    out_of_memory = 0;
+    CHECK(nothing.references == 2);
+    end();
+}
+
+TEST(what_was_not_moved)
+{
+    static const unsigned char twos[9] = {2, 2, 2, 2, 2, 2, 2, 2, 2};
+    unsigned char found[9] = {3, 3, 3, 3, 3, 3, 3, 3, 3};
+    begin();
+    CHECK(PYTHON("write_near", WriteNear *)(pool, TOTAL - 8, twos, 9) == 1);
+    CHECK(PYTHON("read_near", ReadNear *)(pool, found, TOTAL - 8, 9) == 1);
+    CHECK(memcmp(found, twos, 8) == 0 && found[8] == 3);
+    CHECK(PYTHON("write_near", WriteNear *)(pool, TOTAL, twos, 9) == 9);
     end();
 }
 
@@ -463,6 +542,8 @@ static const TestCase cases[] = {
     TEST_CASE(calls_keep_the_lock_unless_they_wait),
     TEST_CASE(calls_that_copy_large_blocks_do_not_keep_it),
     TEST_CASE(calls_within_calls),
+    TEST_CASE(bytes_objects),
+    TEST_CASE(what_was_not_moved),
     TEST_CASE(references),
     TEST_CASE(windows),
     TEST_CASE(buffers),

@@ -3,13 +3,14 @@
  * python.c - C functions that CPython calls for pymempool
  *
  * The library is not linked to Python. The package passes it the addresses of some
- * functions of the C API once (pool_for_python). Two things cannot be done in Python:
+ * functions of the C API once (pool_for_python). Three things cannot be done in Python:
  *
  *   - to keep the GIL in short calls, but not while they wait: see interpreter.c;
  *   - to acquire and release a resource without a gap. CPython runs signal handlers
  *     between two of its instructions, also in finalizers, and an exception in a handler
  *     ends the function. So objects that own a resource have finalizers in C, and calls
- *     that return a resource store it in such an object.
+ *     that return a resource store it in such an object;
+ *   - to pass a size in the way that costs ctypes least, which is as an int of C.
  *
  * An object's own data is its BODY, which follows CPython's header of the object. There
  * are three types, which the package creates by PyType_FromSpec:
@@ -35,6 +36,9 @@ typedef struct Python {
     void *(*interpreter_get)(void);                   /* PyInterpreterState_Get  */
     void *(*interpreter_main)(void);                  /* PyInterpreterState_Main */
     int (*add_pending_call)(int (*)(void *), void *); /* Py_AddPendingCall */
+    void *(*new_bytes)(const void *, ptrdiff_t);      /* PyBytes_FromStringAndSize */
+    void *(*bytes_data)(void *);                      /* PyBytes_AsString          */
+    void *none;                                       /* Py_None                   */
 } Python;
 
 static Python python; /* set once, under the registry's lock */
@@ -97,6 +101,41 @@ static void python_stats(MemoryPool *pool, PoolStats *stats)
     void *outer = interpreter_enter();
     pool_stats(pool, stats);
     interpreter_leave(outer);
+}
+
+/* Returns a new bytes object with a range of 1 byte or more; None if it is not all in the
+ * pool; NULL, with Python's exception set, if there is no memory for the object. */
+static void *python_read_bytes(MemoryPool *pool, size_t offset, size_t size)
+{
+    void *bytes = python.new_bytes(NULL, (ptrdiff_t)size);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    if (python_read(pool, python.bytes_data(bytes), offset, size) == size) {
+        return bytes;
+    }
+    python.dec_ref(bytes);
+    python.inc_ref(python.none);
+    return python.none;
+}
+
+/* For offsets and sizes that are not negative and fit an int, as which ctypes passes them if
+ * no types are declared. */
+static void *python_read_bytes_near(MemoryPool *pool, int offset, int size)
+{
+    return python_read_bytes(pool, (size_t)offset, (size_t)size);
+}
+
+/* Returns how many bytes were not moved. */
+static int python_read_near(MemoryPool *pool, void *dest, int offset, int size)
+{
+    return size - (int)python_read(pool, dest, (size_t)offset, (size_t)size);
+}
+
+/* Returns how many bytes were not moved. */
+static int python_write_near(MemoryPool *pool, int offset, const void *src, int size)
+{
+    return size - (int)python_write(pool, (size_t)offset, src, (size_t)size);
 }
 
 /* ----------------------------------------------------------------- references */
@@ -330,6 +369,10 @@ static const struct {
     {"pool_last_status", (PythonFunction)pool_last_status},
     {"pool_status_text", (PythonFunction)pool_status_text},
     {"pool_version", (PythonFunction)pool_version},
+    {"read_bytes", (PythonFunction)python_read_bytes},
+    {"read_bytes_near", (PythonFunction)python_read_bytes_near},
+    {"read_near", (PythonFunction)python_read_near},
+    {"write_near", (PythonFunction)python_write_near},
     {"create", (PythonFunction)python_create},
     {"clone", (PythonFunction)python_clone},
     {"retain", (PythonFunction)python_retain},

@@ -7,7 +7,7 @@ import sys
 from typing import Any, Callable
 
 import pytest
-from internals import QUICK_BYTES, SIZE_MAX, fresh_bytes
+from internals import NEAR, QUICK_BYTES, SIZE_MAX, fresh_bytes
 
 from pymempool import MemoryPool, PoolLimitError, PoolMemoryError, PoolStats, trim
 
@@ -33,6 +33,32 @@ def test_what_was_written_is_read(offset: int, size: int) -> None:
     assert pool.take(offset, size) == data
     assert pool.read(offset, size) == bytes(size)
     assert pool.stats.held_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "kind", [bytes, bytearray, lambda data: memoryview(bytearray(data))]
+)
+@pytest.mark.parametrize("size", [8, BORDER + 8])
+def test_offsets_that_no_int_of_c_holds(size: int, kind: Callable[[bytes], Any]) -> None:
+    """Such a one, cut to 32 bits or fewer, would be the offset of other bytes here."""
+    ends = NEAR, 2**31 - 1, 2**32 - 1, 2**33 - 1, 2**40 - 1, SIZE_MAX - 1
+    places = {at for end in ends if end < SIZE_MAX for at in (end, end - size, end + 1)}
+    places = {0, 2**20, *(at for at in places if at + size <= SIZE_MAX)}
+    pool = MemoryPool(SIZE_MAX, 1)
+    for number, at in enumerate(sorted(places)):
+        pool.write(at, kind(bytes([number + 1]) * size))
+    expected: dict[int, bytes] = {}
+    for number, at in enumerate(sorted(places)):
+        expected[at] = bytes([number + 1]) * size
+        following = [place - at for place in places if at < place < at + size]
+        if following:  # the next one was written over the end of this one
+            expected[at] = expected[at][: min(following)]
+    for at, data in expected.items():
+        assert pool.read(at, len(data)) == data == pool[at : at + len(data)]
+        buffer = bytearray(len(data))
+        assert pool.readinto(at, buffer) == len(data)
+        assert buffer == data
+    assert pool.stats.held_bytes == sum(map(len, expected.values()))
 
 
 @pytest.mark.parametrize("size", [100, BORDER + 100])

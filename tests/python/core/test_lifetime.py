@@ -290,7 +290,7 @@ class Closer:
     def wrap(self, function: Any) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
             scene = self.scene
-            if scene and scene.pool.handle in [getattr(a, "value", a) for a in arguments]:
+            if scene and self.is_with(scene.pool, arguments):
                 self.scene = None
                 self.pools.append(scene.since.stats.family_pools)
                 scene.pool.close()
@@ -299,6 +299,12 @@ class Closer:
             return function(*arguments)
 
         return call
+
+    @staticmethod
+    def is_with(pool: MemoryPool, arguments: tuple[Any, ...]) -> bool:
+        if any(argument is pool._owner.argument for argument in arguments):
+            return True
+        return pool.handle in [getattr(a, "value", a) for a in arguments]
 
 
 @pytest.fixture
@@ -310,6 +316,8 @@ def closer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Closer]:
                 monkeypatch.setattr(library, name, made.wrap(getattr(library, name)))
     for module, name in (
         *((pool_module, "_read_quick"), (pool_module, "_write_quick")),
+        *((pool_module, "_read_bytes"), (pool_module, "_read_bytes_far")),
+        *((pool_module, "_read_near"), (pool_module, "_write_near")),
         *((handles_module, "_clone"), (adoption_module, "_adopt")),
     ):
         monkeypatch.setattr(module, name, made.wrap(getattr(module, name)))

@@ -31,6 +31,7 @@ from pymempool._native import (
 from pymempool._native.buffers import BYTES_MAX, fresh_bytes, readable
 from pymempool._native.calls import QUICK_BYTES, parallel, quick, read_stats
 from pymempool._native.finalizers import function
+from pymempool._native.near import NEAR
 from pymempool._native.signatures import (
     RELEASE_FUNCTION,
     SIGNATURES,
