@@ -332,7 +332,8 @@ class MemoryPool(Owned):
         if not isinstance(key, slice):
             return self.read(sequence.offset_of(self._owner, key), 1)[0]
         try:
-            return self.read(*sequence.range_of(self._owner, key))
+            offset, size = sequence.range_of(self._owner, key)
+            return self.read(offset, size)
         except PoolRangeError:
             # Somebody else may have made the pool smaller. A slice is cut then.
             self._owner.ask()
@@ -355,10 +356,15 @@ class MemoryPool(Owned):
         an integer of an iterable that is no byte, and what the iterable itself raises.
         Then nothing was changed.
         """
-        if isinstance(key, slice):
-            sequence.set_slice(self, key, value)
+        if not isinstance(key, slice):
+            offset = sequence.offset_of(self._owner, key)
+            MemoryPool.write(self, offset, sequence.byte(value))
+            return
+        offset, size = sequence.range_of(self._owner, key)
+        if (type(value) is bytes or type(value) is bytearray) and len(value) == size:
+            MemoryPool.write(self, offset, value)
         else:
-            sequence.set_item(self, key, value)
+            sequence.assign(self, offset, size, value)
 
     # ----------------------------------------------------------- many items, and integers
 

@@ -28,15 +28,13 @@ def length(owner: Owner) -> int:
     return total_size
 
 
-def set_item(pool: Owned, key: SupportsIndex, value: Any) -> None:
-    """Writes a byte that is given as an integer."""
-    offset = offset_of(pool._owner, key)
-    ranges.put(pool._owner, offset, bytes((integer("byte", value, 0, 255),)), 1)
+def byte(value: Any) -> bytes:
+    """An integer 0 .. 255 as a byte."""
+    return bytes((integer("byte", value, 0, 255),))
 
 
-def set_slice(pool: Owned, key: slice, value: Any) -> None:
-    """Writes bytes, those of another pool, or integers, as many as the slice is long."""
-    offset, size = range_of(pool._owner, key)
+def assign(pool: Owned, offset: int, size: int, value: Any) -> None:
+    """Writes bytes, those of another pool, or integers: `size` of them."""
     if isinstance(value, Owned):
         other = value._owner
         integer("size of what is assigned", other.ask(), size, size)
@@ -61,12 +59,12 @@ def offset_of(owner: Owner, key: SupportsIndex) -> int:
 
 def range_of(owner: Owner, key: slice) -> tuple[int, int]:
     """The offset and the size that a slice means."""
-    # One atomic step is one range of bytes, and every method is one atomic step.
-    integer("step of a slice", 1 if key.step is None else key.step, 1, 1)
-    start, stop = key.start, key.stop
-    plain = type(start) is int is type(stop)
+    start, stop, step = key.start, key.stop, key.step
+    plain = step is None and type(start) is int is type(stop)
     if plain and 0 <= start <= stop <= owner.total_size:
         return start, stop - start
+    # One atomic step is one range of bytes, and every method is one atomic step.
+    integer("step of a slice", 1 if step is None else step, 1, 1)
     start, stop, _ = slice(start, stop).indices(owner.ask())
     return start, max(0, stop - start)
 

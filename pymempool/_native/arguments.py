@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def integer(name: str, value: SupportsIndex, lowest: int, highest: int) -> int:
     """The value as a plain int, if it is an integer in lowest .. highest."""
+    if type(value) is int and lowest <= value <= highest:
+        return value
     try:
         number = int(operator.index(value))
     except TypeError as error:
