@@ -53,5 +53,6 @@
 #include "src/pool/adopt.c"
 #include "src/pool/copy.c"
 #include "src/pool/batch.c"
+#include "src/pool/integers.c"
 
 #include "src/python/python.c"

@@ -47,12 +47,13 @@
  * THREADS. Any thread may call any function at any time; the caller must own a reference
  * to each pool that it passes. Each call is ONE ATOMIC STEP (linearizable) for all other
  * calls on the same pool, however many blocks it covers: no call reads half a write. (Of
- * pool_gather and pool_scatter each item is such a step.) Calls on different ranges run
- * in parallel. A call waits for other calls only, and none starves: it waits for calls
- * that run already, and for calls that have waited for a millisecond or longer. On POSIX
- * systems the child of a fork() may use all pools of its parent, whatever other threads
- * were doing at that moment; from then on parent and child have copies of their own, as
- * of all memory. (Not after vfork, and not in a signal handler.)
+ * pool_gather, pool_scatter, pool_read_many and pool_write_many each range is such a
+ * step.) Calls on different ranges run in parallel. A call waits for other calls only,
+ * and none starves: it waits for calls that run already, and for calls that have waited
+ * for a millisecond or longer. On POSIX systems the child of a fork() may use all pools
+ * of its parent, whatever other threads were doing at that moment; from then on parent
+ * and child have copies of their own, as of all memory. (Not after vfork, and not in a
+ * signal handler.)
  *
  * ERRORS. A call that fails changes nothing: neither contents, nor sizes, nor what counts
  * for the limit. Functions that return a PoolStatus return POOL_OK or the reason; those
@@ -326,6 +327,26 @@ POOL_API PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offs
  * meanwhile may some of the first items have been written. */
 POOL_API PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
                                  size_t count, size_t item_size);
+
+/* Reads count ranges of different sizes: sizes[i] bytes at offsets[i], to dest, one after
+ * the other (vectored read). Each range is one atomic step.
+ *
+ * A size may be 0. Checks and fails as pool_gather, and also with POOL_INVALID if sizes is
+ * NULL while count is not 0, or if the sizes add up to more than SIZE_MAX. If another
+ * thread changes the arrays meanwhile, it is undefined which ranges are read, but no byte
+ * behind the first sum of the sizes is written to: the call returns POOL_INVALID if they
+ * need more. */
+POOL_API PoolStatus pool_read_many(MemoryPool *pool, void *dest, const size_t *offsets,
+                                   const size_t *sizes, size_t count);
+
+/* Writes count ranges of different sizes: sizes[i] bytes to offsets[i], from src, where
+ * they are one after the other, in that order (vectored write). Each range is one atomic
+ * step. Where ranges overlap, the later one wins.
+ *
+ * Checks as pool_read_many, fails as pool_scatter. The same applies to arrays that
+ * another thread changes: no byte of src behind that sum is read. */
+POOL_API PoolStatus pool_write_many(MemoryPool *pool, const size_t *offsets,
+                                    const size_t *sizes, const void *src, size_t count);
 
 /* Adds value to an unsigned integer, modulo its range, in one atomic step.
  *

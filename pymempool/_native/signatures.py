@@ -173,6 +173,12 @@ SIGNATURES: dict[str, Signature] = {
     "pool_scatter": STATUS(
         pool=POOL, offsets=OFFSETS, src=SRC, count=SIZE, item_size=SIZE
     ),
+    "pool_read_many": STATUS(
+        pool=POOL, dest=DEST, offsets=OFFSETS, sizes=OFFSETS, count=SIZE
+    ),
+    "pool_write_many": STATUS(
+        pool=POOL, offsets=OFFSETS, sizes=OFFSETS, src=SRC, count=SIZE
+    ),
     "pool_fetch_add": STATUS(pool=POOL, offset=SIZE, size=SIZE, value=NUMBER, old=OLD),
     "pool_compare_exchange": STATUS(
         pool=POOL, offset=SIZE, size=SIZE, expected=NUMBER, value=NUMBER, old=OLD

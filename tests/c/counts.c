@@ -19,7 +19,7 @@ enum { BLOCK = 4096, BLOCKS = 64, ITEMS = 1000 };
 static MemoryPool *pool; /* BLOCKS blocks, all there and its own */
 static unsigned char buffer[BLOCK];
 static unsigned char items[ITEMS * 8];
-static size_t offsets[ITEMS];
+static size_t offsets[ITEMS], sizes[ITEMS];
 
 static void check(int ok, const char *what)
 {
@@ -40,6 +40,7 @@ static void set_up(void)
     }
     for (i = 0; i < ITEMS; i++) {
         offsets[i] = i * 7919 % (BLOCKS * BLOCK / 8) * 8;
+        sizes[i] = 8;
     }
 }
 
@@ -107,6 +108,34 @@ static void gather(size_t round)
 {
     (void)round;
     check(pool_gather(pool, items, offsets, ITEMS, 8) == POOL_OK, "pool_gather");
+}
+
+static void scatter(size_t round)
+{
+    (void)round;
+    check(pool_scatter(pool, offsets, items, ITEMS, 8) == POOL_OK, "pool_scatter");
+}
+
+/* Into holes, for which a block each has to be allocated. */
+static void scatter_anew(size_t round)
+{
+    check(pool_scatter(pool, offsets, items, ITEMS, 8) == POOL_OK, "pool_scatter");
+    check(pool_discard(pool, 0, BLOCKS * BLOCK) == POOL_OK, "pool_discard");
+    (void)round;
+}
+
+static void read_many(size_t round)
+{
+    (void)round;
+    check(pool_read_many(pool, items, offsets, sizes, ITEMS) == POOL_OK,
+          "pool_read_many");
+}
+
+static void write_many(size_t round)
+{
+    (void)round;
+    check(pool_write_many(pool, offsets, sizes, items, ITEMS) == POOL_OK,
+          "pool_write_many");
 }
 
 /* Two blocks come and go in each way that a range can. */
@@ -233,7 +262,11 @@ static const struct Operation {
     {"clone", clone, NULL}, /* and destroy */
     /* The first write to a clone, with the copy; and destroy. */
     {"clone_and_write", clone_and_write, NULL},
-    {"gather_1000", gather, NULL},        /* items of 8 bytes, one after the other */
+    {"gather_1000", gather, NULL}, /* items of 8 bytes, one after the other */
+    {"scatter_1000", scatter, NULL},
+    {"scatter_anew", scatter_anew, NULL},
+    {"read_many_1000", read_many, NULL},
+    {"write_many_1000", write_many, NULL},
     {"with_10_pins", two_blocks, pin_10}, /* on other blocks */
     {"with_10000_pins", two_blocks, pin_10000},
     {"extent_32", extent_32, NULL}, /* a run of so many blocks, with no end given */

@@ -271,25 +271,38 @@ static void call_integer(Player *player)
 static void call_items(Player *player)
 {
     enum { ITEMS = LINEAR_CELLS / 2 };
-    size_t offsets[ITEMS];
+    static const char *const names[] = {"gather", "read_many", "scatter", "write_many"};
+    size_t offsets[ITEMS], sizes[ITEMS];
     uint64_t words[ITEMS];
     Step *steps[ITEMS];
-    int gathers = test_below(&player->random, 2) == 0;
+    unsigned way = (unsigned)test_below(&player->random, 4);
+    int reads = way < 2;
     unsigned pool = (unsigned)test_below(&player->random, 2), from;
     for (unsigned i = 0; i < ITEMS; i++) {
         from = 2 * i + 1;
-        steps[i] = begin(player, gathers ? "gather" : "scatter",
-                         gathers ? EFFECT_READ : EFFECT_SET, from, from + 1);
+        steps[i] =
+            begin(player, names[way], reads ? EFFECT_READ : EFFECT_SET, from, from + 1);
         steps[i]->pool = pool;
         offsets[i] = cell_offset(from);
+        sizes[i] = INTEGER;
         steps[i]->words[0] = words[i] = new_word(player);
     }
     for (unsigned i = 0; i < ITEMS; i++)
         enter(player, steps[i]);
     unsigned first = now();
-    PoolStatus status =
-        gathers ? pool_gather(player->pools[pool], words, offsets, ITEMS, INTEGER)
-                : pool_scatter(player->pools[pool], offsets, words, ITEMS, INTEGER);
+    PoolStatus status;
+    switch (way) {
+    case 0:
+        status = pool_gather(player->pools[pool], words, offsets, ITEMS, INTEGER);
+        break;
+    case 1:
+        status = pool_read_many(player->pools[pool], words, offsets, sizes, ITEMS);
+        break;
+    case 2:
+        status = pool_scatter(player->pools[pool], offsets, words, ITEMS, INTEGER);
+        break;
+    default: status = pool_write_many(player->pools[pool], offsets, sizes, words, ITEMS);
+    }
     unsigned last = now();
     CHECK_EQ_INT((int)status, POOL_OK);
     for (unsigned i = 0; i < ITEMS; i++) {

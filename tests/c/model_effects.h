@@ -20,9 +20,9 @@ static inline size_t op_scatter_needs(const Model *m, const Op *op)
     size_t count = 0;
     for (size_t b = 0; b < m->blocks; b++) {
         int touched = 0;
-        for (size_t i = 0; i < op->count && op->size > 0; i++)
-            touched |= b >= model_block_at(m, op->items[i]) &&
-                       b <= model_block_at(m, op->items[i] + op->size - 1);
+        for (size_t i = 0; i < op->count; i++)
+            touched |= op->sizes[i] > 0 && b >= model_block_at(m, op->items[i]) &&
+                       b <= model_block_at(m, op->items[i] + op->sizes[i] - 1);
         count += (size_t)(touched && model_takes(m, op->pool, b));
     }
     return count;
@@ -144,7 +144,7 @@ static inline int op_is_out_of_range(const Model *m, const Op *op)
         return 0;
     if (op->kind == OP_SCATTER || op->kind == OP_GATHER) {
         for (size_t i = 0; i < op->count; i++) {
-            if (op->items[i] + op->size > visible)
+            if (op->items[i] + op->sizes[i] > visible)
                 return 1;
         }
         return 0;
@@ -539,7 +539,7 @@ static inline void op_failed(Model *m, const Op *op, PoolStatus status)
 static inline void op_apply(Model *m, const Op *op)
 {
     ModelPool *p = &m->pools[op->pool], *other = &m->pools[op->other];
-    size_t at = op->at, end = op_end(m, op);
+    size_t at = op->at, end = op_end(m, op), done = 0;
     switch (op->kind) {
     case OP_WRITE: apply_bytes(m, op->pool, at, end, 0, op->data); break;
     case OP_FILL:
@@ -561,13 +561,13 @@ static inline void op_apply(Model *m, const Op *op)
     case OP_VIEW: apply_view(m, op); break;
     case OP_PIN: apply_pin(m, op); break;
     case OP_SCATTER:
-        for (size_t i = 0; i < op->count; i++)
-            apply_bytes(m, op->pool, op->items[i], op->items[i] + op->size, 0,
-                        op->data + i * op->size);
+        for (size_t i = 0; i < op->count; done += op->sizes[i++])
+            apply_bytes(m, op->pool, op->items[i], op->items[i] + op->sizes[i], 0,
+                        op->data + done);
         break;
     case OP_GATHER:
-        for (size_t i = 0; i < op->count; i++)
-            CHECK_MEM(op->data + i * op->size, p->bytes + op->items[i], op->size);
+        for (size_t i = 0; i < op->count; done += op->sizes[i++])
+            CHECK_MEM(op->data + done, p->bytes + op->items[i], op->sizes[i]);
         break;
     case OP_ADD:
     case OP_EXCHANGE: apply_integer(m, op); break;

@@ -24,8 +24,8 @@ typedef enum OpKind {
     OP_ADOPT,
     OP_VIEW,
     OP_PIN,
-    OP_SCATTER,
-    OP_GATHER,
+    OP_SCATTER, /* or pool_write_many, if the sizes vary */
+    OP_GATHER,  /* or pool_read_many */
     OP_ADD,
     OP_EXCHANGE,
     OP_CLONE, /* the operations from here on have no range */
@@ -37,7 +37,7 @@ typedef enum OpKind {
     OP_KINDS
 } OpKind;
 
-enum { OP_ITEMS = 8 };
+enum { OP_ITEMS = 8, OP_ITEM_MAX = 100 };
 
 typedef struct Op {
     OpKind kind;
@@ -45,7 +45,8 @@ typedef struct Op {
     size_t place;       /* in Model.views or Model.loans */
     size_t at, size;    /* at: in the window; OP_RESIZE: size is the new one */
     size_t from;        /* of copies: at, in the source */
-    size_t count, items[OP_ITEMS];
+    size_t count, items[OP_ITEMS], sizes[OP_ITEMS];
+    int varies; /* the sizes of items; if not, all of them are size */
     int byte;
     uint64_t expected;
     unsigned char data[MODEL_WINDOW + 64]; /* written, or read by op_call */
@@ -135,6 +136,15 @@ static inline void op_random_copy(const Model *m, TestRandom *random, Op *op)
         op->size = there - op->from;
 }
 
+/* Bytes of all items. */
+static inline size_t op_items_size(const Op *op)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < op->count; i++)
+        sum += op->sizes[i];
+    return sum;
+}
+
 static inline void op_random_items(const Model *m, TestRandom *random, Op *op)
 {
     size_t visible = model_visible(m, op->pool);
@@ -142,9 +152,18 @@ static inline void op_random_items(const Model *m, TestRandom *random, Op *op)
     op->size = test_below(random, visible < 20 ? visible + 1 : 20);
     past = past && op->size > 0;
     op->count = test_below(random, OP_ITEMS + 1);
-    for (size_t i = 0; i < op->count; i++)
+    for (size_t i = 0; i < op->count; i++) {
         op->items[i] =
             test_below(random, visible - op->size + 1) + (past && i == op->count - 1);
+        op->sizes[i] = op->size;
+    }
+    op->varies = test_below(random, 2) == 0;
+    for (size_t i = 0; op->varies && i + (size_t)past < op->count; i++) {
+        size_t room = visible - op->items[i];
+        op->sizes[i] = test_below(random, room < OP_ITEM_MAX ? room + 1 : OP_ITEM_MAX);
+    }
+    if (op->varies)
+        op->size = op_items_size(op);
 }
 
 static inline void op_random(const Model *m, TestRandom *random, Op *op)
@@ -260,7 +279,11 @@ static inline void op_call_items(Model *m, Op *op)
     size_t offsets[OP_ITEMS];
     for (size_t i = 0; i < op->count; i++)
         offsets[i] = m->base + op->items[i];
-    if (op->kind == OP_SCATTER)
+    if (op->varies && op->kind == OP_SCATTER)
+        (void)pool_write_many(pool, offsets, op->sizes, op->data, op->count);
+    else if (op->varies)
+        (void)pool_read_many(pool, op->data, offsets, op->sizes, op->count);
+    else if (op->kind == OP_SCATTER)
         (void)pool_scatter(pool, offsets, op->data, op->count, op->size);
     else
         (void)pool_gather(pool, op->data, offsets, op->count, op->size);
@@ -331,7 +354,7 @@ static inline PoolStatus op_call(Model *m, Op *op)
     if (op_clips(op))
         CHECK_EQ_SIZE(result, status == POOL_OK ? moved : 0);
     if (op->kind == OP_GATHER && status == POOL_OK)
-        result = op->count * op->size;
+        result = op_items_size(op);
     CHECK_MEM(op->data + result, before + result, sizeof before - result);
     return status;
 }

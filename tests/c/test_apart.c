@@ -50,7 +50,7 @@ static size_t part(size_t number)
 static void call_shortly(size_t at)
 {
     unsigned char some[3 * BLOCK] = {0};
-    size_t offsets[] = {at, at + BLOCK, at + 5 * BLOCK};
+    size_t offsets[] = {at, at + BLOCK, at + 5 * BLOCK}, sizes[] = {2, 0, 1};
     uint64_t old;
     CHECK_EQ_SIZE(pool_write(pool, at + 8, "eight by", 8), 8);
     CHECK_EQ_SIZE(pool_read(pool, some, at + 8, 8), 8);
@@ -60,6 +60,8 @@ static void call_shortly(size_t at)
     CHECK_RETURNS(pool_fill(pool, at, 7, BLOCK + 1), POOL_OK);
     CHECK_RETURNS(pool_discard(pool, at + 3, 5), POOL_OK);
     CHECK_RETURNS(pool_gather(pool, some, offsets, 3, 1), POOL_OK);
+    CHECK_BYTES(some, 7, 2);
+    CHECK_RETURNS(pool_read_many(pool, some, offsets, sizes, 3), POOL_OK);
     CHECK_BYTES(some, 7, 2);
     CHECK_RETURNS(pool_fetch_add(pool, at + 16, 8, 1, &old), POOL_OK);
     calls++;

@@ -196,6 +196,7 @@ static PoolStatus sharing_call(int kind, MemoryPool *pool, MemoryPool *clone,
 {
     static unsigned char data[3 * SIDE];
     size_t offsets[] = {5 * (size_t)SIDE, 2 * (size_t)SIDE, 10, 9 * (size_t)SIDE - 1};
+    size_t sizes[] = {0, 7, SIDE, 2};
     uint64_t old;
     MemoryPool *made;
     switch (kind) {
@@ -219,6 +220,7 @@ static PoolStatus sharing_call(int kind, MemoryPool *pool, MemoryPool *clone,
         made = pool_clone(clone);
         pool_destroy(made);
         return made != NULL ? POOL_OK : POOL_NO_MEMORY;
+    case 17: return pool_write_many(clone, offsets, sizes, data, 4);
     default: return POOL_INVALID;
     }
 }

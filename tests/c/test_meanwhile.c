@@ -164,7 +164,7 @@ static void give_back(void *data, size_t size, void *context)
 static PoolStatus late_call(int kind, MemoryPool *pool, PoolView *view)
 {
     static unsigned char data[4 * BLOCK];
-    size_t offsets[] = {0, LESS - 7}, one[] = {LESS};
+    size_t offsets[] = {0, LESS - 7}, sizes[] = {1, 8}, one[] = {LESS};
     uint64_t old = 77;
     PoolStatus status = POOL_OK;
     switch (kind) {
@@ -183,6 +183,8 @@ static PoolStatus late_call(int kind, MemoryPool *pool, PoolView *view)
     case 12: return pool_copy(pool, 0, pool, LESS - 7, 8);
     case 13: status = pool_fetch_add(pool, LESS - 2, 4, 1, &old); break;
     case 14: status = pool_compare_exchange(pool, LESS - 2, 4, 1, 1, &old); break;
+    case 15: return pool_write_many(pool, offsets, sizes, data, 2);
+    case 16: return pool_read_many(pool, data, one, sizes, 1);
     default: return POOL_INVALID;
     }
     CHECK(old == 77);
@@ -192,7 +194,7 @@ static PoolStatus late_call(int kind, MemoryPool *pool, PoolView *view)
 TEST(late_calls_fail_and_change_nothing)
 {
     PoolView view = {.struct_size = sizeof view};
-    for (int kind = 0; kind < 15; kind++) {
+    for (int kind = 0; kind < 17; kind++) {
         MemoryPool *pool = filled_pool();
         cut_before_it_gets_in(pool);
         CHECK_RETURNS(late_call(kind, pool, &view), POOL_RANGE);
@@ -201,7 +203,7 @@ TEST(late_calls_fail_and_change_nothing)
         check_cut(pool, 1);
         end_pools(pool);
     }
-    CHECK_EQ_INT((int)late_call(15, NULL, &view), POOL_INVALID); /* all were made */
+    CHECK_EQ_INT((int)late_call(17, NULL, &view), POOL_INVALID); /* all were made */
 }
 
 /* A gather whose first items are still in the pool and whose last ones are not: looked up
@@ -218,6 +220,26 @@ TEST(gather_stops_at_the_new_end)
     CHECK_RETURNS(pool_gather(pool, bytes, offsets, 40, 1), POOL_RANGE);
     CHECK_BYTES(bytes, 1, 35);
     CHECK_BYTES(bytes + 35, 2, 5);
+    check_cut(pool, 1);
+    end_pools(pool);
+}
+
+/* The same of ranges of different sizes. One of no bytes is nowhere past the end. */
+TEST(read_many_stops_at_the_new_end)
+{
+    size_t offsets[40], sizes[40], done = 0;
+    unsigned char bytes[40 * 3];
+    MemoryPool *pool = filled_pool();
+    for (size_t i = 0; i < 40; i++) {
+        offsets[i] = i < 35 ? i * BLOCK : TOTAL - (i - 35);
+        sizes[i] = i < 35 ? i % 4 : i - 35;
+        done += i < 35 ? sizes[i] : 0;
+    }
+    memset(bytes, 2, sizeof bytes);
+    cut_before_it_gets_in(pool);
+    CHECK_RETURNS(pool_read_many(pool, bytes, offsets, sizes, 40), POOL_RANGE);
+    CHECK_BYTES(bytes, 1, done);
+    CHECK_BYTES(bytes + done, 2, sizeof bytes - done);
     check_cut(pool, 1);
     end_pools(pool);
 }
@@ -372,6 +394,21 @@ TEST(an_inner_node_is_no_leaf)
 }
 #endif
 
+#if !defined(TEST_TSAN)
+/* Whether the first items of a batch, and no others, are ready to be written. */
+static void check_ready(MemoryPool *pool, Batch batch, const unsigned char *bytes,
+                        size_t ready)
+{
+    const unsigned char *at = bytes;
+    size_t left = 0;
+    CHECK(batch_seems_ready(pool, batch, 4 * 8) == (ready == batch.count));
+    CHECK_EQ_SIZE(batch_try_put(pool, batch, &at, 4 * 8), ready);
+    for (size_t i = 0; i < ready; i++)
+        left += batch_size(batch, i);
+    CHECK(at == bytes + left);
+}
+#endif
+
 /* A scatter writes its items one by one up to the first in a hole, in a shared block or
  * in two blocks; the rest needs the exclusive lock. */
 TEST(scatter_stops_at_what_is_not_ready)
@@ -379,31 +416,40 @@ TEST(scatter_stops_at_what_is_not_ready)
     unsigned char bytes[4 * 8];
     MemoryPool *pool = filled_pool();
     PoolView view = {.struct_size = sizeof view};
-    size_t offsets[] = {0, BLOCK, 2 * BLOCK, 3 * BLOCK};
+    size_t offsets[] = {0, BLOCK, 2 * BLOCK, 3 * BLOCK}, sizes[] = {8, 8, 8, 8};
+    Batch alike = {offsets, NULL, 4, 8}, many = {offsets, sizes, 4, 0};
     memset(bytes, 3, sizeof bytes);
 #if defined(TEST_TSAN)
     test_skip("readers hold their stripes where ThreadSanitizer looks on");
 #else
-    CHECK(batch_seems_ready(pool, offsets, 4, 8));
-    CHECK_EQ_SIZE(batch_try_put(pool, offsets, bytes, 4, 8), 4);
+    check_ready(pool, alike, bytes, 4);
+    check_ready(pool, many, bytes, 4);
+    CHECK(!batch_seems_ready(pool, many, 4 * 8 - 1)); /* sizes that have grown */
     offsets[2] = 3 * BLOCK - 4;
-    CHECK(!batch_seems_ready(pool, offsets, 4, 8));
-    CHECK_EQ_SIZE(batch_try_put(pool, offsets, bytes, 4, 8), 2);
+    check_ready(pool, alike, bytes, 2);
+    check_ready(pool, many, bytes, 2);
     CHECK_RETURNS(pool_view(pool, BLOCK, 1, &view), POOL_OK);
-    CHECK(!batch_seems_ready(pool, offsets, 4, 8));
-    CHECK_EQ_SIZE(batch_try_put(pool, offsets, bytes, 4, 8), 1);
+    check_ready(pool, alike, bytes, 1);
+    check_ready(pool, many, bytes, 1);
+    sizes[1] = 0; /* no bytes are ready anywhere */
+    check_ready(pool, many, bytes, 2);
+    check_filled(pool, 3 * BLOCK - 4, 1, 4);
+    sizes[2] = 4;
+    check_ready(pool, many, bytes, 4);
+    check_filled(pool, 3 * BLOCK - 4, 3, 12);
     CHECK_RETURNS(pool_discard(pool, 0, BLOCK), POOL_OK);
-    CHECK(!batch_seems_ready(pool, offsets, 4, 8));
-    CHECK_EQ_SIZE(batch_try_put(pool, offsets, bytes, 4, 8), 0);
+    check_ready(pool, alike, bytes, 0);
+    check_ready(pool, many, bytes, 0);
     check_filled(pool, 0, 0, BLOCK);
     check_filled(pool, BLOCK, 3, 8);
-    check_filled(pool, 3 * BLOCK - 4, 1, 4);
 #endif
     pool_view_release(&view);
     /* More items than a list of offsets can have: room for the rest of SIZE_MAX, by which
      * they are too many, would not do. */
-    const size_t most = SIZE_MAX / sizeof(size_t);
-    CHECK_EQ_INT((int)batch_put(pool, offsets, bytes, most + 2, 1), POOL_NO_MEMORY);
+    alike.count = SIZE_MAX / sizeof(size_t) + 2;
+    CHECK_EQ_INT((int)batch_put(pool, alike, bytes, SIZE_MAX), POOL_NO_MEMORY);
+    many.count = SIZE_MAX / (4 * sizeof(size_t)) + 2;
+    CHECK_EQ_INT((int)batch_put(pool, many, bytes, SIZE_MAX), POOL_NO_MEMORY);
     end_pools(pool);
 }
 
@@ -496,6 +542,12 @@ static void read_during(void (*action)(void), size_t size)
     CHECK_RETURNS(pool_gather(pool, bytes, offsets, 1, size), POOL_OK);
     check_one_moment(bytes, size);
     end_pools(pool);
+
+    pool = filled_pool();
+    at_copy = action;
+    CHECK_RETURNS(pool_read_many(pool, bytes, offsets, &size, 1), POOL_OK);
+    check_one_moment(bytes, size);
+    end_pools(pool);
 }
 
 /* Another thread changes everything between the first bytes and the next. */
@@ -558,6 +610,10 @@ TEST(adopted_memory_is_read_under_a_lock)
         CHECK_RETURNS(pool_gather(pool, bytes, offsets, 1, sizes[i]), POOL_OK);
         CHECK_BYTES(bytes, 7, sizes[i]);
         CHECK(at_copy == NULL);
+        at_copy = check_held;
+        CHECK_RETURNS(pool_read_many(pool, bytes, offsets, &sizes[i], 1), POOL_OK);
+        CHECK_BYTES(bytes, 7, sizes[i]);
+        CHECK(at_copy == NULL);
     }
     CHECK_EQ_INT((int)given_back, 0);
     end_pools(pool);
@@ -568,6 +624,7 @@ static const TestCase cases[] = {
     TEST_CASE(clipping_calls_see_the_new_end),
     TEST_CASE(late_calls_fail_and_change_nothing),
     TEST_CASE(gather_stops_at_the_new_end),
+    TEST_CASE(read_many_stops_at_the_new_end),
     TEST_CASE(clone_has_the_new_end),
     TEST_CASE(writers_look_again_after_waiting),
     TEST_CASE(an_inner_node_is_no_leaf),

@@ -201,7 +201,7 @@ static void hold(void)
 }
 
 static unsigned char bytes[2 * BLOCK];
-static size_t offsets[2] = {0, 70};
+static size_t offsets[2] = {0, 70}, sizes[2] = {9, 5};
 static uint64_t old;
 static PoolStats stats = {.struct_size = sizeof stats};
 
@@ -279,6 +279,21 @@ static void call_scatter(void)
     CHECK_RETURNS(PYTHON("pool_scatter", Scatter *)(pool, offsets, bytes, 2, 9), POOL_OK);
 }
 
+static void call_read_many(void)
+{
+    typedef PoolStatus Read(MemoryPool *, void *, const size_t *, const size_t *, size_t);
+    CHECK_RETURNS(PYTHON("pool_read_many", Read *)(pool, bytes, offsets, sizes, 2),
+                  POOL_OK);
+}
+
+static void call_write_many(void)
+{
+    typedef PoolStatus Write(MemoryPool *, const size_t *, const size_t *, const void *,
+                             size_t);
+    CHECK_RETURNS(PYTHON("pool_write_many", Write *)(pool, offsets, sizes, bytes, 2),
+                  POOL_OK);
+}
+
 static void call_fetch_add(void)
 {
     typedef PoolStatus Add(MemoryPool *, size_t, size_t, uint64_t, uint64_t *);
@@ -331,6 +346,7 @@ static void (*const calls[])(void) = {
     call_view,       call_pin,
     call_read_bytes, call_read_bytes_near,
     call_read_near,  call_write_near,
+    call_read_many,  call_write_many,
 };
 
 TEST(calls_keep_the_lock_unless_they_wait)

@@ -154,7 +154,7 @@ static void step_refused(Record r, MemoryPool *pool, size_t total)
     uint64_t old = 5;
     size_t start = 1, at = r.place < total ? total - r.place : total;
     size_t size = SIZE_MAX - r.size; /* more than the rest of any pool from there */
-    size_t offsets[] = {total - 1, at};
+    size_t offsets[] = {total - 1, at}, sizes[] = {1, size};
     PoolStats before = stats_of(pool);
     switch (r.value % 16) {
     case 0: CHECK_RETURNS(pool_fill(pool, at, 1, size), POOL_RANGE); break;
@@ -168,8 +168,14 @@ static void step_refused(Record r, MemoryPool *pool, size_t total)
     case 4:
         CHECK_RETURNS(pool_adopt(pool, at, bytes, size, NULL, NULL), POOL_RANGE);
         break;
-    case 5: CHECK_RETURNS(pool_gather(pool, bytes, offsets, 2, size), POOL_RANGE); break;
-    case 6: CHECK_RETURNS(pool_scatter(pool, offsets, bytes, 2, size), POOL_RANGE); break;
+    case 5:
+        CHECK_RETURNS(pool_gather(pool, bytes, offsets, 2, size), POOL_RANGE);
+        CHECK_RETURNS(pool_read_many(pool, bytes, offsets, sizes, 2), POOL_RANGE);
+        break;
+    case 6:
+        CHECK_RETURNS(pool_scatter(pool, offsets, bytes, 2, size), POOL_RANGE);
+        CHECK_RETURNS(pool_write_many(pool, offsets, sizes, bytes, 2), POOL_RANGE);
+        break;
     case 7: CHECK_RETURNS(pool_fetch_add(pool, 0, 3, 1, &old), POOL_INVALID); break;
     case 8:
         CHECK_RETURNS(pool_compare_exchange(pool, total, 1, 0, 1, &old), POOL_RANGE);

@@ -113,6 +113,14 @@ static inline void record_items(const Model *m, Record r, Op *op)
         op->items[i] = (r.place + i * r.value) % (visible - op->size + 1);
     if (past && op->count > 0 && op->size > 0)
         op->items[op->count / 2] = visible - op->size + 1;
+    op->varies = r.seed % 8 > 4;
+    for (size_t i = 0; i < op->count; i++) {
+        size_t room = visible - op->items[i], most = room < OP_ITEM_MAX ? room : 100;
+        op->sizes[i] =
+            op->varies && !past ? (r.size + i * r.seed) % (most + 1) : op->size;
+    }
+    if (op->varies)
+        op->size = op_items_size(op);
 }
 
 static inline size_t record_new_size(const Model *m, Record r)

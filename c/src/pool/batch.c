@@ -1,30 +1,94 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * batch.c - many small ranges in one call, and read-modify-write of integers
+ * batch.c - many ranges in one call
  *
- * Each item of a batch is one atomic step; the batch is not. All offsets are checked
- * before the first byte is copied. A scatter that needs memory allocates all of it first,
- * so that it fails before it writes anything. Only if another thread clones or discards
- * while a scatter runs may it need memory after some items.
+ * Each item of a batch is one atomic step; the batch is not. All ranges are checked
+ * before the first byte is copied. A batch that writes and needs memory allocates all of
+ * it first, so that it fails before it writes anything. Only if another thread clones or
+ * discards while it runs may it need memory after some items.
+ *
+ * pool_gather and pool_scatter are pool_read_many and pool_write_many with one size for
+ * all items. The functions that are ALWAYS_INLINE are compiled once for each of them, so
+ * that a common size costs no loads and no branches.
  */
 #include "pool.h"
 
-/* Checks the arguments of pool_gather and pool_scatter; returns their errors. */
-static PoolStatus batch_check(const MemoryPool *pool, const void *bytes,
-                              const size_t *offsets, size_t count, size_t item_size)
+/* The items of a batch. Both arrays are the caller's, and another thread may change them
+ * at any time. So no use relies on the check of all of them (batch_check): offsets are
+ * checked again with each item, and sizes are loaded once more, by batch_group, which
+ * compares them with what is left of the caller's buffer. */
+typedef struct Batch {
+    const size_t *offsets;
+    const size_t *sizes; /* NULL: all items have item_size */
+    size_t count;
+    size_t item_size;
+} Batch;
+
+/* Loads a number that another thread may change, once and not again. */
+static inline size_t size_load_once(const size_t *number)
 {
-    size_t i, total;
-    if (pool == NULL ||
-        (count > 0 && (offsets == NULL || (bytes == NULL && item_size > 0)))) {
-        return POOL_INVALID;
-    }
-    total = pool_total(pool);
-    for (i = 0; i < count; i++) {
-        if (!checked_fits(total, offsets[i], item_size)) {
+    return *(const volatile size_t *)number;
+}
+
+static inline size_t batch_size(Batch batch, size_t i)
+{
+    return batch.sizes == NULL ? batch.item_size : size_load_once(&batch.sizes[i]);
+}
+
+/* Returns the batch without its first items. */
+static inline Batch batch_after(Batch batch, size_t done)
+{
+    batch.offsets += done;
+    batch.sizes = batch.sizes == NULL ? NULL : batch.sizes + done;
+    batch.count -= done;
+    return batch;
+}
+
+/* Checks the offsets of items of one size. */
+static inline PoolStatus batch_check_alike(const MemoryPool *pool, Batch batch)
+{
+    size_t i, end = pool_total(pool);
+    for (i = 0; i < batch.count; i++) {
+        if (!checked_fits(end, batch.offsets[i], batch.item_size)) {
             return POOL_RANGE;
         }
     }
     return POOL_OK;
+}
+
+/* Checks items that have sizes, and adds up these. */
+static inline PoolStatus batch_check_sizes(const MemoryPool *pool, Batch batch,
+                                           size_t *total)
+{
+    size_t i, end = pool_total(pool);
+    PoolStatus status = POOL_OK;
+    for (i = 0; i < batch.count; i++) {
+        size_t size = batch_size(batch, i);
+        if (size > SIZE_MAX - *total) {
+            return POOL_INVALID; /* no buffer has so many bytes */
+        }
+        *total += size;
+        if (!checked_fits(end, batch.offsets[i], size)) {
+            status = POOL_RANGE;
+        }
+    }
+    return status;
+}
+
+/* Checks the arguments of all four calls; returns their errors. *total gets the number of
+ * bytes of all items, for items of one size SIZE_MAX if that is more. */
+static ALWAYS_INLINE PoolStatus batch_check(const MemoryPool *pool, const void *bytes,
+                                            Batch batch, size_t *total)
+{
+    PoolStatus status;
+    *total = batch.sizes == NULL ? checked_times(batch.count, batch.item_size) : 0;
+    if (pool == NULL || (batch.count > 0 && batch.offsets == NULL) ||
+        (bytes == NULL && *total > 0)) {
+        return POOL_INVALID;
+    }
+    status = batch.sizes == NULL ? batch_check_alike(pool, batch)
+                                 : batch_check_sizes(pool, batch, total);
+    return bytes == NULL && *total > 0 ? POOL_INVALID : status;
 }
 
 /* Items are looked up in groups, and in steps: each step prefetches the cache lines that
@@ -84,17 +148,45 @@ static inline void item_find_data(Item *item)
     }
 }
 
-/* Does steps 1 and 2 for up to ITEMS_AT_ONCE items. private_only: a leaf that is not
- * private counts as none. */
-static void items_find(MemoryPool *pool, const size_t *offsets, size_t count, size_t size,
-                       bool private_only, OptimisticRead *read, Item *items)
+/* Sets *group to the next items of a batch, at most ITEMS_AT_ONCE. If they have sizes, it
+ * is a copy in numbers of what the caller's arrays have now. *left: bytes of the caller's
+ * buffer for them and for all later ones; returns false if their sizes need more, because
+ * another thread changed them after the check. */
+static ALWAYS_INLINE bool batch_group(Batch batch, size_t done, size_t *left,
+                                      size_t numbers[2 * ITEMS_AT_ONCE], Batch *group)
+{
+    size_t i;
+    *group = batch_after(batch, done);
+    group->count = checked_min(group->count, ITEMS_AT_ONCE);
+    for (i = 0; batch.sizes != NULL && i < group->count; i++) {
+        size_t size = batch_size(*group, i);
+        if (size > *left) {
+            return false;
+        }
+        *left -= size;
+        numbers[i] = size_load_once(&group->offsets[i]);
+        numbers[ITEMS_AT_ONCE + i] = size;
+    }
+    if (batch.sizes != NULL) {
+        group->offsets = numbers;
+        group->sizes = numbers + ITEMS_AT_ONCE;
+    }
+    return true;
+}
+
+/* Does steps 1 and 2 for a group. private_only: a leaf that is not private counts as
+ * none. An item of no bytes is not found. */
+static ALWAYS_INLINE void items_find(MemoryPool *pool, Batch group, bool private_only,
+                                     OptimisticRead *read, Item *items)
 {
     bool open = optimistic_begin_shape(read, &pool->locks);
     size_t i;
-    for (i = 0; i < count; i++) {
-        item_find_leaf(pool, offsets[i], size, private_only, open, read, &items[i]);
+    for (i = 0; i < group.count; i++) {
+        size_t size = batch_size(group, i);
+        item_find_leaf(pool, group.offsets[i], size, private_only,
+                       open && (group.sizes == NULL || size > 0), read, &items[i]);
     }
-    for (i = 0; i < count; i++) {
+    for (i = 0; i < group.count; i++) {
         item_find_block(read, &items[i]);
     }
 }
@@ -128,33 +220,55 @@ static inline bool item_get(MemoryPool *pool, const OptimisticRead *read,
     return item_holds(pool, read, item);
 }
 
-/* Locks: for each item as pool_read. */
+/* Reads all items to at, one after the other. Locks: for each item as pool_read. */
+static ALWAYS_INLINE PoolStatus batch_read(MemoryPool *pool, unsigned char *at,
+                                           Batch batch)
+{
+    size_t left, done, i;
+    Batch group;
+    PoolStatus status = batch_check(pool, at, batch, &left);
+    if (status != POOL_OK || left == 0) {
+        return status;
+    }
+    for (done = 0; done < batch.count; done += group.count) {
+        size_t numbers[2 * ITEMS_AT_ONCE];
+        Item items[ITEMS_AT_ONCE];
+        OptimisticRead read;
+        if (!batch_group(batch, done, &left, numbers, &group)) {
+            return POOL_INVALID;
+        }
+        items_find(pool, group, false, &read, items);
+        items_find_data(items, group.count);
+        for (i = 0; i < group.count; i++) {
+            size_t size = batch_size(group, i);
+            if (!item_get(pool, &read, &items[i], at) && size > 0 &&
+                bytes_read(pool, at, group.offsets[i], size, false) == 0) {
+                return POOL_RANGE; /* the pool was made smaller meanwhile */
+            }
+            at += size;
+        }
+    }
+    return POOL_OK;
+}
+
 PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size_t count,
                        size_t item_size)
 {
-    unsigned char *at = (unsigned char *)dest;
-    PoolStatus status = batch_check(pool, dest, offsets, count, item_size);
-    size_t done, i, some;
-    if (status != POOL_OK || item_size == 0) {
-        return status_set(status);
-    }
-    for (done = 0; done < count; done += some) {
-        Item items[ITEMS_AT_ONCE];
-        OptimisticRead read;
-        some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, false, &read, items);
-        items_find_data(items, some);
-        for (i = 0; i < some; i++, at += item_size) {
-            if (!item_get(pool, &read, &items[i], at) &&
-                bytes_read(pool, at, offsets[done + i], item_size, false) == 0) {
-                return status_set(POOL_RANGE); /* the pool was made smaller meanwhile */
-            }
-        }
-    }
-    return status_set(POOL_OK);
+    Batch batch = {offsets, NULL, count, item_size};
+    return status_set(batch_read(pool, (unsigned char *)dest, batch));
 }
 
-/* ------------------------------------------------------------------- scattering */
+PoolStatus pool_read_many(MemoryPool *pool, void *dest, const size_t *offsets,
+                          const size_t *sizes, size_t count)
+{
+    Batch batch = {offsets, sizes, count, 0};
+    if (sizes == NULL && count > 0) {
+        return status_set(POOL_INVALID);
+    }
+    return status_set(batch_read(pool, (unsigned char *)dest, batch));
+}
+
+/* --------------------------------------------------------------------- writing */
 
 static int batch_compare(const void *a, const void *b)
 {
@@ -162,57 +276,86 @@ static int batch_compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Returns what is needed to write to the blocks of all items. blocks is scratch memory
- * for count offsets. */
-static Need batch_measure(const MemoryPool *pool, const size_t *offsets, size_t count,
-                          size_t item_size, size_t *blocks)
+/* Copies the ranges to scratch, those of no bytes left out, and sorts them by offset: an
+ * offset each, and behind it the size if they have sizes. Returns how many. */
+static size_t batch_sort(Batch batch, size_t *scratch)
+{
+    size_t i, count = 0;
+    if (batch.sizes == NULL) {
+        memcpy(scratch, batch.offsets, batch.count * sizeof *scratch);
+        qsort(scratch, batch.count, sizeof *scratch, batch_compare);
+        return batch.count;
+    }
+    for (i = 0; i < batch.count; i++) {
+        if (batch.sizes[i] > 0) {
+            scratch[2 * count] = batch.offsets[i];
+            scratch[2 * count + 1] = batch.sizes[i];
+            count++;
+        }
+    }
+    qsort(scratch, count, 2 * sizeof *scratch, batch_compare);
+    return count;
+}
+
+/* Returns what is needed to write to the blocks of all items. scratch: room for as many
+ * numbers as the batch has. */
+static Need batch_measure(const MemoryPool *pool, Batch batch, size_t *scratch)
 {
     Need need = {0, 0, 0, 0};
-    size_t i, done = SIZE_MAX;
-    memcpy(blocks, offsets, count * sizeof *blocks);
-    qsort(blocks, count, sizeof *blocks, batch_compare);
-    for (i = 0; i < count;) { /* runs of blocks that touch */
+    size_t width = batch.sizes == NULL ? 1 : 2, done = SIZE_MAX;
+    const size_t *range = scratch, *end = scratch + width * batch_sort(batch, scratch);
+    while (range < end) { /* runs of blocks that touch */
         Need run;
-        size_t first = pool_index(pool, blocks[i]);
-        size_t last = pool_index(pool, blocks[i] + (item_size - 1));
-        for (i++; i < count && pool_index(pool, blocks[i]) <= last + 1; i++) {
-            last = checked_max(last, pool_index(pool, blocks[i] + (item_size - 1)));
+        size_t first = pool_index(pool, *range);
+        size_t last = first;
+        for (; range < end && pool_index(pool, *range) <= last + 1; range += width) {
+            size_t size = width == 1 ? batch.item_size : range[1];
+            last = checked_max(last, pool_index(pool, *range + (size - 1)));
         }
         run = tree_measure_next(&pool->tree, first, last, &done);
         need.blocks += run.blocks;
         need.nodes += run.nodes;
         need.holes += run.holes;
     }
-    need.written = checked_times(count, item_size);
     return need;
 }
 
-/* Writes items of which some need blocks or nodes. Works on a copy of the offsets: the
- * caller's array may lie in a pinned block that an item overwrites. Locks: the pool
- * exclusively; inside it the arena. */
-static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
-                            const unsigned char *src, size_t count, size_t item_size)
+/* Writes items of which some need blocks or nodes. Works on a copy of the arrays: those
+ * of the caller may lie in a pinned block that an item overwrites. left: the bytes that
+ * src has. Locks: the pool exclusively; inside it the arena. */
+static NOT_INLINE PoolStatus batch_put(MemoryPool *pool, Batch batch,
+                                       const unsigned char *src, size_t left)
 {
     Reservation reservation = {0};
     PoolStatus status;
     Guard guard;
-    size_t i;
-    size_t *copy = count > SIZE_MAX / (2 * sizeof *copy)
+    size_t i, total, count = batch.count, width = batch.sizes == NULL ? 1 : 2;
+    size_t *copy = count > SIZE_MAX / (2 * width * sizeof *copy)
                        ? NULL
-                       : (size_t *)memory_alloc(2 * count * sizeof *copy);
+                       : (size_t *)memory_alloc(2 * width * count * sizeof *copy);
     if (copy == NULL) {
         return POOL_NO_MEMORY;
     }
-    memcpy(copy, offsets, count * sizeof *copy);
+    memcpy(copy, batch.offsets, count * sizeof *copy);
+    batch.offsets = copy;
+    if (batch.sizes != NULL) {
+        memcpy(copy + count, batch.sizes, count * sizeof *copy);
+        batch.sizes = copy + count;
+    }
     guard = pool_lock_exclusive(&pool->locks);
-    status = batch_check(pool, src, copy, count, item_size);
+    status = batch_check(pool, src, batch, &total);
+    if (status == POOL_OK && total > left) {
+        status = POOL_INVALID; /* another thread changed the sizes after the check */
+    }
     if (status == POOL_OK) {
-        status =
-            reservation_fill(&reservation, &pool->family->arena,
-                             batch_measure(pool, copy, count, item_size, copy + count));
+        Need need = batch_measure(pool, batch, copy + width * count);
+        need.written = total;
+        status = reservation_fill(&reservation, &pool->family->arena, need);
     }
     for (i = 0; status == POOL_OK && i < count; i++) {
-        bytes_put(pool, copy[i], src + i * item_size, 0, item_size, &reservation);
+        size_t size = batch_size(batch, i);
+        bytes_put(pool, batch.offsets[i], src, 0, size, &reservation);
+        src += size;
     }
     write_end(pool, guard, &reservation);
     platform_free(copy);
@@ -220,17 +363,24 @@ static PoolStatus batch_put(MemoryPool *pool, const size_t *offsets,
 }
 
 /* Whether the blocks of all items seem to exist and to be private, so that none has to be
- * allocated. Reads optimistically: another thread may change that at once. */
-static bool batch_seems_ready(MemoryPool *pool, const size_t *offsets, size_t count,
-                              size_t item_size)
+ * allocated. Reads optimistically: another thread may change that at once. left: as for
+ * batch_group. */
+static ALWAYS_INLINE bool batch_seems_ready(MemoryPool *pool, Batch batch, size_t left)
 {
-    size_t done, i, some;
-    for (done = 0; done < count; done += some) {
+    size_t done, i;
+    Batch group;
+    for (done = 0; done < batch.count; done += group.count) {
+        size_t numbers[2 * ITEMS_AT_ONCE];
         Item items[ITEMS_AT_ONCE];
         OptimisticRead read;
-        some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, true, &read, items);
-        for (i = 0; i < some; i++) {
+        if (!batch_group(batch, done, &left, numbers, &group)) {
+            return false;
+        }
+        items_find(pool, group, true, &read, items);
+        for (i = 0; i < group.count; i++) {
+            if (group.sizes != NULL && batch_size(group, i) == 0) {
+                continue;
+            }
             if (!items[i].found || items[i].block == NULL ||
                 block_is_shared(items[i].block) || !item_holds(pool, &read, &items[i])) {
                 return false;
@@ -241,115 +391,73 @@ static bool batch_seems_ready(MemoryPool *pool, const size_t *offsets, size_t co
 }
 
 /* Writes items one by one, as long as their blocks exist and are private; returns how
- * many. Locks: for each item the stripe of its block. */
-static size_t batch_try_put(MemoryPool *pool, const size_t *offsets,
-                            const unsigned char *src, size_t count, size_t item_size)
+ * many, and moves *src behind them. left: as for batch_group. Locks: for each item the
+ * stripe of its block. */
+static ALWAYS_INLINE size_t batch_try_put(MemoryPool *pool, Batch batch,
+                                          const unsigned char **src, size_t left)
 {
-    size_t done, i, some;
-    for (done = 0; done < count; done += some) {
+    size_t done, i;
+    Batch group;
+    for (done = 0; done < batch.count; done += group.count) {
+        size_t numbers[2 * ITEMS_AT_ONCE];
         Item items[ITEMS_AT_ONCE];
         OptimisticRead read;
-        some = checked_min(count - done, ITEMS_AT_ONCE);
-        items_find(pool, offsets + done, some, item_size, true, &read, items);
-        items_find_data(items, some);
-        for (i = 0; i < some; i++, src += item_size) {
+        if (!batch_group(batch, done, &left, numbers, &group)) {
+            return done;
+        }
+        items_find(pool, group, true, &read, items);
+        items_find_data(items, group.count);
+        for (i = 0; i < group.count; i++) {
+            size_t size = batch_size(group, i);
+            if (group.sizes != NULL && size == 0) {
+                continue;
+            }
             if (!items[i].found || items[i].leaf == NULL ||
-                !leaf_try_write(pool, items[i].leaf, read.shape, items[i].piece, src,
-                                item_size <= SMALL_MAX)) {
+                !leaf_try_write(pool, items[i].leaf, read.shape, items[i].piece, *src,
+                                size <= SMALL_MAX)) {
                 return done + i;
             }
+            *src += size;
         }
     }
-    return count;
+    return batch.count;
 }
 
-/* Locks: for each item the stripe of its block; if blocks or nodes must be allocated, the
- * pool exclusively for all items that are left. */
-PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
-                        size_t count, size_t item_size)
+/* Writes src to all items, in their order. Locks: for each item the stripe of its block;
+ * if blocks or nodes must be allocated, the pool exclusively for all items that are
+ * left. */
+static ALWAYS_INLINE PoolStatus batch_write(MemoryPool *pool, Batch batch,
+                                            const unsigned char *src)
 {
-    const unsigned char *bytes = (const unsigned char *)src;
-    PoolStatus status = batch_check(pool, src, offsets, count, item_size);
-    size_t done = 0;
-    if (status != POOL_OK || item_size == 0 || count == 0) {
-        return status_set(status);
+    size_t total, done = 0;
+    const unsigned char *at = src;
+    PoolStatus status = batch_check(pool, src, batch, &total);
+    if (status != POOL_OK || total == 0) {
+        return status;
     }
-    if (batch_seems_ready(pool, offsets, count, item_size)) {
-        done = batch_try_put(pool, offsets, bytes, count, item_size);
+    if (batch_seems_ready(pool, batch, total)) {
+        done = batch_try_put(pool, batch, &at, total);
     }
-    if (done < count) {
-        status = batch_put(pool, offsets + done, bytes + done * item_size, count - done,
-                           item_size);
-    }
-    return status_set(status);
-}
-
-/* ------------------------------------------------------------ read-modify-write */
-
-/* Loads an integer of size bytes in the machine's byte order. */
-static uint64_t integer_load(const unsigned char *bytes, size_t size)
-{
-    uint16_t two;
-    uint32_t four;
-    uint64_t eight;
-    switch (size) {
-    case 1: return bytes[0];
-    case 2: memcpy(&two, bytes, 2); return two;
-    case 4: memcpy(&four, bytes, 4); return four;
-    default: memcpy(&eight, bytes, 8); return eight;
-    }
-}
-
-static void integer_store(unsigned char *bytes, size_t size, uint64_t value)
-{
-    uint8_t one = (uint8_t)value;
-    uint16_t two = (uint16_t)value;
-    uint32_t four = (uint32_t)value;
-    switch (size) {
-    case 1: bytes[0] = one; return;
-    case 2: memcpy(bytes, &two, 2); return;
-    case 4: memcpy(bytes, &four, 4); return;
-    default: memcpy(bytes, &value, 8); return;
-    }
-}
-
-/* Adds value to the integer at offset, or, if expected is not NULL, replaces it by value
- * if it equals *expected. *old gets the previous value. Locks: as bytes_write. */
-static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
-                                 const uint64_t *expected, uint64_t value, uint64_t *old)
-{
-    unsigned char bytes[8];
-    Reservation reservation = {0};
-    PoolStatus status;
-    Guard guard;
-    if (pool == NULL || old == NULL ||
-        (size != 1 && size != 2 && size != 4 && size != 8)) {
-        return POOL_INVALID;
-    }
-    if (!checked_fits(pool_total(pool), offset, size)) {
-        return POOL_RANGE;
-    }
-    status = write_begin(pool, offset, &size, WRITE_ALL, &guard, &reservation);
-    if (status == POOL_OK) {
-        (void)bytes_get(pool, bytes, offset, size, NULL);
-        *old = integer_load(bytes, size);
-        if (expected == NULL || *old == *expected) {
-            integer_store(bytes, size, expected == NULL ? *old + value : value);
-            bytes_put(pool, offset, bytes, 0, size, &reservation);
-        }
-        write_end(pool, guard, &reservation);
+    if (done < batch.count) {
+        status =
+            batch_put(pool, batch_after(batch, done), at, total - (size_t)(at - src));
     }
     return status;
 }
 
-PoolStatus pool_fetch_add(MemoryPool *pool, size_t offset, size_t size, uint64_t value,
-                          uint64_t *old)
+PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
+                        size_t count, size_t item_size)
 {
-    return status_set(integer_change(pool, offset, size, NULL, value, old));
+    Batch batch = {offsets, NULL, count, item_size};
+    return status_set(batch_write(pool, batch, (const unsigned char *)src));
 }
 
-PoolStatus pool_compare_exchange(MemoryPool *pool, size_t offset, size_t size,
-                                 uint64_t expected, uint64_t value, uint64_t *old)
+PoolStatus pool_write_many(MemoryPool *pool, const size_t *offsets, const size_t *sizes,
+                           const void *src, size_t count)
 {
-    return status_set(integer_change(pool, offset, size, &expected, value, old));
+    Batch batch = {offsets, sizes, count, 0};
+    if (sizes == NULL && count > 0) {
+        return status_set(POOL_INVALID);
+    }
+    return status_set(batch_write(pool, batch, (const unsigned char *)src));
 }

@@ -87,6 +87,14 @@ PYTHON_CALL(PoolStatus, scatter,
             (MemoryPool * pool, const size_t *offsets, const void *src, size_t count,
              size_t item_size),
             (pool, offsets, src, count, item_size))
+PYTHON_CALL(PoolStatus, read_many,
+            (MemoryPool * pool, void *dest, const size_t *offsets, const size_t *sizes,
+             size_t count),
+            (pool, dest, offsets, sizes, count))
+PYTHON_CALL(PoolStatus, write_many,
+            (MemoryPool * pool, const size_t *offsets, const size_t *sizes,
+             const void *src, size_t count),
+            (pool, offsets, sizes, src, count))
 PYTHON_CALL(PoolStatus, fetch_add,
             (MemoryPool * pool, size_t offset, size_t size, uint64_t value,
              uint64_t *old),
@@ -362,6 +370,8 @@ static const struct {
     {"pool_copy", (PythonFunction)python_copy},
     {"pool_gather", (PythonFunction)python_gather},
     {"pool_scatter", (PythonFunction)python_scatter},
+    {"pool_read_many", (PythonFunction)python_read_many},
+    {"pool_write_many", (PythonFunction)python_write_many},
     {"pool_fetch_add", (PythonFunction)python_fetch_add},
     {"pool_compare_exchange", (PythonFunction)python_compare_exchange},
     {"pool_stats", (PythonFunction)python_stats},

@@ -136,7 +136,7 @@ MUTANTS["test_linear"] = [
     ),
     (
         "integers are read and written in two steps",
-        "batch.c",
+        "integers.c",
         "        *old = integer_load(bytes, size);\n",
         "        *old = integer_load(bytes, size);\n"
         "        pool_unlock(&pool->locks, guard);\n"
@@ -522,9 +522,39 @@ MUTANTS["test_adopt"] = [
 MUTANTS["test_batch"] = [
     (
         "an exchange compares half of a large integer",
-        "batch.c",
+        "integers.c",
         "*old == *expected",
         "(uint32_t)*old == (uint32_t)*expected",
+    ),
+    (
+        "sizes that grew after the check are used",
+        "batch.c",
+        "        if (size > *left) {",
+        "        if (size == SIZE_MAX) {",
+    ),
+    (
+        "sizes that grew are used under the lock",
+        "batch.c",
+        "    if (status == POOL_OK && total > left) {",
+        "    if (status == POOL_OK && total == SIZE_MAX && left == 0) {",
+    ),
+    (
+        "a sum of sizes wraps round",
+        "batch.c",
+        "        if (size > SIZE_MAX - *total) {",
+        "        if (size == SIZE_MAX && *total > 0) {",
+    ),
+    (
+        "the sizes of a batch are not copied",
+        "batch.c",
+        "        batch.sizes = copy + count;",
+        "        (void)count;",
+    ),
+    (
+        "a range in a longer one ends a run of blocks",
+        "batch.c",
+        "last = checked_max(last, pool_index(pool, *range + (size - 1)));",
+        "last = pool_index(pool, *range + (size - 1));",
     ),
 ]
 MUTANTS["test_system"] = [
