@@ -3,14 +3,16 @@
  * batches.c - C14: a million items of 8 bytes in one call, at random places in 256 MiB
  *
  * The reference is the loop one would write over an array. The same through one call for
- * each item shows what pool_gather and pool_scatter save.
+ * each item shows what pool_gather and pool_scatter save, and pool_read_many and
+ * pool_write_many with ranges of 1 to 64 bytes.
  */
 #include "peers.h"
 
-enum { ITEMS = 1000000 };
+enum { ITEMS = 1000000, LONGEST = 64 };
 
-static size_t *offsets;
+static size_t *offsets, *sizes;
 static uint64_t *items;
+static unsigned char *packed; /* the bytes of all ranges */
 static size_t count;
 
 static double loop_gather(const void *context)
@@ -80,12 +82,85 @@ static double single_writes(const void *context)
     return (bench_now() - start) / (double)count;
 }
 
-static void batches_case(const char *title, Measure batch, Measure loop, Measure singles)
+/* -------------------------------------------------------- ranges of 1 to 64 bytes */
+
+static double loop_read_many(const void *context)
+{
+    const unsigned char *flat = context;
+    unsigned char *at = packed;
+    double start = bench_now();
+    size_t i;
+    for (i = 0; i < count; i++) {
+        memcpy(at, flat + offsets[i], sizes[i]);
+        at += sizes[i];
+    }
+    keep(packed);
+    return (bench_now() - start) / (double)count;
+}
+
+static double loop_write_many(const void *context)
+{
+    unsigned char *flat = (unsigned char *)(uintptr_t)context;
+    const unsigned char *at = packed;
+    double start = bench_now();
+    size_t i;
+    for (i = 0; i < count; i++) {
+        memcpy(flat + offsets[i], at, sizes[i]);
+        at += sizes[i];
+    }
+    keep(flat);
+    return (bench_now() - start) / (double)count;
+}
+
+static double read_many(const void *context)
+{
+    double start = bench_now();
+    bench_require(pool_read_many(pool_of(context), packed, offsets, sizes, count) ==
+                      POOL_OK,
+                  "pool_read_many");
+    return (bench_now() - start) / (double)count;
+}
+
+static double write_many(const void *context)
+{
+    double start = bench_now();
+    bench_require(pool_write_many(pool_of(context), offsets, sizes, packed, count) ==
+                      POOL_OK,
+                  "pool_write_many");
+    return (bench_now() - start) / (double)count;
+}
+
+static double single_long_reads(const void *context)
+{
+    MemoryPool *pool = pool_of(context);
+    unsigned char *at = packed;
+    double start = bench_now();
+    size_t i;
+    for (i = 0; i < count; i++) {
+        at += pool_read(pool, at, offsets[i], sizes[i]);
+    }
+    return (bench_now() - start) / (double)count;
+}
+
+static double single_long_writes(const void *context)
+{
+    MemoryPool *pool = pool_of(context);
+    const unsigned char *at = packed;
+    double start = bench_now();
+    size_t i;
+    for (i = 0; i < count; i++) {
+        at += pool_write(pool, offsets[i], at, sizes[i]);
+    }
+    return (bench_now() - start) / (double)count;
+}
+
+static void batches_case(const char *title, const char *size, Measure batch, Measure loop,
+                         Measure singles)
 {
     static const PeerIndex small = POOL_4K, large = POOL_64K;
     Case it = {.row = "C14", .unit = "ns an item", .reference = 2};
-    snprintf(it.title, sizeof it.title, "%s of %zu items of 8 bytes, in 256 MiB", title,
-             count);
+    snprintf(it.title, sizeof it.title, "%s of %zu items of %s bytes, in 256 MiB", title,
+             count, size);
     case_add(&it, "pool, 4 KiB blocks", batch, &small);
     case_add(&it, "pool, 64 KiB blocks", batch, &large);
     case_add(&it, "a loop over an array", loop, peers_flat());
@@ -97,20 +172,28 @@ static void batches_case(const char *title, Measure batch, Measure loop, Measure
 
 void row_batches(void)
 {
-    uint64_t state = RANDOM_SEED;
+    uint64_t state = RANDOM_SEED, other = RANDOM_SEED + 1;
     size_t i;
     count = bench_options.quick ? ITEMS / 20 : ITEMS;
-    offsets = malloc(count * sizeof *offsets);
+    offsets = malloc(2 * count * sizeof *offsets);
     items = calloc(count, sizeof *items);
-    bench_require(offsets != NULL && items != NULL, "malloc");
+    packed = malloc(count * LONGEST);
+    bench_require(offsets != NULL && items != NULL && packed != NULL, "malloc");
+    sizes = offsets + count;
     for (i = 0; i < count; i++) {
-        offsets[i] = random_place(&state, LARGE, 8);
+        offsets[i] = random_place(&state, LARGE - LONGEST, 8);
+        sizes[i] = 1 + random_place(&other, LONGEST, 1);
     }
     peers_open();
     memset(items, 1, count * sizeof *items);
-    batches_case("gather", gather, loop_gather, single_reads);
-    batches_case("scatter", scatter, loop_scatter, single_writes);
+    memset(packed, 1, count * LONGEST);
+    batches_case("gather", "8", gather, loop_gather, single_reads);
+    batches_case("scatter", "8", scatter, loop_scatter, single_writes);
+    batches_case("read_many", "1 to 64", read_many, loop_read_many, single_long_reads);
+    batches_case("write_many", "1 to 64", write_many, loop_write_many,
+                 single_long_writes);
     peers_close();
+    free(packed);
     free(items);
     free(offsets);
 }

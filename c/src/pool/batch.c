@@ -362,6 +362,47 @@ static NOT_INLINE PoolStatus batch_put(MemoryPool *pool, Batch batch,
     return status;
 }
 
+/* Whether the block of an item existed and was private at one moment. */
+static inline bool item_is_ready(MemoryPool *pool, const OptimisticRead *read,
+                                 const Item *item)
+{
+    return item->found && item->block != NULL && !block_is_shared(item->block) &&
+           item_holds(pool, read, item);
+}
+
+static inline size_t item_offset(const MemoryPool *pool, const Item *item)
+{
+    return (item->piece.index << pool->block_shift) + item->piece.start;
+}
+
+/* The same for an item of so many bytes, which lies in several blocks. */
+static NOT_INLINE bool item_parts_seem_ready(MemoryPool *pool, const Item *item,
+                                             size_t size)
+{
+    size_t offset = item_offset(pool, item);
+    OptimisticRead read;
+    bool ready = optimistic_begin_shape(&read, &pool->locks);
+    while (ready && size > 0) {
+        Piece piece = piece_at(pool, offset, size);
+        Item part;
+        item_find_leaf(pool, offset, piece.size, true, true, &read, &part);
+        item_find_block(&read, &part);
+        ready = item_is_ready(pool, &read, &part);
+        offset += piece.size;
+        size -= piece.size;
+    }
+    return ready;
+}
+
+/* Writes such an item; false if it failed. Locks: as bytes_write. */
+static NOT_INLINE bool item_put_parts(MemoryPool *pool, const Item *item, size_t size,
+                                      const unsigned char *src)
+{
+    size_t offset = item_offset(pool, item);
+    return checked_fits(pool_total(pool), offset, size) &&
+           bytes_write(pool, offset, src, 0, &size, WRITE_ALL) == POOL_OK;
+}
+
 /* Whether the blocks of all items seem to exist and to be private, so that none has to be
  * allocated. Reads optimistically: another thread may change that at once. left: as for
  * batch_group. */
@@ -378,11 +419,13 @@ static ALWAYS_INLINE bool batch_seems_ready(MemoryPool *pool, Batch batch, size_
         }
         items_find(pool, group, true, &read, items);
         for (i = 0; i < group.count; i++) {
-            if (group.sizes != NULL && batch_size(group, i) == 0) {
+            size_t size = batch_size(group, i);
+            if (group.sizes != NULL && size == 0) {
                 continue;
             }
-            if (!items[i].found || items[i].block == NULL ||
-                block_is_shared(items[i].block) || !item_holds(pool, &read, &items[i])) {
+            if (!item_is_ready(pool, &read, &items[i]) &&
+                (items[i].piece.size == size ||
+                 !item_parts_seem_ready(pool, &items[i], size))) {
                 return false;
             }
         }
@@ -392,7 +435,7 @@ static ALWAYS_INLINE bool batch_seems_ready(MemoryPool *pool, Batch batch, size_
 
 /* Writes items one by one, as long as their blocks exist and are private; returns how
  * many, and moves *src behind them. left: as for batch_group. Locks: for each item the
- * stripe of its block. */
+ * stripe of its block, or as bytes_write if it lies in several. */
 static ALWAYS_INLINE size_t batch_try_put(MemoryPool *pool, Batch batch,
                                           const unsigned char **src, size_t left)
 {
@@ -412,9 +455,11 @@ static ALWAYS_INLINE size_t batch_try_put(MemoryPool *pool, Batch batch,
             if (group.sizes != NULL && size == 0) {
                 continue;
             }
-            if (!items[i].found || items[i].leaf == NULL ||
-                !leaf_try_write(pool, items[i].leaf, read.shape, items[i].piece, *src,
-                                size <= SMALL_MAX)) {
+            if ((!items[i].found || items[i].leaf == NULL ||
+                 !leaf_try_write(pool, items[i].leaf, read.shape, items[i].piece, *src,
+                                 size <= SMALL_MAX)) &&
+                (items[i].piece.size == size ||
+                 !item_put_parts(pool, &items[i], size, *src))) {
                 return done + i;
             }
             *src += size;
@@ -423,9 +468,8 @@ static ALWAYS_INLINE size_t batch_try_put(MemoryPool *pool, Batch batch,
     return batch.count;
 }
 
-/* Writes src to all items, in their order. Locks: for each item the stripe of its block;
- * if blocks or nodes must be allocated, the pool exclusively for all items that are
- * left. */
+/* Writes src to all items, in their order. Locks: for each item as batch_try_put; if
+ * blocks or nodes must be allocated, the pool exclusively for all items that are left. */
 static ALWAYS_INLINE PoolStatus batch_write(MemoryPool *pool, Batch batch,
                                             const unsigned char *src)
 {
