@@ -398,6 +398,36 @@ class MemoryPool(Owned):
         """
         batches.scatter(self._owner, offsets, data)
 
+    @overload
+    def read_many(self, ranges: Any) -> list[bytes]: ...
+    @overload
+    def read_many(self, ranges: Any, out: _Buffer) -> _Buffer: ...
+    def read_many(self, ranges: Any, out: Any = None) -> Any:
+        """The bytes of each of the ranges, whose sizes differ, in one call.
+
+        ranges: any iterable of pairs (offset, size), such as extents(), or a numpy array
+        of integers with a row for each.
+        out: None, or what to fill with all of them, one after the other: writable,
+        contiguous memory of just their size.
+
+        Returns out if given, else a list of bytes.
+
+        Each range is one atomic step. Raises PoolRangeError with the first wrong number,
+        TypeError for what is no pair of integers; then nothing was read.
+        """
+        return batches.read_many(self._owner, ranges, out)
+
+    def write_many(self, items: Iterable[tuple[SupportsIndex, ReadableBuffer]]) -> None:
+        """Writes data of different sizes to many offsets, in their order, in one call.
+
+        items: pairs (offset, data), each data contiguous memory. They are copied first.
+
+        Each of them is one atomic step; where they overlap, the later one wins. Raises
+        PoolRangeError with the first that does not fit, TypeError, PoolMemoryError and
+        PoolLimitError; then nothing was written, as for scatter().
+        """
+        batches.write_many(self._owner, items)
+
     def fetch_add(
         self, offset: SupportsIndex, n: SupportsIndex, size: SupportsIndex = 8
     ) -> int:

@@ -239,6 +239,34 @@ def p4(bench: Bench) -> Iterator[Row]:
         peers = {name for name in loops if not name.endswith(" pool")}
         best = min(peers, key=lambda name: timings[name].median)
         yield Row("P4", f"{what}, against the best loop", best, 0.1, timings)
+    yield from _of_many_sizes(bench, pool, few)
+
+
+def _of_many_sizes(bench: Bench, pool: MemoryPool, offsets: list[int]) -> Iterator[Row]:
+    """Ranges of 1 to 64 bytes in one call, against a call for each."""
+    ranges = [(min(at, bench.large - 64), 1 + i % 64) for i, at in enumerate(offsets)]
+    items = [(at, bytes(size)) for at, size in ranges]
+
+    def timed(call: Callable[[], Any]) -> float:
+        start = perf_counter()
+        call()
+        return (perf_counter() - start) / len(ranges)
+
+    def write_each() -> None:
+        for at, data in items:
+            pool.write(at, data)
+
+    reads = {
+        "pool": partial(timed, lambda: pool.read_many(ranges)),
+        "loop": partial(timed, lambda: [pool.read(at, size) for at, size in ranges]),
+    }
+    writes = {
+        "pool": partial(timed, lambda: pool.write_many(items)),
+        "loop": partial(timed, write_each),
+    }
+    for what, calls in (("read_many", reads), ("write_many", writes)):
+        what = f"{what} of {len(ranges)} ranges of 1 to 64 B, a range"
+        yield Row("P4", what, "loop", 0.5, alternate(calls, bench.rounds))
 
 
 def p5(bench: Bench) -> Iterator[Row]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many items of one size at once. Where offsets.py says so, arrays of numpy."""
+"""Many items at once. Where offsets.py and pairs.py say so, arrays of numpy."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError, PoolRangeError
 from .offsets import Offsets, check, converted
 from .owner import Owner
+from .pairs import Ranges, checked, joined
 
 if TYPE_CHECKING:
     pass
@@ -71,3 +72,52 @@ def scatter(owner: Owner, offsets: Any, data: Any) -> None:
             library.pool_scatter(
                 owner.address, raw.address, source.address, found.items, item_size
             )
+
+
+# ------------------------------------------------------- ranges of different sizes
+
+
+def read_many(owner: Owner, ranges: Any, out: Any) -> Any:
+    """The bytes of each range; or out, filled with all of them."""
+    found = checked(owner, ranges)
+    if out is not None:
+        with writable(out) as target:
+            integer("size of out", target.size, found.total, found.total)
+            _fill_ranges(owner, found, target.address)
+        return out
+    if found.total > BYTES_MAX:
+        raise PoolMemoryError(f"{found.total} bytes do not fit an object")
+    data = bytes(found.total)  # of zeros: errors show the arguments of calls
+    if data:
+        _fill_ranges(owner, found, data)
+    parts, start = [], 0
+    for size in found.sizes.tolist():
+        parts.append(data[start : start + size])
+        start += size
+    return parts
+
+
+def _fill_ranges(owner: Owner, found: Ranges, dest: Any) -> None:
+    count = len(found.sizes)
+    library = library_for(count * _ITEM_COST + found.total)
+    with readable(found.offsets) as offsets, readable(found.sizes) as sizes:
+        library.pool_read_many(owner.address, dest, offsets.address, sizes.address, count)
+
+
+def write_many(owner: Owner, items: Any) -> None:
+    """Puts the data of each item at its offset, in their order."""
+    found, packed = joined(owner, items)
+    put_ranges(owner, found, packed)
+
+
+def put_ranges(owner: Owner, found: Ranges, packed: Any) -> None:
+    """Puts contiguous data, of the size of all ranges, into them."""
+    with readable(packed) as source:
+        _put(owner, found, source.address)
+
+
+def _put(owner: Owner, found: Ranges, src: Any) -> None:
+    count = len(found.sizes)
+    library = library_for(count * _ITEM_COST + found.total)
+    with readable(found.offsets) as offsets, readable(found.sizes) as sizes:
+        library.pool_write_many(owner.address, offsets.address, sizes.address, src, count)

@@ -16,8 +16,8 @@ from .._native.arguments import integer
 from .._native.signatures import SIZE_MAX
 from .owner import Owner
 
-# The array code of a size_t.
-_CODE = "Q" if sizeof(c_size_t) == 8 else "I"
+#: The array code of a size_t.
+SIZE_CODE = "Q" if sizeof(c_size_t) == 8 else "I"
 
 
 class Offsets(NamedTuple):
@@ -56,7 +56,7 @@ def converted(offsets: Any) -> Offsets:
         raise TypeError(f"offsets must be a series of integers, not {kind}") from None
     numbers = list(map(operator.index, items))
     lowest, highest = min(numbers, default=0), max(numbers, default=0)
-    raw = array(_CODE, numbers) if 0 <= lowest <= highest <= SIZE_MAX else None
+    raw = array(SIZE_CODE, numbers) if 0 <= lowest <= highest <= SIZE_MAX else None
     return Offsets(len(numbers), lowest, highest, raw, numbers.index, None)
 
 

@@ -65,21 +65,23 @@ class Layout(NamedTuple):
             yield (stripes * self.parts + part) * self.stripe + rest, step
             start += step
 
-    def split(self, offsets: Any, size: int) -> list[tuple[int, Items]]:
-        """Cuts items of one size (1 or more) where stripes end; returns them by part.
+    def split(self, offsets: Any, size: Any) -> list[tuple[int, Items]]:
+        """Cuts items where stripes end; returns them by part.
 
         offsets: a flat array of int64; all items are in the pool.
+        size: of all items, 1 or more, or an array of the size of each.
         """
+        sizes = np.broadcast_to(np.asarray(size, np.int64), offsets.shape)
         first = offsets // self.stripe
-        counts = (offsets + (size - 1)) // self.stripe - first + 1
+        counts = (offsets + (sizes - 1)) // self.stripe - first + 1
         item = np.repeat(np.arange(len(offsets)), counts)
         number = np.arange(len(item)) - np.repeat(np.cumsum(counts) - counts, counts)
         index = first[item] + number
         border = index * self.stripe
         start = np.maximum(offsets[item], border)
-        end = np.minimum(offsets[item] + size, border + self.stripe)
+        end = np.minimum((offsets + sizes)[item], border + self.stripe)
         local = index // self.parts * self.stripe + (start - border)
-        place = item * size + (start - offsets[item])
+        place = (np.cumsum(sizes) - sizes - offsets)[item] + start
         part = index % self.parts
         order = np.argsort(part, kind="stable")
         found, starts = np.unique(part[order], return_index=True)

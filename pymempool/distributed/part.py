@@ -10,6 +10,9 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
+from .._core.batches import put_ranges
+from .._core.owner import owner_of
+from .._core.pairs import checked
 from .._core.stats import PoolStats
 from ..errors import PoolClosedError, PoolRangeError
 from ..pool import MemoryPool
@@ -134,19 +137,7 @@ class Part:
 
 def _gather(held: Part, name: str, starts: Any, sizes: Any) -> Any:
     out = np.empty(int(sizes.sum()), np.uint8)
-    done = 0
-    for these, size in _alike(starts, sizes):
-        end = done + len(these) * size
-        held.bytes(name).gather(these, size, out[done:end])
-        done = end
-    return out
-
-
-def _alike(starts: Any, sizes: Any) -> list[tuple[Any, int]]:
-    """Groups neighbours of one size, in order."""
-    borders = np.flatnonzero(np.diff(sizes)) + 1
-    groups = np.split(np.arange(len(sizes)), borders)
-    return [(starts[group], int(sizes[group[0]])) for group in groups]
+    return held.bytes(name).read_many(np.stack([starts, sizes], axis=1), out)
 
 
 def _clipped(runs: Iterable[Run], here: int) -> list[Run]:
@@ -188,18 +179,8 @@ def _create(held: Part, name: str, total: int) -> None:
 
 
 def _scatter(held: Part, name: str, starts: Any, sizes: Any, data: Any) -> None:
-    pool, data, done = held.bytes(name), memoryview(data).cast("B"), 0
-    undo: list[Any] = []
-    try:
-        for these, size in _alike(starts, sizes):
-            end, old = done + len(these) * size, pool.gather(these, size)
-            pool.scatter(these, data[done:end])
-            undo.append((these, old))
-            done = end
-    except BaseException:
-        for these, old in reversed(undo):  # there is room for it: it was there
-            pool.scatter(these, old)
-        raise
+    owner = owner_of(held.bytes(name))
+    put_ranges(owner, checked(owner, np.stack([starts, sizes], axis=1)), data)
 
 
 def _clone(held: Part, name: str, new: str) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, cast
@@ -22,7 +22,7 @@ from . import ranges
 from .addresses import TOTAL_MAX, merged
 from .array import array
 from .files import load
-from .items import gather, plain, scatter
+from .items import gather, plain, read_many, scatter, write_many
 from .placement import Placement, count_workers
 from .remote import Remote
 from .upkeep import rebalance, repair
@@ -280,6 +280,22 @@ class ShardedPool:
         """
         remote = self._open()
         remote.retry(lambda: scatter(remote, offsets, data))
+
+    def read_many(self, ranges: Any, out: Any = None) -> Any:
+        """Reads the bytes of each of the ranges, whose sizes differ.
+
+        Arguments, result and errors are those of MemoryPool.read_many(), and
+        ShardLostError.
+        """
+        return read_many(self._open(), ranges, out)
+
+    def write_many(self, items: Iterable[tuple[SupportsIndex, ReadableBuffer]]) -> None:
+        """Writes data of different sizes to many offsets, in their order.
+
+        Arguments and errors are those of MemoryPool.write_many(), and ShardLostError. If
+        ranges overlap, the later one wins within each stripe.
+        """
+        write_many(self._open(), items)
 
     # ----------------------------------------------------------------- snapshots
 

@@ -54,6 +54,10 @@ def memory(pool: MemoryPool) -> None:
     pool.readinto(0, 5)  # type: ignore[arg-type]
     pool.adopt(0, ctypes.create_string_buffer(5))
     assert_type(pool.gather([1, 2], 4, bytearray(8)), bytearray)
+    assert_type(pool.read_many([(1, 2), (3, 4)]), list[bytes])
+    assert_type(pool.read_many(pool.extents(), bytearray(8)), bytearray)
+    pool.write_many([(1, b"bytes"), (5, array("d", [0.5]))])
+    pool.write_many([(1, "text")])  # type: ignore[list-item]
     assert_type(pool.view(0, 5), memoryview)
     assert_type(pool.view(), memoryview)
     assert_type(pool.pin(5), memoryview)

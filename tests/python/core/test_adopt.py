@@ -304,6 +304,7 @@ LETTING_GO: dict[str, Callable[[MemoryPool], object]] = {
     "write": lambda pool: pool.write(1000, bytes(100)),
     "write, large": lambda pool: pool.write(0, bytes(1 << 16)),
     "scatter": lambda pool: pool.scatter(range(0, 4096, 64), bytes(64)),
+    "write_many": lambda pool: pool.write_many([(5, bytes(99)), (1030, b"x")]),
     "fetch_add": lambda pool: pool.fetch_add(1024, 1),
     "fill": lambda pool: pool.fill(0, 1, 4096),
     "discard": lambda pool: pool.discard(0, 4096),

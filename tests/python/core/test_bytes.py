@@ -141,6 +141,8 @@ ASKING: dict[str, Callable[[MemoryPool], Any]] = {
     "set slice": lambda pool: pool.__setitem__(slice(Once(5), Once(9), Once(1)), b"data"),
     "gather": lambda pool: pool.gather([Once(5), Once(6)], Once(3)),
     "scatter": lambda pool: pool.scatter([Once(5), Once(6)], b"data"),
+    "read_many": lambda pool: pool.read_many([(Once(5), Once(6)), (Once(9), Once(0))]),
+    "write_many": lambda pool: pool.write_many([(Once(5), b"data"), (Once(9), b"")]),
     "fetch_add": lambda pool: pool.fetch_add(Once(5), Once(6), Once(4)),
     "compare_exchange": lambda pool: pool.compare_exchange(
         Once(5), Once(6), Once(7), Once(4)

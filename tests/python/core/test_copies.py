@@ -187,6 +187,8 @@ LATER: dict[str, tuple[Callable[[MemoryPool], Any], Any]] = {
     "copy_from": (lambda pool: pool.copy_from(pool, 5000, 3, 4500), 3),
     "gather": (lambda pool: pool.gather([5000], 3), bytes(3)),
     "scatter": (lambda pool: pool.scatter([5000], b"abc"), None),
+    "read_many": (lambda pool: pool.read_many([(5000, 3), (4, 0)]), [bytes(3), b""]),
+    "write_many": (lambda pool: pool.write_many([(5000, b"abc")]), None),
     "fetch_add": (lambda pool: pool.fetch_add(5000, 1), 0),
     "compare_exchange": (lambda pool: pool.compare_exchange(5000, 1, 2), False),
     "view": (lambda pool: pool.view(5000, 3), bytes(3)),

@@ -29,6 +29,7 @@ NO_ALLOCATION = {
     *("gather", "gather, large", "gather, out", "gather, numpy", "open", "map", "svg"),
     *("view", "view, several blocks", "view, large", "plot"),
     *("array, frozen, numpy", "array, frozen copy, numpy", "_repr_html_"),
+    *("read_many", "read_many, large", "read_many, out", "read_many, numpy"),
     "changes, items",
 }
 

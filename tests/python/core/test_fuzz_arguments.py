@@ -87,6 +87,17 @@ CALLS = {
     "adopt": method("nb", models.write, "adopt"),
     "gather": method("on?b", models.gather, "gather"),
     "scatter": method("ob", models.scatter, "scatter"),
+    "read_many": Call(
+        "nn",
+        models.read_many,
+        lambda pool, *pair: pool.read_many([(9, 5), pair, (0, 0)]),
+    ),
+    "write_many": Call(
+        "nb",
+        models.write_many,
+        lambda pool, *pair: pool.write_many([(9, b"first"), pair, (0, b"")]),
+    ),
+    "pairs": Call("a", models.refused, lambda pool, it: pool.read_many([(1, 1), it, 5])),
     "fetch_add": method("nn?s", models.fetch_add, "fetch_add"),
     "compare_exchange": method("nnn?s", models.compare_exchange, "compare_exchange"),
     "clone": method("", models.twin, "clone"),

@@ -227,6 +227,8 @@ CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
     "take": lambda pool, buffer: pool.take(0, len(buffer)),
     "gather": lambda pool, buffer: pool.gather(range(0, len(buffer), 256), 256, buffer),
     "scatter": lambda pool, buffer: pool.scatter(range(0, len(buffer), 256), buffer),
+    "read_many": lambda pool, buffer: pool.read_many([(0, len(buffer))], buffer),
+    "write_many": lambda pool, buffer: pool.write_many([(0, buffer), (5, b"five")]),
     "fetch_add": lambda pool, buffer: pool.fetch_add(5, 1),
     "copy_from": lambda pool, buffer: pool.copy_from(pool, 0, 5000, 2000),
     "clone": lambda pool, buffer: pool.clone().write(0, buffer),
@@ -371,6 +373,9 @@ def test_python_itself_has_no_memory() -> None:
             lambda: pool.pin(5, 9),
             lambda: pool.gather(offsets, 20, memory),
             lambda: pool.scatter(offsets, memory),
+            lambda: pool.read_many([(0, 300), (700, 100)], memory),
+            lambda: pool.read_many([(0, 300), (700, 100)]),
+            lambda: pool.write_many([(0, memory), (7, b"seven")]),
         ]
         for call in calls:
             call()  # in which CPython compiles a regular expression

@@ -368,6 +368,23 @@ class Pools(RuleBasedStateMachine):
         for i, at in enumerate(offsets):
             pair.flat[at : at + item_size] = data[i * item_size : (i + 1) * item_size]
 
+    @rule(pair=pairs, seed=st.randoms(use_true_random=False), longest=st.integers(0, 99))
+    def read_and_write_many(self, pair: Pair, seed: Any, longest: int) -> None:
+        ranges = []
+        for _ in range(10):
+            at = seed.randint(0, len(pair.flat))
+            ranges.append((at, seed.randint(0, min(longest, len(pair.flat) - at))))
+        found = pair.pool.read_many(ranges)
+        assert found == [bytes(pair.flat[at : at + size]) for at, size in ranges]
+        items = [(at, seed.randbytes(size)) for at, size in ranges]
+        try:
+            pair.pool.write_many(items)
+        except PoolLimitError:
+            assert pair.group.limit is not None
+            return
+        for at, data in items:
+            pair.flat[at : at + len(data)] = data
+
     @rule(
         pair=pairs,
         place=st.integers(0, TOTAL_MAX),

@@ -57,6 +57,7 @@ def all_that_shows(pool: MemoryPool) -> Iterator[bytes]:
     yield b"".join(pool.views(0, size))
     yield pool.gather(range(0, size - 7, 8), 8)
     yield pool.gather(range(0, size, 10), 1, bytearray(-(-size // 10)))
+    yield b"".join(pool.read_many([(0, size // 2), (size // 2, size - size // 2)]))
     buffers: list[pickle.PickleBuffer] = []
     pickle.dumps(pool, 5, buffer_callback=buffers.append)
     yield from map(bytes, buffers)
@@ -136,6 +137,7 @@ WAYS: dict[str, Callable[[MemoryPool], object]] = {
         pool.write(2000, b"x"),
     ),
     "scatter": lambda pool: pool.scatter(offsets(), bytes(len(offsets()))),
+    "write_many": lambda pool: pool.write_many([(at, b"abc") for at in offsets()]),
     "fetch_add": each(lambda pool, at: pool.fetch_add(at, 1)),
     "compare_exchange": each(lambda pool, at: pool.compare_exchange(at, 5, 1)),
     "pin": each(lambda pool, at: pool.pin(at, 1)),
@@ -173,8 +175,8 @@ def test_the_search_finds_it() -> None:
         pool.write(5000, SECRET[:2])
         found = [holds_secret(data) for data in all_that_shows(pool)]
         assert all(pickle_holds_secret(pickle.dumps(pool, it)) for it in (3, 4, 5))
-    assert found[:5] == [True] * 5
-    assert found[5:].count(True) == 1 + 1 + 2  # a buffer, a pin, before and in take()
+    assert found[:6] == [True] * 6
+    assert found[6:].count(True) == 1 + 1 + 2  # a buffer, a pin, before and in take()
     assert not found[-1]
 
 
@@ -287,6 +289,8 @@ def test_errors_show_no_old_memory(size: int) -> None:
         lambda pool: pool.take(0, size),
         lambda pool: pool.gather([0, 0], size // 2),
         lambda pool: pool.gather([0, size - 4], 4),
+        lambda pool: pool.read_many([(0, size // 2), (1, size // 2)]),
+        lambda pool: pool.read_many([(0, 1), (size - 4, 4)]),
     ):
         pool = MemoryPool(size, BLOCK)
         MemoryPool.from_handle(pool.handle).resize(1)

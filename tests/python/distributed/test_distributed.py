@@ -72,6 +72,16 @@ def test_addresses(parts: int, stripe: int) -> None:
             assert where[offsets[place // 11] + place % 11] == (part, at)
             seen.append(int(place))
     assert sorted(seen) == list(range(11 * len(offsets)))
+    offsets, sizes = numpy.array([7, 0, 200, 3]), numpy.array([3, 111, 1, 40])
+    wanted = [at + i for at, size in zip(offsets, sizes) for i in range(size)]
+    seen = []
+    for part, items in layout.split(offsets, sizes):
+        every = zip(items.local, items.size)
+        local = [int(at) + i for at, size in every for i in range(size)]
+        for place, at in zip(items.bytes(), local):
+            assert where[wanted[place]] == (part, at)
+            seen.append(int(place))
+    assert sorted(seen) == list(range(155))
 
 
 def test_runs_are_merged() -> None:
@@ -173,6 +183,42 @@ def test_items_larger_than_stripes(pool: ShardedPool) -> None:
     assert pool.gather([2000, 90], 1500) == data.tobytes()[1500:] + data.tobytes()[:1500]
 
 
+RANGES = [(90, 200), (0, 0), (4096, 0), (2000, 1), (95, 30), (0, 4096), (4095, 1)]
+
+
+def test_ranges(pool: ShardedPool, single: MemoryPool) -> None:
+    for ranges in (RANGES, RANGES[1:3], []):
+        wanted = single.read_many(ranges)
+        for form in (ranges, numpy.array(ranges, int).reshape(-1, 2), iter(ranges)):
+            assert pool.read_many(form) == wanted
+        out = bytearray(sum(map(len, wanted)))
+        assert pool.read_many(ranges, out) is out
+        assert out == b"".join(wanted)
+    items = [(at, bytes([3 + i]) * min(size, 999)) for i, (at, size) in enumerate(RANGES)]
+    for form in (items, [], items[1:3], [(7, numpy.arange(99))]):
+        single.write_many(form)
+        pool.write_many(iter(form))
+        assert pool.read(0, 4096) == single.read(0, 4096)
+
+
+def test_ranges_beside_another_proxy(pool: ShardedPool) -> None:
+    """An iterator is used up by the first look at it."""
+    other = pickle.loads(pickle.dumps(pool))
+    other.resize(5000)
+    assert pool.read_many(iter([(0, 1), (4990, 10)])) == [pool.read(0, 1), bytes(10)]
+    other.resize(6000)
+    pool.write_many(iter([(5990, b"0123456789")]))
+    assert other.read(5990, 10) == b"0123456789"
+    other.resize(100)
+    with pytest.raises(PoolRangeError, match="offset number 1 is 5990"):
+        pool.read_many(iter([(0, 1), (5990, 10)]))
+    other.resize(6000)
+    assert pool.read_many([(5990, 3)]) == [bytes(3)]
+    other.resize(100)
+    with pytest.raises(PoolRangeError, match="offset number 1 is 5990"):
+        pool.write_many(iter([(0, b""), (5990, b"x")]))
+
+
 # --------------------------------------------------------------------- snapshots
 
 
@@ -262,9 +308,18 @@ def odd(single: Any, client: Any) -> dict[str, Any]:
         calls[f"readinto {data!r}"] = lambda pool, it=data: pool.readinto(0, it)
         calls[f"scatter {data!r}"] = lambda pool, it=data: pool.scatter([0], it)
         calls[f"out {data!r}"] = lambda pool, it=data: pool.gather([0], 1, it)
+        calls[f"write_many {data!r}"] = lambda p, it=data: p.write_many([(0, it)])
+        calls[f"many, out {data!r}"] = lambda p, it=data: p.read_many([(0, 1)], it)
     for offsets in ([1.0], ["1"], [None], "12", 5, None, [b"1"], [[1]], numpy.ones(2)):
         calls[f"gather {offsets!r}"] = lambda p, it=offsets: p.gather(it, 1)
         calls[f"scatter {offsets!r}"] = lambda p, it=offsets: p.scatter(it, b"x")
+    for pair in (5, (1,), (1.0, 1), (1, "1"), (-1, 1), (0, 4097), (4097, 0), (2**70, 1)):
+        calls[f"read_many {pair!r}"] = lambda p, it=pair: p.read_many([(1, 1), it])
+        calls[f"write at {pair!r}"] = lambda p, it=pair: p.write_many([(1, b""), it])
+    calls["pairs"] = lambda pool: pool.read_many(5)
+    calls["pairs to write"] = lambda pool: pool.write_many(5)
+    calls["pairs past the end"] = lambda p: p.write_many([(0, b"x"), (4090, b"x" * 7)])
+    calls["rows"] = lambda pool: pool.read_many(numpy.zeros((2, 3), int))
     calls["read-only"] = lambda pool: pool.readinto(0, bytes(4))
     calls["objects"] = lambda pool: pool.readinto(0, numpy.array([None]))
     calls["items of 4097"] = lambda pool: pool.gather([0], 4097)
@@ -364,6 +419,8 @@ def test_closed(client: Any) -> None:
         lambda: pool.discard(0, 0),
         lambda: pool.gather([], 1),
         lambda: pool.scatter([], b""),
+        lambda: pool.read_many([]),
+        lambda: pool.write_many([]),
         lambda: pool.clone(),
         lambda: pool.restore(clone),
         lambda: clone.restore(pool),

@@ -183,6 +183,19 @@ class Pools(RuleBasedStateMachine):
         places = [at + i for at in offsets for i in range(item_size)]
         self.attempt(pair, places, data, lambda: pair.pool.scatter(offsets, data))
 
+    @rule(pair=pairs, seed=st.randoms(use_true_random=False), longest=st.integers(0, 99))
+    def read_and_write_many(self, pair: Pair, seed: Any, longest: int) -> None:
+        ranges = []
+        for _ in range(10):
+            at = seed.randint(0, len(pair.flat))
+            ranges.append((at, seed.randint(0, min(longest, len(pair.flat) - at))))
+        found = pair.pool.read_many(ranges)
+        assert found == [bytes(pair.flat[at : at + size]) for at, size in ranges]
+        items = [(at, seed.randbytes(size)) for at, size in ranges]
+        data = b"".join(each for _, each in items)
+        places = [at + i for at, size in ranges for i in range(size)]
+        self.attempt(pair, places, data, lambda: pair.pool.write_many(items))
+
     # ---------------------------------------------------------------- pools of pools
 
     @rule(target=pairs, pair=pairs)

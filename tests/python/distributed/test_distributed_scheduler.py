@@ -37,6 +37,8 @@ def calls(pool: ShardedPool, relative: ShardedPool) -> dict[str, Callable[[], An
         "resize": lambda: pool.resize(7),
         "gather": lambda: pool.gather([0], 1),
         "scatter": lambda: pool.scatter([0], b"x"),
+        "read_many": lambda: pool.read_many([(0, 1)]),
+        "write_many": lambda: pool.write_many([(0, b"x")]),
         "clone": lambda: pool.clone(),
         "restore": lambda: pool.restore(relative),
         "save": lambda: pool.save(io.BytesIO()),

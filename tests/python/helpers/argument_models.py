@@ -355,6 +355,24 @@ def scatter(world: World, pair: Pair, offsets: Any, data: Any) -> Done:
     return done
 
 
+def read_many(world: World, pair: Pair, offset: Any, size: Any) -> Done:
+    span(pair, 9, 5)
+    start, stop = span(pair, offset, size)
+    return gives([bytes(pair.flat[9:14]), bytes(pair.flat[start:stop]), b""])
+
+
+def write_many(world: World, pair: Pair, offset: Any, data: Any) -> Done:
+    span(pair, 9, 5)
+    new = content(data)
+    start, stop = span(pair, offset, len(new))
+
+    def done(result: None) -> None:
+        pair.flat[9:14] = b"first"
+        pair.flat[start:stop] = new
+
+    return done
+
+
 def integer_at(pair: Pair, offset: Any, size: Any) -> tuple[int, int, int]:
     if number(size, 1, 8) not in (1, 2, 4, 8):
         raise Refused

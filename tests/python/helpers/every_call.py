@@ -133,11 +133,12 @@ def drawn_by_plot(scene: Scene) -> Any:
     return scene.pool.plot(figure.Figure().subplots()).get_xlim()
 
 
-def array(numbers: Iterable[int]) -> Any:
+def array(numbers: Iterable[Any]) -> Any:
     return importlib.import_module("numpy").array(numbers)
 
 
 FEW, MANY = range(3, 3000, 300), range(5, LARGE, 100)
+SPREAD = [(at, at % 200) for at in FEW]
 
 # By the attribute's name, and what is special after a comma.
 CALLS: dict[str, Call] = {
@@ -224,6 +225,12 @@ CALLS: dict[str, Call] = {
     "scatter": lambda s: s.pool.scatter(FEW, s.short),
     "scatter, large": lambda s: s.pool.scatter(MANY, s.memory),
     "scatter, numpy": lambda s: s.pool.scatter(array(MANY), s.memory),
+    "read_many": lambda s: s.pool.read_many(SPREAD),
+    "read_many, large": lambda s: s.pool.read_many([(9, LARGE), *SPREAD]),
+    "read_many, out": lambda s: bytes(s.pool.read_many([(9, 150), (5, 50)], s.short)),
+    "read_many, numpy": lambda s: s.pool.read_many(array(SPREAD)),
+    "write_many": lambda s: s.pool.write_many([(90, b"w"), (60_000, s.short)]),
+    "write_many, large": lambda s: s.pool.write_many([(7, s.memory), (90, s.short)]),
     "fetch_add": lambda s: s.pool.fetch_add(5, 7),
     "compare_exchange": lambda s: s.pool.compare_exchange(60_000, 0, 7),
     "open": with_file(lambda file: file.read(300)),
