@@ -32,6 +32,7 @@
 
 #include "src/memory/chunk_cache.c"
 #include "src/memory/slab.c"
+#include "src/memory/block.c"
 #include "src/memory/chunk.c"
 #include "src/memory/arena.c"
 

@@ -21,7 +21,8 @@
 #  include <sys/mman.h>
 #endif
 
-static size_t live_allocs, live_maps; /* what the library has from the system */
+static size_t live_allocs, live_maps; /* what the library has from the system; of maps
+                                       * the bytes, or on Windows how many     */
 static size_t allocations;            /* that the library has requested, ever */
 static size_t fault_in;               /* 1: the next one fails; 0: none does  */
 
@@ -36,6 +37,14 @@ static void *count_up(void *memory, const void *failed, size_t *live)
     *live += memory != failed;
     return memory;
 }
+
+#if !defined(_WIN32)
+static void *count_map(void *pages, const void *failed, size_t size)
+{
+    live_maps += pages != failed ? size : 0;
+    return pages;
+}
+#endif
 
 static void *count_down(void *memory, size_t *live)
 {
@@ -55,9 +64,9 @@ static void *count_down(void *memory, size_t *live)
       VirtualFree(count_down(memory, &live_maps), size, type)
 #else
 #  define mmap(at, size, protection, flags, file, offset)                                \
-      count_up(mmap(at, size, protection, flags, file, offset),                          \
-               (at) == NULL ? MAP_FAILED : (at), &live_maps)
-#  define munmap(memory, size) munmap(count_down(memory, &live_maps), size)
+      count_map(mmap(at, size, protection, flags, file, offset),                         \
+                (at) == NULL ? MAP_FAILED : (at), size)
+#  define munmap(memory, size) (live_maps -= (size), munmap(memory, size))
 #endif
 
 #include "memory_pool.c"

@@ -36,7 +36,7 @@ static int system_madvise(void *pages, size_t size, int advice)
 
 static long system_sysconf(int name)
 {
-    if (refused)
+    if (refused && name != _SC_PAGESIZE) /* which does not change while a process runs */
         return -1;
     return name == _SC_PHYS_PAGES && pages_of_memory != 0 ? pages_of_memory
                                                           : sysconf(name);

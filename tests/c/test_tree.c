@@ -21,7 +21,7 @@ static size_t base; /* the index of blocks[0] */
 static void open_trees(size_t blocks, size_t first)
 {
     memset(trees, 0, sizeof trees);
-    arena_init(&arena, 16, sizeof(Node), SIZE_MAX);
+    arena_init(&arena, WORD_DATA_MIN, sizeof(Node), SIZE_MAX);
     for (size_t i = 0; i < TREES; i++)
         size_store_relaxed(&trees[i].tree.height, tree_height(blocks));
     base = first;
@@ -62,7 +62,7 @@ static void put_some(Listed *t, size_t first, size_t last, size_t run, size_t st
         if (old == NULL || block_is_shared(old)) {
             CHECK(reservation.blocks != NULL);
             t->blocks[i] = reservation_take_block(&reservation);
-            ptr_store_release(node_slot(leaf, 0, base + i), t->blocks[i]);
+            slot_set_sole(node_slot(leaf, 0, base + i), t->blocks[i]);
             if (old == NULL)
                 tree_count(&t->tree, base + i, 1);
             else
@@ -129,6 +129,14 @@ static void check_find(const Listed *a, const Listed *b, size_t from, size_t las
     CHECK_EQ_INT(found, b == NULL ? first <= last : found);
 }
 
+/* A block of which a slot is the sole owner has no other reference. */
+static void check_word(Word word)
+{
+    Block *block = word_block(word);
+    CHECK((word & WORD_SOLE) == 0 || size_load_relaxed(&block->refs) == 1);
+    CHECK((word & ~(Word)WORD_SOLE) == (block == NULL ? 0 : block_word(block)));
+}
+
 /* Counts below a node, the slow way, checking each node's own count; no node may be
  * without a block. */
 static size_t count_blocks(Node *node, unsigned level)
@@ -137,6 +145,8 @@ static size_t count_blocks(Node *node, unsigned level)
     for (unsigned i = 0; node != NULL && i < TREE_SLOTS; i++) {
         void *child = ptr_load_acquire(&node->slot[i]);
         blocks += level > 0 ? count_blocks(child, level - 1) : child != NULL;
+        if (level == 0)
+            check_word((Word)child);
     }
     if (node != NULL) {
         CHECK_EQ_SIZE(size_load_relaxed(&node->blocks), blocks);
@@ -307,7 +317,8 @@ TEST(references_pass_2_to_the_32)
     CHECK_EQ_SIZE(pool_write(pool, 0, "a", 1), 1);
     Block *block = tree_block(&pool->tree, 0);
     Node *root = tree_root(&pool->tree);
-    size_add_relaxed(&block->refs, many);
+    CHECK(slot_share(tree_slot(&pool->tree, 0)) == block);
+    size_add_relaxed(&block->refs, many - 1);
     CHECK_EQ_SIZE(pool_write(pool, 0, "b", 1), 1);
     CHECK(tree_block(&pool->tree, 0) != block);
     CHECK_EQ_INT(block->data[0], 'a');

@@ -31,11 +31,40 @@ static size_t platform_page_size(void)
     return size >= 4096 && size <= PLATFORM_MAP_MIN ? (size_t)size : PLATFORM_MAP_MIN;
 }
 
+/* Maps pages, or returns NULL. */
+static unsigned char *pages_map_anywhere(size_t size, int access)
+{
+    void *pages = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : (unsigned char *)pages;
+}
+
+/* The same, aligned. Mappings mostly lie beside each other, so that one after another of
+ * the same size is aligned; else more are mapped, and those too many unmapped. */
+static unsigned char *pages_map_aligned(size_t size, size_t alignment, int access)
+{
+    unsigned char *pages = pages_map_anywhere(size, access);
+    if (pages == NULL || (uintptr_t)pages % alignment == 0) {
+        return pages;
+    }
+    (void)munmap(pages, size);
+    pages = pages_map_anywhere(size + alignment, access);
+    if (pages != NULL) {
+        size_t before = alignment - (uintptr_t)pages % alignment;
+        size_t after = alignment - before;
+        (void)munmap(pages, before);
+        pages += before;
+        if (after > 0) {
+            (void)munmap(pages + size, after);
+        }
+    }
+    return pages;
+}
+
 static void *platform_map(size_t size, PlatformUse use)
 {
     int access = use == PLATFORM_ZEROS ? PROT_READ : PROT_READ | PROT_WRITE;
-    void *pages = mmap(NULL, size, access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED) {
+    void *pages = pages_map_aligned(size, checked_min(size, PLATFORM_ALIGNED_MAX), access);
+    if (pages == NULL) {
         return NULL;
     }
 #ifdef MADV_NOHUGEPAGE

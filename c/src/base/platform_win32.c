@@ -28,11 +28,34 @@ static size_t platform_page_size(void)
     return checked_max(4096, info.dwPageSize);
 }
 
+/* A mapping cannot be unmapped in part: an aligned one is requested at an address in a
+ * larger range that was free a moment ago. Another thread may take it in between. */
 static void *platform_map(size_t size, PlatformUse use)
 {
+    enum { TRIES = 16 };
     /* Committed pages take memory when they are touched, one by one. */
     DWORD access = use == PLATFORM_ZEROS ? PAGE_READONLY : PAGE_READWRITE;
-    return VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, access);
+    size_t alignment = checked_min(size, PLATFORM_ALIGNED_MAX);
+    void *pages = VirtualAlloc(NULL, size, MEM_RESERVE | MEM_COMMIT, access);
+    unsigned tries;
+    if (pages == NULL || (uintptr_t)pages % alignment == 0) {
+        return pages;
+    }
+    (void)VirtualFree(pages, 0, MEM_RELEASE);
+    for (tries = 0; tries < TRIES; tries++) {
+        uintptr_t at;
+        pages = VirtualAlloc(NULL, size + alignment, MEM_RESERVE, PAGE_NOACCESS);
+        if (pages == NULL) {
+            return NULL;
+        }
+        (void)VirtualFree(pages, 0, MEM_RELEASE);
+        at = ((uintptr_t)pages + alignment - 1) & ~(uintptr_t)(alignment - 1);
+        pages = VirtualAlloc((void *)at, size, MEM_RESERVE | MEM_COMMIT, access);
+        if (pages != NULL) {
+            return pages;
+        }
+    }
+    return NULL;
 }
 
 static void platform_unmap(void *pages, size_t size)

@@ -69,11 +69,20 @@ static void arena_add(Arena *arena, Chunk *chunk)
     chunk->older = arena->newest;
     arena->newest = chunk;
     ring_insert(chunk, arena->ring.next);
-    arena->mapped += chunk->size;
+    arena->mapped += chunk_pages(chunk);
     arena->headers += chunk_header_size(chunk->count);
 }
 
-/* The same with a new one; false if there is no memory. */
+/* Whether a chunk of that size has its headers in its own pages: in a family that has a
+ * chunk already, if they take no more of it than a few of its blocks would. */
+static bool arena_is_in_itself(const Arena *arena, size_t size)
+{
+    enum { BLOCKS_MIN = 8 };
+    return arena->newest != NULL && arena->block_size >= WORD_DATA_MIN &&
+           size / BLOCKS_MIN >= checked_max(arena->item_size, platform_page_size());
+}
+
+/* The same as arena_add with a new one; false if there is no memory. */
 static bool arena_grow(Arena *arena)
 {
     size_t most = checked_min(CHUNK_MAX, arena->item_size > CHUNK_MAX / CHUNK_BLOCKS
@@ -82,7 +91,7 @@ static bool arena_grow(Arena *arena)
     size_t size = checked_max(CHUNK_MIN, checked_min(most, arena->mapped));
     Chunk *chunk;
     size = (size_t)1 << checked_log2_floor(checked_max(size, arena->item_size));
-    chunk = chunk_create(size, arena->item_size);
+    chunk = chunk_create(size, arena->item_size, arena_is_in_itself(arena, size));
     if (chunk != NULL) {
         arena_add(arena, chunk);
     }
@@ -124,7 +133,7 @@ static void arena_thinned(Arena *arena, Chunk *chunk)
 /* Frees a block that has a chunk. */
 static void arena_free_in_chunk(Arena *arena, Block *block)
 {
-    Chunk *chunk = (Chunk *)(block->from & ~(uintptr_t)BLOCK_BITS);
+    Chunk *chunk = block_chunk(block);
     item_free(&chunk->free, block, ITEM_IDLE);
     chunk->idle++;
     chunk->used--;
@@ -315,20 +324,12 @@ static size_t arena_trim(Arena *arena)
 static void arena_shrink(Arena *arena)
 {
     Chunk *chunk = arena->newest;
-    size_t dirty_end = chunk_dirty_end(chunk);
     ring_remove(chunk);
     arena->newest = chunk->older;
-    arena->mapped -= chunk->size;
+    arena->mapped -= chunk_pages(chunk);
     arena->headers -=
         chunk_header_size(chunk->count) - row_bytes(&chunk->row, chunk->row.decommitted);
-    if (chunk->cached >= chunk->size && !chunk->run) {
-        chunk_uncount_cached(chunk, chunk->size);
-        chunk_cache_put(chunk->base, chunk->size, dirty_end);
-    } else {
-        chunk_uncount_cached(chunk, 0);
-        chunk_unmap(chunk);
-    }
-    chunk_free(chunk);
+    chunk_destroy(chunk);
 }
 
 /* Removes the chunks that were added since the arena had mapped bytes, after a failure

@@ -3,7 +3,12 @@
  * chunk.c - system pages that are split into blocks
  *
  *     base ─► | data 0   | data 1   | data 2   |  ...  | system pages
- *     block[] | header 0 | header 1 | header 2 |  ...  | elsewhere, a row (slab.c)
+ *     block[] | header 0 | header 1 | header 2 |  ...  | a row (slab.c)
+ *
+ * The struct with the headers lies in the first pages of the chunk itself, which are
+ * aligned to their size, so that block.c computes where a header is. It lies elsewhere if
+ * the chunk is the first one of its family, so that a small family takes no more than it
+ * needs; if it is a run; or if its blocks are too small or too large for that.
  *
  * A chunk is split into blocks densely, in the order in which they are first allocated.
  * Its pages are untouched until then, so that a block of which eight bytes are written
@@ -13,37 +18,14 @@
  * The memory of free blocks stays resident as far as the chunk cache allows it (cached);
  * it is counted in shares of a chunk, or, if no block is in use, as a whole. The rest is
  * decommitted at once (chunk_trim): the whole pages of adjacent free blocks, and those of
- * their headers. All of it stays mapped, and a header has the address of the same data,
- * or none, as long as the family lives: optimistic readers rely on that (pool_lock.c).
+ * their headers. All of it stays mapped, and a header that is not in its chunk has the
+ * address of the same data, or none, as long as the family lives: optimistic readers rely
+ * on that (pool_lock.c).
  *
  * Context of all functions here: the caller holds the arena's lock. Locks: the chunk
  * cache, in those that change what is cached or get memory from the system.
  */
 #include "memory.h"
-
-static inline bool block_is_adopted(const Block *block)
-{
-    return (block->from & BLOCK_IN_CHUNK) == 0;
-}
-
-static inline bool block_is_dirty(const Block *block)
-{
-    return (block->from & BLOCK_DIRTY) != 0;
-}
-
-/* Returns the data of a block to which the caller has a reference or a lock. */
-static inline unsigned char *block_data(const Block *block)
-{
-    return block->data != NULL ? block->data : ((const Adoptee *)block)->data;
-}
-
-/* Returns the data of a block for an optimistic reader; NULL if it must start over,
- * because the block is adopted or was freed. Loads the pointer once, so that what was
- * compared with NULL is what is followed. */
-static inline const unsigned char *block_data_optimistic(const Block *block)
-{
-    return *(unsigned char *const volatile *)&block->data;
-}
 
 /* ---------------------------------------------------------------------- making */
 
@@ -52,9 +34,21 @@ static size_t chunk_header_size(size_t count)
     return offsetof(Chunk, block) + count * sizeof(Block);
 }
 
-/* Allocates the struct of a chunk of so many blocks, without its pages, or returns
- * NULL. */
-static Chunk *chunk_alloc_header(size_t count)
+/* Initialises the struct of a chunk of so many blocks of item_size, with their headers.
+ * header: the bytes of its pages; 0: it is no whole pages. */
+static void chunk_init(Chunk *chunk, size_t count, size_t item_size, size_t header)
+{
+    memset(chunk, 0, sizeof *chunk);
+    chunk->header = header;
+    chunk->count = count;
+    chunk->item_size = item_size;
+    chunk->shift = checked_log2_floor(item_size);
+    chunk->weight = item_size + (header > platform_page_size() ? sizeof(Block) : 0);
+    row_init(&chunk->row, chunk->block, sizeof(Block), count, header > 0);
+}
+
+/* Allocates that, without the pages of the blocks, or returns NULL. */
+static Chunk *chunk_alloc_header(size_t count, size_t item_size)
 {
     size_t size = chunk_header_size(count), header = 0;
     Chunk *chunk;
@@ -65,15 +59,12 @@ static Chunk *chunk_alloc_header(size_t count)
         chunk = (Chunk *)memory_alloc(size);
     }
     if (chunk != NULL) {
-        memset(chunk, 0, sizeof *chunk);
-        chunk->header = header;
-        chunk->count = count;
-        row_init(&chunk->row, chunk->block, sizeof(Block), count, header > 0);
+        chunk_init(chunk, count, item_size, header);
     }
     return chunk;
 }
 
-static void chunk_free(Chunk *chunk)
+static void chunk_free_header(Chunk *chunk)
 {
     if (chunk->header > 0) {
         platform_unmap(chunk, chunk->header);
@@ -82,48 +73,61 @@ static void chunk_free(Chunk *chunk)
     }
 }
 
-/* A chunk of size bytes at base (NULL: it could not be had) for blocks of item_size, or
- * NULL. */
-static Chunk *chunk_create_at(void *base, size_t size, size_t item_size, Chunk *chunk)
+/* Pages for a chunk, aligned to their size, which is a power of two: from the cache or from
+ * the system; NULL if there is no memory. *dirty_end: bytes from there on are zeros, and
+ * if it is not 0 the pages count as cached. */
+static void *chunk_map(size_t size, size_t item_size, size_t *dirty_end)
 {
+    void *base = chunk_cache_get(size, dirty_end);
     if (base == NULL) {
-        chunk_free(chunk);
-        return NULL;
+        *dirty_end = 0;
+        base = memory_map(size, item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
     }
-    chunk->base = (unsigned char *)base;
-    chunk->size = size;
-    chunk->item_size = item_size;
-    chunk->weight = item_size + (chunk->header > 0 ? sizeof(Block) : 0);
+    return base;
+}
+
+/* A chunk that has its struct and the headers of its blocks in its own first pages, or
+ * NULL. */
+static Chunk *chunk_create_in_itself(size_t size, size_t item_size)
+{
+    size_t page = platform_page_size(), dirty_end;
+    size_t count = (size - sizeof(Chunk)) / (item_size + sizeof(Block));
+    size_t header = (chunk_header_size(count) + page - 1) & ~(page - 1);
+    Chunk *chunk = (Chunk *)chunk_map(size, item_size, &dirty_end);
+    count = checked_min(count, (size - header) / item_size);
+    if (chunk != NULL) {
+        chunk_init(chunk, count, item_size, header);
+        chunk->aligned = checked_log2_floor(size);
+        chunk->base = (unsigned char *)chunk + header;
+        chunk->size = size - header;
+        chunk->dirty_end = dirty_end - checked_min(dirty_end, header);
+        chunk->warm_end = chunk->dirty_end;
+        chunk->cached = dirty_end > 0 ? size : 0; /* until its blocks are allocated */
+    }
     return chunk;
 }
 
-/* Returns a chunk of size bytes for blocks of item_size, from the cache or from the
- * system; NULL if there is no memory. */
-static Chunk *chunk_create(size_t size, size_t item_size)
+/* Returns a chunk of size bytes for blocks of item_size; NULL if there is no memory.
+ * in_itself: its headers lie in its own pages, beside fewer blocks. */
+static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself)
 {
-    Chunk *chunk = chunk_alloc_header(size / item_size);
-    void *base;
+    Chunk *chunk;
+    if (in_itself) {
+        return chunk_create_in_itself(size, item_size);
+    }
+    chunk = chunk_alloc_header(size / item_size, item_size);
     if (chunk == NULL) {
         return NULL;
     }
-    base = chunk_cache_get(size, &chunk->dirty_end);
-    if (base != NULL) {
-        chunk->cached = size; /* until its blocks are allocated */
-        chunk->warm_end = chunk->dirty_end;
-    } else {
-        base = memory_map(size, item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
+    chunk->base = (unsigned char *)chunk_map(size, item_size, &chunk->dirty_end);
+    if (chunk->base == NULL) {
+        chunk_free_header(chunk);
+        return NULL;
     }
-    return chunk_create_at(base, size, item_size, chunk);
-}
-
-/* Unmaps the pages of a chunk, but not its headers. */
-static void chunk_unmap(Chunk *chunk)
-{
-    if (chunk->run) {
-        written_unmap(chunk->base, chunk->size);
-    } else {
-        platform_unmap(chunk->base, chunk->size);
-    }
+    chunk->size = size;
+    chunk->warm_end = chunk->dirty_end;
+    chunk->cached = chunk->dirty_end > 0 ? size : 0;
+    return chunk;
 }
 
 /* A chunk for a run of count blocks, of pages of its own whose writes can be tracked, or
@@ -131,13 +135,24 @@ static void chunk_unmap(Chunk *chunk)
 static Chunk *chunk_create_run(size_t count, size_t item_size)
 {
     size_t size = (count * item_size + CHUNK_MIN - 1) & ~(CHUNK_MIN - 1);
-    Chunk *chunk = chunk_alloc_header(count);
-    if (chunk != NULL) {
-        chunk->run = true;
-        chunk =
-            chunk_create_at(memory_map(size, PLATFORM_TRACKED), size, item_size, chunk);
+    Chunk *chunk = chunk_alloc_header(count, item_size);
+    if (chunk == NULL) {
+        return NULL;
     }
+    chunk->base = (unsigned char *)memory_map(size, PLATFORM_TRACKED);
+    if (chunk->base == NULL) {
+        chunk_free_header(chunk);
+        return NULL;
+    }
+    chunk->run = true;
+    chunk->size = size;
     return chunk;
+}
+
+/* Returns the bytes of the pages that a chunk would give to the cache. */
+static inline size_t chunk_pages(const Chunk *chunk)
+{
+    return chunk->aligned != 0 ? (size_t)1 << chunk->aligned : chunk->size;
 }
 
 static inline bool chunk_is_full(const Chunk *chunk)
@@ -154,10 +169,12 @@ static size_t chunk_dirty_end(const Chunk *chunk)
 
 /* --------------------------------------------------------------------- account */
 
-/* Returns the bytes that count as cached if all of the chunk is. */
+/* Returns the bytes that count as cached if all of the chunk is: what it would decommit,
+ * which is all but the first of its pages if it has its struct in it. */
 static size_t chunk_whole(const Chunk *chunk)
 {
-    return chunk->count * chunk->weight;
+    return chunk->aligned != 0 ? chunk_pages(chunk) - ((size_t)1 << chunk->row.page_bits)
+                               : chunk->count * chunk->weight;
 }
 
 /* Returns the bytes of its free blocks that may be resident. */
@@ -200,7 +217,7 @@ static void chunk_populate(Chunk *chunk, size_t at)
 {
     if (chunk->size >= AHEAD_FROM && chunk->item_size <= AHEAD_ITEM_MAX &&
         at % AHEAD == 0 && at >= chunk->dirty_end) {
-        platform_populate(chunk->base + at, AHEAD);
+        platform_populate(chunk->base + at, checked_min(AHEAD, chunk->size - at));
     }
 }
 
@@ -366,4 +383,38 @@ static size_t chunk_trim(Chunk *chunk, size_t *headers)
     (void)row_link(&chunk->row, &chunk->free);
     chunk->idle = 0;
     return freed + rows;
+}
+
+/* -------------------------------------------------------------------- destroying */
+
+/* Whether all of a chunk is cached, and its pages then count as such for the cache. */
+static bool chunk_count_pages(Chunk *chunk)
+{
+    if (chunk->run || chunk->cached < chunk_whole(chunk)) {
+        chunk_uncount_cached(chunk, 0);
+        return false;
+    }
+    chunk_uncount_cached(chunk, chunk_pages(chunk));
+    return chunk_count_cached(chunk, chunk_pages(chunk));
+}
+
+/* Moves the pages of a chunk that is cached to the chunk cache, or unmaps them; frees its
+ * headers. */
+static void chunk_destroy(Chunk *chunk)
+{
+    bool cached = chunk_count_pages(chunk), run = chunk->run;
+    bool in_itself = chunk->aligned != 0;
+    size_t size = chunk_pages(chunk);
+    size_t dirty_end = (in_itself ? chunk->header : 0) + chunk_dirty_end(chunk);
+    void *pages = in_itself ? (void *)chunk : (void *)chunk->base;
+    if (!in_itself) {
+        chunk_free_header(chunk);
+    }
+    if (cached) {
+        chunk_cache_put(pages, size, dirty_end);
+    } else if (run) {
+        written_unmap(pages, size);
+    } else {
+        platform_unmap(pages, size);
+    }
 }

@@ -114,6 +114,17 @@ typedef struct Adoption {
     void *context;
 } Adoption;
 
+/* What a slot of a leaf holds: where the data of a block is, and its header; 0: a hole.
+ * See block.c. */
+typedef uintptr_t Word;
+enum {
+    WORD_SOLE = 1,   /* the slot has the only reference to the block                  */
+    WORD_HEADER = 2, /* it is the address of the header; else that of the data        */
+    WORD_CHUNK = 4,  /* from this bit on, of the address of data: the logarithm of the
+                      * size to which its chunk is aligned, in bits that are always 0  */
+    WORD_DATA_MIN = 512 /* to what the address of data is aligned */
+};
+
 /* Flags of a block, in bits of its chunk's address that are always 0. */
 enum {
     BLOCK_DIRTY = 1,    /* its data may not be zeros; valid while it is reserved   */
@@ -146,11 +157,14 @@ struct Chunk {
     unsigned char *base;
     size_t size;      /* bytes at base                                            */
     size_t item_size; /* bytes from one block's data to the next one's            */
+    unsigned shift;   /* the logarithm of that                                    */
+    unsigned aligned; /* the logarithm of the size, and the alignment, of the pages
+                       * that have this struct as well; 0: they do not            */
     bool run;         /* made for blocks side by side, of pages that can be watched */
     size_t before;    /* bytes of the chunks that the arena had before            */
     size_t dirty_end; /* high-water mark of earlier uses, see chunk_dirty_end     */
     size_t warm_end;  /* bytes at base that may be resident from earlier uses     */
-    size_t header;    /* bytes of pages that this struct has; 0: no pages         */
+    size_t header;    /* bytes of pages that this struct has; 0: no whole pages   */
     size_t count;     /* blocks in all                                            */
     size_t used;      /* blocks that are allocated                                */
     size_t weight;    /* bytes that a free block counts in the chunk cache        */
@@ -161,15 +175,21 @@ struct Chunk {
     Block block[1];   /* count of them                                            */
 };
 
-/* chunk.c */
+/* block.c */
 static bool block_is_adopted(const Block *block);
 static bool block_is_dirty(const Block *block);
+static Chunk *block_chunk(const Block *block);
 static unsigned char *block_data(const Block *block);
-static const unsigned char *block_data_optimistic(const Block *block);
+static Word block_word(const Block *block);
+static Block *word_block(Word word);
+static unsigned char *word_data(Word word);
+static const unsigned char *word_data_optimistic(Word word);
+
+/* chunk.c */
 static size_t chunk_header_size(size_t count);
-static void chunk_free(Chunk *chunk);
-static Chunk *chunk_create(size_t size, size_t item_size);
-static void chunk_unmap(Chunk *chunk);
+static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself);
+static size_t chunk_pages(const Chunk *chunk);
+static void chunk_destroy(Chunk *chunk);
 static Chunk *chunk_create_run(size_t count, size_t item_size);
 static bool chunk_is_full(const Chunk *chunk);
 static size_t chunk_dirty_end(const Chunk *chunk);

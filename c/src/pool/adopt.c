@@ -87,7 +87,7 @@ static PoolStatus adopt_fill(MemoryPool *pool, size_t offset, size_t size,
 static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block,
                          Reservation *reservation)
 {
-    Block *old = (Block *)ptr_load_acquire(slot);
+    Block *old = slot_block(slot);
     if (old != NULL && block_is_pinned(old)) {
         memcpy(old->data, block_data(block), (size_t)1 << pool->block_shift);
         reservation_put_block(reservation, block);
@@ -95,7 +95,7 @@ static size_t slot_adopt(MemoryPool *pool, AtomicPtr *slot, Block *block,
     }
     size_store_relaxed(&block->refs, 1);
     ptr_store_release(&block->as.pin, NULL);
-    ptr_store_release(slot, block);
+    slot_set(slot, block);
     if (old != NULL) {
         block_drop(old, reservation);
     }

@@ -102,7 +102,7 @@ typedef struct Item {
     size_t version; /* of its stripe, when it was looked up */
     bool found;
     Node *leaf;
-    Block *block;
+    Word word; /* of its block */
     const unsigned char *data; /* of the block; NULL: a hole */
 } Item;
 
@@ -127,11 +127,11 @@ static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size,
 /* Step 2: finds its block. */
 static inline void item_find_block(const OptimisticRead *read, Item *item)
 {
-    item->block = NULL;
+    item->word = 0;
     if (item->found && item->leaf != NULL) {
-        item->block = leaf_block(item->leaf, item->piece.index);
+        item->word = slot_word(node_slot(item->leaf, 0, item->piece.index));
         item->found = optimistic_validate_shape(read);
-        cpu_prefetch(item->block);
+        cpu_prefetch((void *)item->word);
     }
 }
 
@@ -139,8 +139,8 @@ static inline void item_find_block(const OptimisticRead *read, Item *item)
 static inline void item_find_data(Item *item)
 {
     item->data = NULL;
-    if (item->found && item->block != NULL) {
-        item->data = block_data_optimistic(item->block);
+    if (item->found && item->word != 0) {
+        item->data = word_data_optimistic(item->word);
         item->found = item->data != NULL;
         if (item->found) {
             cpu_prefetch(item->data + item->piece.start);
@@ -366,7 +366,7 @@ static NOT_INLINE PoolStatus batch_put(MemoryPool *pool, Batch batch,
 static inline bool item_is_ready(MemoryPool *pool, const OptimisticRead *read,
                                  const Item *item)
 {
-    return item->found && item->block != NULL && !block_is_shared(item->block) &&
+    return item->found && item->word != 0 && !word_is_shared(item->word) &&
            item_holds(pool, read, item);
 }
 
@@ -457,7 +457,7 @@ static ALWAYS_INLINE size_t batch_try_put(MemoryPool *pool, Batch batch,
             }
             if ((!items[i].found || items[i].leaf == NULL ||
                  !leaf_try_write(pool, items[i].leaf, read.shape, items[i].piece, *src,
-                                 size <= SMALL_MAX)) &&
+                                 size <= SMALL_MAX, true)) &&
                 (items[i].piece.size == size ||
                  !item_put_parts(pool, &items[i], size, *src))) {
                 return done + i;

@@ -144,13 +144,13 @@ static inline void block_get(unsigned char *dest, const unsigned char *data, Pie
 static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece,
                                     bool small, const OptimisticRead *read)
 {
-    Block *block = leaf == NULL ? NULL : leaf_block(leaf, piece.index);
+    Word word = leaf == NULL ? 0 : slot_word(node_slot(leaf, 0, piece.index));
     const unsigned char *data = NULL;
     if (read != NULL && !optimistic_validate_shape(read)) {
         return false;
     }
-    if (block != NULL) {
-        data = read != NULL ? block_data_optimistic(block) : block_data(block);
+    if (word != 0) {
+        data = read != NULL ? word_data_optimistic(word) : word_data(word);
         if (read != NULL && data == NULL) {
             return false;
         }
@@ -298,16 +298,16 @@ static void block_surround(const MemoryPool *pool, Block *block, const Block *ol
 static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
                        const unsigned char *src, int byte, Reservation *reservation)
 {
-    Block *old = (Block *)ptr_load_acquire(slot);
-    Block *block;
-    if (old != NULL && !block_is_shared(old)) {
-        data_put(old->data + piece.start, src, byte, piece.size);
+    Block *old, *block;
+    if (slot_owns(slot)) {
+        data_put(word_data(slot_word(slot)) + piece.start, src, byte, piece.size);
         return 0;
     }
+    old = slot_block(slot);
     block = reservation_take_block(reservation);
     block_surround(pool, block, old, piece);
     data_put(block->data + piece.start, src, byte, piece.size);
-    ptr_store_release(slot, block);
+    slot_set_sole(slot, block);
     if (old == NULL) {
         return 1;
     }
@@ -398,28 +398,32 @@ static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation)
 
 /* Writes to a block of a leaf that was private, and in the tree, when the shape lock had
  * the version shape. Returns false if that has changed, or if the block is a hole or
- * shared. small: the piece is known to have at most SMALL_MAX bytes. Locks: the stripe of
- * the block. */
+ * shared; unless it waits, also if another thread holds the stripe. small: the piece is
+ * known to have at most SMALL_MAX bytes. Locks: the stripe of the block. */
 static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t shape,
                                          Piece piece, const unsigned char *src,
-                                         bool small)
+                                         bool small, bool waits)
 {
     Lock *lock = pool_lock_stripe(&pool->locks, piece.index);
-    Block *block = NULL;
-    lock_acquire(lock);
-    if (lock_version(&pool->locks.shape.lock) == shape) {
-        block = leaf_block(leaf, piece.index);
+    AtomicPtr *slot = node_slot(leaf, 0, piece.index);
+    bool owns;
+    if (waits) {
+        lock_acquire(lock);
+    } else if (!lock_enter(lock)) {
+        return false;
     }
-    if (block != NULL && block_is_shared(block)) {
-        block = NULL;
-    }
-    if (block != NULL && small) {
-        small_copy(block->data + piece.start, src, piece.size);
-    } else if (block != NULL) {
-        memmove(block->data + piece.start, src, piece.size);
+    owns = lock_version(&pool->locks.shape.lock) == shape &&
+           ((slot_word(slot) & WORD_SOLE) != 0 || slot_owns(slot));
+    if (owns) {
+        unsigned char *data = word_data(slot_word(slot)) + piece.start;
+        if (small) {
+            small_copy(data, src, piece.size);
+        } else {
+            memmove(data, src, piece.size);
+        }
     }
     lock_release(lock);
-    return block != NULL;
+    return owns;
 }
 
 /* Writes to a block that exists and is private, as most writes do; false if it does not,
@@ -428,7 +432,9 @@ static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t sh
  * The search for the leaf comes before the stripe is locked, because a processor can go
  * on with it while it waits for the stripe's cache line. If the version of the shape lock
  * is the same once the stripe is locked, the leaf is still in the tree and private, and
- * the pool has the same size. Locks: the stripe of the block. */
+ * the pool has the same size. A thread that waited for the stripe would need its values
+ * in registers meanwhile; so it does not, and begins again in bytes_write. Locks: the
+ * stripe of the block. */
 static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece piece,
                                           const unsigned char *src, bool small)
 {
@@ -437,7 +443,7 @@ static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece
     return optimistic_begin_shape(&read, &pool->locks) &&
            checked_fits(pool_total(pool), offset, piece.size) &&
            tree_leaf_optimistic(&pool->tree, piece.index, &read, true, &leaf) &&
-           leaf != NULL && leaf_try_write(pool, leaf, read.shape, piece, src, small);
+           leaf != NULL && leaf_try_write(pool, leaf, read.shape, piece, src, small, false);
 }
 
 /* Writes src, or the byte if src is NULL, to any range; clips and fails as write_begin.

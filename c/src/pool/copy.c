@@ -241,17 +241,17 @@ static void copy_piece(const Copy *copy, size_t src_offset, size_t size,
     Piece from = piece_at(copy->src, src_offset, size);
     Piece to = piece_at(dst, copy_target(copy, src_offset), size);
     Block *block = tree_block(&copy->src->tree, from.index);
-    Block *frozen = block_is_pinned(block) ? pin_frozen(block, from.index) : block;
+    const Tree *shared =
+        block_is_pinned(block) ? &block_pin(block)->frozen : &copy->src->tree;
     Node *leaf = tree_unshare_leaf(&dst->tree, to.index, reservation);
     AtomicPtr *slot = node_slot(leaf, 0, to.index);
-    Block *old = (Block *)ptr_load_acquire(slot);
+    Block *old = slot_block(slot), *frozen = tree_block(shared, from.index);
     size_t added;
     if (copy->shares && to.size == (size_t)1 << dst->block_shift && frozen != NULL &&
         (old == NULL || !block_is_pinned(old))) {
         added = old == NULL;
         if (old != frozen) {
-            size_add_relaxed(&frozen->refs, 1);
-            ptr_store_release(slot, frozen);
+            slot_set(slot, slot_share(tree_slot(shared, from.index)));
             if (old != NULL) {
                 block_drop(old, reservation);
             }

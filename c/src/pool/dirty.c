@@ -118,7 +118,7 @@ static inline bool pin_is_watched(const Pin *pin)
  * that no other pin that is watched has bytes in one of them. */
 static void pin_watch(Pin *pin)
 {
-    const Chunk *chunk = (const Chunk *)(pin->blocks[0].from & ~(uintptr_t)BLOCK_BITS);
+    const Chunk *chunk = block_chunk(&pin->blocks[0]);
     size_t size = pin_pages_size(pin);
     bool aligned = ((uintptr_t)pin->blocks[0].data & (platform_page_size() - 1)) == 0;
     pin->open = pin->calm = false;

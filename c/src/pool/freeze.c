@@ -51,12 +51,6 @@ static Need pins_measure(const Pin *entered)
     return need;
 }
 
-/* The frozen copy of a pinned block, which is up to date; NULL: it is zeros. */
-static Block *pin_frozen(Block *block, size_t index)
-{
-    return tree_block(&block_pin(block)->frozen, index);
-}
-
 /* Whether a block is zeros, and needs no frozen copy; by its index in the pool, when what
  * was written has been collected. */
 static bool pin_is_zero(const Pin *pin, size_t index)
@@ -71,13 +65,13 @@ static void pin_freeze(Pin *pin, size_t i, Reservation *reservation)
     size_t index = pin->index + i;
     Node *leaf = tree_unshare_leaf(&pin->frozen, index, reservation);
     AtomicPtr *slot = node_slot(leaf, 0, index);
-    Block *old = (Block *)ptr_load_acquire(slot), *copy = old;
+    Block *old = slot_block(slot), *copy = old;
     if (old == NULL || block_is_shared(old)) {
         copy = reservation_take_block(reservation);
         copy->from |= BLOCK_DIRTY;
     }
     pin_copy(pin, i, copy);
-    ptr_store_release(slot, copy);
+    slot_set_sole(slot, copy);
     if (old == NULL) {
         tree_count(&pin->frozen, index, 1);
     } else if (copy != old) {

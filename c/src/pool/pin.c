@@ -53,7 +53,7 @@ static void pin_set_frozen(Pin *pin, size_t index, Block *frozen,
 {
     if (frozen != NULL) {
         Node *leaf = tree_unshare_leaf(&pin->frozen, index, reservation);
-        ptr_store_release(node_slot(leaf, 0, index), frozen);
+        slot_set(node_slot(leaf, 0, index), frozen);
         tree_count(&pin->frozen, index, 1);
     }
     pin_set_clean(pin, index - pin->index);
@@ -74,17 +74,17 @@ static void pin_move(MemoryPool *pool, Pin *pin, size_t first, size_t last, Bloc
             run_populate(pool, leaf, index, last, run);
         }
         slot = node_slot(leaf, 0, index);
-        old = (Block *)ptr_load_acquire(slot);
+        old = slot_block(slot);
         size_store_relaxed(&run->refs, 1);
         run->from |= BLOCK_DIRTY;
         if (old == NULL) {
-            ptr_store_release(slot, run);
+            slot_set_sole(slot, run);
             tree_count(&pool->tree, index, 1);
             pin_set_frozen(pin, index, NULL, reservation);
             continue;
         }
         memcpy(run->data, block_data(old), (size_t)1 << pool->block_shift);
-        ptr_store_release(slot, run);
+        slot_set_sole(slot, run);
         if (size_load_acquire(&old->refs) > 1) {
             size_add_relaxed(&old->refs, 1);
             pin_set_frozen(pin, index, old, reservation);
@@ -203,7 +203,7 @@ static PoolStatus pin_block(MemoryPool *pool, size_t offset, size_t size, PoolVi
     if (status == POOL_OK) {
         Node *leaf = tree_unshare_leaf(&pool->tree, piece.index, &reservation);
         AtomicPtr *slot = node_slot(leaf, 0, piece.index);
-        Block *block, *old = (Block *)ptr_load_acquire(slot);
+        Block *block, *old = slot_block(slot);
         bool shared = old != NULL && size_load_acquire(&old->refs) > 1;
         if (shared) {
             size_add_relaxed(&old->refs, 1); /* the frozen copy */
@@ -211,7 +211,7 @@ static PoolStatus pin_block(MemoryPool *pool, size_t offset, size_t size, PoolVi
         if (slot_put(pool, slot, nothing, NULL, 0, &reservation) > 0) {
             tree_count(&pool->tree, piece.index, 1);
         }
-        block = (Block *)ptr_load_acquire(slot);
+        block = slot_block(slot);
         pin = pin_add(pool, piece.index, block, pin);
         if (old == NULL || shared) {
             pin_set_frozen(pin, piece.index, old, &reservation);

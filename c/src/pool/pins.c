@@ -170,7 +170,7 @@ static bool node_find_pinned(Node *node, unsigned level, size_t first, size_t la
             if (node_find_pinned((Node *)child, level - 1, first, end, found)) {
                 return true;
             }
-        } else if (child != NULL && block_is_pinned((Block *)child)) {
+        } else if (child != NULL && block_is_pinned(word_block((Word)child))) {
             *found = first;
             return true;
         }

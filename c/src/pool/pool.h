@@ -107,7 +107,7 @@ static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
                               WriteMode mode, Guard *guard, Reservation *reservation);
 static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation);
 static bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t shape, Piece piece,
-                           const unsigned char *src, bool small);
+                           const unsigned char *src, bool small, bool waits);
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
                               int byte, size_t *size, WriteMode mode);
 
@@ -199,7 +199,6 @@ static bool pin_find_change(PinCursor *cursor, size_t first, size_t last, size_t
 static Need pin_measure_range(const Pin *pin, size_t first, size_t last);
 static Need pins_measure_clone(MemoryPool *pool, const Pin *entered, unsigned height);
 static size_t pins_measure_restore(MemoryPool *pool, const Pin *entered, unsigned height);
-static Block *pin_frozen(Block *block, size_t index);
 static bool pin_is_zero(const Pin *pin, size_t index);
 static void pin_freeze_range(Pin *pin, size_t first, size_t last,
                              Reservation *reservation);

@@ -42,7 +42,8 @@ static PoolStatus view_tree(MemoryPool *pool, const Tree *tree, size_t offset,
                             size_t size, PoolView *view)
 {
     Piece piece = piece_at(pool, offset, size);
-    Block *block = tree_block(tree, piece.index), *next = block;
+    AtomicPtr *slot = tree_slot(tree, piece.index);
+    Block *block = slot == NULL ? NULL : slot_share(slot), *next = block;
     size_t blocks = block == NULL ? 0 : 1, reach = piece.size;
     unsigned char *data;
     if (block == NULL) {
@@ -52,15 +53,15 @@ static PoolStatus view_tree(MemoryPool *pool, const Tree *tree, size_t offset,
         }
     } else {
         data = block_data(block);
-        size_add_relaxed(&block->refs, 1);
     }
     while (block != NULL && reach < size && !block_is_adopted(block)) {
         piece = piece_at(pool, offset + reach, size - reach);
-        next = tree_block(tree, piece.index);
+        slot = tree_slot(tree, piece.index);
+        next = slot == NULL ? NULL : slot_block(slot);
         if (!block_follows(pool, block, next, blocks) || block_is_pinned(next)) {
             break;
         }
-        size_add_relaxed(&next->refs, 1);
+        (void)slot_share(slot);
         reach += piece.size;
         blocks++;
     }

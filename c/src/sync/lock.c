@@ -172,6 +172,14 @@ static inline void lock_acquire(Lock *lock)
     fence_release(); /* a reader that sees what follows also sees HELD */
 }
 
+/* The same without waiting; returns whether the lock was free. */
+static inline bool lock_enter(Lock *lock)
+{
+    bool free = lock_try(lock);
+    fence_release();
+    return free;
+}
+
 static inline void lock_release(Lock *lock)
 {
     POOL_ASSERT(lock_is_held(lock));

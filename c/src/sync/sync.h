@@ -35,6 +35,7 @@ static bool lock_is_held(Lock *lock);
 static void lock_await_free(Lock *lock);
 static void lock_acquire_queued(Lock *lock);
 static void lock_acquire(Lock *lock);
+static bool lock_enter(Lock *lock);
 static void lock_release(Lock *lock);
 
 /* ------------------------------------------------------------------------- pool lock */

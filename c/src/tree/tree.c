@@ -66,9 +66,20 @@ static inline bool node_is_shared(Node *node)
     return size_load_acquire(&node->refs) > 1;
 }
 
+/* What a slot of a leaf has. */
+static inline Word slot_word(AtomicPtr *slot)
+{
+    return (Word)ptr_load_acquire(slot);
+}
+
+static inline Block *slot_block(AtomicPtr *slot)
+{
+    return word_block(slot_word(slot));
+}
+
 static inline Block *leaf_block(Node *leaf, size_t index)
 {
-    return (Block *)ptr_load_acquire(node_slot(leaf, 0, index));
+    return slot_block(node_slot(leaf, 0, index));
 }
 
 static inline bool block_is_pinned(Block *block)
@@ -87,6 +98,12 @@ static inline bool block_has_others(Block *block)
 static inline bool block_is_shared(Block *block)
 {
     return block_is_adopted(block) || block_has_others(block);
+}
+
+/* The same for that of a word in a slot of a private leaf. */
+static inline bool word_is_shared(Word word)
+{
+    return (word & WORD_SOLE) == 0 && block_is_shared(word_block(word));
 }
 
 /* Returns the last index below that slot of a node at a level that leads to index. */
@@ -147,10 +164,17 @@ static inline Node *tree_private_leaf(const Tree *tree, size_t index)
     return NULL;
 }
 
-static Block *tree_block(const Tree *tree, size_t index)
+/* Returns the slot of a block, or NULL if there is no leaf. */
+static AtomicPtr *tree_slot(const Tree *tree, size_t index)
 {
     Node *leaf = tree_leaf(tree, index);
-    return leaf == NULL ? NULL : leaf_block(leaf, index);
+    return leaf == NULL ? NULL : node_slot(leaf, 0, index);
+}
+
+static Block *tree_block(const Tree *tree, size_t index)
+{
+    AtomicPtr *slot = tree_slot(tree, index);
+    return slot == NULL ? NULL : slot_block(slot);
 }
 
 /* Whether a node on the path to a block, as far as it exists, is shared. */
@@ -264,7 +288,7 @@ static bool node_find_run(Node *node, Node *other, unsigned level, bool shared,
         if (a != b && level > 0) {
             over = node_find_run((Node *)a, (Node *)b, level - 1, shared, index, run);
         } else if (a != b && run->by_state) {
-            over = run_is_over(run, block_state((Block *)a, shared) + 1, index);
+            over = run_is_over(run, block_state(word_block((Word)a), shared) + 1, index);
         } else {
             over = run_is_over(run, a != b, index);
         }
@@ -340,7 +364,7 @@ static size_t node_private_blocks(Node *node, unsigned level)
         void *child = ptr_load_acquire(&node->slot[i]);
         if (level > 0) {
             blocks += node_private_blocks((Node *)child, level - 1);
-        } else if (child != NULL && !block_has_others((Block *)child)) {
+        } else if (child != NULL && !block_has_others(word_block((Word)child))) {
             blocks++;
         }
     }

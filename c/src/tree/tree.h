@@ -16,7 +16,7 @@ enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
 typedef struct Node {
     AtomicSize refs;
     AtomicSize blocks;          /* blocks below this node; the mark of a free item   */
-    AtomicPtr slot[TREE_SLOTS]; /* Node, or Block at the lowest level; NULL: a hole  */
+    AtomicPtr slot[TREE_SLOTS]; /* Node, or Word at the lowest level; NULL: a hole   */
 } Node;
 
 /* Blocks and nodes that a call has allocated for a change, and those that the change has
@@ -91,15 +91,19 @@ static Node *tree_root(const Tree *tree);
 static AtomicPtr *node_slot(Node *node, unsigned level, size_t index);
 static Node *node_child(Node *node, unsigned level, size_t index);
 static bool node_is_shared(Node *node);
+static Word slot_word(AtomicPtr *slot);
+static Block *slot_block(AtomicPtr *slot);
 static Block *leaf_block(Node *leaf, size_t index);
 static bool block_is_pinned(Block *block);
 static bool block_is_shared(Block *block);
+static bool word_is_shared(Word word);
 static size_t level_last(unsigned level, size_t index);
 static Node *tree_leaf(const Tree *tree, size_t index);
 static bool tree_leaf_optimistic(const Tree *tree, size_t index,
                                  const OptimisticRead *read, bool private_only,
                                  Node **leaf);
 static Node *tree_private_leaf(const Tree *tree, size_t index);
+static AtomicPtr *tree_slot(const Tree *tree, size_t index);
 static Block *tree_block(const Tree *tree, size_t index);
 static bool tree_path_is_shared(const Tree *tree, size_t index);
 static bool tree_find_run(const Tree *tree, const Tree *other, size_t first,
@@ -113,6 +117,10 @@ static Need tree_measure(const Tree *tree, size_t first, size_t last);
 static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
                               size_t *last_done);
 static size_t nodes_between(unsigned level, size_t first, size_t last);
+static void slot_set(AtomicPtr *slot, const Block *block);
+static void slot_set_sole(AtomicPtr *slot, const Block *block);
+static Block *slot_share(AtomicPtr *slot);
+static bool slot_owns(AtomicPtr *slot);
 static void block_drop(Block *block, Reservation *reservation);
 static Node *tree_unshare_leaf(Tree *tree, size_t index, Reservation *reservation);
 static void tree_count(Tree *tree, size_t index, size_t added);

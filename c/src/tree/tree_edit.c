@@ -40,7 +40,7 @@ static void node_measure(Node *node, unsigned level, size_t first, size_t last,
         void *child = node_child(node, level, first);
         if (level > 0) {
             node_measure((Node *)child, level - 1, first, end, shared, need);
-        } else if (child == NULL || shared || block_is_shared((Block *)child)) {
+        } else if (child == NULL || shared || word_is_shared((Word)child)) {
             need->blocks++;
             need->holes += child == NULL;
         }
@@ -92,6 +92,57 @@ static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
 
 /* -------------------------------------------------------------------- editing */
 
+/* Makes a block that of a slot, which has one of several references to it, or of a private
+ * block. For the mark of the second see block.c. */
+static inline void slot_set(AtomicPtr *slot, const Block *block)
+{
+    ptr_store_release(slot, (void *)block_word(block));
+}
+
+static inline void slot_set_sole(AtomicPtr *slot, const Block *block)
+{
+    POOL_ASSERT(!block_is_adopted(block) &&
+                size_load_relaxed((AtomicSize *)&block->refs) == 1);
+    ptr_store_release(slot, (void *)(block_word(block) | WORD_SOLE));
+}
+
+/* Takes the mark from a slot, before a reference to its block is added; returns what it
+ * has then. The leaf may be shared: all who do that store the same. */
+static inline Word slot_clear_sole(AtomicPtr *slot)
+{
+    Word word = slot_word(slot);
+    if ((word & WORD_SOLE) != 0) {
+        word -= WORD_SOLE;
+        ptr_store_release(slot, (void *)word);
+    }
+    return word;
+}
+
+/* Adds a reference to the block of a slot, if it has one, and returns it. */
+static Block *slot_share(AtomicPtr *slot)
+{
+    Block *block = word_block(slot_clear_sole(slot));
+    if (block != NULL) {
+        size_add_relaxed(&block->refs, 1);
+    }
+    return block;
+}
+
+/* Whether the slot of a private leaf, which the caller has locked, has a block that may be
+ * written to in place: sets the mark then. */
+static bool slot_owns(AtomicPtr *slot)
+{
+    Word word = slot_word(slot);
+    if (word == 0 || word_is_shared(word)) {
+        return false;
+    }
+    POOL_ASSERT(!block_is_shared(word_block(word)));
+    if ((word & WORD_SOLE) == 0) {
+        ptr_store_release(slot, (void *)(word | WORD_SOLE));
+    }
+    return true;
+}
+
 /* Drops a reference to a block; the last one unlinks it. */
 static void block_drop(Block *block, Reservation *reservation)
 {
@@ -116,7 +167,7 @@ static void node_drop(Node *node, unsigned level, Reservation *reservation)
         if (level > 0) {
             node_drop((Node *)child, level - 1, reservation);
         } else {
-            block_drop((Block *)child, reservation);
+            block_drop(word_block((Word)child), reservation);
         }
     }
     reservation_put_node(reservation, node);
@@ -129,12 +180,16 @@ static Node *node_copy(Node *node, unsigned level, Reservation *reservation)
     unsigned i;
     size_store_relaxed(&copy->blocks, size_load_relaxed(&node->blocks));
     for (i = 0; i < TREE_SLOTS; i++) {
-        void *child = ptr_load_acquire(&node->slot[i]);
-        if (child != NULL) {
-            size_add_relaxed(level > 0 ? &((Node *)child)->refs : &((Block *)child)->refs,
-                             1);
+        if (level > 0) {
+            Node *child = (Node *)ptr_load_acquire(&node->slot[i]);
+            if (child != NULL) {
+                size_add_relaxed(&child->refs, 1);
+            }
+            ptr_store_release(&copy->slot[i], child);
+        } else {
+            (void)slot_share(&node->slot[i]);
+            ptr_store_release(&copy->slot[i], ptr_load_acquire(&node->slot[i]));
         }
-        ptr_store_release(&copy->slot[i], child);
     }
     return copy;
 }
@@ -206,7 +261,7 @@ static bool level_covers(unsigned level, size_t first, size_t last)
  * slot, the only one, keeps the block alive. */
 static size_t slot_clear(AtomicPtr *slot, size_t pinned_size, Reservation *reservation)
 {
-    Block *block = (Block *)ptr_load_acquire(slot);
+    Block *block = slot_block(slot);
     if (block == NULL) {
         return 0;
     }
@@ -280,18 +335,20 @@ static void tree_replace(Tree *tree, Node *root, unsigned height,
     }
 }
 
-static void slot_graft(AtomicPtr *slot, Block *block, Reservation *reservation,
+/* Makes the block of a slot of another tree (NULL: a hole) that of a slot. */
+static void slot_graft(AtomicPtr *slot, AtomicPtr *from, Reservation *reservation,
                        size_t *grown)
 {
-    Block *old = (Block *)ptr_load_acquire(slot);
+    Block *old = slot_block(slot), *block = from == NULL ? NULL : slot_block(from);
     if (old == block) {
         return;
     }
     if (block != NULL) {
-        size_add_relaxed(&block->refs, 1);
+        slot_set(slot, slot_share(from));
         *grown += 1;
+    } else {
+        ptr_store_release(slot, NULL);
     }
-    ptr_store_release(slot, block);
     if (old != NULL) {
         *grown -= 1;
         block_drop(old, reservation);
@@ -329,7 +386,7 @@ static size_t node_graft(AtomicPtr *slot, unsigned level, Node *from, unsigned f
         AtomicPtr *to = node_slot(node, level, first);
         bool lower = from_level < level;
         if (level == 0) {
-            slot_graft(to, from == NULL ? NULL : leaf_block(from, first), reservation,
+            slot_graft(to, from == NULL ? NULL : node_slot(from, 0, first), reservation,
                        &grown);
         } else if (from == NULL ||
                    (lower && checked_shift_right(first, level * TREE_BITS) != 0)) {
