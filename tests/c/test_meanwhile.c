@@ -375,9 +375,9 @@ TEST(an_inner_node_is_no_leaf)
     OptimisticRead read;
     Node *leaf = NULL;
     CHECK(optimistic_begin_shape(&read, &pool->locks));
-    CHECK(tree_leaf_optimistic(&pool->tree, 40, &read, true, &leaf));
+    CHECK(tree_leaf_optimistic(&pool->tree, 40, &read, true, false, &leaf));
     CHECK(leaf == NULL); /* it was shared when it was looked at */
-    CHECK(tree_leaf_optimistic(&pool->tree, 40, &read, true, &leaf));
+    CHECK(tree_leaf_optimistic(&pool->tree, 40, &read, true, false, &leaf));
     CHECK(leaf == tree_leaf(&pool->tree, 40));
     end_pools(pool);
 

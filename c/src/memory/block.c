@@ -57,6 +57,12 @@ static inline unsigned char *word_address(Word word)
     return (unsigned char *)(word & ~(Word)(WORD_DATA_MIN - 1));
 }
 
+/* Returns the header that is a word's address. */
+static inline Block *word_header(Word word)
+{
+    return (Block *)(word & ~(Word)(WORD_HEADER | WORD_SOLE));
+}
+
 /* The logarithm of the size to which the chunk of such a word is aligned. */
 static inline unsigned word_aligned(Word word)
 {
@@ -68,7 +74,7 @@ static inline Block *word_block(Word word)
 {
     const Chunk *chunk;
     if (word == 0 || (word & WORD_HEADER) != 0) {
-        return (Block *)(word & ~(Word)(WORD_HEADER | WORD_SOLE));
+        return word_header(word);
     }
     chunk = (const Chunk *)(word >> word_aligned(word) << word_aligned(word));
     return (Block *)&chunk
@@ -77,18 +83,18 @@ static inline Block *word_block(Word word)
 
 /* Returns the data of a word, which is no hole, to whose block the caller has a reference
  * or a lock. */
-static inline unsigned char *word_data(Word word)
+static ALWAYS_INLINE unsigned char *word_data(Word word)
 {
-    return (word & WORD_HEADER) != 0 ? block_data(word_block(word)) : word_address(word);
+    return (word & WORD_HEADER) != 0 ? block_data(word_header(word)) : word_address(word);
 }
 
 /* The same for an optimistic reader; NULL if it must start over, because the block is
  * adopted or was freed. Loads the pointer in a header once, so that what was compared
  * with NULL is what is followed. */
-static inline const unsigned char *word_data_optimistic(Word word)
+static ALWAYS_INLINE const unsigned char *word_data_optimistic(Word word)
 {
     if ((word & WORD_HEADER) != 0) {
-        return *(unsigned char *const volatile *)&word_block(word)->data;
+        return *(unsigned char *const volatile *)&word_header(word)->data;
     }
     return word_address(word);
 }

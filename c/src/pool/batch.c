@@ -102,7 +102,7 @@ typedef struct Item {
     size_t version; /* of its stripe, when it was looked up */
     bool found;
     Node *leaf;
-    Word word; /* of its block */
+    Word word;                 /* of its block */
     const unsigned char *data; /* of the block; NULL: a hole */
 } Item;
 
@@ -118,7 +118,7 @@ static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size,
     item->found = open && item->piece.size == size && (item->version & 1) == 0 &&
                   checked_fits(pool_total(pool), offset, size) &&
                   tree_leaf_optimistic(&pool->tree, item->piece.index, read, private_only,
-                                       &item->leaf);
+                                       false, &item->leaf);
     if (item->leaf != NULL) {
         cpu_prefetch(node_slot(item->leaf, 0, item->piece.index));
     }
@@ -216,7 +216,11 @@ static inline bool item_get(MemoryPool *pool, const OptimisticRead *read,
     if (!item->found) {
         return false;
     }
-    block_get(dest, item->data, item->piece, item->piece.size <= SMALL_MAX);
+    if (item->data == NULL) {
+        hole_get(dest, item->piece, item->piece.size <= SMALL_MAX);
+    } else {
+        data_get(dest, item->data, item->piece, item->piece.size <= SMALL_MAX);
+    }
     return item_holds(pool, read, item);
 }
 

@@ -10,6 +10,11 @@
  */
 #include "pool.h"
 
+static inline size_t pool_total(const MemoryPool *pool)
+{
+    return size_load_acquire((AtomicSize *)&pool->total_size);
+}
+
 static inline Piece piece_at(const MemoryPool *pool, size_t offset, size_t size)
 {
     size_t block_size = (size_t)1 << pool->block_shift;
@@ -20,20 +25,27 @@ static inline Piece piece_at(const MemoryPool *pool, size_t offset, size_t size)
     return piece;
 }
 
-/* Whether a range lies in one block; *piece is then the whole range. */
-static inline bool piece_is_all_of(const MemoryPool *pool, size_t offset, size_t size,
-                                   Piece *piece)
+/* Whether a range of 1 or more bytes lies in one block: its first byte and its last one
+ * differ in no higher bits. */
+static ALWAYS_INLINE bool range_is_one_piece(const MemoryPool *pool, size_t offset,
+                                             size_t size)
 {
-    bool is_all;
-    *piece = piece_at(pool, offset, size);
-    is_all = piece->size == size;
-    piece->size = size;
-    return is_all;
+    return ((offset + (size - 1)) ^ offset) <= pool->block_mask;
 }
 
-static inline size_t pool_total(const MemoryPool *pool)
+/* Such a range, in the block of that index, as a piece. */
+static ALWAYS_INLINE Piece range_piece(const MemoryPool *pool, size_t index,
+                                       size_t offset, size_t size)
 {
-    return size_load_acquire((AtomicSize *)&pool->total_size);
+    Piece piece = {index, offset & pool->block_mask, size};
+    return piece;
+}
+
+/* Whether the pool has all of such a range, whose end is no overflow. */
+static ALWAYS_INLINE bool range_is_inside(const MemoryPool *pool, size_t offset,
+                                          size_t size)
+{
+    return offset + (size - 1) < pool_total(pool);
 }
 
 static inline size_t pool_index(const MemoryPool *pool, size_t offset)
@@ -80,7 +92,8 @@ static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size)
 /* -------------------------------------------------------------------- reading */
 
 /* Copies 1 to SMALL_MAX bytes without a call, as two halves that may overlap. */
-static inline void small_copy(unsigned char *dest, const unsigned char *src, size_t size)
+static ALWAYS_INLINE void small_copy(unsigned char *dest, const unsigned char *src,
+                                     size_t size)
 {
     uint64_t eight[2];
     uint32_t four[2];
@@ -123,18 +136,26 @@ static NOT_INLINE void long_copy(unsigned char *dest, const unsigned char *src,
     }
 }
 
-/* Copies a piece of a block's data (NULL: a hole) to dest. small: it is known to have at
- * most SMALL_MAX bytes. */
-static inline void block_get(unsigned char *dest, const unsigned char *data, Piece piece,
-                             bool small)
+/* Copies a piece of a block's data to dest. small: it is known to have at most SMALL_MAX
+ * bytes. */
+static ALWAYS_INLINE void data_get(unsigned char *dest, const unsigned char *data,
+                                   Piece piece, bool small)
+{
+    if (small) {
+        small_copy(dest, data + piece.start, piece.size);
+    } else {
+        long_copy(dest, data + piece.start, piece.size);
+    }
+}
+
+/* The same of a hole. */
+static ALWAYS_INLINE void hole_get(unsigned char *dest, Piece piece, bool small)
 {
     static const unsigned char zeros[SMALL_MAX];
     if (small) {
-        small_copy(dest, data == NULL ? zeros : data + piece.start, piece.size);
-    } else if (data == NULL) {
-        memset(dest, 0, piece.size);
+        small_copy(dest, zeros, piece.size);
     } else {
-        long_copy(dest, data + piece.start, piece.size);
+        memset(dest, 0, piece.size);
     }
 }
 
@@ -145,17 +166,19 @@ static ALWAYS_INLINE bool piece_get(unsigned char *dest, Node *leaf, Piece piece
                                     bool small, const OptimisticRead *read)
 {
     Word word = leaf == NULL ? 0 : slot_word(node_slot(leaf, 0, piece.index));
-    const unsigned char *data = NULL;
+    const unsigned char *data;
     if (read != NULL && !optimistic_validate_shape(read)) {
         return false;
     }
-    if (word != 0) {
-        data = read != NULL ? word_data_optimistic(word) : word_data(word);
-        if (read != NULL && data == NULL) {
-            return false;
-        }
+    if (word == 0) {
+        hole_get(dest, piece, small);
+        return true;
     }
-    block_get(dest, data, piece, small);
+    data = read != NULL ? word_data_optimistic(word) : word_data(word);
+    if (read != NULL && (word & WORD_HEADER) != 0 && data == NULL) {
+        return false;
+    }
+    data_get(dest, data, piece, small);
     return true;
 }
 
@@ -171,7 +194,7 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
             known = true;
             if (read == NULL) {
                 leaf = tree_leaf(&pool->tree, piece.index);
-            } else if (!tree_leaf_optimistic(&pool->tree, piece.index, read, false,
+            } else if (!tree_leaf_optimistic(&pool->tree, piece.index, read, false, false,
                                              &leaf)) {
                 return false;
             }
@@ -186,16 +209,21 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
     return true;
 }
 
-/* Reads a range of one block optimistically; false if a writer came between. */
+/* Reads a range optimistically if it lies in one block; false if it does not, or if a
+ * writer came between. For small see block_get, for low tree_leaf_optimistic. Where in
+ * the block it lies is computed last, so that no register holds it before. */
 static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
-                                         size_t offset, Piece piece, bool small)
+                                         size_t offset, size_t size, bool small, bool low)
 {
+    size_t index = pool_index(pool, offset);
     OptimisticRead read;
     Node *leaf;
-    return optimistic_begin(&read, &pool->locks, piece.index, piece.index) &&
-           checked_fits(pool_total(pool), offset, piece.size) &&
-           tree_leaf_optimistic(&pool->tree, piece.index, &read, false, &leaf) &&
-           piece_get(dest, leaf, piece, small, &read) && optimistic_validate(&read);
+    return range_is_one_piece(pool, offset, size) &&
+           optimistic_begin(&read, &pool->locks, index, index) &&
+           range_is_inside(pool, offset, size) &&
+           tree_leaf_optimistic(&pool->tree, index, &read, false, low, &leaf) &&
+           piece_get(dest, leaf, range_piece(pool, index, offset, size), small, &read) &&
+           optimistic_validate(&read);
 }
 
 /* Reads any range: optimistically, and with a lock if that fails. clips: the range may be
@@ -222,17 +250,15 @@ static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
     return clipped;
 }
 
-/* pool_read for what is not small, or could not be read at once. */
+/* pool_read for what is not an integer, or could not be read at once. */
 static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *dest,
                                             size_t offset, size_t size)
 {
-    if (pool != NULL && dest != NULL && size > 0) {
-        Piece piece;
-        if (piece_is_all_of(pool, offset, size, &piece) &&
-            block_try_read(pool, dest, offset, piece, false)) {
-            (void)status_set(POOL_OK);
-            return size;
-        }
+    if (pool != NULL && dest != NULL && size > 0 &&
+        (size <= SMALL_MAX ? block_try_read(pool, dest, offset, size, true, false)
+                           : block_try_read(pool, dest, offset, size, false, false))) {
+        (void)status_set(POOL_OK);
+        return size;
     }
     if (!pool_moves(pool, offset, dest, size)) {
         return 0;
@@ -246,15 +272,16 @@ static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *des
  * shape of the tree while it was read, or if it lies in adopted memory. */
 size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
-    if (pool != NULL && dest != NULL && size - 1 < SMALL_MAX) {
-        Piece piece;
-        if (piece_is_all_of(pool, offset, size, &piece) &&
-            block_try_read(pool, (unsigned char *)dest, offset, piece, true)) {
-            (void)status_set(POOL_OK);
-            return size;
-        }
+    unsigned char *bytes = (unsigned char *)dest;
+    if (size != INTEGER_SIZE) {
+        return bytes_read_clipped(pool, bytes, offset, size);
     }
-    return bytes_read_clipped(pool, (unsigned char *)dest, offset, size);
+    if (pool == NULL || dest == NULL ||
+        !block_try_read(pool, bytes, offset, INTEGER_SIZE, true, true)) {
+        return bytes_read_clipped(pool, bytes, offset, INTEGER_SIZE);
+    }
+    (void)status_set(POOL_OK);
+    return INTEGER_SIZE;
 }
 
 /* -------------------------------------------------------------------- writing */
@@ -426,8 +453,8 @@ static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t sh
     return owns;
 }
 
-/* Writes to a block that exists and is private, as most writes do; false if it does not,
- * or if the shape of the tree changed meanwhile.
+/* Writes to a range if it lies in one block that exists and is private, as most do; false
+ * if not, or if the shape of the tree changed meanwhile.
  *
  * The search for the leaf comes before the stripe is locked, because a processor can go
  * on with it while it waits for the stripe's cache line. If the version of the shape lock
@@ -435,15 +462,20 @@ static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t sh
  * the pool has the same size. A thread that waited for the stripe would need its values
  * in registers meanwhile; so it does not, and begins again in bytes_write. Locks: the
  * stripe of the block. */
-static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset, Piece piece,
-                                          const unsigned char *src, bool small)
+static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset,
+                                          const unsigned char *src, size_t size,
+                                          bool small, bool low)
 {
+    size_t index = pool_index(pool, offset);
     OptimisticRead read;
     Node *leaf;
-    return optimistic_begin_shape(&read, &pool->locks) &&
-           checked_fits(pool_total(pool), offset, piece.size) &&
-           tree_leaf_optimistic(&pool->tree, piece.index, &read, true, &leaf) &&
-           leaf != NULL && leaf_try_write(pool, leaf, read.shape, piece, src, small, false);
+    return range_is_one_piece(pool, offset, size) &&
+           optimistic_begin_shape(&read, &pool->locks) &&
+           range_is_inside(pool, offset, size) &&
+           tree_leaf_optimistic(&pool->tree, index, &read, true, low, &leaf) &&
+           leaf != NULL &&
+           leaf_try_write(pool, leaf, read.shape, range_piece(pool, index, offset, size),
+                          src, small, false);
 }
 
 /* Writes src, or the byte if src is NULL, to any range; clips and fails as write_begin.
@@ -465,16 +497,15 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
     return status;
 }
 
-/* pool_write for what is not small, or could not be written at once. */
+/* pool_write for what is not an integer, or could not be written at once. */
 static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
                                              const unsigned char *src, size_t size)
 {
-    if (pool != NULL && src != NULL && size > 0) {
-        Piece piece = piece_at(pool, offset, size);
-        if (piece.size == size && block_try_write(pool, offset, piece, src, false)) {
-            (void)status_set(POOL_OK);
-            return size;
-        }
+    if (pool != NULL && src != NULL && size > 0 &&
+        (size <= SMALL_MAX ? block_try_write(pool, offset, src, size, true, false)
+                           : block_try_write(pool, offset, src, size, false, false))) {
+        (void)status_set(POOL_OK);
+        return size;
     }
     if (!pool_moves(pool, offset, src, size)) {
         return 0;
@@ -488,13 +519,14 @@ static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
  * bytes_write. */
 size_t pool_write(MemoryPool *pool, size_t offset, const void *src, size_t size)
 {
-    if (pool != NULL && src != NULL && size - 1 < SMALL_MAX) {
-        Piece piece = piece_at(pool, offset, size);
-        if (piece.size == size &&
-            block_try_write(pool, offset, piece, (const unsigned char *)src, true)) {
-            (void)status_set(POOL_OK);
-            return size;
-        }
+    const unsigned char *bytes = (const unsigned char *)src;
+    if (size != INTEGER_SIZE) {
+        return bytes_write_clipped(pool, offset, bytes, size);
     }
-    return bytes_write_clipped(pool, offset, (const unsigned char *)src, size);
+    if (pool == NULL || src == NULL ||
+        !block_try_write(pool, offset, bytes, INTEGER_SIZE, true, true)) {
+        return bytes_write_clipped(pool, offset, bytes, INTEGER_SIZE);
+    }
+    (void)status_set(POOL_OK);
+    return INTEGER_SIZE;
 }

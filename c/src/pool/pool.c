@@ -19,6 +19,7 @@ static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned blo
     pool->memory = memory;
     size_store_relaxed(&pool->refs, 1);
     pool->block_shift = block_shift;
+    pool->block_mask = ((size_t)1 << block_shift) - 1;
     size_store_relaxed(&pool->total_size, total_size);
     size_store_relaxed(&pool->tree.height,
                        tree_height(((total_size - 1) >> block_shift) + 1));

@@ -27,6 +27,7 @@ struct MemoryPool {
     union {
         struct {
             unsigned block_shift;  /* the block size is 1 << block_shift */
+            size_t block_mask;     /* the block size - 1                 */
             AtomicSize total_size; /* changed under the exclusive lock   */
             Tree tree;
             Family *family;
@@ -76,7 +77,10 @@ typedef struct Piece {
     size_t size;  /* bytes, up to the block's end    */
 } Piece;
 
-enum { SMALL_MAX = 16 }; /* bytes that are copied without a call */
+enum {
+    SMALL_MAX = 16,  /* bytes that are copied without a call               */
+    INTEGER_SIZE = 8 /* bytes that are read and written most often         */
+};
 
 /* What a write does with bytes past the end of the pool. */
 typedef enum WriteMode {
@@ -93,8 +97,9 @@ static size_t pool_clip(const MemoryPool *pool, size_t offset, size_t size);
 static bool pool_moves(const MemoryPool *pool, size_t offset, const void *buffer,
                        size_t size);
 static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size);
-static void block_get(unsigned char *dest, const unsigned char *data, Piece piece,
-                      bool small);
+static void data_get(unsigned char *dest, const unsigned char *data, Piece piece,
+                     bool small);
+static void hole_get(unsigned char *dest, Piece piece, bool small);
 static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size_t size,
                       const OptimisticRead *read);
 static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,

@@ -356,7 +356,7 @@ static void pool_unlock(PoolLock *locks, Guard guard)
 /* Returns the sum of the stripes' versions, or an odd number if one of them is held.
  * Versions of free locks only grow (a mark adds at most 2, a hold 8), so that if their
  * sum is the same, so is each version. */
-static inline size_t optimistic_sum(const OptimisticRead *read)
+static ALWAYS_INLINE size_t optimistic_sum(const OptimisticRead *read)
 {
     size_t sum = 0, held = 0, i;
     for (i = 0; i < read->count; i++) {
@@ -370,7 +370,7 @@ static inline size_t optimistic_sum(const OptimisticRead *read)
 
 /* Begins an optimistic read of the tree, without its blocks; false if another thread
  * holds the shape lock or a span. */
-static inline bool optimistic_begin_shape(OptimisticRead *read, PoolLock *locks)
+static ALWAYS_INLINE bool optimistic_begin_shape(OptimisticRead *read, PoolLock *locks)
 {
     read->locks = locks;
     read->first = read->count = read->sum = 0;
@@ -380,8 +380,8 @@ static inline bool optimistic_begin_shape(OptimisticRead *read, PoolLock *locks)
 
 /* Begins an optimistic read of the tree and of the blocks first to last; false if another
  * thread holds a lock of them. */
-static inline bool optimistic_begin(OptimisticRead *read, PoolLock *locks, size_t first,
-                                    size_t last)
+static ALWAYS_INLINE bool optimistic_begin(OptimisticRead *read, PoolLock *locks,
+                                           size_t first, size_t last)
 {
     if (!optimistic_begin_shape(read, locks)) {
         return false;
@@ -394,14 +394,14 @@ static inline bool optimistic_begin(OptimisticRead *read, PoolLock *locks, size_
 
 /* Whether the shape lock has not changed, so that pointers that were loaded from the tree
  * until now may be followed. */
-static inline bool optimistic_validate_shape(const OptimisticRead *read)
+static ALWAYS_INLINE bool optimistic_validate_shape(const OptimisticRead *read)
 {
     fence_acquire();
     return size_load_relaxed(&read->locks->shape.lock.version) == read->shape;
 }
 
 /* Whether no lock has changed, so that all that was read is from one moment. */
-static inline bool optimistic_validate(const OptimisticRead *read)
+static ALWAYS_INLINE bool optimistic_validate(const OptimisticRead *read)
 {
     return optimistic_validate_shape(read) && optimistic_sum(read) == read->sum;
 }

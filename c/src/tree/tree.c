@@ -50,10 +50,12 @@ static inline Node *tree_root(const Tree *tree)
     return (Node *)ptr_load_acquire((AtomicPtr *)&tree->root);
 }
 
-/* Returns the slot of a node at a level (0: leaf) on the path to a block. */
+/* Returns the slot of a node at a level (0: leaf) on the path to a block. (In bytes: for
+ * an index, gcc adds the offset of the array by an instruction of its own.) */
 static inline AtomicPtr *node_slot(Node *node, unsigned level, size_t index)
 {
-    return &node->slot[(index >> (level * TREE_BITS)) & (TREE_SLOTS - 1)];
+    size_t slot = (index >> (level * TREE_BITS)) & (TREE_SLOTS - 1);
+    return (AtomicPtr *)(void *)((unsigned char *)node->slot + slot * sizeof *node->slot);
 }
 
 static inline Node *node_child(Node *node, unsigned level, size_t index)
@@ -125,29 +127,56 @@ static inline Node *tree_leaf(const Tree *tree, size_t index)
     return node;
 }
 
-/* The same for an optimistic reader; false if it must start over. private_only: a leaf
- * that is not private counts as none. The count of each node is read once: when a
- * relative is destroyed, it may change at any time. */
+/* Whether a search of an optimistic reader ends at a node: there is none, or it is not
+ * private. The count is read once: when a relative is destroyed, it may change at any
+ * time. */
+static ALWAYS_INLINE bool node_ends_search(Node *node, bool private_only)
+{
+    return node == NULL || (private_only && node_is_shared(node));
+}
+
+/* Whether such a search goes on below a node: *node becomes its child on the path to a
+ * block. If not, because the child ends it or because the reader must start over (*valid
+ * is false then), *node becomes NULL. */
+static ALWAYS_INLINE bool node_descend(Node **node, unsigned level, size_t index,
+                                       const OptimisticRead *read, bool private_only,
+                                       bool *valid)
+{
+    Node *child = node_child(*node, level, index);
+    *valid = optimistic_validate_shape(read);
+    *node = !*valid || node_ends_search(child, private_only) ? NULL : child;
+    return *node != NULL;
+}
+
+/* tree_leaf for an optimistic reader; false if it must start over. private_only: a leaf
+ * that is not private counts as none. low: it must start over as well if the tree has
+ * more levels than are unrolled. In these the shifts are constants. The root needs no
+ * validation: it is a node, or was one. */
 static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
                                                const OptimisticRead *read,
-                                               bool private_only, Node **leaf)
+                                               bool private_only, bool low, Node **leaf)
 {
+    enum { UNROLLED = 5 };
     Node *node = tree_root(tree);
-    unsigned bits = tree_top(tree) * TREE_BITS;
-    *leaf = NULL;
-    while (node != NULL && !(private_only && node_is_shared(node))) {
-        if (bits == 0) {
-            *leaf = node;
-            break;
-        }
-        node = (Node *)ptr_load_acquire(&node->slot[(index >> bits) & (TREE_SLOTS - 1)]);
-        /* The root needs no check: it is a node, or was one. */
-        if (!optimistic_validate_shape(read)) {
-            return false;
-        }
-        bits -= TREE_BITS;
+    size_t height = size_load_acquire((AtomicSize *)&tree->height);
+    bool valid = true, goes_on = !node_ends_search(node, private_only);
+    if (low && height > UNROLLED) {
+        return false;
     }
-    return true;
+    if (!goes_on) {
+        node = NULL;
+    }
+    for (; !low && goes_on && height > UNROLLED; height--) {
+        goes_on =
+            node_descend(&node, (unsigned)height - 1, index, read, private_only, &valid);
+    }
+    (void)(goes_on &&
+           (height < 5 || node_descend(&node, 4, index, read, private_only, &valid)) &&
+           (height < 4 || node_descend(&node, 3, index, read, private_only, &valid)) &&
+           (height < 3 || node_descend(&node, 2, index, read, private_only, &valid)) &&
+           (height < 2 || node_descend(&node, 1, index, read, private_only, &valid)));
+    *leaf = node;
+    return valid;
 }
 
 /* Returns the leaf of a block if it is private to the tree, else NULL. */
