@@ -137,10 +137,17 @@ typedef enum PoolStatus {
  * swapped out or dumped.
  *
  * POOL_OVERCOMMIT: large requests are not compared with the available memory (see LARGE
- * REQUESTS), for programs that rely on overcommit. */
+ * REQUESTS), for programs that rely on overcommit.
+ *
+ * POOL_HUGE: the system is advised to use huge pages (2 MiB) for blocks of 512 to 4096
+ * bytes, once the family holds 2 MiB. Accesses all over a large pool become faster. In
+ * return a first write may clear 2 MiB, and as much may be resident beyond what is held.
+ * Linux alone takes the advice, and only if transparent huge pages are not switched off;
+ * elsewhere the flag is accepted and does nothing. */
 typedef enum PoolFlag {
     POOL_WIPE = 1,
     POOL_OVERCOMMIT = 2,
+    POOL_HUGE = 4,
     POOL_FLAG_MAX_ = 0x7fffffff
 } PoolFlag;
 

@@ -87,7 +87,7 @@ TEST(options_are_checked)
     bad.max_block_size = 0;
     check_options(bad, POOL_INVALID, 0);
     bad = good;
-    bad.flags = POOL_WIPE | POOL_OVERCOMMIT | 4;
+    bad.flags = POOL_WIPE | POOL_OVERCOMMIT | POOL_HUGE | 8;
     check_options(bad, POOL_INVALID, 0);
     bad.flags = SIZE_MAX;
     check_options(bad, POOL_INVALID, 0);

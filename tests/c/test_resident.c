@@ -166,6 +166,13 @@ TEST(after_a_trim)
         mix_run(sizes[i], i % 2 == 0 ? 0 : POOL_WIPE, 0, true);
 }
 
+/* With huge pages, of which parts are decommitted. */
+TEST(after_a_trim_of_huge_pages)
+{
+    for (size_t block = 512; can_measure() && block <= 4096; block *= 8)
+        mix_run(block, POOL_HUGE, 0, true);
+}
+
 /* Without a trim, if little may be cached. */
 TEST(beyond_the_bound)
 {
@@ -239,10 +246,8 @@ TEST(bookkeeping_is_decommitted)
 }
 
 static const TestCase cases[] = {
-    TEST_CASE(after_a_trim),
-    TEST_CASE(beyond_the_bound),
-    TEST_CASE(every_second_page),
-    TEST_CASE(chunks_from_the_cache),
-    TEST_CASE(bookkeeping_is_decommitted),
+    TEST_CASE(after_a_trim),          TEST_CASE(after_a_trim_of_huge_pages),
+    TEST_CASE(beyond_the_bound),      TEST_CASE(every_second_page),
+    TEST_CASE(chunks_from_the_cache), TEST_CASE(bookkeeping_is_decommitted),
 };
 TEST_MAIN(cases)

@@ -49,9 +49,14 @@ static size_t platform_page_size(void);
 /* Pages that read as zeros; NULL if there are none. size is a power of two and at least
  * PLATFORM_MAP_MIN; they are aligned to it, or to PLATFORM_ALIGNED_MAX if that is less.
  * Memory is committed here and nowhere later. */
-enum { PLATFORM_MAP_MIN = 65536, PLATFORM_ALIGNED_MAX = 4 << 20 };
+enum {
+    PLATFORM_MAP_MIN = 65536,
+    PLATFORM_ALIGNED_MAX = 4 << 20,
+    PLATFORM_HUGE_SIZE = 2 << 20
+};
 typedef enum PlatformUse {
     PLATFORM_DENSE,  /* every page will be written to                             */
+    PLATFORM_HUGE,   /* the same, of PLATFORM_HUGE_SIZE or more, for platform_huge */
     PLATFORM_SPARSE, /* touching a byte must not make more than its page resident */
     PLATFORM_ZEROS,  /* read-only; reading must not take memory for long          */
     PLATFORM_TRACKED /* not for platform_map: what written_map returns            */
@@ -62,6 +67,10 @@ static void platform_unmap(void *pages, size_t size);
 /* Tells that all of these pages, of which none was touched yet, are about to be written
  * to: where the system can, it makes them resident in one go. Only a hint. */
 static void platform_populate(void *pages, size_t size);
+
+/* Whether the system may use huge pages for pages that were mapped as PLATFORM_HUGE, from
+ * now on: what is resident stays as it is. Only a hint; Windows does nothing. */
+static void platform_huge(void *pages, size_t size, bool huge);
 
 /* Gives the memory of pages back to the system but leaves them mapped, so that reading
  * one never faults. Whether they read as zeros from now on; if not, anything may be in

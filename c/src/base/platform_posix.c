@@ -63,7 +63,8 @@ static unsigned char *pages_map_aligned(size_t size, size_t alignment, int acces
 static void *platform_map(size_t size, PlatformUse use)
 {
     int access = use == PLATFORM_ZEROS ? PROT_READ : PROT_READ | PROT_WRITE;
-    void *pages = pages_map_aligned(size, checked_min(size, PLATFORM_ALIGNED_MAX), access);
+    void *pages =
+        pages_map_aligned(size, checked_min(size, PLATFORM_ALIGNED_MAX), access);
     if (pages == NULL) {
         return NULL;
     }
@@ -87,6 +88,17 @@ static void platform_populate(void *pages, size_t size)
 #else
     (void)pages;
     (void)size;
+#endif
+}
+
+static void platform_huge(void *pages, size_t size, bool huge)
+{
+#if defined(MADV_HUGEPAGE) && defined(MADV_NOHUGEPAGE)
+    (void)madvise(pages, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+#else
+    (void)pages;
+    (void)size;
+    (void)huge;
 #endif
 }
 

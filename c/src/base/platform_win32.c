@@ -70,6 +70,13 @@ static void platform_populate(void *pages, size_t size)
     (void)size;
 }
 
+static void platform_huge(void *pages, size_t size, bool huge)
+{
+    (void)pages; /* large pages of Windows cannot be returned in part */
+    (void)size;
+    (void)huge;
+}
+
 static bool platform_reset(void *pages, size_t size)
 {
     (void)VirtualAlloc(pages, size, MEM_RESET, PAGE_READWRITE);

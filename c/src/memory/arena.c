@@ -91,7 +91,8 @@ static bool arena_grow(Arena *arena)
     size_t size = checked_max(CHUNK_MIN, checked_min(most, arena->mapped));
     Chunk *chunk;
     size = (size_t)1 << checked_log2_floor(checked_max(size, arena->item_size));
-    chunk = chunk_create(size, arena->item_size, arena_is_in_itself(arena, size));
+    chunk = chunk_create(size, arena->item_size, arena_is_in_itself(arena, size),
+                         arena->huge);
     if (chunk != NULL) {
         arena_add(arena, chunk);
     }

@@ -22,6 +22,10 @@
  * address of the same data, or none, as long as the family lives: optimistic readers rely
  * on that (pool_lock.c).
  *
+ * With POOL_HUGE a chunk from 2 MiB on may have huge pages, if its blocks have a page at
+ * most. Once a part of it was decommitted it has small pages, until it is empty and all of
+ * it is decommitted: the system would fill that part again (khugepaged).
+ *
  * Context of all functions here: the caller holds the arena's lock. Locks: the chunk
  * cache, in those that change what is cached or get memory from the system.
  */
@@ -76,28 +80,40 @@ static void chunk_free_header(Chunk *chunk)
 /* Pages for a chunk, aligned to their size, which is a power of two: from the cache or from
  * the system; NULL if there is no memory. *dirty_end: bytes from there on are zeros, and
  * if it is not 0 the pages count as cached. */
-static void *chunk_map(size_t size, size_t item_size, size_t *dirty_end)
+static void *chunk_map(size_t size, PlatformUse use, size_t *dirty_end)
 {
-    void *base = chunk_cache_get(size, dirty_end);
+    void *base = chunk_cache_get(size, dirty_end, use == PLATFORM_HUGE);
     if (base == NULL) {
         *dirty_end = 0;
-        base = memory_map(size, item_size > 4096 ? PLATFORM_SPARSE : PLATFORM_DENSE);
+        base = memory_map(size, use);
+    }
+    if (base != NULL && use == PLATFORM_HUGE) {
+        platform_huge(base, size, true); /* again, if it was split before it was cached */
     }
     return base;
 }
 
+static PlatformUse chunk_use(size_t size, size_t item_size, bool huge)
+{
+    if (item_size > 4096) {
+        return PLATFORM_SPARSE;
+    }
+    return huge && size >= PLATFORM_HUGE_SIZE ? PLATFORM_HUGE : PLATFORM_DENSE;
+}
+
 /* A chunk that has its struct and the headers of its blocks in its own first pages, or
  * NULL. */
-static Chunk *chunk_create_in_itself(size_t size, size_t item_size)
+static Chunk *chunk_create_in_itself(size_t size, size_t item_size, PlatformUse use)
 {
     size_t page = platform_page_size(), dirty_end;
     size_t count = (size - sizeof(Chunk)) / (item_size + sizeof(Block));
     size_t header = (chunk_header_size(count) + page - 1) & ~(page - 1);
-    Chunk *chunk = (Chunk *)chunk_map(size, item_size, &dirty_end);
+    Chunk *chunk = (Chunk *)chunk_map(size, use, &dirty_end);
     count = checked_min(count, (size - header) / item_size);
     if (chunk != NULL) {
         chunk_init(chunk, count, item_size, header);
         chunk->aligned = checked_log2_floor(size);
+        chunk->huge = use == PLATFORM_HUGE;
         chunk->base = (unsigned char *)chunk + header;
         chunk->size = size - header;
         chunk->dirty_end = dirty_end - checked_min(dirty_end, header);
@@ -108,18 +124,20 @@ static Chunk *chunk_create_in_itself(size_t size, size_t item_size)
 }
 
 /* Returns a chunk of size bytes for blocks of item_size; NULL if there is no memory.
- * in_itself: its headers lie in its own pages, beside fewer blocks. */
-static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself)
+ * in_itself: its headers lie in its own pages, beside fewer blocks. huge: it has huge
+ * pages, if its size and its blocks are right for them. */
+static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself, bool huge)
 {
+    PlatformUse use = chunk_use(size, item_size, huge);
     Chunk *chunk;
     if (in_itself) {
-        return chunk_create_in_itself(size, item_size);
+        return chunk_create_in_itself(size, item_size, use);
     }
     chunk = chunk_alloc_header(size / item_size, item_size);
     if (chunk == NULL) {
         return NULL;
     }
-    chunk->base = (unsigned char *)chunk_map(size, item_size, &chunk->dirty_end);
+    chunk->base = (unsigned char *)chunk_map(size, use, &chunk->dirty_end);
     if (chunk->base == NULL) {
         chunk_free_header(chunk);
         return NULL;
@@ -127,6 +145,7 @@ static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself)
     chunk->size = size;
     chunk->warm_end = chunk->dirty_end;
     chunk->cached = chunk->dirty_end > 0 ? size : 0;
+    chunk->huge = use == PLATFORM_HUGE;
     return chunk;
 }
 
@@ -153,6 +172,16 @@ static Chunk *chunk_create_run(size_t count, size_t item_size)
 static inline size_t chunk_pages(const Chunk *chunk)
 {
     return chunk->aligned != 0 ? (size_t)1 << chunk->aligned : chunk->size;
+}
+
+/* Lets the system use huge pages, or no more, for a chunk that was made for them. */
+static void chunk_split(Chunk *chunk, bool split)
+{
+    if (chunk->huge && chunk->split != split) {
+        void *pages = chunk->aligned != 0 ? (void *)chunk : (void *)chunk->base;
+        platform_huge(pages, chunk_pages(chunk), !split);
+        chunk->split = split;
+    }
 }
 
 static inline bool chunk_is_full(const Chunk *chunk)
@@ -312,6 +341,7 @@ static size_t chunk_decommit(Chunk *chunk, size_t *headers)
     if (platform_reset(chunk->base, chunk->size)) {
         chunk->dirty_end = 0;
     }
+    chunk_split(chunk, false);
     freed = row_decommit(&chunk->row, &all);
     *headers -= freed;
     chunk->row.count = 0;
@@ -331,6 +361,7 @@ static size_t chunk_decommit_bytes(Chunk *chunk, size_t *from, size_t *to, bool 
         *zeros = false;
         return 0;
     }
+    chunk_split(chunk, true);
     *zeros = platform_reset(chunk->base + *from, *to - *from);
     return *to - *from;
 }
@@ -402,7 +433,7 @@ static bool chunk_count_pages(Chunk *chunk)
  * headers. */
 static void chunk_destroy(Chunk *chunk)
 {
-    bool cached = chunk_count_pages(chunk), run = chunk->run;
+    bool cached = chunk_count_pages(chunk), run = chunk->run, huge = chunk->huge;
     bool in_itself = chunk->aligned != 0;
     size_t size = chunk_pages(chunk);
     size_t dirty_end = (in_itself ? chunk->header : 0) + chunk_dirty_end(chunk);
@@ -411,7 +442,7 @@ static void chunk_destroy(Chunk *chunk)
         chunk_free_header(chunk);
     }
     if (cached) {
-        chunk_cache_put(pages, size, dirty_end);
+        chunk_cache_put(pages, size, dirty_end, huge);
     } else if (run) {
         written_unmap(pages, size);
     } else {

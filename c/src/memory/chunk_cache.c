@@ -36,11 +36,17 @@ static void chunk_cache_unreserve(size_t size)
     lock_release(&chunk_cache.lock);
 }
 
-/* Adds a chunk. The caller has reserved its size. */
-static void chunk_cache_put(void *base, size_t size, size_t dirty_end)
+static CachedChunk **chunk_cache_list(size_t size, bool huge)
+{
+    return &(huge ? chunk_cache.huge : chunk_cache.chunks)[checked_log2_floor(size)];
+}
+
+/* Adds a chunk. The caller has reserved its size. huge: it is of huge pages, and of use
+ * only to those who request them. */
+static void chunk_cache_put(void *base, size_t size, size_t dirty_end, bool huge)
 {
     CachedChunk *chunk = (CachedChunk *)base;
-    CachedChunk **list = &chunk_cache.chunks[checked_log2_floor(size)];
+    CachedChunk **list = chunk_cache_list(size, huge);
     chunk->size = size;
     chunk->dirty_end = checked_max(dirty_end, sizeof *chunk);
     lock_acquire(&chunk_cache.lock);
@@ -51,9 +57,9 @@ static void chunk_cache_put(void *base, size_t size, size_t dirty_end)
 
 /* Removes a chunk of that size and returns it, or NULL. It stays counted as cached until
  * its blocks are allocated. */
-static void *chunk_cache_get(size_t size, size_t *dirty_end)
+static void *chunk_cache_get(size_t size, size_t *dirty_end, bool huge)
 {
-    CachedChunk **list = &chunk_cache.chunks[checked_log2_floor(size)];
+    CachedChunk **list = chunk_cache_list(size, huge);
     CachedChunk *chunk;
     lock_acquire(&chunk_cache.lock);
     chunk = *list;
@@ -65,6 +71,20 @@ static void *chunk_cache_get(size_t size, size_t *dirty_end)
     return chunk;
 }
 
+/* Unmaps the chunks of a list; returns how many bytes. */
+static size_t chunk_cache_unmap(CachedChunk **list)
+{
+    size_t freed = 0;
+    while (*list != NULL) {
+        CachedChunk *chunk = *list;
+        size_t size = chunk->size;
+        *list = chunk->next;
+        platform_unmap(chunk, size);
+        freed += size;
+    }
+    return freed;
+}
+
 /* Unmaps all chunks in the cache; returns how many bytes. */
 static size_t chunk_cache_trim(void)
 {
@@ -72,13 +92,8 @@ static size_t chunk_cache_trim(void)
     unsigned i;
     lock_acquire(&chunk_cache.lock);
     for (i = 0; i < SIZE_BITS; i++) {
-        while (chunk_cache.chunks[i] != NULL) {
-            CachedChunk *chunk = chunk_cache.chunks[i];
-            size_t size = chunk->size;
-            chunk_cache.chunks[i] = chunk->next;
-            platform_unmap(chunk, size);
-            freed += size;
-        }
+        freed += chunk_cache_unmap(&chunk_cache.chunks[i]);
+        freed += chunk_cache_unmap(&chunk_cache.huge[i]);
     }
     chunk_cache.cached -= freed;
     lock_release(&chunk_cache.lock);

@@ -21,13 +21,14 @@ static struct ChunkCache {
     size_t bound;                   /* bytes that may be cached; 0: not known yet  */
     size_t cached;                  /* bytes cached, here and free in the arenas   */
     CachedChunk *chunks[SIZE_BITS]; /* lists, by the logarithm of the chunks' size */
+    CachedChunk *huge[SIZE_BITS];   /* the same for chunks of huge pages           */
 } chunk_cache;
 
 /* chunk_cache.c */
 static bool chunk_cache_reserve(size_t size);
 static void chunk_cache_unreserve(size_t size);
-static void chunk_cache_put(void *base, size_t size, size_t dirty_end);
-static void *chunk_cache_get(size_t size, size_t *dirty_end);
+static void chunk_cache_put(void *base, size_t size, size_t dirty_end, bool huge);
+static void *chunk_cache_get(size_t size, size_t *dirty_end, bool huge);
 static size_t chunk_cache_trim(void);
 static void *memory_alloc(size_t size);
 static void *memory_map(size_t size, PlatformUse use);
@@ -161,6 +162,8 @@ struct Chunk {
     unsigned aligned; /* the logarithm of the size, and the alignment, of the pages
                        * that have this struct as well; 0: they do not            */
     bool run;         /* made for blocks side by side, of pages that can be watched */
+    bool huge;        /* of pages mapped as PLATFORM_HUGE                         */
+    bool split;       /* of those: parts were decommitted, so it uses small pages */
     size_t before;    /* bytes of the chunks that the arena had before            */
     size_t dirty_end; /* high-water mark of earlier uses, see chunk_dirty_end     */
     size_t warm_end;  /* bytes at base that may be resident from earlier uses     */
@@ -187,7 +190,7 @@ static const unsigned char *word_data_optimistic(Word word);
 
 /* chunk.c */
 static size_t chunk_header_size(size_t count);
-static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself);
+static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself, bool huge);
 static size_t chunk_pages(const Chunk *chunk);
 static void chunk_destroy(Chunk *chunk);
 static Chunk *chunk_create_run(size_t count, size_t item_size);
@@ -216,6 +219,7 @@ typedef struct Arena {
     size_t block_size, item_size;
     bool wipes;           /* POOL_WIPE                                           */
     bool overcommits;     /* POOL_OVERCOMMIT                                     */
+    bool huge;            /* POOL_HUGE                                           */
     size_t few;           /* so many blocks are never a large request            */
     size_t limit;         /* bytes of blocks; SIZE_MAX: none                     */
     size_t held, peak;    /* bytes of blocks                                     */

@@ -52,7 +52,7 @@ static PoolStatus options_read(const PoolOptions *from, PoolOptions *options)
         }
     }
     if (options->total_size == 0 || options->max_block_size == 0 ||
-        (options->flags & ~(size_t)(POOL_WIPE | POOL_OVERCOMMIT)) != 0) {
+        (options->flags & ~(size_t)(POOL_WIPE | POOL_OVERCOMMIT | POOL_HUGE)) != 0) {
         return POOL_INVALID;
     }
     return POOL_OK;
@@ -77,6 +77,7 @@ MemoryPool *pool_create_with(const PoolOptions *from)
                    options.memory_limit == 0 ? SIZE_MAX : options.memory_limit);
         family->arena.wipes = (options.flags & POOL_WIPE) != 0;
         family->arena.overcommits = (options.flags & POOL_OVERCOMMIT) != 0;
+        family->arena.huge = (options.flags & POOL_HUGE) != 0;
         pool = pool_allocate(family, options.total_size, shift);
     }
     if (pool == NULL || registry_add(pool) != POOL_OK) {
@@ -283,7 +284,8 @@ static void stats_of_family(PoolStats *stats, MemoryPool *pool)
     stats->family_peak_bytes = arena->peak;
     stats->memory_limit = arena->limit == SIZE_MAX ? 0 : arena->limit;
     stats->flags = (size_t)(arena->wipes ? POOL_WIPE : 0) |
-                   (size_t)(arena->overcommits ? POOL_OVERCOMMIT : 0);
+                   (size_t)(arena->overcommits ? POOL_OVERCOMMIT : 0) |
+                   (size_t)(arena->huge ? POOL_HUGE : 0);
     stats->family_views = size_load_relaxed(&family->views);
     stats->adopted_blocks = arena->adopted;
     stats->family_pools = size_load_relaxed(&family->pools);

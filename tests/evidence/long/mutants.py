@@ -643,6 +643,44 @@ MUTANTS["test_resident"] = [
         "    if (row->page_bits != 0) {",
     ),
 ]
+MUTANTS["test_huge"] = [
+    (
+        "sparse chunks have huge pages",
+        "chunk.c",
+        "    if (item_size > 4096) {",
+        "    if (item_size > 4096 && !huge) {",
+    ),
+    (
+        "a small family has huge pages",
+        "chunk.c",
+        "return huge && size >= PLATFORM_HUGE_SIZE ?",
+        "return huge ?",
+    ),
+    (
+        "a chunk that was trimmed has huge pages again",
+        "chunk.c",
+        "    chunk_split(chunk, true);\n",
+        "",
+    ),
+    (
+        "a chunk that was trimmed never has huge pages again",
+        "chunk.c",
+        "    chunk_split(chunk, false);\n    freed",
+        "    freed",
+    ),
+    (
+        "a chunk from the cache is not advised again",
+        "chunk.c",
+        "    if (base != NULL && use == PLATFORM_HUGE) {",
+        "    if (base != NULL && use == PLATFORM_HUGE && *dirty_end == 0) {",
+    ),
+    (
+        "any family may have cached chunks of huge pages",
+        "chunk_cache.c",
+        "(huge ? chunk_cache.huge : chunk_cache.chunks)",
+        "(huge ? chunk_cache.chunks : chunk_cache.chunks)",
+    ),
+]
 MUTANTS["test_requests"] = [
     (
         "requests may be larger than what is available",
