@@ -89,6 +89,7 @@ class MemoryPool(Owned):
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
         overcommit: bool = False,
+        huge_pages: bool | None = None,
     ) -> None:
         """Makes a pool of `total_size` bytes, all of them zero.
 
@@ -105,12 +106,22 @@ class MemoryPool(Owned):
             adopted memory.
         overcommit: whether calls that need more memory than the system has left are
             tried all the same, and not refused at once with PoolMemoryError.
+        huge_pages: True advises Linux to use huge pages (2 MiB) for blocks of 512 to
+            4096 bytes, once this pool and its clones hold 2 MiB. Accesses all over a
+            large pool become faster, but a first write may clear 2 MiB, and as much may
+            be resident beyond what is held. Other systems ignore it. None and False: no.
 
         Raises PoolRangeError, PoolMemoryError; TypeError for both sizes of blocks.
         """
         self._own(
             lifecycle.create(
-                total_size, max_block_size, block_size, memory_limit, wipe, overcommit
+                total_size,
+                max_block_size,
+                block_size,
+                memory_limit,
+                wipe,
+                overcommit,
+                huge_pages,
             )
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .._native import handles
 from .._native.arguments import integer
 from .._native.calls import parallel
-from .._native.signatures import OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
+from .._native.signatures import HUGE, OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
 from ..errors import PoolRangeError
 from .owner import Owned, Owner
 
@@ -34,6 +34,7 @@ def create(
     memory_limit: SupportsIndex | None,
     wipe: bool,
     overcommit: bool,
+    huge_pages: bool | None,
 ) -> Owner:
     """A new pool, with the arguments of MemoryPool."""
     if block_size is not None and max_block_size is not USUAL_SIZE:
@@ -45,7 +46,9 @@ def create(
         if block_size is not None
         else integer("max_block_size", max_block_size, 1, SIZE_MAX),
         0 if memory_limit is None else integer("memory_limit", memory_limit, 1, SIZE_MAX),
-        (WIPE if wipe else 0) | (OVERCOMMIT if overcommit else 0),
+        (WIPE if wipe else 0)
+        | (OVERCOMMIT if overcommit else 0)
+        | (HUGE if huge_pages else 0),
     )
     owner = Owner(handles.create(options), options.total_size)
     if block_size is not None and owner.block_size != options.max_block_size:

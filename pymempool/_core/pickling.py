@@ -11,7 +11,7 @@ import pickle
 from typing import Any, Callable
 
 from .._native.arguments import integer
-from .._native.signatures import OVERCOMMIT, SIZE_MAX, WIPE
+from .._native.signatures import HUGE, OVERCOMMIT, SIZE_MAX, WIPE
 from . import lifecycle, ranges, stats, walks
 from .owner import Owned, Owner
 
@@ -25,13 +25,13 @@ def facts(owner: Owner, protocol: int) -> tuple[Any, ...]:
         (start, ranges.fetch("pool_read", own, start, size))
         for start, size in walks.extents(moment, 0, None)
     ]
-    limit, wipe = found.memory_limit or None, found.flags & WIPE != 0
-    overcommit = found.flags & OVERCOMMIT != 0
+    limit = found.memory_limit or None
+    flags = [found.flags & flag != 0 for flag in (WIPE, OVERCOMMIT, HUGE)]
     starts = [start for start, _ in runs]
     data: list[Any] = [
         pickle.PickleBuffer(held) if protocol >= 5 else held for _, held in runs
     ]
-    return found.total_size, found.block_size, limit, starts, data, wipe, overcommit
+    return found.total_size, found.block_size, limit, starts, data, *flags
 
 
 def rebuild(
@@ -43,6 +43,7 @@ def rebuild(
     data: Any,
     wipe: Any = False,
     overcommit: Any = False,
+    huge_pages: Any = False,
 ) -> Any:
     """The pool that facts() took apart. No argument but the first is trusted.
 
@@ -59,6 +60,7 @@ def rebuild(
         memory_limit=limit,
         wipe=bool(wipe),
         overcommit=bool(overcommit),
+        huge_pages=bool(huge_pages),
     )
     if total_size < block_size:
         pool.resize(total_size)

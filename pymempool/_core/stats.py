@@ -27,7 +27,7 @@ class PoolStats(NamedTuple):
     family_views: int  #: views and pins of the family that somebody still has
     adopted_blocks: int  #: blocks of adopted memory in the family
     memory_limit: int  #: 0: none
-    flags: int  #: of the family: 1 if it wipes, and 2 if it overcommits
+    flags: int  #: of the family, a sum: 1 wipes, 2 overcommits, 4 wants huge pages
     metadata_bytes: int  #: what the family uses for its own bookkeeping
     cached_bytes: int  #: freed memory that the process caches, roughly; see trim()
     #: how writes through pins are found: by asking the system for the pages written,

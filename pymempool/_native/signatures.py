@@ -34,8 +34,8 @@ HEADER_VERSION = (0, 1)
 SIZE_MAX = 2 ** (8 * sizeof(c_size_t)) - 1
 
 
-#: Flags of PoolOptions: POOL_WIPE, POOL_OVERCOMMIT.
-WIPE, OVERCOMMIT = 1, 2
+#: Flags of PoolOptions: POOL_WIPE, POOL_OVERCOMMIT, POOL_HUGE.
+WIPE, OVERCOMMIT, HUGE = 1, 2, 4
 
 #: The values of PoolTracking, by number, in words of Python.
 TRACKING = "compare", "pagemap_scan", "write_watch"
