@@ -168,6 +168,7 @@ void row_steady(void);   /* C13 lifetimes.c */
 void row_batches(void);  /* C14 batches.c   */
 void row_waits(void);    /* C15 waits.c     */
 void row_left(void);     /* C16 resident.c  */
+void row_huge(void);     /* C17 huge.c      */
 
 void row_put_back(void);       /* W1 pins.c      */
 void row_put_back_large(void); /* W2 pins.c      */

@@ -37,6 +37,7 @@ static const Row rows[] = {
     {"C14", "gather and scatter", row_batches},
     {"C15", "waits of short writes beside long ones", row_waits},
     {"C16", "bytes resident when most was discarded", row_left},
+    {"C17", "huge pages: 8 bytes, first writes, bytes resident", row_huge},
     {"W1", "16 MiB pinned: written to, and put back", row_put_back},
     {"W2", "64 and 256 MiB pinned: written to, and put back", row_put_back_large},
     {"W3", "pinned memory written to: cloned, compared", row_pinned_clone},
