@@ -330,8 +330,8 @@ POOL_API PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offs
  * order (scatter, vectored write). Each item is one atomic step.
  *
  * Checks and fails as pool_gather, and also with POOL_NO_MEMORY or POOL_LIMIT; then
- * nothing was written. Only if another thread clones, views, discards or resizes the pool
- * meanwhile may some of the first items have been written. */
+ * nothing was written. Only if another thread clones, views, copies, discards or resizes
+ * meanwhile, or writes to holes, may some of the first items have been written. */
 POOL_API PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
                                  size_t count, size_t item_size);
 

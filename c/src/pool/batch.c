@@ -4,8 +4,8 @@
  *
  * Each item of a batch is one atomic step; the batch is not. All ranges are checked
  * before the first byte is copied. A batch that writes and needs memory allocates all of
- * it first, so that it fails before it writes anything. Only if another thread clones or
- * discards while it runs may it need memory after some items.
+ * it first, so that it fails before it writes anything. Only if another thread changes
+ * which blocks there are, or who has them, may it need memory after some items.
  *
  * pool_gather and pool_scatter are pool_read_many and pool_write_many with one size for
  * all items. The functions that are ALWAYS_INLINE are compiled once for each of them, so
@@ -98,8 +98,10 @@ static ALWAYS_INLINE PoolStatus batch_check(const MemoryPool *pool, const void *
 enum { ITEMS_AT_ONCE = 32 };
 
 typedef struct Item {
-    Piece piece;
-    size_t version; /* of its stripe, when it was looked up */
+    Piece piece; /* if it is whole, all of it; else only the index and the start hold */
+    bool whole;  /* it lies in one block                                              */
+    size_t
+        version; /* of its stripe, when it was looked up                              */
     bool found;
     Node *leaf;
     Word word;                 /* of its block */
@@ -108,15 +110,16 @@ typedef struct Item {
 
 /* Step 1: finds the leaf of an item, and the version of its stripe. open: whether the
  * optimistic read could begin. */
-static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size,
-                                  bool private_only, bool open,
-                                  const OptimisticRead *read, Item *item)
+static ALWAYS_INLINE void item_find_leaf(MemoryPool *pool, size_t offset, size_t size,
+                                         bool private_only, bool open,
+                                         const OptimisticRead *read, Item *item)
 {
-    item->piece = piece_at(pool, offset, size);
+    item->piece = range_piece(pool, pool_index(pool, offset), offset, size);
+    item->whole = range_is_one_piece(pool, offset, size);
     item->version = lock_version(pool_lock_stripe(&pool->locks, item->piece.index));
     item->leaf = NULL;
-    item->found = open && item->piece.size == size && (item->version & 1) == 0 &&
-                  checked_fits(pool_total(pool), offset, size) &&
+    item->found = open && item->whole && (item->version & LOCK_HELD) == 0 &&
+                  range_is_inside(pool, offset, size) &&
                   tree_leaf_optimistic(&pool->tree, item->piece.index, read, private_only,
                                        false, &item->leaf);
     if (item->leaf != NULL) {
@@ -125,7 +128,7 @@ static inline void item_find_leaf(MemoryPool *pool, size_t offset, size_t size,
 }
 
 /* Step 2: finds its block. */
-static inline void item_find_block(const OptimisticRead *read, Item *item)
+static ALWAYS_INLINE void item_find_block(const OptimisticRead *read, Item *item)
 {
     item->word = 0;
     if (item->found && item->leaf != NULL) {
@@ -136,7 +139,7 @@ static inline void item_find_block(const OptimisticRead *read, Item *item)
 }
 
 /* Step 3: finds its data. */
-static inline void item_find_data(Item *item)
+static ALWAYS_INLINE void item_find_data(Item *item)
 {
     item->data = NULL;
     if (item->found && item->word != 0) {
@@ -192,7 +195,7 @@ static ALWAYS_INLINE void items_find(MemoryPool *pool, Batch group, bool private
 }
 
 /* Does step 3. */
-static void items_find_data(Item *items, size_t count)
+static ALWAYS_INLINE void items_find_data(Item *items, size_t count)
 {
     size_t i;
     for (i = 0; i < count; i++) {
@@ -201,8 +204,8 @@ static void items_find_data(Item *items, size_t count)
 }
 
 /* Whether all that was read of an item is from one moment. */
-static inline bool item_holds(MemoryPool *pool, const OptimisticRead *read,
-                              const Item *item)
+static ALWAYS_INLINE bool item_holds(MemoryPool *pool, const OptimisticRead *read,
+                                     const Item *item)
 {
     return optimistic_validate_shape(read) &&
            item->version ==
@@ -210,8 +213,8 @@ static inline bool item_holds(MemoryPool *pool, const OptimisticRead *read,
 }
 
 /* Copies an item; false if it was not found or a writer came between. */
-static inline bool item_get(MemoryPool *pool, const OptimisticRead *read,
-                            const Item *item, unsigned char *dest)
+static ALWAYS_INLINE bool item_get(MemoryPool *pool, const OptimisticRead *read,
+                                   const Item *item, unsigned char *dest)
 {
     if (!item->found) {
         return false;
@@ -259,7 +262,10 @@ PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size
                        size_t item_size)
 {
     Batch batch = {offsets, NULL, count, item_size};
-    return status_set(batch_read(pool, (unsigned char *)dest, batch));
+    Batch integers = {offsets, NULL, count, INTEGER_SIZE};
+    return status_set(item_size == INTEGER_SIZE
+                          ? batch_read(pool, (unsigned char *)dest, integers)
+                          : batch_read(pool, (unsigned char *)dest, batch));
 }
 
 PoolStatus pool_read_many(MemoryPool *pool, void *dest, const size_t *offsets,
@@ -367,8 +373,8 @@ static NOT_INLINE PoolStatus batch_put(MemoryPool *pool, Batch batch,
 }
 
 /* Whether the block of an item existed and was private at one moment. */
-static inline bool item_is_ready(MemoryPool *pool, const OptimisticRead *read,
-                                 const Item *item)
+static ALWAYS_INLINE bool item_is_ready(MemoryPool *pool, const OptimisticRead *read,
+                                        const Item *item)
 {
     return item->found && item->word != 0 && !word_is_shared(item->word) &&
            item_holds(pool, read, item);
@@ -407,6 +413,23 @@ static NOT_INLINE bool item_put_parts(MemoryPool *pool, const Item *item, size_t
            bytes_write(pool, offset, src, 0, &size, WRITE_ALL) == POOL_OK;
 }
 
+/* Whether no write to a pool seems to need a block: the pool has as many as it is long and
+ * its family holds as many, so that they are all different, and nobody else has any.
+ * Another thread may change that at once. Locks: the arena. */
+static NOT_INLINE bool pool_seems_ready(MemoryPool *pool)
+{
+    Family *family = pool->family;
+    Arena *arena = &family->arena;
+    size_t blocks = pool_index(pool, pool_total(pool) - 1) + 1;
+    bool ready = tree_blocks(&pool->tree) == blocks;
+    lock_acquire(&arena->lock);
+    ready = ready && arena->held >> pool->block_shift == blocks && arena->adopted == 0 &&
+            size_load_relaxed(&family->pools) == 1 &&
+            size_load_relaxed(&family->views) == 0;
+    lock_release(&arena->lock);
+    return ready;
+}
+
 /* Whether the blocks of all items seem to exist and to be private, so that none has to be
  * allocated. Reads optimistically: another thread may change that at once. left: as for
  * batch_group. */
@@ -428,8 +451,7 @@ static ALWAYS_INLINE bool batch_seems_ready(MemoryPool *pool, Batch batch, size_
                 continue;
             }
             if (!item_is_ready(pool, &read, &items[i]) &&
-                (items[i].piece.size == size ||
-                 !item_parts_seem_ready(pool, &items[i], size))) {
+                (items[i].whole || !item_parts_seem_ready(pool, &items[i], size))) {
                 return false;
             }
         }
@@ -462,8 +484,7 @@ static ALWAYS_INLINE size_t batch_try_put(MemoryPool *pool, Batch batch,
             if ((!items[i].found || items[i].leaf == NULL ||
                  !leaf_try_write(pool, items[i].leaf, read.shape, items[i].piece, *src,
                                  size <= SMALL_MAX, true)) &&
-                (items[i].piece.size == size ||
-                 !item_put_parts(pool, &items[i], size, *src))) {
+                (items[i].whole || !item_put_parts(pool, &items[i], size, *src))) {
                 return done + i;
             }
             *src += size;
@@ -483,7 +504,7 @@ static ALWAYS_INLINE PoolStatus batch_write(MemoryPool *pool, Batch batch,
     if (status != POOL_OK || total == 0) {
         return status;
     }
-    if (batch_seems_ready(pool, batch, total)) {
+    if (pool_seems_ready(pool) || batch_seems_ready(pool, batch, total)) {
         done = batch_try_put(pool, batch, &at, total);
     }
     if (done < batch.count) {
@@ -497,7 +518,10 @@ PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src
                         size_t count, size_t item_size)
 {
     Batch batch = {offsets, NULL, count, item_size};
-    return status_set(batch_write(pool, batch, (const unsigned char *)src));
+    Batch integers = {offsets, NULL, count, INTEGER_SIZE};
+    return status_set(item_size == INTEGER_SIZE
+                          ? batch_write(pool, integers, (const unsigned char *)src)
+                          : batch_write(pool, batch, (const unsigned char *)src));
 }
 
 PoolStatus pool_write_many(MemoryPool *pool, const size_t *offsets, const size_t *sizes,
