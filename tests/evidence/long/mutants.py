@@ -53,16 +53,20 @@ MUTANTS["test_linear"] = [
     (
         "small write does not lock the stripe",
         "bytes.c",
-        "    lock_acquire(lock);\n    if (lock_version",
-        "    if (lock_version",
-        "    lock_release(lock);\n    return block != NULL;",
-        "    return block != NULL;",
+        "    if (waits) {\n"
+        "        lock_acquire(lock);\n"
+        "    } else if (!lock_enter(lock)) {\n"
+        "        return false;\n"
+        "    }\n",
+        "    (void)waits;\n",
+        "    lock_release(lock);\n    return owns;",
+        "    (void)lock;\n    return owns;",
     ),
     (
         "small write does not check the shape lock again",
         "bytes.c",
-        "    if (lock_version(&pool->locks.shape.lock) == shape) {",
-        "    if ((shape & LOCK_HELD) == 0) {",
+        "    owns = lock_version(&pool->locks.shape.lock) == shape &&",
+        "    owns = (shape & LOCK_HELD) == 0 &&",
     ),
     (
         "holder of stripes does not check the shape lock",
@@ -254,8 +258,8 @@ MUTANTS["fuzz_replay"] = [
     (
         "a view adds no reference to its block",
         "view.c",
-        "        size_add_relaxed(&block->refs, 1);\n",
-        "",
+        "slot == NULL ? NULL : slot_share(slot), *next",
+        "slot == NULL ? NULL : slot_block(slot), *next",
     ),
     (
         "the limit is a block too high",
@@ -358,9 +362,9 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a cached chunk counts as untouched",
-        "arena.c",
-        "size_t dirty_end = chunk_dirty_end(chunk);",
-        "size_t dirty_end = chunk->dirty_end;",
+        "chunk.c",
+        "(in_itself ? chunk->header : 0) + chunk_dirty_end(chunk);",
+        "(in_itself ? chunk->header : 0) + chunk->dirty_end;",
     ),
     (
         "a copy on write loses the last byte",
@@ -371,14 +375,14 @@ MUTANTS["fuzz_replay"] = [
     (
         "a copy shares what is pinned in the source",
         "copy.c",
-        "block_is_pinned(block) ? pin_frozen(block, from.index) : block;",
-        "block;",
+        "block_is_pinned(block) ? &block_pin(block)->frozen : &copy->src->tree;",
+        "&copy->src->tree;",
     ),
     (
         "a copy shares without a reference",
         "copy.c",
-        "            size_add_relaxed(&frozen->refs, 1);\n",
-        "",
+        "slot_set(slot, slot_share(tree_slot(shared, from.index)));",
+        "slot_set(slot, frozen);",
     ),
     (
         "a restored pool keeps its size",
@@ -420,34 +424,27 @@ MUTANTS["test_meanwhile"] = [
     (
         "adopted memory is read without a lock",
         "bytes.c",
-        "read != NULL ? block_data_optimistic(block) : block_data(block);",
-        "block_data(block);",
+        "data = read != NULL ? word_data_optimistic(word) : word_data(word);",
+        "data = word_data(word);",
     ),
     (
         "adopted memory is gathered without a lock",
         "batch.c",
-        "item->data = block_data_optimistic(item->block);",
-        "item->data = block_data(item->block);",
+        "item->data = word_data_optimistic(item->word);",
+        "item->data = word_data(item->word);",
     ),
     (
         "the count of a leaf is read twice",
         "tree.c",
-        """    *leaf = NULL;
-    while (node != NULL && !(private_only && node_is_shared(node))) {
-        if (bits == 0) {
-            *leaf = node;
-            break;
-        }
-""",
-        "    while (node != NULL && bits > 0 &&\n"
-        "           !(private_only && node_is_shared(node))) {\n",
-        """        bits -= TREE_BITS;
-    }
-    return true;""",
-        """        bits -= TREE_BITS;
-    }
-    *leaf = private_only && node != NULL && node_is_shared(node) ? NULL : node;
-    return true;""",
+        "*node = !*valid || node_ends_search(child, private_only) ? NULL : child;\n"
+        "    return *node != NULL;",
+        "*node = !*valid ? NULL : child;\n"
+        "    return *valid && !node_ends_search(child, private_only);",
+        "    if (!goes_on) {\n        node = NULL;\n    }\n",
+        "",
+        "    *leaf = node;\n    return valid;",
+        "    *leaf = private_only && node != NULL && node_is_shared(node) ? NULL : node;\n"
+        "    return valid;",
     ),
 ]
 MUTANTS["test_pins_meanwhile"] = [
