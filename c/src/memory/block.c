@@ -9,8 +9,8 @@
  * So a read, and a write to a block of which the slot is the sole owner, wait for the slot
  * and for the data, and for nothing between them.
  *
- *     data     | address of the data, a multiple of 512 | log. of size | 0 | 0 | sole |
- *     header   | address of the header                                     | 1 | sole |
+ *     data     | address of the data, a multiple of 512 | log. of size | 0 | sole |
+ *     header   | address of the header                                 | 1 | sole |
  *
  * Invariant: a word is SOLE only if its slot has the one reference to the block, which is
  * not adopted. So WHO ADDS A REFERENCE CLEARS THE MARK FIRST, in the slot that the block

@@ -41,7 +41,7 @@
  * harmless. Their memory stays mapped as long as the family lives (chunk.c, slab.c). A
  * pointer, except the root, is followed only if the shape lock has not changed after the
  * load, so that it points to what it should, or did a moment ago. And the header of a
- * freed block has the address of the same data, or none (block_data_optimistic).
+ * freed block has the address of the same data, or none (word_data_optimistic).
  *
  * Function names say what they lock: pool_lock_... locks, pool_unlock... unlocks. None of
  * them may be called by a thread that holds a lock of the same pool.
