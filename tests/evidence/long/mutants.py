@@ -403,6 +403,41 @@ MUTANTS["fuzz_replay"] = [
         "            tree_count(&pool->tree, piece.index, 1);",
         "",
     ),
+    (
+        "a slot counts as the owner of adopted memory",
+        "tree_edit.c",
+        "if (word == 0 || word_is_shared(word)) {",
+        "if (word == 0 ||\n"
+        "        ((word & WORD_SOLE) == 0 && block_has_others(word_block(word)))) {",
+    ),
+    (
+        "a graft leaves the mark in the slot that it takes from",
+        "tree_edit.c",
+        "        slot_set(slot, slot_share(from));",
+        "        size_add_relaxed(&block->refs, 1);\n        slot_set(slot, block);",
+    ),
+    (
+        "a view leaves the mark in the slot of its first block",
+        "view.c",
+        "slot == NULL ? NULL : slot_share(slot), *next",
+        "slot == NULL ? NULL : slot_block(slot), *next",
+        "        data = block_data(block);\n    }\n    while",
+        "        data = block_data(block);\n"
+        "        size_add_relaxed(&block->refs, 1);\n    }\n    while",
+    ),
+    (
+        "a view leaves the marks in the slots of its other blocks",
+        "view.c",
+        "        (void)slot_share(slot);\n",
+        "        size_add_relaxed(&next->refs, 1);\n",
+    ),
+    (
+        "a copy leaves the mark in the slot that it shares",
+        "copy.c",
+        "            slot_set(slot, slot_share(tree_slot(shared, from.index)));\n",
+        "            size_add_relaxed(&frozen->refs, 1);\n"
+        "            slot_set(slot, frozen);\n",
+    ),
 ]
 
 # For what is not in the corpus: other threads, system calls that fail, callbacks.
@@ -613,6 +648,24 @@ MUTANTS["test_arena"] += [
         "idle == 0 || chunk->cached > idle",
         "chunk->cached > idle",
     ),
+    (
+        "a chunk has a page less for its headers than they take",
+        "chunk.c",
+        "size_t header = (chunk_header_size(count) + page - 1) & ~(page - 1);",
+        "size_t header = chunk_header_size(count) & ~(page - 1);",
+    ),
+    (
+        "the header of a word is looked for in half of its chunk",
+        "block.c",
+        "return (unsigned)(word / WORD_CHUNK) % (WORD_DATA_MIN / WORD_CHUNK);",
+        "return (unsigned)(word / WORD_CHUNK) % (WORD_DATA_MIN / WORD_CHUNK) - 1;",
+    ),
+    (
+        "blocks that are too small have words of their data",
+        "arena.c",
+        "arena->newest != NULL && arena->block_size >= WORD_DATA_MIN &&",
+        "arena->newest != NULL &&",
+    ),
 ]
 MUTANTS["test_resident"] = [
     (
@@ -730,6 +783,27 @@ MUTANTS["test_tree"] = [
         "tree_edit.c",
         "    reservation_put_node(reservation, node);\n}",
         "}",
+    ),
+    (
+        "a reference is added, and the mark stays in the slot",
+        "tree_edit.c",
+        "word_block(slot_clear_sole(slot));",
+        "slot_block(slot);",
+    ),
+    (
+        "the copy of a leaf has the marks of the old one",
+        "tree_edit.c",
+        "            (void)slot_share(&node->slot[i]);\n"
+        "            ptr_store_release(&copy->slot[i], ptr_load_acquire(&node->slot[i]));",
+        "            void *word = ptr_load_acquire(&node->slot[i]);\n"
+        "            (void)slot_share(&node->slot[i]);\n"
+        "            ptr_store_release(&copy->slot[i], word);",
+    ),
+    (
+        "a slot without the mark counts as the only owner",
+        "tree_edit.c",
+        "if (word == 0 || word_is_shared(word)) {",
+        "if (word == 0) {",
     ),
 ]
 MUTANTS["test_first_thread"] = [
