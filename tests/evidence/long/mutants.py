@@ -478,7 +478,7 @@ MUTANTS["test_meanwhile"] = [
         "    if (!goes_on) {\n        node = NULL;\n    }\n",
         "",
         "    *leaf = node;\n    return valid;",
-        "    *leaf = private_only && node != NULL && node_is_shared(node) ? NULL : node;\n"
+        "    *leaf = node_ends_search(node, private_only) ? NULL : node;\n"
         "    return valid;",
     ),
 ]
@@ -666,6 +666,18 @@ MUTANTS["test_arena"] += [
         "arena->newest != NULL && arena->block_size >= WORD_DATA_MIN &&",
         "arena->newest != NULL &&",
     ),
+    (
+        "the cache does not count the pages of a chunk's headers",
+        "chunk.c",
+        "    return chunk_count_cached(chunk, chunk_pages(chunk));\n",
+        "    return true;\n",
+    ),
+    (
+        "the page with a chunk's struct counts as one that would be decommitted",
+        "chunk.c",
+        "chunk_pages(chunk) - ((size_t)1 << chunk->row.page_bits)",
+        "chunk_pages(chunk)",
+    ),
 ]
 MUTANTS["test_resident"] = [
     (
@@ -794,7 +806,8 @@ MUTANTS["test_tree"] = [
         "the copy of a leaf has the marks of the old one",
         "tree_edit.c",
         "            (void)slot_share(&node->slot[i]);\n"
-        "            ptr_store_release(&copy->slot[i], ptr_load_acquire(&node->slot[i]));",
+        "            ptr_store_release(&copy->slot[i], "
+        "ptr_load_acquire(&node->slot[i]));",
         "            void *word = ptr_load_acquire(&node->slot[i]);\n"
         "            (void)slot_share(&node->slot[i]);\n"
         "            ptr_store_release(&copy->slot[i], word);",
