@@ -221,6 +221,29 @@ TEST(chunk_cache_knows_what_is_dirty)
     }
 }
 
+/* Chunks that have their headers in their own pages, of which the next family makes such
+ * chunks and others. Of these it uses more than was used before. */
+TEST(chunk_cache_knows_what_is_dirty_after_headers)
+{
+    enum { SIZE = 4096 };
+    for (size_t count = 60; count <= 90; count += 15) {
+        Block *blocks = NULL;
+        arena_init(&arena, SIZE, NODE, SIZE_MAX);
+        CHECK_EQ_INT((int)alloc_blocks(count, &blocks), POOL_OK);
+        CHECK(arena.newest->aligned != 0 || platform_page_size() > SIZE);
+        for (const Chunk *chunk = arena.newest; chunk != NULL; chunk = chunk->older) {
+            CHECK_LE_SIZE(chunk->dirty_end, chunk->size);
+            CHECK_LE_SIZE(chunk->warm_end, chunk->size);
+        }
+        for (Block *block = blocks; block != NULL; block = block->as.next)
+            use_block(block, SIZE, 0xee);
+        free_blocks(blocks);
+        arena_close(&arena);
+    }
+    (void)pool_trim();
+    check_nothing_live();
+}
+
 /* Blocks of one chunk each whose pages were decommitted: they are zeros, or marked as
  * dirty if the system does not promise zeros. */
 static void check_reset(size_t count)
@@ -498,6 +521,7 @@ static const TestCase cases[] = {
     TEST_CASE(every_failure_frees_everything),
     TEST_CASE(freed_blocks_are_dirty),
     TEST_CASE(chunk_cache_knows_what_is_dirty),
+    TEST_CASE(chunk_cache_knows_what_is_dirty_after_headers),
     TEST_CASE(trim_takes_empty_chunks),
     TEST_CASE(trim_takes_whole_pages_of_free_blocks),
     TEST_CASE(chunk_cache_is_bounded),

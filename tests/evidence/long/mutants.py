@@ -673,6 +673,24 @@ MUTANTS["test_arena"] += [
         "    return true;\n",
     ),
     (
+        "the cache does not know that headers are dirty",
+        "chunk.c",
+        "(in_itself ? chunk->header : 0) + chunk_dirty_end(chunk);",
+        "chunk_dirty_end(chunk);",
+    ),
+    (
+        "headers that a chunk had before count as blocks that are dirty",
+        "chunk.c",
+        "chunk->dirty_end = dirty_end - checked_min(dirty_end, header);",
+        "chunk->dirty_end = dirty_end;",
+    ),
+    (
+        "chunks are aligned by chance",
+        "platform_posix.c",
+        "    if (pages == NULL || (uintptr_t)pages % alignment == 0) {",
+        "    if (pages == NULL || alignment > 0) {",
+    ),
+    (
         "the page with a chunk's struct counts as one that would be decommitted",
         "chunk.c",
         "chunk_pages(chunk) - ((size_t)1 << chunk->row.page_bits)",
