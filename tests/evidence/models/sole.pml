@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sole.pml - the mark of a slot that is the sole owner of its block (block.c, tree_edit.c)
+ * sole.pml - the mark of a slot that is the sole owner of a block (block.c, tree_edit.c)
  *
  * Three pools share a leaf with one slot, which has the only reference to a block and is
- * marked. A leaf and a block have reference counts; with the last reference they are freed
- * and reused. Each load and each store of a slot of a shared leaf is a step, and so is each
- * change of a count.
+ * marked. A leaf and a block have reference counts; with the last reference they are
+ * freed and reused. Each load and each store of a slot of a shared leaf is a step, and so
+ * is each change of a count.
  * A pool has one lock, for its stripes and its shape lock; a leaf has none, so that what
  * two pools share is changed under two locks at once.
  *
  *     Writer of pool 0   writes twice
  *     Writer of pool 1   writes, or takes the block of pool 0 (pool_copy); then writes
- *     Third              destroys pool 2; then it may clone pool 0 or 1 anew, write to the
- *                        clone or not, and destroy it
+ *     Third              destroys pool 2; then it may clone pool 0 or 1 anew, write to
+ *                        the clone or not, and destroy it
  *     Viewer             holds the block of pool 0 or 1 as a view does
  *
  * Three of them run at once, or all four, of which each then does one thing: the writers
  * write, or take, and pool 2 is destroyed.
  *
- * A writer first makes its leaf private, which copies a shared one. Then it writes in place
- * if the slot is marked, or if the block has one reference, and else to a new block.
+ * A writer first makes its leaf private, which copies a shared one. Then it writes in
+ * place if the slot is marked, or if the block has one reference, and else to a new block.
  *
  * No thread writes in place to a block that is in another leaf, or that a view has. In a
  * leaf that is in use a mark means that the block has one reference, after each step. In
@@ -30,9 +30,9 @@
  *  MUTATION CLEARED_LATE        the mark is cleared when the old leaf has been dropped
  *  MUTATION DROPPED_EARLY       the old leaf is dropped before the mark is cleared
  *  MUTATION VIEW_KEEPS_MARK     a view does not clear the mark
- *  MUTATION GRAFT_KEEPS_MARK    pool_copy does not clear the mark in the slot it takes from
+ *  MUTATION GRAFT_KEEPS_MARK    pool_copy does not clear the mark in the other pool's slot
  *  MUTATION ADDED_BEFORE        a reference is added before the mark is cleared
- *  MUTATION OWNS_BLINDLY        a slot without the mark is marked without a look at the count
+ *  MUTATION OWNS_BLINDLY        a slot is marked without a look at the count
  *  MUTATION SHARED_LEAF         a marked slot of a shared leaf is written through
  *  MUTATION REPLACED_STAYS      a block that was replaced in a slot keeps its reference
  *  MUTATION COPIED_NOT_ADDED    the copy of a leaf adds no reference to its block
