@@ -19,7 +19,7 @@
  * write, or take, and pool 2 is destroyed.
  *
  * A writer first makes its leaf private, which copies a shared one. Then it writes in
- * place if the slot is marked, or if the block has one reference, and else to a new block.
+ * place if the slot is marked, or the block has one reference, else to a new block.
  *
  * No thread writes in place to a block that is in another leaf, or that a view has. In a
  * leaf that is in use a mark means that the block has one reference, after each step. In
@@ -30,7 +30,7 @@
  *  MUTATION CLEARED_LATE        the mark is cleared when the old leaf has been dropped
  *  MUTATION DROPPED_EARLY       the old leaf is dropped before the mark is cleared
  *  MUTATION VIEW_KEEPS_MARK     a view does not clear the mark
- *  MUTATION GRAFT_KEEPS_MARK    pool_copy does not clear the mark in the other pool's slot
+ *  MUTATION GRAFT_KEEPS_MARK    pool_copy does not clear the mark in the source
  *  MUTATION ADDED_BEFORE        a reference is added before the mark is cleared
  *  MUTATION OWNS_BLINDLY        a slot is marked without a look at the count
  *  MUTATION SHARED_LEAF         a marked slot of a shared leaf is written through
