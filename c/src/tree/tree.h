@@ -100,8 +100,8 @@ static bool word_is_shared(Word word);
 static size_t level_last(unsigned level, size_t index);
 static Node *tree_leaf(const Tree *tree, size_t index);
 static bool tree_leaf_optimistic(const Tree *tree, size_t index,
-                                 const OptimisticRead *read, bool private_only,
-                                 bool low, Node **leaf);
+                                 const OptimisticRead *read, bool private_only, bool low,
+                                 Node **leaf);
 static Node *tree_private_leaf(const Tree *tree, size_t index);
 static AtomicPtr *tree_slot(const Tree *tree, size_t index);
 static Block *tree_block(const Tree *tree, size_t index);
