@@ -113,6 +113,43 @@ TEST(scatter_takes_the_nodes_of_single_writes)
         pool_destroy(pools[i / 2][i % 2]);
 }
 
+/* A pool that is full, so that no item needs a block, unless somebody else has some: then
+ * the second item needs one, there is none to be had, and the first is not written. */
+TEST(scatter_to_a_full_pool)
+{
+    enum { BLOCK = 512, BLOCKS = 300, WAYS = 4 };
+    static unsigned char ones[BLOCKS * BLOCK];
+    const size_t offsets[] = {0, 5 * BLOCK};
+    memset(ones, 1, sizeof ones);
+    for (int way = 0; way < WAYS; way++) {
+        MemoryPool *pool = make(sizeof ones, BLOCK, sizeof ones), *clone = NULL;
+        PoolView view = {.struct_size = sizeof view};
+        CHECK_EQ_SIZE(pool_write(pool, 0, ones, sizeof ones), sizeof ones);
+        if (way == 1)
+            CHECK_RETURNS(pool_view(pool, offsets[1], 1, &view), POOL_OK);
+        if (way == 2) { /* the pool alone has its first block */
+            clone = pool_clone(pool);
+            CHECK_RETURNS(pool_discard(clone, 0, BLOCK), POOL_OK);
+        }
+        if (way ==
+            3) { /* two slots have one block, and a view has the rest of the limit */
+            CHECK_RETURNS(pool_copy(pool, offsets[1], pool, 6 * BLOCK, BLOCK), POOL_OK);
+            clone = pool_clone(pool);
+            CHECK_EQ_SIZE(pool_write(clone, 9 * BLOCK, "x", 1), 1);
+            CHECK_RETURNS(pool_discard(clone, 0, BLOCK), POOL_OK);
+        }
+        const size_t items[] = {7, 8};
+        CHECK_RETURNS(pool_scatter(pool, offsets, items, 2, sizeof *items),
+                      way == 0 ? POOL_OK : POOL_LIMIT);
+        CHECK_EQ_SIZE(pool_read(pool, ones, 0, 1), 1);
+        CHECK_EQ_INT(ones[0], way == 0 ? ((const unsigned char *)items)[0] : 1);
+        ones[0] = 1;
+        pool_view_release(&view);
+        pool_destroy(clone);
+        pool_destroy(pool);
+    }
+}
+
 /* Offsets that change while items are written, because another thread writes to them or,
  * as here, the scatter itself does through a pin: those that were checked are used. */
 TEST(scatter_over_its_own_offsets)
@@ -448,6 +485,7 @@ static const TestCase cases[] = {
     TEST_CASE(batches_at_random),
     TEST_CASE(batches_refuse),
     TEST_CASE(scatter_takes_the_nodes_of_single_writes),
+    TEST_CASE(scatter_to_a_full_pool),
     TEST_CASE(scatter_over_its_own_offsets),
     TEST_CASE(many_at_random),
     TEST_CASE(many_refuse),

@@ -413,21 +413,19 @@ static NOT_INLINE bool item_put_parts(MemoryPool *pool, const Item *item, size_t
            bytes_write(pool, offset, src, 0, &size, WRITE_ALL) == POOL_OK;
 }
 
-/* Whether no write to a pool seems to need a block: the pool has as many as it is long and
- * its family holds as many, so that they are all different, and nobody else has any.
- * Another thread may change that at once. Locks: the arena. */
+/* Whether no write to a pool seems to need a block: its family has no other pool, view or
+ * pin, and holds as many blocks as the pool is long, so that these are all there and all
+ * different. Another thread may change that at once. Locks: the arena. */
 static NOT_INLINE bool pool_seems_ready(MemoryPool *pool)
 {
     Family *family = pool->family;
-    Arena *arena = &family->arena;
     size_t blocks = pool_index(pool, pool_total(pool) - 1) + 1;
-    bool ready = tree_blocks(&pool->tree) == blocks;
-    lock_acquire(&arena->lock);
-    ready = ready && arena->held >> pool->block_shift == blocks && arena->adopted == 0 &&
-            size_load_relaxed(&family->pools) == 1 &&
-            size_load_relaxed(&family->views) == 0;
-    lock_release(&arena->lock);
-    return ready;
+    bool full;
+    lock_acquire(&family->arena.lock);
+    full = family->arena.held >> pool->block_shift == blocks;
+    lock_release(&family->arena.lock);
+    return full && size_load_relaxed(&family->pools) == 1 &&
+           size_load_relaxed(&family->views) == 0;
 }
 
 /* Whether the blocks of all items seem to exist and to be private, so that none has to be

@@ -25,12 +25,14 @@ static inline Piece piece_at(const MemoryPool *pool, size_t offset, size_t size)
     return piece;
 }
 
-/* Whether a range of 1 or more bytes lies in one block: its first byte and its last one
- * differ in no higher bits. */
+/* Whether a range of 1 or more bytes lies in one block: it is no longer, and its first byte
+ * and its last one differ in no higher bits. If the end of so short a range wraps round,
+ * they differ in the highest one. */
 static ALWAYS_INLINE bool range_is_one_piece(const MemoryPool *pool, size_t offset,
                                              size_t size)
 {
-    return ((offset + (size - 1)) ^ offset) <= pool->block_mask;
+    return (size <= SMALL_MAX || size - 1 <= pool->block_mask) &&
+           ((offset + (size - 1)) ^ offset) <= pool->block_mask;
 }
 
 /* Such a range, in the block of that index, as a piece. */

@@ -533,6 +533,14 @@ MUTANTS["test_walks"] = [
         "checked_min(i + left + 2, TREE_SLOTS);",
     ),
 ]
+MUTANTS["test_api"] = [
+    (
+        "a range so long that its end wraps round lies in one block",
+        "bytes.c",
+        "(size <= SMALL_MAX || size - 1 <= pool->block_mask) &&",
+        "",
+    ),
+]
 MUTANTS["test_edges"] = [
     (
         "a walk ends with the lower tree",
@@ -557,6 +565,24 @@ MUTANTS["test_batch"] = [
         "integers.c",
         "*old == *expected",
         "(uint32_t)*old == (uint32_t)*expected",
+    ),
+    (
+        "a full pool with a clone counts as one that needs no block",
+        "batch.c",
+        "return full && size_load_relaxed(&family->pools) == 1 &&",
+        "return full &&",
+    ),
+    (
+        "a full pool with a view counts as one that needs no block",
+        "batch.c",
+        "== 1 &&\n           size_load_relaxed(&family->views) == 0;",
+        "== 1;",
+    ),
+    (
+        "a pool counts as full when it is the only one",
+        "batch.c",
+        "return full && size_load",
+        "return size_load",
     ),
     (
         "sizes that grew after the check are used",
