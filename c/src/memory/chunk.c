@@ -47,7 +47,10 @@ static void chunk_init(Chunk *chunk, size_t count, size_t item_size, size_t head
     chunk->count = count;
     chunk->item_size = item_size;
     chunk->shift = checked_log2_floor(item_size);
-    chunk->weight = item_size + (header > platform_page_size() ? sizeof(Block) : 0);
+    chunk->weight = item_size;
+    if (header > 0 && header > platform_page_size()) {
+        chunk->weight += sizeof(Block);
+    }
     row_init(&chunk->row, chunk->block, sizeof(Block), count, header > 0);
 }
 
