@@ -27,8 +27,15 @@ static void platform_free(void *memory)
 
 static size_t platform_page_size(void)
 {
-    long size = sysconf(_SC_PAGESIZE);
-    return size >= 4096 && size <= PLATFORM_MAP_MIN ? (size_t)size : PLATFORM_MAP_MIN;
+    static AtomicSize known; /* 0: not asked for yet */
+    size_t size = size_load_relaxed(&known);
+    if (size == 0) {
+        long answer = sysconf(_SC_PAGESIZE);
+        size = answer >= 4096 && answer <= PLATFORM_MAP_MIN ? (size_t)answer
+                                                            : PLATFORM_MAP_MIN;
+        size_store_relaxed(&known, size);
+    }
+    return size;
 }
 
 /* Maps pages, or returns NULL. */
