@@ -46,8 +46,8 @@ static void platform_free(void *memory);
  * power of two, 4096 or more and PLATFORM_MAP_MIN at most. */
 static size_t platform_page_size(void);
 
-/* Pages that read as zeros; NULL if there are none. size is a power of two and whole
- * pages; they are aligned to it, or to PLATFORM_ALIGNED_MAX if that is less.
+/* Pages that read as zeros; NULL if there are none. size is a power of two and at least
+ * PLATFORM_MAP_MIN; they are aligned to it, or to PLATFORM_ALIGNED_MAX if that is less.
  * Memory is committed here and nowhere later. */
 enum {
     PLATFORM_MAP_MIN = 65536,

@@ -5,7 +5,7 @@
  *     arena ──► chunks with free blocks (a ring) ──► chunk.c
  *          └──► nodes, headers of adopted blocks ──► slab.c
  *
- * Chunks grow from 16 or 64 KiB to 4 MiB with the family, so that a small family stays small;
+ * Chunks grow from 64 KiB to 4 MiB with the family, so that a small family stays small;
  * chunks of blocks below 1 KiB have at most CHUNK_BLOCKS. A block above 4 MiB has a chunk
  * of its own.
  *
@@ -73,37 +73,26 @@ static void arena_add(Arena *arena, Chunk *chunk)
     arena->headers += chunk_header_size(chunk->count);
 }
 
-/* Whether a chunk of that size can have its headers in its own pages: if they take no more
- * of it than one of its blocks would. */
-static bool arena_has_room_for_headers(const Arena *arena, size_t size)
+/* Whether a chunk of that size has its headers in its own pages: in a family that has a
+ * chunk already, if they take no more of it than a few of its blocks would. */
+static bool arena_is_in_itself(const Arena *arena, size_t size)
 {
     enum { BLOCKS_MIN = 8 };
-    return arena->block_size >= WORD_DATA_MIN &&
+    return arena->newest != NULL && arena->block_size >= WORD_DATA_MIN &&
            size / BLOCKS_MIN >= checked_max(arena->item_size, platform_page_size());
 }
 
-/* Returns the size of the next chunk. The first one is smaller if the others will have
- * their headers in their own pages, so that few blocks are of another kind: which of two
- * kinds a block is, the processor would often mispredict. */
-static size_t arena_next_size(const Arena *arena)
+/* The same as arena_add with a new one; false if there is no memory. */
+static bool arena_grow(Arena *arena)
 {
     size_t most = checked_min(CHUNK_MAX, arena->item_size > CHUNK_MAX / CHUNK_BLOCKS
                                              ? CHUNK_MAX
                                              : arena->item_size * CHUNK_BLOCKS);
     size_t size = checked_max(CHUNK_MIN, checked_min(most, arena->mapped));
-    if (arena->newest == NULL && arena_has_room_for_headers(arena, CHUNK_MIN)) {
-        return checked_max(CHUNK_FIRST, platform_page_size());
-    }
-    return (size_t)1 << checked_log2_floor(checked_max(size, arena->item_size));
-}
-
-/* The same as arena_add with a new one; false if there is no memory. All but the first one
- * have their headers in their own pages, if there is room. */
-static bool arena_grow(Arena *arena)
-{
-    size_t size = arena_next_size(arena);
-    bool in_itself = arena->newest != NULL && arena_has_room_for_headers(arena, size);
-    Chunk *chunk = chunk_create(size, arena->item_size, in_itself, arena->huge);
+    Chunk *chunk;
+    size = (size_t)1 << checked_log2_floor(checked_max(size, arena->item_size));
+    chunk = chunk_create(size, arena->item_size, arena_is_in_itself(arena, size),
+                         arena->huge);
     if (chunk != NULL) {
         arena_add(arena, chunk);
     }

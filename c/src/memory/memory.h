@@ -95,7 +95,6 @@ static void slab_close(Slab *slab);
 
 #define CHUNK_MIN ((size_t)PLATFORM_MAP_MIN)
 #define CHUNK_MAX ((size_t)4 << 20)
-#define CHUNK_FIRST ((size_t)16384) /* see arena.c */
 
 enum {
     ITEM_MIN = 16,            /* bytes that smaller blocks take of a chunk as well  */

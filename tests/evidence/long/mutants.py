@@ -689,8 +689,8 @@ MUTANTS["test_arena"] += [
     (
         "blocks that are too small have words of their data",
         "arena.c",
-        "return arena->block_size >= WORD_DATA_MIN &&",
-        "return",
+        "arena->newest != NULL && arena->block_size >= WORD_DATA_MIN &&",
+        "arena->newest != NULL &&",
     ),
     (
         "the cache does not count the pages of a chunk's headers",
