@@ -19,8 +19,7 @@ build_and_test() {
 native() {
     build_and_test gcc -DCMAKE_C_COMPILER=gcc
     without_written_pages gcc
-    cmake=$oldest_cmake build_and_test clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug \
-        -DPOOL_DEBUG=ON
+    cmake=$oldest_cmake build_and_test clang -DCMAKE_C_COMPILER=clang -DPOOL_DEBUG=ON
     gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only c/memory_pool.c c/demo.c
     benchmarks_work gcc
     benchmarks_work clang
