@@ -93,6 +93,10 @@ typedef enum WriteMode {
 static Piece piece_at(const MemoryPool *pool, size_t offset, size_t size);
 static size_t pool_total(const MemoryPool *pool);
 static size_t pool_index(const MemoryPool *pool, size_t offset);
+static bool range_is_one_piece(const MemoryPool *pool, size_t offset, size_t size);
+static Piece range_piece(const MemoryPool *pool, size_t index, size_t offset,
+                         size_t size);
+static bool range_is_inside(const MemoryPool *pool, size_t offset, size_t size);
 static size_t pool_clip(const MemoryPool *pool, size_t offset, size_t size);
 static bool pool_moves(const MemoryPool *pool, size_t offset, const void *buffer,
                        size_t size);
