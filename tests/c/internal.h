@@ -59,7 +59,8 @@ static void *count_down(void *memory, size_t *live)
 #define free(memory) free(count_down(memory, &live_allocs))
 #if defined(_WIN32)
 #  define VirtualAlloc(at, size, type, protection)                                       \
-      count_up(VirtualAlloc(at, size, type, protection), (at), &live_maps)
+      count_up(VirtualAlloc(at, size, type, protection),                                 \
+               ((type) & MEM_RESERVE) != 0 ? NULL : (at), &live_maps)
 #  define VirtualFree(memory, size, type)                                                \
       VirtualFree(count_down(memory, &live_maps), size, type)
 #else
