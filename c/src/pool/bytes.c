@@ -212,7 +212,7 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
 }
 
 /* Reads a range optimistically if it lies in one block; false if it does not, or if a
- * writer came between. For small see block_get, for low tree_leaf_optimistic. Where in
+ * writer came between. For small see data_get, for low tree_leaf_optimistic. Where in
  * the block it lies is computed last, so that no register holds it before. */
 static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
                                          size_t offset, size_t size, bool small, bool low)
