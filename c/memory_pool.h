@@ -441,6 +441,74 @@ POOL_API int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset,
 POOL_API int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                              size_t *size, size_t *state);
 
+/* -------------------------------------------------------------------- content */
+
+/* These four calls are one atomic step each: they answer for one moment, of which they
+ * take a snapshot (see pool_clone for what that costs and how it can fail). They do not
+ * keep writers waiting; what other threads write meanwhile is copied, as beside a clone,
+ * and the memory limit counts the copies until the call returns. */
+
+/* Stores in digest the 32 bytes that identify the contents and the size of a pool.
+ *
+ * Pools of equal size and equal bytes have equal digests, in all processes and on all
+ * machines, whatever their block sizes, their history, and whether zeros are held or
+ * holes. Other pools have other digests, except with the probability of a collision in
+ * BLAKE2b. The definition, in which H is BLAKE2b (RFC 7693) with a result of 32 bytes and
+ * a personalization of 16 bytes: the ASCII text given first, then zeros.
+ *
+ *     page(i)     = H("pool page", the bytes of page i: 4096 from offset 4096 * i on,
+ *                     with zeros behind the end of the pool)
+ *     node(0, i)  = page(i)
+ *     node(k, i)  = H("pool node", node(k - 1, 2 * i), then node(k - 1, 2 * i + 1))
+ *     digest      = H("pool", total_size as 8 bytes, little-endian, then node(h, 0)),
+ *                   where h is the least number with 4096 * 2^h >= total_size
+ *
+ * Costs hashing what was written since the last digest of a relative that had the rest:
+ * whole blocks, and 32 to 64 further bytes for each level of the tree and each of its 32
+ * slots. Of a block larger than a page all pages are hashed; of adopted memory, and of
+ * blocks smaller than a page, 32 blocks at once. What is known is kept beside the blocks
+ * (metadata_bytes in PoolStats: 33 bytes for each block of a chunk in which one was
+ * hashed); if there is no memory for that, the call succeeds and the next one hashes
+ * again. Errors: POOL_INVALID; POOL_NO_MEMORY; POOL_LIMIT with pinned blocks. */
+POOL_API PoolStatus pool_digest(MemoryPool *pool, unsigned char digest[32]);
+
+/* Whether two pools have equal sizes and equal bytes. They need not be relatives, nor
+ * have one block size.
+ *
+ * Returns 1 if they are the same, 0 if not, -1 after an error. Errors as
+ * pool_next_difference, which costs the same. */
+POOL_API int pool_same(MemoryPool *pool, MemoryPool *other);
+
+/* Finds the first run of bytes in [offset, end) in which pool and base differ: each byte
+ * of the run differs, and the bytes before and behind it do not. They need not be
+ * relatives, nor have one block size. (pool_next_change is for whole blocks of
+ * relatives, and does not look at the bytes.)
+ *
+ * A hole equals zeros. Bytes that only the larger pool has differ from all. Parameters
+ * and results as pool_next_extent; end may be up to the end of the larger pool. Costs
+ * comparing what they do not share, up to the end of the run; what relatives share, and
+ * holes of both, cost nothing. To find many differences of pools that others write to, or
+ * that have pins, clone them first, so that all answers are of one moment. -1 with
+ * POOL_INVALID; POOL_NO_MEMORY; POOL_LIMIT with pinned blocks. */
+POOL_API int pool_next_difference(MemoryPool *pool, MemoryPool *base, size_t offset,
+                                  size_t end, size_t *start, size_t *size);
+
+/* Finds the first place in [offset, end) where the size bytes of pattern are.
+ *
+ * pool     to be searched
+ * pattern  the bytes; no other thread may change them meanwhile
+ * size     how many; with 0, offset is found if it is neither above end nor past the end
+ * offset   where to begin; any value
+ * end      where to stop: the match ends there or before; SIZE_MAX for the pool's end
+ * found    gets where the match begins
+ *
+ * Holes are zeros, and are not searched. Returns 1 if there is a match; 0 if not; -1
+ * after an error; *found is only changed if it is 1. Needs memory for three times the
+ * pattern, 64 KiB at least. Errors: POOL_INVALID if pool or found is NULL, or pattern
+ * while size is not 0; POOL_NO_MEMORY; POOL_LIMIT with pinned blocks. */
+POOL_API int pool_find(MemoryPool *pool, const void *pattern, size_t size, size_t offset,
+                       size_t end, size_t *found);
+
 /* ------------------------------------------------------------------ zero copy */
 
 /* Returns in *view an immutable view of the bytes at offset: what the pool held at the

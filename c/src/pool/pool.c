@@ -154,32 +154,15 @@ static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from, Reservation *re
     return status;
 }
 
-/* Locks: the registry; then the pool exclusively, and inside it the arena. */
-MemoryPool *pool_clone(MemoryPool *pool)
+/* Allocates an empty pool that is to become a clone of pool. Locks: the registry. */
+static PoolStatus pool_create_clone(MemoryPool *pool, MemoryPool **clone)
 {
-    MemoryPool *clone;
-    Reservation reservation = {0};
-    PoolStatus status = POOL_NO_MEMORY;
-    if (pool == NULL) {
-        (void)status_set(POOL_INVALID);
-        return NULL;
+    *clone = pool_allocate(pool->family, pool_total(pool), pool->block_shift);
+    if (*clone != NULL && registry_add(*clone) == POOL_OK) {
+        return POOL_OK;
     }
-    clone = pool_allocate(pool->family, pool_total(pool), pool->block_shift);
-    if (clone != NULL && registry_add(clone) == POOL_OK) {
-        Guard guard = pool_lock_exclusive(&pool->locks);
-        status = pool_share(clone, pool, &reservation);
-        pool_unlock(&pool->locks, guard);
-        reservation_release_adopted(&reservation);
-        if (status != POOL_OK) {
-            pool_destroy(clone);
-            clone = NULL;
-        }
-    } else {
-        pool_free(clone);
-        clone = NULL;
-    }
-    (void)status_set(status);
-    return clone;
+    pool_free(*clone);
+    return POOL_NO_MEMORY;
 }
 
 /* Locks two pools exclusively, the older first, so that two threads that lock the same
@@ -199,6 +182,44 @@ static void pools_unlock(MemoryPool *a, MemoryPool *b)
     if (a != b) {
         pool_unlock_exclusive(&b->locks);
     }
+}
+
+/* Clones one pool or two in one step: clones[i] becomes that of pools[i]. After a failure
+ * there is none. The two may be of different families, but not the same. Locks: the
+ * registry; then the pools exclusively, and inside them their arenas. */
+static PoolStatus pools_clone(MemoryPool *const *pools, size_t count, MemoryPool **clones)
+{
+    Reservation reservation[2] = {{0}, {0}};
+    PoolStatus status = POOL_OK;
+    size_t i, created = 0;
+    for (; created < count && status == POOL_OK; created += status == POOL_OK) {
+        status = pool_create_clone(pools[created], &clones[created]);
+    }
+    if (status == POOL_OK) {
+        pools_lock(pools[0], pools[count - 1]);
+        for (i = 0; i < count && status == POOL_OK; i++) {
+            status = pool_share(clones[i], pools[i], &reservation[i]);
+        }
+        pools_unlock(pools[0], pools[count - 1]);
+        for (i = 0; i < count; i++) {
+            reservation_release_adopted(&reservation[i]);
+        }
+    }
+    for (i = 0; i < created && status != POOL_OK; i++) {
+        pool_destroy(clones[i]);
+    }
+    return status;
+}
+
+/* Locks: as pools_clone. */
+MemoryPool *pool_clone(MemoryPool *pool)
+{
+    MemoryPool *clone = NULL;
+    if (pool == NULL) {
+        (void)status_set(POOL_INVALID);
+        return NULL;
+    }
+    return status_set(pools_clone(&pool, 1, &clone)) == POOL_OK ? clone : NULL;
 }
 
 /* Checks that two pools may be compared or restored from each other. */

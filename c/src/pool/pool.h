@@ -66,6 +66,8 @@ static void registry_remove(MemoryPool *pool);
 /* pool.c */
 static void pools_lock(MemoryPool *a, MemoryPool *b);
 static void pools_unlock(MemoryPool *a, MemoryPool *b);
+static PoolStatus pools_clone(MemoryPool *const *pools, size_t count,
+                              MemoryPool **clones);
 static PoolStatus pools_relation(const MemoryPool *a, const MemoryPool *b);
 
 /* ----------------------------------------------------------------------------- bytes */
