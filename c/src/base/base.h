@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "atomics.h"
+#include "blake2b.h"
 #include "checked.h"
 #include "data.h"
 #include "platform.h"
