@@ -102,10 +102,10 @@ MUTANTS["test_linear"] = [
     (
         "clone does not lock the pool",
         "pool.c",
-        "        Guard guard = pool_lock_exclusive(&pool->locks);\n"
-        "        status = pool_share(clone, pool, &reservation);\n"
-        "        pool_unlock(&pool->locks, guard);\n",
-        "        status = pool_share(clone, pool, &reservation);\n",
+        "        pools_lock(pools[0], pools[count - 1]);\n"
+        "        status = shares_apply(shares, count);\n"
+        "        pools_unlock(pools[0], pools[count - 1]);\n",
+        "        status = shares_apply(shares, count);\n",
     ),
     (
         "restore does not lock the pools",
@@ -163,8 +163,8 @@ MUTANTS["test_linear"] = [
     (
         "a clone has no writes through a pin that came after the last one",
         "pool.c",
-        "    pins_collect(pins);\n    status",
-        "    status",
+        "    pins_collect(share->pins);\n",
+        "",
     ),
     (
         "a restored pool has no writes through a pin of the other",
@@ -181,11 +181,11 @@ MUTANTS["test_linear"] = [
     (
         "a clone gets the frozen copies before they are up to date",
         "pool.c",
-        "        pins_freeze(pins, reservation);\n        size_store",
-        "        size_store",
-        "        pins_graft(pins, &pool->tree, reservation);\n    }\n    pins_leave",
-        "        pins_graft(pins, &pool->tree, reservation);\n"
-        "        pins_freeze(pins, reservation);\n    }\n    pins_leave",
+        "    pins_freeze(share->pins, reservation);\n    size_store",
+        "    size_store",
+        "    pins_graft(share->pins, &clone->tree, reservation);\n",
+        "    pins_graft(share->pins, &clone->tree, reservation);\n"
+        "    pins_freeze(share->pins, reservation);\n",
     ),
     (
         "a pin that is released ends beside a call that works with it",
@@ -453,8 +453,8 @@ MUTANTS["test_meanwhile"] = [
     (
         "a clone has the size that the pool had before it waited",
         "pool.c",
-        "        size_store_release(&pool->total_size, pool_total(from));\n        tree",
-        "        tree",
+        "    size_store_release(&clone->total_size, pool_total(from));\n",
+        "",
     ),
     (
         "adopted memory is read without a lock",
@@ -1064,7 +1064,7 @@ MUTANTS["test_pin_ranges"] = [
     (
         "a frozen copy that a clone has is written to",
         "freeze.c",
-        "    if (old == NULL || block_is_shared(old)) {",
+        "    if (!slot_owns(slot)) {",
         "    if (old == NULL) {",
     ),
     (
@@ -1156,19 +1156,19 @@ MUTANTS["test_pin_tracking"] = [
     (
         "a frozen copy that a view has is updated",
         "dirty.c",
-        "    if (copy == NULL || block_is_shared(copy)) {",
-        "    if (copy == NULL) {",
+        "    if (slot == NULL || !slot_owns(slot)) {",
+        "    if (slot == NULL || slot_block(slot) == NULL) {",
     ),
     (
         "a frozen copy below a shared node is updated",
         "dirty.c",
-        "            if (!pin_update(pin, i, private_leaf)) {",
-        "            if (!pin_update(pin, i, leaf)) {",
+        "    Node *leaf = tree_private_leaf(&pin->frozen, pin->index + i);\n    AtomicPtr",
+        "    Node *leaf = tree_leaf(&pin->frozen, pin->index + i);\n    AtomicPtr",
     ),
     (
         "a frozen copy that differs is not updated",
         "dirty.c",
-        "    pin_copy(pin, i, copy);\n    return true;",
+        "    pin_copy(pin, i, slot_block(slot));\n    return true;",
         "    return true;",
     ),
 ]
