@@ -212,8 +212,9 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
 }
 
 /* Reads a range optimistically if it lies in one block; false if it does not, or if a
- * writer came between. For small see data_get, for low tree_leaf_optimistic. Where in
- * the block it lies is computed last, so that no register holds it before. */
+ * writer came between. For small see data_get, for low tree_leaf_optimistic. The version
+ * of the stripe and where in the block the range lies come last, so that the search
+ * needs no registers for them. */
 static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
                                          size_t offset, size_t size, bool small, bool low)
 {
@@ -221,9 +222,10 @@ static ALWAYS_INLINE bool block_try_read(MemoryPool *pool, unsigned char *dest,
     OptimisticRead read;
     Node *leaf;
     return range_is_one_piece(pool, offset, size) &&
-           optimistic_begin(&read, &pool->locks, index, index) &&
+           optimistic_begin_shape(&read, &pool->locks) &&
            range_is_inside(pool, offset, size) &&
            tree_leaf_optimistic(&pool->tree, index, &read, false, low, &leaf) &&
+           optimistic_begin_blocks(&read, index, index) &&
            piece_get(dest, leaf, range_piece(pool, index, offset, size), small, &read) &&
            optimistic_validate(&read);
 }
@@ -427,28 +429,31 @@ static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation)
 
 /* Writes to a block of a leaf that was private, and in the tree, when the shape lock had
  * the version shape. Returns false if that has changed, or if the block is a hole or
- * shared; unless it waits, also if another thread holds the stripe. small: the piece is
- * known to have at most SMALL_MAX bytes. Locks: the stripe of the block. */
+ * shared; if quick, also if another thread holds the stripe, or if the slot lacks its
+ * mark. small: the piece is known to have at most SMALL_MAX bytes. Locks: the stripe of
+ * the block. */
 static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t shape,
                                          Piece piece, const unsigned char *src,
-                                         bool small, bool waits)
+                                         bool small, bool quick)
 {
     Lock *lock = pool_lock_stripe(&pool->locks, piece.index);
     AtomicPtr *slot = node_slot(leaf, 0, piece.index);
-    bool owns;
-    if (waits) {
+    bool owns = false;
+    if (!quick) {
         lock_acquire(lock);
     } else if (!lock_enter(lock)) {
         return false;
     }
-    owns = lock_version(&pool->locks.shape.lock) == shape &&
-           ((slot_word(slot) & WORD_SOLE) != 0 || slot_owns(slot));
-    if (owns) {
-        unsigned char *data = word_data(slot_word(slot)) + piece.start;
-        if (small) {
-            small_copy(data, src, piece.size);
-        } else {
-            memmove(data, src, piece.size);
+    if (lock_version(&pool->locks.shape.lock) == shape) {
+        Word word = slot_word(slot);
+        owns = (word & WORD_SOLE) != 0 || (!quick && slot_owns(slot));
+        if (owns) {
+            unsigned char *data = word_data(word) + piece.start;
+            if (small) {
+                small_copy(data, src, piece.size);
+            } else {
+                memmove(data, src, piece.size);
+            }
         }
     }
     lock_release(lock);
@@ -456,17 +461,18 @@ static ALWAYS_INLINE bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t sh
 }
 
 /* Writes to a range if it lies in one block that exists and is private, as most do; false
- * if not, or if the shape of the tree changed meanwhile.
+ * if not, or if the shape of the tree changed meanwhile. For small and quick see
+ * leaf_try_write; a quick search ends early as well (low of tree_leaf_optimistic).
  *
  * The search for the leaf comes before the stripe is locked, because a processor can go
  * on with it while it waits for the stripe's cache line. If the version of the shape lock
  * is the same once the stripe is locked, the leaf is still in the tree and private, and
- * the pool has the same size. A thread that waited for the stripe would need its values
- * in registers meanwhile; so it does not, and begins again in bytes_write. Locks: the
- * stripe of the block. */
+ * the pool has the same size. A thread that waited for the stripe, or called a function,
+ * would have to save registers; so a quick write does neither, and begins again in
+ * bytes_write_clipped. Locks: the stripe of the block. */
 static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset,
                                           const unsigned char *src, size_t size,
-                                          bool small, bool low)
+                                          bool small, bool quick)
 {
     size_t index = pool_index(pool, offset);
     OptimisticRead read;
@@ -474,10 +480,10 @@ static ALWAYS_INLINE bool block_try_write(MemoryPool *pool, size_t offset,
     return range_is_one_piece(pool, offset, size) &&
            optimistic_begin_shape(&read, &pool->locks) &&
            range_is_inside(pool, offset, size) &&
-           tree_leaf_optimistic(&pool->tree, index, &read, true, low, &leaf) &&
+           tree_leaf_optimistic(&pool->tree, index, &read, true, quick, &leaf) &&
            leaf != NULL &&
            leaf_try_write(pool, leaf, read.shape, range_piece(pool, index, offset, size),
-                          src, small, false);
+                          src, small, quick);
 }
 
 /* Writes src, or the byte if src is NULL, to any range; clips and fails as write_begin.

@@ -116,7 +116,7 @@ static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
                               WriteMode mode, Guard *guard, Reservation *reservation);
 static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation);
 static bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t shape, Piece piece,
-                           const unsigned char *src, bool small, bool waits);
+                           const unsigned char *src, bool small, bool quick);
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
                               int byte, size_t *size, WriteMode mode);
 

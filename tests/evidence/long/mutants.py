@@ -53,20 +53,20 @@ MUTANTS["test_linear"] = [
     (
         "small write does not lock the stripe",
         "bytes.c",
-        "    if (waits) {\n"
+        "    if (!quick) {\n"
         "        lock_acquire(lock);\n"
         "    } else if (!lock_enter(lock)) {\n"
         "        return false;\n"
         "    }\n",
-        "    (void)waits;\n",
+        "    (void)quick;\n",
         "    lock_release(lock);\n    return owns;",
         "    (void)lock;\n    return owns;",
     ),
     (
         "small write does not check the shape lock again",
         "bytes.c",
-        "    owns = lock_version(&pool->locks.shape.lock) == shape &&",
-        "    owns = (shape & LOCK_HELD) == 0 &&",
+        "    if (lock_version(&pool->locks.shape.lock) == shape) {",
+        "    if ((shape & LOCK_HELD) == 0) {",
     ),
     (
         "holder of stripes does not check the shape lock",
@@ -471,15 +471,18 @@ MUTANTS["test_meanwhile"] = [
     (
         "the count of a leaf is read twice",
         "tree.c",
-        "*node = !*valid || node_ends_search(child, private_only) ? NULL : child;\n"
+        "*node = !optimistic_validate_shape(read) || "
+        "node_ends_search(child, private_only)\n"
+        "                ? NULL\n"
+        "                : child;\n"
         "    return *node != NULL;",
-        "*node = !*valid ? NULL : child;\n"
-        "    return *valid && !node_ends_search(child, private_only);",
+        "*node = !optimistic_validate_shape(read) ? NULL : child;\n"
+        "    return *node != NULL && !node_ends_search(child, private_only);",
         "    if (!goes_on) {\n        node = NULL;\n    }\n",
         "",
-        "    *leaf = node;\n    return valid;",
+        "    *leaf = node;\n    return true;",
         "    *leaf = node_ends_search(node, private_only) ? NULL : node;\n"
-        "    return valid;",
+        "    return true;",
     ),
 ]
 MUTANTS["test_pins_meanwhile"] = [
@@ -882,8 +885,8 @@ MUTANTS["test_first_thread"] = [
     (
         "a process of one thread exchanges as well",
         "lock.c",
-        "    if (POOL_SINGLE_THREADED()) {",
-        "    if (POOL_SINGLE_THREADED() && version == SIZE_MAX) {",
+        "    if (single) {",
+        "    if (single && version == SIZE_MAX) {",
     ),
     (
         "a lock that is acquired alone is not held",
@@ -1006,8 +1009,14 @@ MUTANTS["test_pool_lock"] = [
     (
         "a reader begins beside a span",
         "pool_lock.c",
-        "(read->shape & (LOCK_HELD | LOCK_SPANS)) == 0;",
-        "(read->shape & LOCK_HELD) == 0;",
+        "~(size_t)(LOCK_HELD | LOCK_SPANS);",
+        "~(size_t)LOCK_HELD;",
+    ),
+    (
+        "a reader begins while the whole pool is locked",
+        "pool_lock.c",
+        "~(size_t)(LOCK_HELD | LOCK_SPANS);",
+        "~(size_t)LOCK_SPANS;",
     ),
 ]
 MUTANTS["test_meanwhile"] += [
