@@ -52,7 +52,7 @@ MUTANTS["test_linear"] = [
     ),
     (
         "small write does not lock the stripe",
-        "bytes.c",
+        "write.c",
         "    if (!quick) {\n"
         "        lock_acquire(lock);\n"
         "    } else if (!lock_enter(lock)) {\n"
@@ -64,7 +64,7 @@ MUTANTS["test_linear"] = [
     ),
     (
         "small write does not check the shape lock again",
-        "bytes.c",
+        "write.c",
         "    if (lock_version(&pool->locks.shape.lock) == shape) {",
         "    if ((shape & LOCK_HELD) == 0) {",
     ),
@@ -118,7 +118,7 @@ MUTANTS["test_linear"] = [
     ),
     (
         "a change of shape is made under stripes",
-        "bytes.c",
+        "write.c",
         "    if (need.nodes > 0 && !guard->exclusive) {",
         "    if (need.nodes > 0 && guard->exclusive) {",
     ),
@@ -356,7 +356,7 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a reused block counts as fresh",
-        "bytes.c",
+        "write.c",
         "    block->from |= BLOCK_DIRTY;\n}",
         "}",
     ),
@@ -368,7 +368,7 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a copy on write loses the last byte",
-        "bytes.c",
+        "write.c",
         "memcpy(block->data + end, data + end, rest);",
         "memcpy(block->data + end, data + end, rest - (rest > 0));",
     ),
@@ -458,7 +458,7 @@ MUTANTS["test_meanwhile"] = [
     ),
     (
         "adopted memory is read without a lock",
-        "bytes.c",
+        "read.c",
         "data = read != NULL ? word_data_optimistic(word) : word_data(word);",
         "data = word_data(word);",
     ),
@@ -539,7 +539,7 @@ MUTANTS["test_walks"] = [
 MUTANTS["test_api"] = [
     (
         "a range so long that its end wraps round lies in one block",
-        "bytes.c",
+        "range.c",
         "(size <= SMALL_MAX || size - 1 <= pool->block_mask) &&",
         "",
     ),
@@ -555,7 +555,7 @@ MUTANTS["test_edges"] = [
 MUTANTS["test_adopt"] = [
     (
         "adopted memory is released while the pool is locked",
-        "bytes.c",
+        "write.c",
         "    pool_unlock(&pool->locks, guard);\n"
         "    reservation_release_adopted(reservation);",
         "    reservation_release_adopted(reservation);\n"
@@ -1022,13 +1022,13 @@ MUTANTS["test_pool_lock"] = [
 MUTANTS["test_meanwhile"] += [
     (
         "a read is clipped before it locks the blocks",
-        "bytes.c",
+        "read.c",
         "    clipped = pool_clip(pool, offset, size);\n    clipped = clips",
         "    clipped = clips",
     ),
     (
         "a write is clipped before it locks the blocks",
-        "bytes.c",
+        "write.c",
         "    *guard = pool_lock_range(&pool->locks, first, last);\n"
         "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n",
         "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n"
