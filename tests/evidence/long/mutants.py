@@ -102,10 +102,10 @@ MUTANTS["test_linear"] = [
     (
         "clone does not lock the pool",
         "pool.c",
-        "        Guard guard = pool_lock_exclusive(&pool->locks);\n"
-        "        status = pool_share(clone, pool, &reservation);\n"
-        "        pool_unlock(&pool->locks, guard);\n",
-        "        status = pool_share(clone, pool, &reservation);\n",
+        "        pools_lock(pools[0], pools[count - 1]);\n"
+        "        status = shares_apply(shares, count);\n"
+        "        pools_unlock(pools[0], pools[count - 1]);\n",
+        "        status = shares_apply(shares, count);\n",
     ),
     (
         "restore does not lock the pools",
@@ -163,8 +163,8 @@ MUTANTS["test_linear"] = [
     (
         "a clone has no writes through a pin that came after the last one",
         "pool.c",
-        "    pins_collect(pins);\n    status",
-        "    status",
+        "    pins_collect(share->pins);\n",
+        "",
     ),
     (
         "a restored pool has no writes through a pin of the other",
@@ -181,11 +181,11 @@ MUTANTS["test_linear"] = [
     (
         "a clone gets the frozen copies before they are up to date",
         "pool.c",
-        "        pins_freeze(pins, reservation);\n        size_store",
-        "        size_store",
-        "        pins_graft(pins, &pool->tree, reservation);\n    }\n    pins_leave",
-        "        pins_graft(pins, &pool->tree, reservation);\n"
-        "        pins_freeze(pins, reservation);\n    }\n    pins_leave",
+        "    pins_freeze(share->pins, reservation);\n    size_store",
+        "    size_store",
+        "    pins_graft(share->pins, &clone->tree, reservation);\n",
+        "    pins_graft(share->pins, &clone->tree, reservation);\n"
+        "    pins_freeze(share->pins, reservation);\n",
     ),
     (
         "a pin that is released ends beside a call that works with it",
@@ -453,8 +453,8 @@ MUTANTS["test_meanwhile"] = [
     (
         "a clone has the size that the pool had before it waited",
         "pool.c",
-        "        size_store_release(&pool->total_size, pool_total(from));\n        tree",
-        "        tree",
+        "    size_store_release(&clone->total_size, pool_total(from));\n    tree",
+        "    tree",
     ),
     (
         "adopted memory is read without a lock",
@@ -1238,6 +1238,150 @@ MUTANTS["test_pins"] = [
         "(!piece_is_all(pool, block, piece) || block_is_pinned(block))",
     ),
 ]
+MUTANTS["test_compare"] = [
+    (
+        "relatives that are the same in a part are not compared behind it",
+        "compare.c",
+        "    return checked_max(at, run.first << a->block_shift);",
+        "    return end;",
+    ),
+    (
+        "a block at one address ends the comparison of relatives before its end",
+        "compare.c",
+        "            at = comparison_skip(pair, at + size, end);",
+        "            at = comparison_skip(pair, at + size + 1, end);",
+    ),
+    (
+        "pools of one block size count as relatives",
+        "compare.c",
+        "    pair.relatives = pool->family == base->family;",
+        "    pair.relatives = pool->block_shift == base->block_shift;",
+    ),
+    (
+        "a run ends with the smaller pool",
+        "compare.c",
+        "    *size = (last < common ? last : end) - first;",
+        "    *size = (first < common ? last : end) - first;",
+    ),
+    (
+        "a run does not end where both have one block",
+        "compare.c",
+        "        different = data == other ? 0 : data_find_equal(data, other, size);",
+        "        different = data == other ? size : data_find_equal(data, other, size);",
+    ),
+    (
+        "a run ends with the word that it ends in",
+        "compare.c",
+        "    while (at < size && data[at] != other[at]) {\n        at++;\n    }\n",
+        "",
+    ),
+    (
+        "bytes that differ in the highest bit count as equal",
+        "compare.c",
+        "((word - UINT64_C(0x0101010101010101)) & ~word &",
+        "((word - UINT64_C(0x0101010101010101)) &",
+    ),
+    (
+        "a hole ends with its block",
+        "segment.c",
+        "                           ? run.first << shift\n",
+        "                           ? (run.first - 1) << shift\n",
+    ),
+    (
+        "blocks that follow each other in a pool do so in memory",
+        "segment.c",
+        "           segment_block(segment, ++index) == segment->data + size) {",
+        "           segment_block(segment, ++index) != NULL) {",
+    ),
+    (
+        "two relatives that are cloned have a reservation each",
+        "pool.c",
+        "    bool relatives = shares[0].from->family == shares[count - 1].from->family;",
+        "    bool relatives = count == 1;",
+    ),
+]
+MUTANTS["test_find"] = [
+    (
+        "one place before a border is not searched",
+        "find.c",
+        "size - (search->size - 1);",
+        "size - (search->size - 1) + 1;",
+    ),
+    (
+        "a match does not begin in a hole",
+        "find.c",
+        "            search->at = segment->end - search->zeros;",
+        "            search->at = segment->end;",
+    ),
+    (
+        "zeros are found where they do not fit",
+        "find.c",
+        "        } else if (size >= search->size && search->zeros == search->size) {",
+        "        } else if (search->zeros == search->size) {",
+    ),
+    (
+        "what does not fit is gathered one byte too short",
+        "find.c",
+        "fits ? some : search->size - 1,",
+        "fits ? some : search->size - 2,",
+    ),
+    (
+        "a hole is gathered as what was there before",
+        "find.c",
+        "            memset(search->buffer + size, 0, some);",
+        "            memset(search->buffer + size, 1, some);",
+    ),
+    (
+        "the pool ends after the range",
+        "find.c",
+        "    search->end = checked_min(end, pool_total(clone));",
+        "    search->end = pool_total(clone); (void)end;",
+    ),
+    (
+        "a rare byte is looked for behind the last place",
+        "search.c",
+        "size - at - length + 1);",
+        "size - at - length);",
+    ),
+]
+TWO_WAY = "#define POOL_NO_MEMMEM 1\n"
+MUTANTS["test_find"] += [
+    (
+        name,
+        "search.c",
+        '#include "base.h"\n',
+        '#include "base.h"\n' + TWO_WAY,
+        *texts,
+    )
+    for name, *texts in [
+        (
+            "what matched before a move counts as matched without a period",
+            "        known = repeats ? length - period : 0;",
+            "        known = length > period ? length - period : 0;",
+        ),
+        (
+            "the period of a suffix is that of the pattern",
+            "    repeats = memcmp(pattern, pattern + period, middle) == 0;",
+            "    repeats = true;",
+        ),
+        (
+            "one order of the bytes is enough",
+            "    if (reverse_middle > middle) {",
+            "    if (reverse_middle > length) {",
+        ),
+    ]
+]
+MUTANTS["test_threads"] = [
+    (
+        "two pools are cloned one after the other",
+        "compare.c",
+        "    status = pools_clone(pools, 2, clones);",
+        "    status = pools_clone(pools, 1, clones);\n"
+        "    if (status == POOL_OK) {\n"
+        "        status = pools_clone(pools + 1, 1, clones + 1);\n"
+        "    }",
+    ),
+]
 THREADED = {
     "test_linear",
     "test_fork",
@@ -1245,6 +1389,7 @@ THREADED = {
     "test_pool_lock",
     "test_pins",
     "test_first_thread",
+    "test_threads",
 }
 SANITIZED = {"test_pins"}
 
