@@ -4,7 +4,7 @@
 #include "pairs.h"
 
 /* The byte of a side at an offset of the pool; -1 past its end. */
-static int byte_of(const Pair *pair, const Side *side, size_t offset)
+static int byte_of(const Pair *pair, const PairSide *side, size_t offset)
 {
     if (offset < pair->base)
         return 0;
@@ -21,7 +21,7 @@ static int differs(const Pair *pair, size_t offset)
 static int expect(const Pair *pair, size_t offset, size_t end, size_t *start,
                   size_t *size)
 {
-    const Side *a = &pair->sides[0], *b = &pair->sides[1];
+    const PairSide *a = &pair->sides[0], *b = &pair->sides[1];
     size_t total = pair->base + (a->size > b->size ? a->size : b->size);
     end = end < total ? end : total;
     offset = offset > pair->base ? offset : pair->base;
@@ -53,7 +53,7 @@ static void check_difference(const Pair *pair, size_t offset, size_t end)
 /* All differences, one after the other, and whether there is any. */
 static void check_all(const Pair *pair)
 {
-    const Side *a = &pair->sides[0], *b = &pair->sides[1];
+    const PairSide *a = &pair->sides[0], *b = &pair->sides[1];
     size_t at = 0, start, size, count = 0;
     for (; expect(pair, at, SIZE_MAX, &start, &size); at = start + size, count++)
         check_difference(pair, at, SIZE_MAX);

@@ -5,7 +5,7 @@
 
 /* Where a pattern is in a side at or behind an offset, and before end. Before the part in
  * the array, as many zeros are looked at as the pattern needs. */
-static int expect(const Pair *pair, const Side *side, const unsigned char *pattern,
+static int expect(const Pair *pair, const PairSide *side, const unsigned char *pattern,
                   size_t size, size_t offset, size_t end, size_t *found)
 {
     size_t zeros = 0, total = pair->base + side->size;
@@ -35,8 +35,9 @@ static int expect(const Pair *pair, const Side *side, const unsigned char *patte
     return 0;
 }
 
-static int check_find(const Pair *pair, const Side *side, const unsigned char *pattern,
-                      size_t size, size_t offset, size_t end)
+static int check_find(const Pair *pair, const PairSide *side,
+                      const unsigned char *pattern, size_t size, size_t offset,
+                      size_t end)
 {
     size_t found = 7, model = 7;
     int expected = expect(pair, side, pattern, size, offset, end, &model);
@@ -47,7 +48,7 @@ static int check_find(const Pair *pair, const Side *side, const unsigned char *p
 }
 
 /* A pattern that is somewhere, or nearly so, or made up. */
-static size_t make_pattern(const Pair *pair, const Side *side, unsigned char *pattern)
+static size_t make_pattern(const Pair *pair, const PairSide *side, unsigned char *pattern)
 {
     size_t room = test_below(pair->random, 3) > 0 ? 20 : PAIR_ROOM + 10;
     size_t size = 1 + test_below(pair->random, room - 1);
@@ -74,7 +75,7 @@ static void run(size_t base, unsigned times)
         for (size_t change = 0; change < 30; change++) {
             pair_change(&pair);
             for (size_t n = 0; n < 10; n++) {
-                Side *side = &pair.sides[n & 1];
+                PairSide *side = &pair.sides[n & 1];
                 size_t size = make_pattern(&pair, side, pattern);
                 size_t offset = n < 5 ? 0 : pair_offset(&pair, side);
                 size_t end = n < 5 ? SIZE_MAX : pair_offset(&pair, side);

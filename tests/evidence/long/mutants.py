@@ -1252,12 +1252,6 @@ MUTANTS["test_compare"] = [
         "            at = comparison_skip(pair, at + size + 1, end);",
     ),
     (
-        "pools of one block size count as relatives",
-        "compare.c",
-        "    pair.relatives = pool->family == base->family;",
-        "    pair.relatives = pool->block_shift == base->block_shift;",
-    ),
-    (
         "a run ends with the smaller pool",
         "compare.c",
         "    *size = (last < common ? last : end) - first;",
