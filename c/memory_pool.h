@@ -503,10 +503,11 @@ POOL_API int pool_next_difference(MemoryPool *pool, MemoryPool *base, size_t off
  * end      where to stop: the match ends there or before; SIZE_MAX for the pool's end
  * found    gets where the match begins
  *
- * Holes are zeros, and are not searched. Returns 1 if there is a match; 0 if not; -1
- * after an error; *found is only changed if it is 1. Needs memory for three times the
- * pattern, 64 KiB at least. Errors: POOL_INVALID if pool or found is NULL, or pattern
- * while size is not 0; POOL_NO_MEMORY; POOL_LIMIT with pinned blocks. */
+ * Holes are zeros, and are not searched. Takes linear time, whatever the bytes are. Needs
+ * memory for twice the pattern and 64 KiB. The pattern may lie in a view or a pin of the
+ * pool. Returns 1 if there is a match; 0 if not; -1 after an error; *found is only
+ * changed if it is 1. Errors: POOL_INVALID if pool or found is NULL, or pattern while
+ * size is not 0; POOL_NO_MEMORY; POOL_LIMIT with pinned blocks. */
 POOL_API int pool_find(MemoryPool *pool, const void *pattern, size_t size, size_t offset,
                        size_t end, size_t *found);
 

@@ -12,7 +12,7 @@
  * reached or not; they decide nothing. A contender that cannot be measured says why, and
  * so is no goal that needs it.
  *
- * A ROW is a function that runs the cases of one line of the goals, C1 to W9. It takes
+ * A ROW is a function that runs the cases of one line of the goals, C1 to D4. It takes
  * the memory it needs and gives all of it back, so that the children that a later row
  * forks are small. Linux only, for memfd, fork as it is there, and /proc.
  */
@@ -176,6 +176,9 @@ void row_pinned_clone(void);   /* W3 pins.c      */
 void row_much_written(void);   /* W4 pins.c      */
 void row_compare(void);        /* W5 pins.c      */
 void row_pin_costs(void);      /* W9 pin_costs.c */
+
+void row_difference(void); /* D3 content.c */
+void row_find(void);       /* D4 content.c */
 
 /* What a process of row W5 does, which has no page tracking: prints one value. The program
  * is called with this option, a word, and the two numbers. */

@@ -44,6 +44,8 @@ static const Row rows[] = {
     {"W4", "the same, most of it written", row_much_written},
     {"W5", "the same without the kernel's help", row_compare},
     {"W9", "a pin made, first cloned, released", row_pin_costs},
+    {"D3", "two pools compared to the byte", row_difference},
+    {"D4", "bytes looked for in a pool", row_find},
 };
 
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };

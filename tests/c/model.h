@@ -250,7 +250,8 @@ static inline size_t model_pin_needs(const Model *m, const ModelPin *p, size_t f
     size_t count = 0;
     for (size_t b = first; b <= last && b < p->first + p->attached; b++) {
         int dirty = model_is_dirty(m, p, b);
-        count += dirty && (p->frozen[b] == 0 || model_holders[p->frozen[b]] > 1);
+        count += dirty && (p->frozen[b] == 0 || model_holders[p->frozen[b]] > 1 ||
+                           model_is_adopted(m, p->frozen[b]));
         *exactly &= dirty != 2;
     }
     return count;

@@ -427,10 +427,10 @@ static inline PoolStatus op_call_find(Model *m, const Op *op)
     PoolStatus status = pool_last_status();
     CHECK_EQ_INT(result < 0, status != POOL_OK);
     end = end < total ? end : total;
-    while (at + size <= end && !op_matches(m, op, pattern, size, at))
+    while (at < end && size <= end - at && !op_matches(m, op, pattern, size, at))
         at++;
     if (result >= 0)
-        CHECK_EQ_INT(result, at + size <= end);
+        CHECK_EQ_INT(result, at <= end && size <= end - at);
     CHECK_EQ_SIZE(found, result == 1 ? at : 7);
     return status;
 }

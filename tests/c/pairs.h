@@ -12,15 +12,15 @@
 
 enum { PAIR_ROOM = 3000, PAIR_PINS = 4 };
 
-typedef struct Side {
+typedef struct PairSide {
     MemoryPool *pool;
     size_t size; /* of what is in the array, up to the end of the pool */
     unsigned char bytes[PAIR_ROOM];
-} Side;
+} PairSide;
 
 typedef struct Pair {
     size_t base; /* where the part of both begins; before it are holes */
-    Side sides[2];
+    PairSide sides[2];
     PoolView pins[PAIR_PINS];
     TestRandom *random;
 } Pair;
@@ -53,7 +53,7 @@ static inline MemoryPool *pair_make(Pair *pair, size_t size)
 }
 
 /* Replaces a side by a clone of the other, or by an unrelated pool. */
-static inline void pair_renew(Pair *pair, Side *side, const Side *other)
+static inline void pair_renew(Pair *pair, PairSide *side, const PairSide *other)
 {
     if (side->pool != NULL)
         pool_destroy(side->pool);
@@ -94,7 +94,7 @@ static inline void pair_destroy(Pair *pair)
 }
 
 /* Writes through a pin, which may stay. */
-static inline void pair_pin(Pair *pair, Side *side, size_t at, size_t size)
+static inline void pair_pin(Pair *pair, PairSide *side, size_t at, size_t size)
 {
     PoolView *pin = &pair->pins[test_below(pair->random, PAIR_PINS)];
     pool_view_release(pin);
@@ -104,7 +104,7 @@ static inline void pair_pin(Pair *pair, Side *side, size_t at, size_t size)
     memcpy(side->bytes + at, pin->data, pin->size);
 }
 
-static inline void pair_adopt(Pair *pair, Side *side, size_t at, size_t size)
+static inline void pair_adopt(Pair *pair, PairSide *side, size_t at, size_t size)
 {
     unsigned char *data = test_alloc(size);
     pair_bytes(pair->random, data, size);
@@ -113,7 +113,7 @@ static inline void pair_adopt(Pair *pair, Side *side, size_t at, size_t size)
                   POOL_OK);
 }
 
-static inline void pair_resize(Pair *pair, Side *side)
+static inline void pair_resize(Pair *pair, PairSide *side)
 {
     size_t size = 1 + test_below(pair->random, PAIR_ROOM);
     CHECK_RETURNS(pool_resize(side->pool, pair->base + size), POOL_OK);
@@ -123,7 +123,7 @@ static inline void pair_resize(Pair *pair, Side *side)
 }
 
 /* Copies between the sides, often to the same offset. */
-static inline void pair_copy(Pair *pair, Side *side, const Side *other, size_t at,
+static inline void pair_copy(Pair *pair, PairSide *side, const PairSide *other, size_t at,
                              size_t size)
 {
     size_t from = test_below(pair->random, 2) > 0 ? at : test_below(pair->random, 40);
@@ -140,7 +140,7 @@ static inline void pair_copy(Pair *pair, Side *side, const Side *other, size_t a
 static inline void pair_change(Pair *pair)
 {
     size_t which = test_below(pair->random, 2);
-    Side *side = &pair->sides[which], *other = &pair->sides[1 - which];
+    PairSide *side = &pair->sides[which], *other = &pair->sides[1 - which];
     size_t at = test_below(pair->random, side->size);
     size_t size = 1 + test_below(pair->random, side->size - at);
     if (test_below(pair->random, 2) > 0)
@@ -177,7 +177,7 @@ static inline void pair_change(Pair *pair)
 }
 
 /* An offset in the part, or a little outside, or anywhere. */
-static inline size_t pair_offset(const Pair *pair, const Side *side)
+static inline size_t pair_offset(const Pair *pair, const PairSide *side)
 {
     size_t at = pair->base + test_below(pair->random, side->size + 2);
     switch (test_below(pair->random, 8)) {

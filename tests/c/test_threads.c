@@ -44,6 +44,66 @@ static void look_often(void *argument)
     }
 }
 
+/* Two values side by side are in no span. */
+static void find_often(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times / 4 + 1; i++) {
+        unsigned char pattern[2] = {(unsigned char)(1 + i % 255), (unsigned char)(i % 7)};
+        size_t found = 0;
+        if (pattern[0] != pattern[1]) {
+            CHECK_EQ_INT(pool_find(w->pool, pattern, 2, START, START + SPAN, &found), 0);
+            CHECK_STATUS(POOL_OK);
+        }
+    }
+}
+
+static void change_other_often(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times; i++)
+        change_span(w->other, &w->random);
+}
+
+/* Two spans of one value each differ in all of their bytes or in none. */
+static void compare_often(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times / 4 + 1; i++) {
+        size_t start = START, size = SPAN;
+        CHECK_LE_SIZE(0, (size_t)pool_next_difference(w->pool, w->other, 0, SIZE_MAX,
+                                                      &start, &size));
+        CHECK_STATUS(POOL_OK);
+        CHECK_EQ_SIZE(start, START);
+        CHECK_EQ_SIZE(size, SPAN);
+    }
+}
+
+/* Sets one byte after the other, each first in the one pool, then in the other. */
+static void set_both(void *argument)
+{
+    Worker *w = argument;
+    for (size_t i = 0; i < w->times; i++) {
+        size_t at = i % TOTAL;
+        int byte = 1 + (int)(i / TOTAL % 255);
+        CHECK_RETURNS(pool_fill(w->pool, at, byte, 1), POOL_OK);
+        CHECK_RETURNS(pool_fill(w->other, at, byte, 1), POOL_OK);
+    }
+}
+
+/* So there is never a moment at which they differ in more than that byte. */
+static void compare_both(void *argument)
+{
+    Worker *w = argument;
+    for (unsigned i = 0; i < w->times / 4 + 1; i++) {
+        size_t start = 0, size = 1;
+        CHECK_LE_SIZE(0, (size_t)pool_next_difference(w->other, w->pool, 0, SIZE_MAX,
+                                                      &start, &size));
+        CHECK_STATUS(POOL_OK);
+        CHECK_EQ_SIZE(size, 1);
+    }
+}
+
 /* ---------------------------------------------------------------------- tests */
 
 /* The span in 5 blocks, in 67 (more than there are locks) and in one. */
@@ -339,11 +399,31 @@ TEST(a_child_can_use_every_pool)
 }
 #endif
 
+/* With a relative, and with a pool of another family and block size. */
+TEST(content_is_of_one_moment)
+{
+    void (*const runs[THREADS])(void *) = {change_often, change_other_often, find_often,
+                                           compare_often};
+    void (*const both[THREADS])(void *) = {set_both, compare_both, compare_both,
+                                           compare_both};
+    for (int turn = 0; turn < 2; turn++) {
+        MemoryPool *pool = make(TOTAL, BLOCK, 0);
+        MemoryPool *other = turn == 0 ? pool_clone(pool) : make(TOTAL, 4 * BLOCK, 0);
+        run_workers(runs, pool, other, 4000);
+        CHECK_RETURNS(pool_discard(pool, 0, TOTAL), POOL_OK);
+        CHECK_RETURNS(pool_discard(other, 0, TOTAL), POOL_OK);
+        run_workers(both, pool, other, 8000);
+        pool_destroy(pool);
+        pool_destroy(other);
+    }
+}
+
 static const TestCase cases[] = {
     TEST_CASE(no_thread_sees_half_a_call),
     TEST_CASE(clones_are_whole),
     TEST_CASE(restore_is_one_step),
     TEST_CASE(walks_disturb_no_call),
+    TEST_CASE(content_is_of_one_moment),
     TEST_CASE(no_write_is_lost),
     TEST_CASE(take_gives_every_byte_once),
     TEST_CASE(limit_holds_for_all_threads),

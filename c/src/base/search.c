@@ -86,10 +86,7 @@ static const void *search_two_way(const unsigned char *data, size_t size,
         if (i <= known) {
             return data + at;
         }
-        if (period > size - at) {
-            return NULL;
-        }
-        at += period;
+        at += checked_min(period, size - at);
         known = repeats ? length - period : 0;
     }
     return NULL;

@@ -9,8 +9,8 @@
  */
 #include "pool.h"
 
-/* Begins to go over the segments of a pool. None reaches past limit, which is not past the
- * end of the pool. A segment is not extended by further blocks once it has enough
+/* Begins to go over the segments of a pool. None reaches past limit, which is not past
+ * the end of the pool. A segment is not extended by further blocks once it has enough
  * bytes. */
 static Segment segments_of(const MemoryPool *pool, size_t limit, size_t enough)
 {

@@ -1347,6 +1347,144 @@ MUTANTS["test_pins"] = [
         "(!piece_is_all(pool, block, piece) || block_is_pinned(block))",
     ),
 ]
+MUTANTS["test_compare"] = [
+    (
+        "relatives that are the same in a part are not compared behind it",
+        "compare.c",
+        "    return checked_max(at, run.first << a->block_shift);",
+        "    return end;",
+    ),
+    (
+        "a block at one address ends the comparison of relatives before its end",
+        "compare.c",
+        "            at = comparison_skip(pair, at + size, end);",
+        "            at = comparison_skip(pair, at + size + 1, end);",
+    ),
+    (
+        "a run ends with the smaller pool",
+        "compare.c",
+        "    *size = (last < common ? last : end) - first;",
+        "    *size = (first < common ? last : end) - first;",
+    ),
+    (
+        "a run does not end where both have one block",
+        "compare.c",
+        "        different = data == other ? 0 : data_find_equal(data, other, size);",
+        "        different = data == other ? size : data_find_equal(data, other, size);",
+    ),
+    (
+        "a run ends with the word that it ends in",
+        "compare.c",
+        "    while (at < size && data[at] != other[at]) {\n        at++;\n    }\n",
+        "",
+    ),
+    (
+        "bytes that differ in the highest bit count as equal",
+        "compare.c",
+        "((word - UINT64_C(0x0101010101010101)) & ~word &",
+        "((word - UINT64_C(0x0101010101010101)) &",
+    ),
+    (
+        "a hole ends with its block",
+        "segment.c",
+        "                           ? run.first << shift\n",
+        "                           ? (run.first - 1) << shift\n",
+    ),
+    (
+        "blocks that follow each other in a pool do so in memory",
+        "segment.c",
+        "           segment_block(segment, ++index) == segment->data + size) {",
+        "           segment_block(segment, ++index) != NULL) {",
+    ),
+    (
+        "two relatives that are cloned have a reservation each",
+        "pool.c",
+        "    bool relatives = shares[0].from->family == shares[count - 1].from->family;",
+        "    bool relatives = count == 1;",
+    ),
+]
+MUTANTS["test_find"] = [
+    (
+        "one place before a border is not searched",
+        "find.c",
+        "size - (search->size - 1);",
+        "size - (search->size - 1) + 1;",
+    ),
+    (
+        "a match does not begin in a hole",
+        "find.c",
+        "            search->at = segment->end - search->zeros;",
+        "            search->at = segment->end;",
+    ),
+    (
+        "zeros are found where they do not fit",
+        "find.c",
+        "        } else if (size >= search->size && search->zeros == search->size) {",
+        "        } else if (search->zeros == search->size) {",
+    ),
+    (
+        "what does not fit is gathered one byte too short",
+        "find.c",
+        "fits ? some : search->size - 1,",
+        "fits ? some : search->size - 2,",
+    ),
+    (
+        "a hole is gathered as what was there before",
+        "find.c",
+        "            memset(search->buffer + size, 0, some);",
+        "            memset(search->buffer + size, 1, some);",
+    ),
+    (
+        "the pool ends after the range",
+        "find.c",
+        "    search->end = checked_min(end, pool_total(clone));",
+        "    search->end = pool_total(clone); (void)end;",
+    ),
+    (
+        "a rare byte is looked for behind the last place",
+        "search.c",
+        "size - at - length + 1);",
+        "size - at - length);",
+    ),
+]
+TWO_WAY = "#define POOL_NO_MEMMEM 1\n"
+MUTANTS["test_find"] += [
+    (
+        name,
+        "search.c",
+        '#include "base.h"\n',
+        '#include "base.h"\n' + TWO_WAY,
+        *texts,
+    )
+    for name, *texts in [
+        (
+            "what matched before a move counts as matched without a period",
+            "        known = repeats ? length - period : 0;",
+            "        known = length > period ? length - period : 0;",
+        ),
+        (
+            "the period of a suffix is that of the pattern",
+            "    repeats = memcmp(pattern, pattern + period, middle) == 0;",
+            "    repeats = true;",
+        ),
+        (
+            "one order of the bytes is enough",
+            "    if (reverse_middle > middle) {",
+            "    if (reverse_middle > length) {",
+        ),
+    ]
+]
+MUTANTS["test_threads"] = [
+    (
+        "two pools are cloned one after the other",
+        "compare.c",
+        "    status = pools_clone(pools, 2, clones);",
+        "    status = pools_clone(pools, 1, clones);\n"
+        "    if (status == POOL_OK) {\n"
+        "        status = pools_clone(pools + 1, 1, clones + 1);\n"
+        "    }",
+    ),
+]
 THREADED = {
     "test_linear",
     "test_fork",
@@ -1354,6 +1492,7 @@ THREADED = {
     "test_pool_lock",
     "test_pins",
     "test_first_thread",
+    "test_threads",
 }
 SANITIZED = {"test_pins"}
 
