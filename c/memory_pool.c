@@ -25,6 +25,7 @@
 #  include "src/base/written_none.c"
 #endif
 #include "src/base/status.c"
+#include "src/base/search.c"
 #include "src/base/interpreter.c"
 #include "src/base/blake2b.c"
 
@@ -58,5 +59,8 @@
 #include "src/pool/copy.c"
 #include "src/pool/batch.c"
 #include "src/pool/integers.c"
+#include "src/pool/segment.c"
+#include "src/pool/compare.c"
+#include "src/pool/find.c"
 
 #include "src/python/python.c"

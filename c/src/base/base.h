@@ -58,6 +58,10 @@ static bool fault_due(void);
 /* status.c */
 static PoolStatus status_set(PoolStatus status);
 
+/* search.c */
+static const unsigned char *memory_search(const unsigned char *data, size_t size,
+                                          const unsigned char *pattern, size_t length);
+
 /* interpreter.c */
 static void interpreter_unlock(void);
 static void *interpreter_enter(void);
