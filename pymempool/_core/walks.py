@@ -4,6 +4,7 @@
 A call of C holds the pool for as long as it looks. Data is skipped by counts, so that
 extents() asks for whole runs. A kind, or a change, is looked for block by block: states()
 and changes() go in steps of a bounded number of blocks, and join what touches.
+differences() compares bytes, of clones that nobody else uses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from .._native.arguments import byte_range, integer
 from .._native.calls import parallel
 from .._native.signatures import SIZE_MAX
+from . import comparing, ranges
+from .lifecycle import Snapshot
 from .owner import Owned, Owner, owner_of
 from .states import BlockState
 
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 
 #: The most blocks that are looked at in one call.
 STEP = 1 << 16
+
+# Differences of which one is closer than this behind another: then so many bytes are
+# compared at once.
+_CLOSE, _PIECE = 64, 4096
 
 _Run = tuple[Any, ...]  # start and size, and the kind where it matters
 _Find = Callable[[int, int], Optional[_Run]]  # the first run from an offset up to an end
@@ -75,6 +82,55 @@ def changes(
     begin, end = _bounds(pool._owner, owner_of(base), offset, size)
     runs = _in_steps(find, total, pool._owner.block_size * STEP, begin, end)
     return runs if item_size == 1 else _in_items(runs, begin, item_size)
+
+
+def differences(
+    pool: Owned, base: Owned, offset: SupportsIndex, size: SupportsIndex | None
+) -> Iterator[tuple[int, int]]:
+    """The runs of bytes in which the pool differs from another one."""
+    bounds = _bounds(pool._owner, owner_of(base), offset, size)
+    one = Snapshot(pool._owner)
+    try:
+        return _between(one, Snapshot(owner_of(base)), *bounds)
+    except BaseException:
+        with one:
+            raise
+
+
+def _between(
+    one: Snapshot, other: Snapshot, at: int, end: int
+) -> Iterator[tuple[int, int]]:
+    """The runs in which two snapshots differ, which end with the generator.
+
+    A call of C finds one run. Where one is close behind another, many may be, so that
+    the next bytes are compared here: at a tenth of the cost of a call for each.
+    """
+    start, length = c_size_t(), c_size_t()
+    with one, other:
+        common = min(one.owner.total_size, other.owner.total_size, end)
+        while at < end and parallel.pool_next_difference(
+            one.owner.address, other.owner.address, at, end, start, length
+        ):
+            close = start.value - at < _CLOSE
+            at = start.value + length.value
+            yield start.value, length.value
+            if close and at < common:
+                size = min(_PIECE, common - at)
+                for run, long in _runs_in(one, other, at, size):
+                    if run + long == size:
+                        size = run  # it may go on: C finds its end
+                        break
+                    yield at + run, long
+                at += size
+
+
+def _runs_in(
+    one: Snapshot, other: Snapshot, at: int, size: int
+) -> Iterator[tuple[int, int]]:
+    ours, theirs = (
+        ranges.fetch("pool_read", each.owner, at, size) for each in (one, other)
+    )
+    return comparing.runs(ours, theirs)
 
 
 def states(

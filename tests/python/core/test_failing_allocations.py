@@ -34,7 +34,11 @@ NO_ALLOCATION = {
 }
 
 # Several calls to the library: the most that was ever held may have become more.
-PEAKS = {"views, pinned"}
+PEAKS = {"views, pinned", "differences", "rfind", "rindex", "count"}
+
+# Several calls, of which the first is a clone: it makes frozen copies of what is pinned,
+# which stay if a later one fails. Here they are there before.
+BEHIND_A_CLONE = {"differences", "differences, a stranger", "count"}
 
 
 def test_each_attribute_is_tried() -> None:
@@ -83,6 +87,8 @@ def test_each_allocation(
     wanted = succeed(call, Scene(folder))
     for number in itertools.count(1):
         scene = Scene(folder)
+        if name in BEHIND_A_CLONE:
+            scene.pool.clone().close()
         before, raised = scene.facts(**peak), False
         with fail_allocation(number) as fault:
             try:
