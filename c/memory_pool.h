@@ -462,7 +462,7 @@ POOL_API int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t
  *     digest      = H("pool", total_size as 8 bytes, little-endian, then node(h, 0)),
  *                   where h is the least number with 4096 * 2^h >= total_size
  *
- * except that a node(k, i) of which all bytes are 0 is 32 zeros.
+ * except that node(k, i) is 32 zeros if all bytes of its pages are 0.
  *
  * Costs hashing what was written since the last digest of a relative that had the rest:
  * whole blocks, and 32 to 64 further bytes for each level of the tree and each of its 32

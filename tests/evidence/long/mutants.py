@@ -1171,7 +1171,8 @@ MUTANTS["test_pin_tracking"] = [
     (
         "a frozen copy below a shared node is updated",
         "dirty.c",
-        "    Node *leaf = tree_private_leaf(&pin->frozen, pin->index + i);\n    AtomicPtr",
+        "    Node *leaf = tree_private_leaf(&pin->frozen, pin->index + i);\n"
+        "    AtomicPtr",
         "    Node *leaf = tree_leaf(&pin->frozen, pin->index + i);\n    AtomicPtr",
     ),
     (
