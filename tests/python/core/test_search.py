@@ -192,6 +192,7 @@ def test_pools_of_any_size(total_size: int) -> None:
         assert pool.count(b"", total_size) == 1
         assert b"e" * 2 in pool
         assert b"needle" * 3 not in pool
+        assert 1 not in pool
 
 
 def test_answers_are_of_one_moment(
