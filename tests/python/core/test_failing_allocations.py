@@ -63,7 +63,7 @@ def folder(tmp_path: Path, name: str) -> Path:
     require(name)
     scene = Scene(tmp_path)
     scene.stranger.save(tmp_path / "there")
-    scene.pool.save(tmp_path / "checkpoint", since=scene.clone)
+    scene.pool.save(tmp_path / "delta", since=scene.clone)
     return tmp_path
 
 
