@@ -30,7 +30,6 @@ from pymempool import (
     PoolLimitError,
     PoolMemoryError,
     PoolRangeError,
-    PoolUnrelatedError,
 )
 from pymempool.distributed import ShardedPool, ShardLostError
 
