@@ -25,7 +25,9 @@
 #  include "src/base/written_none.c"
 #endif
 #include "src/base/status.c"
+#include "src/base/search.c"
 #include "src/base/interpreter.c"
+#include "src/base/blake2b.c"
 
 #include "src/sync/lock.c"
 #include "src/sync/pool_lock.c"
@@ -33,6 +35,7 @@
 #include "src/memory/chunk_cache.c"
 #include "src/memory/slab.c"
 #include "src/memory/block.c"
+#include "src/memory/digests.c"
 #include "src/memory/chunk.c"
 #include "src/memory/arena.c"
 
@@ -51,9 +54,13 @@
 #include "src/pool/pool.c"
 #include "src/pool/resize.c"
 #include "src/pool/walk.c"
+#include "src/pool/digest.c"
 #include "src/pool/adopt.c"
 #include "src/pool/copy.c"
 #include "src/pool/batch.c"
 #include "src/pool/integers.c"
+#include "src/pool/segment.c"
+#include "src/pool/compare.c"
+#include "src/pool/find.c"
 
 #include "src/python/python.c"

@@ -456,18 +456,19 @@ POOL_API int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t
  * BLAKE2b. The definition, in which H is BLAKE2b (RFC 7693) with a result of 32 bytes and
  * a personalization of 16 bytes: the ASCII text given first, then zeros.
  *
- *     page(i)     = H("pool page", the bytes of page i: 4096 from offset 4096 * i on,
+ *     node(0, i)  = H("pool page", the bytes of page i: 4096 from offset 4096 * i on,
  *                     with zeros behind the end of the pool)
- *     node(0, i)  = page(i)
  *     node(k, i)  = H("pool node", node(k - 1, 2 * i), then node(k - 1, 2 * i + 1))
  *     digest      = H("pool", total_size as 8 bytes, little-endian, then node(h, 0)),
  *                   where h is the least number with 4096 * 2^h >= total_size
+ *
+ * except that a node(k, i) of which all bytes are 0 is 32 zeros.
  *
  * Costs hashing what was written since the last digest of a relative that had the rest:
  * whole blocks, and 32 to 64 further bytes for each level of the tree and each of its 32
  * slots. Of a block larger than a page all pages are hashed; of adopted memory, and of
  * blocks smaller than a page, 32 blocks at once. What is known is kept beside the blocks
- * (metadata_bytes in PoolStats: 33 bytes for each block of a chunk in which one was
+ * (metadata_bytes in PoolStats: 40 bytes for each block of a chunk in which one was
  * hashed); if there is no memory for that, the call succeeds and the next one hashes
  * again. Errors: POOL_INVALID; POOL_NO_MEMORY; POOL_LIMIT with pinned blocks. */
 POOL_API PoolStatus pool_digest(MemoryPool *pool, unsigned char digest[32]);

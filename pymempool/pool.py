@@ -20,6 +20,7 @@ from ._core import (
     adoption,
     arrays,
     batches,
+    content,
     integers,
     lifecycle,
     pins,
@@ -67,7 +68,8 @@ class MemoryPool(Owned):
     Memory is taken for what was written and for nothing else, so that a pool may have
     any size up to 2**64 - 1 (2**32 - 1 where pointers have 32 bits). It works like a
     bytearray of a fixed size, `pool[i]` and `pool[a:b]` included, that can be cloned in
-    constant time. copy.copy() is clone(), and pools can be pickled.
+    constant time. copy.copy() is clone(), and pools can be pickled. As pools change, `==`
+    is whether two names are of one pool, and they are hashed so; same() compares bytes.
 
     All offsets and sizes are integers and in bytes. What is past the end is refused,
     never clipped (except by slices, which clip as all slices in Python do). A call that
@@ -322,7 +324,6 @@ class MemoryPool(Owned):
     # A pool can be far too long to be walked byte by byte, and without these Python
     # would do just that. Use extents() and read().
     __iter__ = None
-    __contains__ = None
     __reversed__ = None
 
     def __len__(self) -> int:
@@ -377,6 +378,79 @@ class MemoryPool(Owned):
             MemoryPool.write(self, offset, value)
         else:
             sequence.assign(self, offset, size, value)
+
+    # ----------------------------------------------------------------------------- search
+
+    def find(
+        self,
+        sub: ReadableBuffer | SupportsIndex,
+        start: SupportsIndex | None = None,
+        end: SupportsIndex | None = None,
+        /,
+    ) -> int:
+        """The first offset in `pool[start:end]` at which `sub` is; -1 if nowhere.
+
+        sub: any object of contiguous memory, whose bytes are taken; or a byte, 0 .. 255.
+        start, end: as of slices: negative ones count from the end, None is no bound.
+
+        As bytearray.find(), which it equals in all things; so are the four below. Costs
+        what memmem() over the data costs: holes are zeros, and are not searched. Other
+        threads run and write meanwhile; the answer is of one moment.
+
+        Raises ValueError for another number than a byte, TypeError for other objects,
+        PoolMemoryError; PoolLimitError for frozen copies of pinned blocks.
+        """
+        return content.find(self._owner, sub, start, end)
+
+    def rfind(
+        self,
+        sub: ReadableBuffer | SupportsIndex,
+        start: SupportsIndex | None = None,
+        end: SupportsIndex | None = None,
+        /,
+    ) -> int:
+        """The last offset in `pool[start:end]` at which `sub` is; -1 if nowhere.
+
+        As find(), but searches from the end.
+        """
+        return content.rfind(self._owner, sub, start, end)
+
+    def index(
+        self,
+        sub: ReadableBuffer | SupportsIndex,
+        start: SupportsIndex | None = None,
+        end: SupportsIndex | None = None,
+        /,
+    ) -> int:
+        """As find(), but raises ValueError if `sub` is nowhere."""
+        return content.place(content.find(self._owner, sub, start, end))
+
+    def rindex(
+        self,
+        sub: ReadableBuffer | SupportsIndex,
+        start: SupportsIndex | None = None,
+        end: SupportsIndex | None = None,
+        /,
+    ) -> int:
+        """As rfind(), but raises ValueError if `sub` is nowhere."""
+        return content.place(content.rfind(self._owner, sub, start, end))
+
+    def count(
+        self,
+        sub: ReadableBuffer | SupportsIndex,
+        start: SupportsIndex | None = None,
+        end: SupportsIndex | None = None,
+        /,
+    ) -> int:
+        """How often `sub` is in `pool[start:end]`, without overlap.
+
+        As find(). Zeros in holes are counted without a look at each.
+        """
+        return content.count(self._owner, sub, start, end)
+
+    def __contains__(self, sub: ReadableBuffer | SupportsIndex, /) -> bool:
+        """`b"..." in pool`, or a byte as an int; as find()."""
+        return content.contains(self._owner, sub)
 
     # ----------------------------------------------------------- many items, and integers
 
@@ -615,6 +689,32 @@ class MemoryPool(Owned):
         """
         lifecycle.restore(self._owner, owner_of(source))
 
+    def digest(self) -> bytes:
+        """32 bytes that identify the contents and the size of this pool.
+
+        Pools of equal size and bytes have equal digests, in all processes and on all
+        machines, whatever their block sizes and histories, and whether zeros are held or
+        holes. Other pools have others, but for collisions of BLAKE2b. memory_pool.h has
+        the definition.
+
+        Costs hashing what was written since the last digest() of this pool or of a
+        relative that had the rest: whole blocks, but of large blocks all of each. Other
+        threads run and write meanwhile; the digest is of one moment. Raises
+        PoolMemoryError; PoolLimitError for frozen copies of pinned blocks.
+        """
+        return content.digest(self._owner)
+
+    def same(self, other: MemoryPool) -> bool:
+        """Whether this pool and `other` have the same size and the same bytes.
+
+        other: any pool; it need be no relative, nor have the same block size.
+
+        A hole equals zeros. Costs comparing what the two do not share, up to the first
+        difference. Both are of one moment; other threads run and write meanwhile. Raises
+        PoolMemoryError; PoolLimitError for frozen copies of pinned blocks.
+        """
+        return content.same(self._owner, owner_of(other))
+
     # ---------------------------------------------------------------- where there is what
 
     def extents(
@@ -667,6 +767,28 @@ class MemoryPool(Owned):
         relative by cloning; PoolRangeError.
         """
         return walks.changes(self, base, offset, size, item_size)
+
+    def differences(
+        self,
+        base: MemoryPool,
+        offset: SupportsIndex = 0,
+        size: SupportsIndex | None = None,
+    ) -> Iterator[tuple[int, int]]:
+        """The runs of bytes that differ from those of `base`, each as (start, size).
+
+        base: any other pool; it need be no relative, nor have the same sizes.
+        offset, size: the range that is looked at, of the larger of the two pools; size is
+            None for all up to its end.
+
+        To the byte, in order: every byte of a run differs, those around it do not. A hole
+        equals zeros; bytes that only the larger pool has differ from all. Costs comparing
+        what the two do not share. Begins with a clone of each, which lives as long as the
+        iterator: so all runs are of one moment of each pool, and what is written to them
+        meanwhile is copied.
+
+        Raises PoolRangeError; what clone() raises; each step PoolMemoryError.
+        """
+        return walks.differences(self, base, offset, size)
 
     def map(
         self,

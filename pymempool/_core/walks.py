@@ -4,6 +4,7 @@
 A call of C holds the pool for as long as it looks. Data is skipped by counts, so that
 extents() asks for whole runs. A kind, or a change, is looked for block by block: states()
 and changes() go in steps of a bounded number of blocks, and join what touches.
+differences() compares bytes, of clones that nobody else uses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from .._native.arguments import byte_range, integer
 from .._native.calls import parallel
 from .._native.signatures import SIZE_MAX
+from . import lifecycle
 from .owner import Owned, Owner, owner_of
 from .states import BlockState
 
@@ -75,6 +77,24 @@ def changes(
     begin, end = _bounds(pool._owner, owner_of(base), offset, size)
     runs = _in_steps(find, total, pool._owner.block_size * STEP, begin, end)
     return runs if item_size == 1 else _in_items(runs, begin, item_size)
+
+
+def differences(
+    pool: Owned, base: Owned, offset: SupportsIndex, size: SupportsIndex | None
+) -> Iterator[tuple[int, int]]:
+    """The runs of bytes in which the pool differs from another one."""
+    one, other = lifecycle.clone(pool._owner), lifecycle.clone(owner_of(base))
+    return _between(one, other, *_bounds(one, other, offset, size))
+
+
+def _between(one: Owner, other: Owner, at: int, end: int) -> Iterator[tuple[int, int]]:
+    """The same, for two pools that nobody changes, which end with the generator."""
+    start, length = c_size_t(), c_size_t()
+    while at < end and parallel.pool_next_difference(
+        one.address, other.address, at, end, start, length
+    ):
+        at = start.value + length.value
+        yield start.value, length.value
 
 
 def states(

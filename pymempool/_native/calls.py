@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from ..errors import Status, raise_status
 from .library import QUICK_BYTES, parallel, quick
-from .signatures import INT, SIGNATURES, SIZE, StatsStruct
+from .signatures import INT, POOL, SIGNATURES, SIZE, SIZE_MAX, StatsStruct
 
 __all__ = [
     "QUICK_BYTES",
@@ -42,10 +42,21 @@ def fail(
     ]
     call = f"{function}({', '.join(asked)})"
     if status == Status.POOL_LIMIT:
-        stats = read_stats(arguments[0], StatsStruct.shared_blocks.offset, quick)
+        pools = [value for kind, value in zip(names.values(), arguments) if kind is POOL]
+        stats = min(map(_limit_of, pools), key=_room)
         used = f"{stats.family_bytes} of {stats.memory_limit} bytes are in use"
         text += f": {used}, in blocks of {stats.block_size}"
     raise_status(status, f"{call}: {text}{more}")
+
+
+def _limit_of(address: int) -> StatsStruct:
+    return read_stats(address, StatsStruct.shared_blocks.offset, quick)
+
+
+def _room(stats: StatsStruct) -> int:
+    """How many bytes its family may still hold."""
+    limit = int(stats.memory_limit) or SIZE_MAX  # 0 is no limit
+    return limit - int(stats.family_bytes)
 
 
 def last_status(likely: Status) -> int:
@@ -84,7 +95,18 @@ def _check_found(found: int, function: Any, arguments: tuple[Any, ...]) -> int:
     return found
 
 
-_CHECKS = {"status": _check_status, "pointer": _check_pointer, "found": _check_found}
+def _check_answer(found: int, function: Any, arguments: tuple[Any, ...]) -> int:
+    if found < 0:
+        fail(function.__name__, arguments, last_status(Status.POOL_NO_MEMORY))
+    return found
+
+
+_CHECKS = {
+    "status": _check_status,
+    "pointer": _check_pointer,
+    "found": _check_found,
+    "answer": _check_answer,
+}
 
 for _library in (parallel, quick):
     for _name, _signature in SIGNATURES.items():

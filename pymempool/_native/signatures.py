@@ -6,9 +6,9 @@ A row reads like the prototype in memory_pool.h, parameter names included:
     size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size);
     "pool_read": COUNT(pool=POOL, dest=DEST, offset=SIZE, size=SIZE),
 
-The name of a result says how it is checked: STATUS, OWNED and FOUND raise by themselves
-when the call failed, COUNT leaves that to the caller, who knows what was requested. The
-tests hold the table against the header, by text and through a C compiler.
+The name of a result says how it is checked: STATUS, OWNED, FOUND and ANSWER raise by
+themselves when the call failed, COUNT leaves that to the caller, who knows what was
+requested. The tests hold the table against the header, by text and through a C compiler.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ctypes import (
     c_char_p,
     c_int,
     c_size_t,
+    c_ubyte,
     c_uint,
     c_uint64,
     c_void_p,
@@ -130,6 +131,7 @@ POOL = Argument("MemoryPool *", c_void_p)
 SRC = Argument("const void *", c_void_p)
 DEST = Argument("void *", c_void_p)
 DATA = Argument("void *", c_void_p)
+DIGEST = Argument("unsigned char {}[32]", POINTER(c_ubyte * 32))
 OFFSETS = Argument("const size_t *", c_void_p)
 NUMBER = Argument("uint64_t", c_uint64)
 OLD = Argument("uint64_t *", POINTER(c_uint64))
@@ -146,6 +148,7 @@ COUNT = Result("size_t", c_size_t)  # bytes; the caller compares it with what it
 STATUS = Result("PoolStatus", c_int, "status")  # raises unless POOL_OK
 OWNED = Result("MemoryPool *", c_void_p, "pointer")  # raises if NULL
 FOUND = Result("int", c_int, "found")  # 1 or 0, raises if -1
+ANSWER = Result("int", c_int, "answer")  # the same, of what takes a snapshot first
 REASON = Result("PoolStatus", c_int)  # a status that is the answer
 TEXT = Result("const char *", c_char_p)
 UNSIGNED = Result("unsigned", c_uint)
@@ -192,6 +195,15 @@ SIGNATURES: dict[str, Signature] = {
     ),
     "pool_next_state": FOUND(
         pool=POOL, offset=SIZE, end=SIZE, start=OUT, size=OUT, state=OUT
+    ),
+    # content
+    "pool_digest": STATUS(pool=POOL, digest=DIGEST),
+    "pool_same": ANSWER(pool=POOL, other=POOL),
+    "pool_next_difference": ANSWER(
+        pool=POOL, base=POOL, offset=SIZE, end=SIZE, start=OUT, size=OUT
+    ),
+    "pool_find": ANSWER(
+        pool=POOL, pattern=SRC, size=SIZE, offset=SIZE, end=SIZE, found=OUT
     ),
     # without a copy
     "pool_view": STATUS(pool=POOL, offset=SIZE, size=SIZE, view=VIEW),

@@ -58,6 +58,11 @@ static inline void size_add_relaxed(AtomicSize *at, size_t value)
     atomic_fetch_add_explicit(at, value, memory_order_relaxed);
 }
 
+static inline void size_add_release(AtomicSize *at, size_t value)
+{
+    atomic_fetch_add_explicit(at, value, memory_order_release);
+}
+
 /* Returns the value before. */
 static inline size_t size_fetch_add_relaxed(AtomicSize *at, size_t value)
 {
@@ -165,6 +170,11 @@ static inline void size_store_release(AtomicSize *at, size_t value)
 }
 
 static inline void size_add_relaxed(AtomicSize *at, size_t value)
+{
+    ATOMIC_ADD_SIZE(at, (AtomicSigned)value);
+}
+
+static inline void size_add_release(AtomicSize *at, size_t value)
 {
     ATOMIC_ADD_SIZE(at, (AtomicSigned)value);
 }

@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "atomics.h"
+#include "blake2b.h"
 #include "checked.h"
 #include "data.h"
 #include "platform.h"
@@ -56,6 +57,10 @@ static bool fault_due(void);
 
 /* status.c */
 static PoolStatus status_set(PoolStatus status);
+
+/* search.c */
+static const unsigned char *memory_search(const unsigned char *data, size_t size,
+                                          const unsigned char *pattern, size_t length);
 
 /* interpreter.c */
 static void interpreter_unlock(void);

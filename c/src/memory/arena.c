@@ -328,6 +328,7 @@ static void arena_shrink(Arena *arena)
     ring_remove(chunk);
     arena->newest = chunk->older;
     arena->mapped -= chunk_pages(chunk);
+    chunk_drop_digests(chunk, &arena->headers);
     arena->headers -=
         chunk_header_size(chunk->count) - row_bytes(&chunk->row, chunk->row.decommitted);
     chunk_destroy(chunk);

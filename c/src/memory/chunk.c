@@ -347,6 +347,7 @@ static size_t chunk_decommit(Chunk *chunk, size_t *headers)
     chunk_split(chunk, false);
     freed = row_decommit(&chunk->row, &all);
     *headers -= freed;
+    chunk_drop_digests(chunk, headers);
     chunk->row.count = 0;
     chunk->free = NULL;
     chunk->warm_end = chunk->idle = 0;

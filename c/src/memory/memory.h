@@ -156,26 +156,28 @@ struct Chunk {
     Chunk *previous, *next; /* on the ring; both NULL when not on it */
     Chunk *older;           /* the arena's chunk before this one     */
     unsigned char *base;
-    size_t size;      /* bytes at base                                            */
-    size_t item_size; /* bytes from one block's data to the next one's            */
-    unsigned shift;   /* the logarithm of that                                    */
-    unsigned aligned; /* the logarithm of the size, and the alignment, of the pages
+    size_t size;       /* bytes at base                                            */
+    size_t item_size;  /* bytes from one block's data to the next one's            */
+    unsigned shift;    /* the logarithm of that                                    */
+    unsigned aligned;  /* the logarithm of the size, and the alignment, of the pages
                        * that have this struct as well; 0: they do not            */
-    bool run;         /* made for blocks side by side, of pages that can be watched */
-    bool huge;        /* of pages mapped as PLATFORM_HUGE                         */
-    bool split;       /* of those: parts were decommitted, so it uses small pages */
-    size_t before;    /* bytes of the chunks that the arena had before            */
-    size_t dirty_end; /* high-water mark of earlier uses, see chunk_dirty_end     */
-    size_t warm_end;  /* bytes at base that may be resident from earlier uses     */
-    size_t header;    /* bytes of pages that this struct has; 0: no whole pages   */
-    size_t count;     /* blocks in all                                            */
-    size_t used;      /* blocks that are allocated                                */
-    size_t weight;    /* bytes that a free block counts in the chunk cache        */
-    void *free;       /* free blocks, without those never allocated               */
-    size_t idle;      /* how many of these, the first ones, may be resident       */
-    size_t cached;    /* bytes that the chunk cache has counted for it            */
-    Row row;          /* the headers of blocks that were ever allocated           */
-    Block block[1];   /* count of them                                            */
+    bool run;          /* made for blocks side by side, of pages that can be watched */
+    bool huge;         /* of pages mapped as PLATFORM_HUGE                         */
+    bool split;        /* of those: parts were decommitted, so it uses small pages */
+    size_t before;     /* bytes of the chunks that the arena had before            */
+    size_t dirty_end;  /* high-water mark of earlier uses, see chunk_dirty_end     */
+    size_t warm_end;   /* bytes at base that may be resident from earlier uses     */
+    size_t header;     /* bytes of pages that this struct has; 0: no whole pages   */
+    size_t count;      /* blocks in all                                            */
+    size_t used;       /* blocks that are allocated                                */
+    size_t weight;     /* bytes that a free block counts in the chunk cache        */
+    void *free;        /* free blocks, without those never allocated               */
+    size_t idle;       /* how many of these, the first ones, may be resident       */
+    size_t cached;     /* bytes that the chunk cache has counted for it            */
+    AtomicPtr digests; /* a KeptDigest for each block; NULL before the first one, see
+                        * digests.c                                               */
+    Row row;           /* the headers of blocks that were ever allocated           */
+    Block block[1];    /* count of them                                            */
 };
 
 /* block.c */
@@ -187,6 +189,12 @@ static Word block_word(const Block *block);
 static Block *word_block(Word word);
 static unsigned char *word_data(Word word);
 static const unsigned char *word_data_optimistic(Word word);
+
+/* The digest of a block. */
+typedef struct KeptDigest {
+    AtomicSize known; /* 1: it is that of the block's data; 0: there is none */
+    Digest digest;
+} KeptDigest;
 
 /* chunk.c */
 static size_t chunk_header_size(size_t count);
@@ -244,5 +252,11 @@ static void *arena_zeros(Arena *arena);
 static size_t arena_trim(Arena *arena);
 static void arena_undo(Arena *arena, size_t mapped);
 static void arena_close(Arena *arena);
+
+/* digests.c */
+static void block_forget_digest(const Block *block);
+static bool block_has_digest(const Block *block, Digest *digest);
+static void arena_keep_digest(Arena *arena, const Block *block, const Digest *digest);
+static void chunk_drop_digests(Chunk *chunk, size_t *headers);
 
 #endif /* POOL_MEMORY_H */

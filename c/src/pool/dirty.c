@@ -161,15 +161,16 @@ static void pin_copy(const Pin *pin, size_t i, Block *copy)
     DATA_RACE_END();
 }
 
-/* Brings the frozen copy of the block i up to date at once if nobody but the pin has it;
- * leaf: where it is if the path to it is private, else NULL. */
-static bool pin_update(const Pin *pin, size_t i, Node *leaf)
+/* Brings the frozen copy of the block i up to date at once if nobody but the pin has
+ * it. */
+static bool pin_update(const Pin *pin, size_t i)
 {
-    Block *copy = leaf == NULL ? NULL : leaf_block(leaf, pin->index + i);
-    if (copy == NULL || block_is_shared(copy)) {
+    Node *leaf = tree_private_leaf(&pin->frozen, pin->index + i);
+    AtomicPtr *slot = leaf == NULL ? NULL : node_slot(leaf, 0, pin->index + i);
+    if (slot == NULL || !slot_owns(slot)) {
         return false;
     }
-    pin_copy(pin, i, copy);
+    pin_copy(pin, i, slot_block(slot));
     return true;
 }
 
@@ -179,16 +180,15 @@ static bool pin_update(const Pin *pin, size_t i, Node *leaf)
  */
 static size_t pin_compare(Pin *pin, size_t first, size_t end)
 {
-    Node *leaf = NULL, *private_leaf = NULL;
+    Node *leaf = NULL;
     size_t i, differing = 0;
     for (i = first; i < end; i++) {
         if (i == first || (pin->index + i) % TREE_SLOTS == 0) {
             leaf = tree_leaf(&pin->frozen, pin->index + i);
-            private_leaf = tree_private_leaf(&pin->frozen, pin->index + i);
         }
         if (!pin_is_dirty(pin, i) && pin_differs(pin, i, leaf)) {
             differing++;
-            if (!pin_update(pin, i, private_leaf)) {
+            if (!pin_update(pin, i)) {
                 pin_set_dirty(pin, i);
             }
         }

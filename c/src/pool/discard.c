@@ -100,7 +100,7 @@ static bool block_try_discard(MemoryPool *pool, unsigned char *dest, size_t offs
     Lock *lock = pool_lock_block(&pool->locks, piece.index);
     Node *leaf = tree_private_leaf(&pool->tree, piece.index);
     Block *block = tree_block(&pool->tree, piece.index);
-    bool stays = leaf != NULL && block != NULL && !block_is_shared(block) &&
+    bool stays = leaf != NULL && slot_owns(node_slot(leaf, 0, piece.index)) &&
                  (block_is_pinned(block) || !piece_is_all(pool, block, piece));
     bool done =
         (block == NULL || stays) && checked_fits(pool_total(pool), offset, piece.size);

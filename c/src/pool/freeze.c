@@ -66,12 +66,12 @@ static void pin_freeze(Pin *pin, size_t i, Reservation *reservation)
     Node *leaf = tree_unshare_leaf(&pin->frozen, index, reservation);
     AtomicPtr *slot = node_slot(leaf, 0, index);
     Block *old = slot_block(slot), *copy = old;
-    if (old == NULL || block_is_shared(old)) {
+    if (!slot_owns(slot)) {
         copy = reservation_take_block(reservation);
         copy->from |= BLOCK_DIRTY;
+        slot_set_sole(slot, copy);
     }
     pin_copy(pin, i, copy);
-    slot_set_sole(slot, copy);
     if (old == NULL) {
         tree_count(&pin->frozen, index, 1);
     } else if (copy != old) {

@@ -81,6 +81,7 @@ static void pin_attach_locked(Pin *pin, MemoryPool *pool, size_t index, Block *b
     size_add_relaxed(&pool->pinned, count);
     for (i = 0; i < count; i++) {
         pin_set_dirty(pin, i);
+        block_forget_digest(&blocks[i]);
         ptr_store_release(&blocks[i].as.pin, pin);
     }
 }

@@ -248,4 +248,22 @@ static void discard_apply(MemoryPool *pool, const Discard *discard,
 static bool walk_find(const MemoryPool *pool, const Tree *other, size_t end,
                       size_t offset, size_t *start, size_t *size, size_t *state);
 
+/* --------------------------------------------------------------------------- content */
+
+/* A part of a pool that lies in one piece in memory, or is a hole; see segment.c. */
+typedef struct Segment {
+    const MemoryPool *pool;
+    size_t limit;              /* no segment reaches past this offset               */
+    size_t enough;             /* with so many bytes it is not extended any further */
+    size_t start, end;         /* [start, end) of the pool                          */
+    const unsigned char *data; /* the byte at start; NULL: a hole                   */
+    Node *leaf;                /* the last one that was looked up, or NULL: a hole  */
+    size_t leaf_number;        /* which it was                                      */
+} Segment;
+
+/* segment.c */
+static Segment segments_of(const MemoryPool *pool, size_t limit, size_t enough);
+static void segment_find(Segment *segment, size_t at);
+static void segment_move(Segment *segment, size_t at);
+
 #endif /* POOL_POOL_H */

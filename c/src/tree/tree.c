@@ -16,6 +16,11 @@
  * they share a node. A node without blocks is removed: the tree grows with its blocks
  * only.
  *
+ * A node may have the digest of what is below it (digest.c); it is then marked NODE_HASHED.
+ * Invariant: WHO CHANGES WHAT IS BELOW A NODE TAKES THE MARK OFF FIRST. That is done on
+ * the way to the change, from the root down, by the functions that find or make a private
+ * leaf; an optimistic search for one takes a marked node for one that is not private.
+ *
  * TREE_BITS: a node has 2^TREE_BITS slots. Large nodes make searches short; small nodes
  * make copies of paths cheap and take little memory for isolated blocks. docs/inside/tree.md
  * has the measurements.
@@ -65,7 +70,22 @@ static inline Node *node_child(Node *node, unsigned level, size_t index)
 
 static inline bool node_is_shared(Node *node)
 {
-    return size_load_acquire(&node->refs) > 1;
+    return (size_load_acquire(&node->refs) & ~NODE_HASHED) > 1;
+}
+
+/* Whether a node has a digest, which stays as long as the caller has a reference to it. */
+static inline bool node_is_hashed(Node *node)
+{
+    return (size_load_acquire(&node->refs) & NODE_HASHED) != 0;
+}
+
+/* Takes the mark from a private node. Others that have locked other blocks below it may
+ * do the same. */
+static inline void node_open(Node *node)
+{
+    if (size_load_acquire(&node->refs) != 1) {
+        (void)size_swap_seq_cst(&node->refs, NODE_HASHED | 1, 1);
+    }
 }
 
 /* What a slot of a leaf has. */
@@ -127,12 +147,12 @@ static inline Node *tree_leaf(const Tree *tree, size_t index)
     return node;
 }
 
-/* Whether a search of an optimistic reader ends at a node: there is none, or it is not
- * private. The count is read once: when a relative is destroyed, it may change at any
- * time. */
+/* Whether a search of an optimistic reader ends at a node: there is none, or it may not be
+ * changed as it is, because it is shared or marked. The count is read once: when a
+ * relative is destroyed, it may change at any time. */
 static ALWAYS_INLINE bool node_ends_search(Node *node, bool private_only)
 {
-    return node == NULL || (private_only && node_is_shared(node));
+    return node == NULL || (private_only && size_load_acquire(&node->refs) != 1);
 }
 
 /* Whether such a search goes on below a node: *node becomes its child on the path to a
@@ -149,7 +169,7 @@ static ALWAYS_INLINE bool node_descend(Node **node, unsigned level, size_t index
 }
 
 /* tree_leaf for an optimistic reader; false if it must start over. private_only: a leaf
- * that is not private counts as none. low: it must start over as well if the tree has
+ * that is not private, or below a marked node, counts as none. low: it must start over as well if the tree has
  * more levels than are unrolled. In these the shifts are constants. The root needs no
  * validation: it is a node, or was one. */
 static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
@@ -179,12 +199,14 @@ static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
     return valid;
 }
 
-/* Returns the leaf of a block if it is private to the tree, else NULL. */
+/* Returns the leaf of a block if it is private to the tree, for a change of that block;
+ * else NULL. */
 static inline Node *tree_private_leaf(const Tree *tree, size_t index)
 {
     Node *node = tree_root(tree);
     unsigned level = tree_top(tree);
     for (; node != NULL && !node_is_shared(node); level--) {
+        node_open(node);
         if (level == 0) {
             return node;
         }

@@ -14,10 +14,15 @@ enum { TREE_BITS = 5, TREE_SLOTS = 1 << TREE_BITS };
 
 /* A node of the tree, see tree.c. */
 typedef struct Node {
-    AtomicSize refs;
+    AtomicSize refs;            /* and NODE_HASHED                                   */
     AtomicSize blocks;          /* blocks below this node; the mark of a free item   */
     AtomicPtr slot[TREE_SLOTS]; /* Node, or Word at the lowest level; NULL: a hole   */
+    Digest digest;              /* of all that is below it, if it is marked as such  */
 } Node;
+
+/* The mark of a node with a digest. Whoever changes what is below the node takes it off
+ * first, see node_open. */
+#define NODE_HASHED (SIZE_MAX / 2 + 1)
 
 /* Blocks and nodes that a call has allocated for a change, and those that the change has
  * unlinked; see reservation.c. */
@@ -91,6 +96,8 @@ static Node *tree_root(const Tree *tree);
 static AtomicPtr *node_slot(Node *node, unsigned level, size_t index);
 static Node *node_child(Node *node, unsigned level, size_t index);
 static bool node_is_shared(Node *node);
+static bool node_is_hashed(Node *node);
+static void node_open(Node *node);
 static Word slot_word(AtomicPtr *slot);
 static Block *slot_block(AtomicPtr *slot);
 static Block *leaf_block(Node *leaf, size_t index);
@@ -118,7 +125,8 @@ static Need tree_measure_next(const Tree *tree, size_t first, size_t last,
                               size_t *last_done);
 static size_t nodes_between(unsigned level, size_t first, size_t last);
 static void slot_set(AtomicPtr *slot, const Block *block);
-static void slot_set_sole(AtomicPtr *slot, const Block *block);
+static void slot_set_sole(AtomicPtr *slot, Block *block);
+static Word slot_clear_sole(AtomicPtr *slot);
 static Block *slot_share(AtomicPtr *slot);
 static bool slot_owns(AtomicPtr *slot);
 static void block_drop(Block *block, Reservation *reservation);

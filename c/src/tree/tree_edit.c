@@ -99,10 +99,10 @@ static inline void slot_set(AtomicPtr *slot, const Block *block)
     ptr_store_release(slot, (void *)block_word(block));
 }
 
-static inline void slot_set_sole(AtomicPtr *slot, const Block *block)
+static inline void slot_set_sole(AtomicPtr *slot, Block *block)
 {
-    POOL_ASSERT(!block_is_adopted(block) &&
-                size_load_relaxed((AtomicSize *)&block->refs) == 1);
+    POOL_ASSERT(!block_is_adopted(block) && size_load_relaxed(&block->refs) == 1);
+    block_forget_digest(block);
     ptr_store_release(slot, (void *)(block_word(block) | WORD_SOLE));
 }
 
@@ -129,7 +129,7 @@ static Block *slot_share(AtomicPtr *slot)
 }
 
 /* Whether the slot of a private leaf, which the caller has locked, has a block that may be
- * written to in place: sets the mark then. */
+ * written to in place: sets the mark then, for which the block must have no digest. */
 static bool slot_owns(AtomicPtr *slot)
 {
     Word word = slot_word(slot);
@@ -138,6 +138,7 @@ static bool slot_owns(AtomicPtr *slot)
     }
     POOL_ASSERT(!block_is_shared(word_block(word)));
     if ((word & WORD_SOLE) == 0) {
+        block_forget_digest(word_block(word));
         ptr_store_release(slot, (void *)(word | WORD_SOLE));
     }
     return true;
@@ -156,7 +157,7 @@ static void block_drop(Block *block, Reservation *reservation)
 static void node_drop(Node *node, unsigned level, Reservation *reservation)
 {
     unsigned i;
-    if (size_sub_acq_rel(&node->refs, 1) != 1) {
+    if ((size_sub_acq_rel(&node->refs, 1) & ~NODE_HASHED) != 1) {
         return;
     }
     for (i = 0; i < TREE_SLOTS; i++) {
@@ -194,8 +195,8 @@ static Node *node_copy(Node *node, unsigned level, Reservation *reservation)
     return copy;
 }
 
-/* Returns the node in a slot of a private node (or in the root), after it was allocated
- * or copied if it was missing or shared. */
+/* Returns the node in a slot of a private node (or in the root), for a change below it:
+ * after it was allocated or copied if it was missing or shared. */
 static inline Node *node_unshare(AtomicPtr *slot, unsigned level,
                                  Reservation *reservation)
 {
@@ -208,6 +209,8 @@ static inline Node *node_unshare(AtomicPtr *slot, unsigned level,
         ptr_store_release(slot, copy);
         node_drop(node, level, reservation);
         node = copy;
+    } else {
+        node_open(node);
     }
     return node;
 }

@@ -15,6 +15,7 @@ from pymempool import errors as errors_module, pool as pool_module
 from pymempool._core import (
     adoption as adoption_module,
     comparing as comparing_module,
+    content as content_module,
     file as file_module,
     pins as pins_module,
     ranges as ranges_module,

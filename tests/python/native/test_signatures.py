@@ -207,6 +207,8 @@ def type_facts(spelling: str, ctype: Any) -> list[str]:
         arguments = ", ".join(c_names[argument] for argument in ctype._argtypes_)
         whole = f"{c_names[ctype._restype_]} (*)({arguments})"
         return [f"_Generic(({spelling.format('')})0, {whole}: 1, default: 0)"]
+    if spelling.endswith("]"):  # an array, of which a parameter is the address
+        return [f"sizeof({spelling.format('')}) == {ctypes.sizeof(ctype._type_)}"]
     facts = [f"sizeof({spelling}) == {ctypes.sizeof(ctype)}"]
     if issubclass(ctype, ctypes._Pointer):
         facts.append(f"sizeof(*({spelling})0) == {ctypes.sizeof(ctype._type_)}")
@@ -225,13 +227,14 @@ def test_compiler_agrees_on_types_of_the_table(spelling: str, header: Path) -> N
 
 
 # One of each kind: an integer too small, one with a sign, a pointer to something smaller,
-# and a function without its last argument.
+# an array too short, and a function without its last argument.
 @pytest.mark.parametrize(
     ("spelling", "ctype"),
     [
         ("uint64_t", ctypes.c_uint32),
         ("uint64_t", ctypes.c_int64),
         ("uint64_t *", ctypes.POINTER(ctypes.c_uint32)),
+        ("unsigned char {}[32]", ctypes.POINTER(ctypes.c_ubyte * 31)),
         (
             signatures_module.RELEASE.spelling,
             ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_size_t),
