@@ -41,6 +41,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from struct import Struct
@@ -69,6 +70,8 @@ _PART = 1 << 18  # bytes compared at a time; with the head of a record they fit 
 _CHUNK = 4096  # divides _PART
 _ZERO_PART = bytes(_PART)
 _GAP = bytes(32)  # equal bytes that end a record: sending fewer costs less than a record
+
+_zeros = re.compile(rb"\0+")
 
 
 def save(
@@ -213,18 +216,23 @@ def _compared(at: int, was: bytes, now: bytes) -> Iterator[_Record]:
 
 
 def _differing(was: bytes, now: bytes) -> Iterator[tuple[int, int]]:
-    """Yields the start and the end of what differs in two byte strings of one length.
+    """Yields the start and the end of what differs in two strings of one length.
 
     It starts and ends with a byte that differs, and is cut where _GAP bytes are equal.
     """
-    bits = int.from_bytes(was, "little") ^ int.from_bytes(now, "little")
-    at = 0
-    for part in bits.to_bytes(len(now), "little").split(_GAP):
-        rest = part.lstrip(b"\0")
-        if rest:
-            start = at + len(part) - len(rest)
-            yield start, start + len(rest.rstrip(b"\0"))
-        at += len(part) + len(_GAP)
+    number = int.from_bytes(was, "little") ^ int.from_bytes(now, "little")
+    bits = number.to_bytes(len(now), "little")
+    at, end = _equal_bytes(bits, 0), len(bits.rstrip(b"\0"))
+    while (gap := bits.find(_GAP, at, end)) >= 0:
+        yield at, gap
+        at = _equal_bytes(bits, gap)
+    yield at, end
+
+
+def _equal_bytes(bits: bytes, at: int) -> int:
+    """Returns where the zeros that begin at an offset end."""
+    zeros = _zeros.match(bits, at)
+    return zeros.end() if zeros else at
 
 
 def _joined(records: Iterable[_Record]) -> Iterator[_Record]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import array
 import gzip
-import hashlib
 import io
 import mmap
 import os
@@ -19,6 +18,18 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from delta_format import (
+    DATA,
+    EMPTY,
+    FRAME,
+    HEAD,
+    RECORD,
+    ZEROS,
+    complete,
+    head,
+    record,
+    records_of,
+)
 from hypothesis import given, strategies as st
 from internals import SIZE_MAX
 
@@ -34,9 +45,6 @@ from pymempool import (
 CHUNK = 4096
 PIECE = 1 << 20
 PART = 1 << 18  # what is compared at a time
-DATA, ZEROS = 1, 2  # kinds of records
-EMPTY = 16 + 80 + 32 + 8 + 32  # bytes of a delta without frames
-FRAME = 8 + 32  # bytes of a frame without records
 
 
 def saved(pool: MemoryPool, base: MemoryPool, progress: Any = None) -> bytes:
@@ -71,31 +79,9 @@ def refused(pool: MemoryPool, delta: bytes, match: str) -> None:
         pool.apply(delta)
 
 
-# ------------------------------------------------------------------------ by hand
-
-
-def checked(data: bytes) -> bytes:
-    """The start of a delta, and the check of it."""
-    person = b"pool delta"
-    return data + hashlib.blake2b(data, digest_size=32, person=person).digest()
-
-
-def head(old_size: int, new_size: int, old_digest: bytes, new_digest: bytes) -> bytes:
-    start = struct.pack("<8sQ", b"\x93mempool", 2)
-    return checked(
-        start + struct.pack("<QQ32s32s", old_size, new_size, old_digest, new_digest)
-    )
-
-
-def record(kind: int, start: int, size: int) -> bytes:
-    return struct.pack("<BQQ", kind, start, size)
-
-
-def complete(delta: bytes, *frames: bytes) -> bytes:
-    """A delta of a head and the records in each frame."""
-    for records in (*frames, b""):
-        delta = checked(delta + struct.pack("<Q", len(records)) + records)
-    return delta
+def ranges_of(delta: bytes) -> list[tuple[int, int, int]]:
+    """The records of a delta, without their data."""
+    return [(kind, start, size) for kind, start, size, _ in records_of(delta)]
 
 
 # --------------------------------------------------------------------- round trips
@@ -228,7 +214,7 @@ def test_a_delta_of_a_file(tmp_path: Path) -> None:
     pool.save(tmp_path / "second")
     first, second = (MemoryPool.load(tmp_path / it) for it in ("first", "second"))
     delta = second.delta(first)
-    assert len(delta) == EMPTY + FRAME + 17 + len("edited")
+    assert len(delta) == EMPTY + FRAME + RECORD + len("edited")
     first.apply(delta)
     assert first[:] == pool[:]
 
@@ -269,23 +255,8 @@ def test_one_byte_in_much() -> None:
         pool.fill(0, 1, 3 * PIECE)
         with pool.clone() as base:
             pool.write(size // 2 + 5, b"!")
-            assert len(pool.delta(base)) == EMPTY + FRAME + 17 + 1
-            assert len(base.delta(pool)) == EMPTY + FRAME + 17
-
-
-def records_of(delta: bytes) -> list[tuple[int, int, int]]:
-    """The records of a delta, without their data."""
-    found, at = [], 16 + 80 + 32
-    while size := int.from_bytes(delta[at : at + 8], "little"):
-        end = at + 8 + size
-        at += 8
-        while at < end:
-            kind, start, count = struct.unpack_from("<BQQ", delta, at)
-            found.append((kind, start, count))
-            at += 17 + (count if kind == DATA else 0)
-        assert at == end
-        at += 32
-    return found
+            assert len(pool.delta(base)) == EMPTY + FRAME + RECORD + 1
+            assert len(base.delta(pool)) == EMPTY + FRAME + RECORD
 
 
 def test_bytes_that_differ() -> None:
@@ -296,7 +267,7 @@ def test_bytes_that_differ() -> None:
         for at in (100, 101 + 31, 200, 201 + 32, 300, CHUNK - 1, CHUNK, 4 * CHUNK - 1):
             pool.write(at, b"!")
         delta = pool.delta(base)
-        assert records_of(delta) == [
+        assert ranges_of(delta) == [
             (DATA, 100, 33),
             (DATA, 200, 1),
             (DATA, 233, 1),
@@ -315,7 +286,7 @@ def test_zeros_within_data() -> None:
     with pool.clone() as base:
         pool.discard(CHUNK - 100, 2 * CHUNK)
         pool.discard(3 * CHUNK + 7, 1)
-        assert records_of(pool.delta(base)) == [
+        assert ranges_of(pool.delta(base)) == [
             (DATA, CHUNK - 100, 100),
             (ZEROS, CHUNK, CHUNK),
             (DATA, 2 * CHUNK, CHUNK - 100),
@@ -336,7 +307,7 @@ def test_any_bytes(seed: int) -> None:
         at = rng.randrange(size - count + 1)
         pool.write(at, rng.choice([os.urandom, bytes])(count))
     delta = pool.delta(base)
-    records = records_of(delta)
+    records = ranges_of(delta)
     ends = [0, *(start + count for _, start, count in records)]
     assert all(end <= start for end, (_, start, _) in zip(ends, records))
     assert ends[-1] <= size
@@ -350,8 +321,8 @@ def test_data_comes_in_frames() -> None:
         pool.fill(CHUNK, 1, 2 * PIECE + CHUNK)
         delta = pool.delta(base)
         rest = 2 * PIECE + CHUNK - 8 * PART
-        assert [size for _, _, size in records_of(delta)] == [PART] * 8 + [rest]
-        assert len(delta) == EMPTY + 3 * FRAME + 9 * 17 + 2 * PIECE + CHUNK
+        assert [size for _, _, size in ranges_of(delta)] == [PART] * 8 + [rest]
+        assert len(delta) == EMPTY + 3 * FRAME + 9 * RECORD + 2 * PIECE + CHUNK
         base.apply(delta)
         assert base[:] == pool[:]
 
@@ -363,7 +334,7 @@ def test_many_small_records() -> None:
         for at in range(0, 8 * PIECE, 128):
             pool.write(at, b"!")
         delta = pool.delta(base)
-        assert len(delta) == EMPTY + 2 * FRAME + 65536 * 18
+        assert len(delta) == EMPTY + 2 * FRAME + 65536 * (RECORD + 1)
         base.apply(delta)
         assert base[:] == pool[:]
 
@@ -374,7 +345,7 @@ def test_a_large_hole_is_one_record() -> None:
     with pool.clone() as base:
         pool.discard(CHUNK, 5 * PIECE)
         pool.discard(7 * PIECE, PIECE)
-        assert records_of(pool.delta(base)) == [
+        assert ranges_of(pool.delta(base)) == [
             (ZEROS, CHUNK, 5 * PIECE),
             (ZEROS, 7 * PIECE, PIECE),
         ]
@@ -425,7 +396,7 @@ def small() -> tuple[MemoryPool, bytes]:
 
 def test_each_bit(small: tuple[MemoryPool, bytes]) -> None:
     pool, delta = small
-    assert len(delta) == EMPTY + FRAME + 17 + 17 + 4
+    assert len(delta) == EMPTY + FRAME + 2 * RECORD + 4
     for at in range(8 * len(delta)):
         broken = bytearray(delta)
         broken[at // 8] ^= 1 << at % 8
@@ -448,11 +419,11 @@ def test_frames_that_change_places() -> None:
     with pool.clone() as base:
         pool.fill(0, 1, 4 * PIECE)
         delta = pool.delta(base)
-        size = PIECE - PART + 3 * 17 + FRAME
-        assert len(delta) == EMPTY + 5 * size + PART + 17 + FRAME
-        start, end = delta[: EMPTY - 40], delta[-40:]
+        size = PIECE - PART + 3 * RECORD + FRAME
+        assert len(delta) == EMPTY + 5 * size + PART + RECORD + FRAME
+        start, end = delta[:HEAD], delta[-FRAME:]
         frames = [delta[len(start) + it * size :][:size] for it in range(5)]
-        last = delta[len(start) + 5 * size : -40]
+        last = delta[len(start) + 5 * size : -FRAME]
         assert start + b"".join(frames) + last + end == delta
         for wrong in (
             [*frames, last][1:],
@@ -464,7 +435,7 @@ def test_frames_that_change_places() -> None:
             refused(base, start + b"".join(wrong) + end, "is damaged")
         base.write(0, b"!")
         other = pool.delta(base)
-        refused(base, other[: EMPTY - 40] + delta[EMPTY - 40 :], "is damaged")
+        refused(base, other[:HEAD] + delta[HEAD:], "is damaged")
         base.apply(other)
 
 
@@ -477,9 +448,9 @@ def test_frames_that_change_places() -> None:
         (24, "checksum is wrong"),  # the size of the pool
         (40, "checksum is wrong"),  # the digest of the base
         (70, "checksum is wrong"),  # the digest of the pool
-        (128 + 2, "checksum is wrong|is cut off"),  # the size of a frame
-        (128 + 3, "frame of 16777254 bytes in the delta, allowed are up to 1048576"),
-        (128 + 8, "checksum is wrong"),  # a record
+        (HEAD + 2, "checksum is wrong|is cut off"),  # the size of a frame
+        (HEAD + 3, "frame of 16777254 bytes in the delta, allowed are up to 1048576"),
+        (HEAD + 8, "checksum is wrong"),  # a record
         (-1, "checksum is wrong"),
     ],
 )
@@ -590,7 +561,7 @@ def test_hostile_records(name: str) -> None:
 
 def test_a_frame_that_is_too_large() -> None:
     pool = MemoryPool(3 * PIECE)
-    size = PIECE - 17 + 1
+    size = PIECE - RECORD + 1
     start = head(3 * PIECE, 3 * PIECE, pool.digest(), pool.digest())
     frame = record(DATA, 0, size) + b"x" * size
     refused(pool, complete(start, frame), "a frame of 1048577 bytes")
@@ -648,7 +619,7 @@ def test_other_contents_cost_nothing() -> None:
     file = io.BytesIO(delta)
     with unchanged(other), pytest.raises(CheckpointError, match="other contents"):
         other.apply(file)
-    assert file.tell() == 16 + 80 + 32
+    assert file.tell() == HEAD
     assert other.stats.family_peak_bytes == 65536
 
 
@@ -730,7 +701,7 @@ def test_progress() -> None:
     unknown = calls[:-1]
     assert {call[1] for call in unknown} == {None}
     assert len(unknown) == 5  # the head, and four frames
-    assert unknown[-1][0] == len(delta) - 40  # all but its end
+    assert unknown[-1][0] == len(delta) - FRAME  # all but its end
     assert calls[-1] == (len(delta), len(delta))
     assert_steady(calls)
 
@@ -738,7 +709,7 @@ def test_progress() -> None:
     with MemoryPool(5) as empty:
         delta = saved(empty, empty, lambda *call: calls.append(call))
         empty.apply(delta, progress=lambda *call: calls.append(call))
-    assert calls == [(0, 0), (128, None), (EMPTY, EMPTY)]
+    assert calls == [(0, 0), (HEAD, None), (EMPTY, EMPTY)]
 
 
 def assert_steady(calls: list[tuple[int, int | None]]) -> None:
@@ -837,7 +808,7 @@ def test_no_memory_on_the_way(fail_allocation: Any) -> None:
                 continue
             assert trial[:] == pool[:]
             break
-    assert number > 3
+    assert number > 2
 
 
 def test_all_at_once(
