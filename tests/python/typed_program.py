@@ -48,6 +48,25 @@ def as_a_sequence(pool: MemoryPool) -> None:
         break
 
 
+def search(pool: MemoryPool) -> None:
+    assert_type(pool.find(b"bytes", 5, None), int)
+    assert_type(pool.count(array("H", [5]), -100), int)
+    assert_type(pool.rindex(255), int)
+    assert_type(memoryview(b"part") in pool, bool)
+    pool.find("text")  # type: ignore[arg-type]
+    pool.rfind(b"bytes", 0.5)  # type: ignore[arg-type]
+    if "text" in pool:  # type: ignore[operator]
+        pass
+
+
+def content(pool: MemoryPool) -> None:
+    assert_type(pool.digest(), bytes)
+    assert_type(pool.same(pool), bool)
+    assert_type(pool.differences(pool, 4096, size=None), Iterator[tuple[int, int]])
+    pool.same(b"bytes")  # type: ignore[arg-type]
+    pool.differences(pool, item_size=8)  # type: ignore[call-arg]
+
+
 def memory(pool: MemoryPool) -> None:
     pool.write(0, memoryview(bytearray(5)))
     pool.readinto(0, array("d", [0.5]))

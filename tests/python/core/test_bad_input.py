@@ -196,6 +196,8 @@ def test_other_things_than_pools(pool: MemoryPool) -> None:
         unchanged(pool, lambda pool, it=wrong: pool.copy_from(it), TypeError)  # type: ignore[misc]
         unchanged(pool, lambda pool, it=wrong: pool.restore(it), TypeError)  # type: ignore[misc]
         unchanged(pool, lambda pool, it=wrong: pool.changes(it), TypeError)  # type: ignore[misc]
+        unchanged(pool, lambda pool, it=wrong: pool.differences(it), TypeError)  # type: ignore[misc]
+        unchanged(pool, lambda pool, it=wrong: pool.same(it), TypeError)  # type: ignore[misc]
 
 
 def test_strangers(pool: MemoryPool) -> None:
@@ -274,6 +276,13 @@ CLOSED_CALLS: dict[str, Call] = {
     "set slice to a pool": lambda pool: pool.__setitem__(slice(0, 1), MemoryPool(1)),
     "set slice to it": lambda pool: MemoryPool(1).__setitem__(slice(0, 1), pool),
     "resize": lambda pool: pool.resize(1),
+    "find": lambda pool: pool.find(b"x"),
+    "find nothing": lambda pool: pool.find(b""),
+    "rfind": lambda pool: pool.rfind(b"x", -5),
+    "index": lambda pool: pool.index(0),
+    "rindex": lambda pool: pool.rindex(0),
+    "count": lambda pool: pool.count(b"x", 5, 4),
+    "in": lambda pool: b"x" in pool,
     "gather": lambda pool: pool.gather([0], 1),
     "gather nothing": lambda pool: pool.gather([], 0),
     "scatter": lambda pool: pool.scatter([0], b"x"),
@@ -300,6 +309,11 @@ CLOSED_CALLS: dict[str, Call] = {
     "clone": lambda pool: pool.clone(),
     "restore": lambda pool: pool.restore(MemoryPool(1)),
     "restore from": lambda pool: MemoryPool(1).restore(pool),
+    "digest": lambda pool: pool.digest(),
+    "same": lambda pool: pool.same(MemoryPool(1)),
+    "same as it": lambda pool: MemoryPool(1).same(pool),
+    "differences": lambda pool: pool.differences(MemoryPool(1)),
+    "differences from": lambda pool: MemoryPool(1).differences(pool),
     "extents": lambda pool: pool.extents(),
     "states": lambda pool: pool.states(),
     "map": lambda pool: pool.map(),

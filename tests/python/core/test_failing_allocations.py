@@ -34,7 +34,12 @@ NO_ALLOCATION = {
 }
 
 # Several calls to the library: the most that was ever held may have become more.
-PEAKS = {"views, pinned"}
+PEAKS = {"views, pinned", "differences", "rfind", "rindex", "count"}
+
+# What may fail when its snapshot is there, and has then made frozen copies of what is
+# pinned: here they are there before.
+BEHIND_A_SNAPSHOT = {"digest", "differences", "differences, a stranger", "find", "index"}
+BEHIND_A_SNAPSHOT |= {"count", "__contains__"}
 
 
 def test_each_attribute_is_tried() -> None:
@@ -83,6 +88,8 @@ def test_each_allocation(
     wanted = succeed(call, Scene(folder))
     for number in itertools.count(1):
         scene = Scene(folder)
+        if name in BEHIND_A_SNAPSHOT:
+            scene.pool.clone().close()
         before, raised = scene.facts(**peak), False
         with fail_allocation(number) as fault:
             try:

@@ -110,7 +110,16 @@ CALLS = {
     "changes": Call("p", models.changes, lambda pool, base: list(pool.changes(base))),
     "pool[]": Call("k", models.get_item, operator.getitem),
     "pool[] =": Call("kv", models.set_item, operator.setitem),
-    "in": Call("a", models.refused, operator.contains),
+    "in": Call("f", models.contains, operator.contains),
+    **{
+        name: method("f?ee", models.search(name), name)
+        for name in ("find", "rfind", "index", "rindex", "count")
+    },
+    "digest": method("", models.digest, "digest"),
+    "same": method("p", models.same_bytes, "same"),
+    "differences": Call(
+        "p?nn", models.differences, lambda pool, *rest: list(pool.differences(*rest))
+    ),
     "iter": Call("", models.refused, iter),
     "memoryview": Call("", models.refused, memoryview),
     "len": Call("", models.fact(lambda pair: len(pair.flat)), len),

@@ -13,7 +13,8 @@ import sys
 import weakref
 from typing import Any, Callable
 
-from flat_memory import without
+from digest_definition import digest_of
+from flat_memory import differing, without
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -413,6 +414,44 @@ class Pools(RuleBasedStateMachine):
             return
         rest = without(pair.flat, pair.pool.changes(base.pool))
         assert rest == without(base.flat, pair.pool.changes(base.pool))
+
+    @rule(pair=pairs, base=pairs, place=places)
+    def differences(self, pair: Pair, base: Pair, place: tuple[int, int]) -> None:
+        total = max(len(pair.flat), len(base.flat))
+        start, stop = sorted(number % (total + 1) for number in place)
+        try:
+            found = list(pair.pool.differences(base.pool))
+            part = list(pair.pool.differences(base.pool, start, stop - start))
+            same = pair.pool.same(base.pool)
+        except PoolLimitError:
+            pools = pair.pool, base.pool
+            assert sum(pool.stats.pinned_blocks for pool in pools) > 0
+            return
+        assert found == differing(pair.flat, base.flat)
+        cut = differing(pair.flat[start:stop], base.flat[start:stop])
+        assert part == [(start + at, size) for at, size in cut]
+        assert same == (pair.flat == base.flat)
+
+    @rule(pair=pairs)
+    def digest(self, pair: Pair) -> None:
+        digest = self.pinned_attempt(pair, pair.pool.digest)
+        assert digest in (None, digest_of(pair.flat))
+
+    @rule(
+        pair=pairs,
+        place=places,
+        size=st.integers(0, 9),
+        key=st.slices(TOTAL_MAX).filter(lambda key: key.step in (None, 1)),
+    )
+    def search(self, pair: Pair, place: tuple[int, int], size: int, key: slice) -> None:
+        """For bytes that are there, at least in the pool, and in a part of it."""
+        at, _ = self.clip(pair, place)
+        sub = bytes(pair.flat[at : at + size])
+        for name in ("find", "rfind", "count"):
+            call, wanted = getattr(pair.pool, name), getattr(pair.flat, name)
+            for ends in ((), (key.start, key.stop)):
+                found = self.pinned_attempt(pair, lambda: call(sub, *ends))  # noqa: B023
+                assert found in (None, wanted(sub, *ends))
 
     @rule(pair=pairs)
     def extents(self, pair: Pair) -> None:

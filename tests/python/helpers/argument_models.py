@@ -14,6 +14,8 @@ import operator
 import sys
 from typing import Any, Callable
 
+from digest_definition import digest_of
+from flat_memory import differing
 from internals import SIZE_MAX
 
 from pymempool import MemoryPool, PoolClosedError
@@ -427,6 +429,68 @@ def set_item(world: World, pair: Pair, key: Any, value: Any) -> Done:
     if len(data) != stop - start:
         raise Refused
     return puts(pair, start, data, None)
+
+
+def sought(value: Any) -> bytes:
+    """The bytes that are looked for: those of memory, or a byte."""
+    return content(value) if is_memory(value) else byte(value)
+
+
+def byte(value: Any) -> bytes:
+    try:
+        return bytes((operator.index(value),))
+    except BaseException as error:
+        raise Refused(type(error)) from None
+
+
+def index_of(value: Any) -> int | None:
+    """An end of a slice."""
+    try:
+        return None if value is None else operator.index(value)
+    except BaseException as error:
+        raise Refused(type(error)) from None
+
+
+def search(name: str) -> Callable[..., Done]:
+    """The method of bytearray with that name."""
+
+    def model(world: World, pair: Pair, sub: Any, *ends: Any) -> Done:
+        pattern, numbers = sought(sub), [index_of(end) for end in ends]
+        try:
+            return gives(getattr(pair.flat, name)(pattern, *numbers))
+        except ValueError:
+            raise Refused(ValueError) from None  # index() has not found it
+
+    return model
+
+
+def contains(world: World, pair: Pair, sub: Any) -> Done:
+    try:
+        pattern = byte(sub)
+    except Refused as refusal:
+        if refusal.kind is not TypeError or not is_memory(sub):
+            raise
+        pattern = content(sub)
+    return gives(pattern in pair.flat)
+
+
+def digest(world: World, pair: Pair) -> Done:
+    return gives(digest_of(pair.flat))
+
+
+def same_bytes(world: World, pair: Pair, other: Any) -> Done:
+    return gives(pair.flat == world.pair_of(other).flat)
+
+
+def differences(
+    world: World, pair: Pair, base: Any, offset: Any = 0, size: Any = None
+) -> Done:
+    other = world.pair_of(base)
+    total = max(len(pair.flat), len(other.flat))
+    start = number(offset, 0, total)
+    stop = total if size is None else start + number(size, 0, total - start)
+    runs = differing(pair.flat[start:stop], other.flat[start:stop])
+    return gives([(start + at, length) for at, length in runs])
 
 
 def restore(world: World, pair: Pair, source: Any) -> Done:

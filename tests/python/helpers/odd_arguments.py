@@ -8,6 +8,7 @@ written to, or adopted, and what failed can be printed.
 from __future__ import annotations
 
 import ctypes
+import operator
 import pickle
 from array import array
 from typing import Any, Callable, NamedTuple
@@ -193,7 +194,8 @@ class Kinds:
     """What to draw for each kind of parameter; more often than not something good.
 
     n a number, s the size of an integer, t that of a pool, b memory, o offsets, p a pool,
-    k what stands in brackets, v what is assigned to that, a anything.
+    k what stands in brackets, v what is assigned to that, f what is looked for, e an end
+    of a slice, a anything.
     """
 
     def __init__(self, makers: dict[str, Callable[..., Any]]) -> None:
@@ -241,6 +243,8 @@ class Kinds:
             "p": mostly(others, odd),
             "k": mostly(keys, odd),
             "v": mostly(values, odd),
+            "f": mostly(memory | st.sampled_from([0, 1, 7, b"", b"\1\2", b"r"]), odd),
+            "e": mostly(numbers | signed.map(operator.neg) | st.none(), odd),
             "a": odd,
         }
 
