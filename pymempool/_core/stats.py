@@ -55,8 +55,8 @@ def bytes_of_others(owner: Owner) -> int:
     subtracted as often.
     """
     stats = read_stats(owner.address, _UP_TO_SHARED, parallel)
-    own = max(0, stats.held_blocks - stats.adopted_blocks) * int(stats.block_size)
-    return max(0, int(stats.family_bytes) - own)
+    own = max(0, int(stats.held_blocks) - int(stats.adopted_blocks))
+    return max(0, int(stats.family_bytes) - own * int(stats.block_size))
 
 
 def in_words(owner: Owner) -> str:

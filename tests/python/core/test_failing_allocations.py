@@ -35,11 +35,14 @@ NO_ALLOCATION = {
 
 # Several calls to the library: the most that was ever held may have become more.
 PEAKS = {"views, pinned", "differences", "rfind", "rindex", "count"}
+PEAKS |= {"save, since", "delta", "delta, a stranger"}
+PEAKS |= {"apply", "apply, a path", "apply, bytes"}
 
 # What may fail when its snapshot is there, and has then made frozen copies of what is
 # pinned: here they are there before.
 BEHIND_A_SNAPSHOT = {"digest", "differences", "differences, a stranger", "find", "index"}
 BEHIND_A_SNAPSHOT |= {"count", "__contains__"}
+BEHIND_A_SNAPSHOT |= {"save, since", "delta", "delta, a stranger"}
 
 
 def test_each_attribute_is_tried() -> None:
