@@ -1,83 +1,83 @@
 # SPDX-License-Identifier: MIT
-"""Compares the bytes of two pools, or of a pool and other memory.
-
-runs_of_two ─► where two pools may differ ─► pieces ─► differences, as XOR ─► ranges
-"""
+"""How bytes differ: the runs in which they do, and a hex dump of both."""
 
 from __future__ import annotations
 
-import heapq
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from itertools import islice
 from typing import Callable
-
-from ..errors import PoolUnrelatedError
-from . import walks
-from .owner import Owned
 
 Run = tuple[int, int]  # offset and size
 Read = Callable[[int, int], bytes]  # returns the bytes of a run
 
-_PIECE = 1 << 16  # bytes compared at a time
+LINES = 8  # the most in a dump
+
+_LINE = 16  # bytes in a line of a dump
 
 _differing = re.compile(rb"[^\0]+")
 
 
-def runs_of_two(pool: Owned, other: Owned, offset: int) -> Iterable[Run]:
-    """Where the pool from `offset` on may differ from the other one: runs in order,
-    without overlap, in offsets of the pool."""
-    if offset == 0:
-        with suppress(PoolUnrelatedError):
-            return walks.changes(pool, other, 0, None)
-    theirs = ((start + offset, size) for start, size in walks.extents(other, 0, None))
-    return _without_overlap(heapq.merge(walks.extents(pool, 0, None), theirs), offset)
-
-
-def _without_overlap(runs: Iterable[Run], done: int) -> Iterator[Run]:
-    for start, size in runs:
-        end = start + size
-        start = max(start, done)
-        if start < end:
-            yield start, end - start
-            done = end
-
-
-def pieces(runs: Iterable[Run], end: int) -> Iterator[Run]:
-    """Cuts runs into pieces that are compared at a time, up to the offset `end`."""
-    for start, size in runs:
-        stop = min(start + size, end)
-        for at in range(start, stop, _PIECE):
-            yield at, min(_PIECE, stop - at)
-
-
-def differences(
-    one: Read, other: Read, parts: Iterable[Run]
-) -> Iterator[tuple[int, bytes]]:
-    """Yields the offset of each piece that differs, and its bytes in the one XOR those
-    in the other."""
-    for at, size in parts:
-        ours, theirs = one(at, size), other(at, size)
-        if ours != theirs:
-            yield at, xor(ours, theirs)
-
-
-def ranges(found: Iterable[tuple[int, bytes]]) -> Iterator[Run]:
-    """Yields the longest runs of bytes each of which differs, as differences() finds
-    them."""
-    start = end = 0  # a run that may continue in the next piece
-    for at, bits in found:
-        for match in _differing.finditer(bits):
-            if at + match.start() != end:
-                if start < end:
-                    yield start, end - start
-                start = at + match.start()
-            end = at + match.end()
-    if start < end:
-        yield start, end - start
+def runs(one: bytes, other: bytes) -> Iterator[Run]:
+    """The longest runs of bytes that differ in two byte strings of one length."""
+    for match in _differing.finditer(xor(one, other)):
+        yield match.start(), match.end() - match.start()
 
 
 def xor(one: bytes, other: bytes) -> bytes:
     """The XOR of two byte strings of one length: zeros where they are the same."""
     number = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
     return number.to_bytes(len(one), "little")
+
+
+class Dump:
+    """A hex dump of the first lines in which bytes differ, of both sides."""
+
+    def __init__(self, names: tuple[str, str], one: Read, other: Read) -> None:
+        self.differing = 0  #: bytes that differ in the lines so far
+        self._names, self._one, self._other = names, one, other
+        self._width = max(map(len, names))
+
+    def lines(self, where: Iterable[Run], start: int, end: int) -> list[str]:
+        """The lines of the dump.
+
+        where: the runs of bytes that differ, in order.
+        start, end: the range of offsets in which both sides can be read.
+        """
+        text = []
+        for begin in islice(_lines_of(where), LINES):
+            low, high = max(begin, start), min(begin + _LINE, end)
+            one, other = self._one(low, high - low), self._other(low, high - low)
+            text += self._line(begin, low - begin, one, other)
+        return text
+
+    def _line(self, begin: int, indent: int, one: bytes, other: bytes) -> list[str]:
+        """A line: the bytes of the one, those of the other, and marks below."""
+        bits = xor(one, other)
+        self.differing += len(bits) - bits.count(0)
+        marks = " ".join("^^" if byte else "  " for byte in bits)
+        head = f"{begin:#010x}"
+        first, second = (f"{name:{self._width}}" for name in self._names)
+        rest = " " * len(head)
+        return [
+            f"{head}  {first}  {_hex(one, indent)}  {_text(one, indent)}",
+            f"{rest}  {second}  {_hex(other, indent)}  {_text(other, indent)}",
+            f"{rest}  {'':{self._width}}  {'   ' * indent}{marks}".rstrip(),
+        ]
+
+
+def _lines_of(where: Iterable[Run]) -> Iterator[int]:
+    """The offsets of the lines that have a byte of the runs."""
+    done = 0
+    for start, size in where:
+        begin = max(start - start % _LINE, done)
+        done = -(-(start + size) // _LINE) * _LINE
+        yield from range(begin, done, _LINE)
+
+
+def _hex(data: bytes, indent: int) -> str:
+    return f"{'   ' * indent}{data.hex(' ')}".ljust(3 * _LINE - 1)
+
+
+def _text(data: bytes, indent: int) -> str:
+    return " " * indent + "".join(chr(c) if 32 <= c < 127 else "." for c in data)

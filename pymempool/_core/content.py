@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from .._native.buffers import has_buffer, readable
 from .._native.calls import parallel
 from .._native.signatures import SIZE_MAX
-from . import lifecycle, ranges
+from . import ranges
+from .lifecycle import Snapshot
 from .owner import Owner
 
 if TYPE_CHECKING:
@@ -45,25 +46,27 @@ def find(
     owner: Owner, sub: Any, start: SupportsIndex | None, end: SupportsIndex | None
 ) -> int:
     """The first place, or -1."""
-    return _first(owner, _pattern(sub), *_bounds(owner, start, end))
+    pattern, ends = _pattern(sub), _ends(start, end)
+    low, high = _counted(owner.total_size if min(ends) >= 0 else owner.ask(), *ends)
+    return _first(owner.address, pattern, low, high)
 
 
 def rfind(
     owner: Owner, sub: Any, start: SupportsIndex | None, end: SupportsIndex | None
 ) -> int:
     """The last place, or -1."""
-    pattern = _pattern(sub)
-    clone = lifecycle.clone(owner)
-    return _last(clone, pattern, *_bounds_within(clone, start, end))
+    pattern, ends = _pattern(sub), _ends(start, end)
+    with Snapshot(owner) as snapshot:
+        return _last(snapshot, pattern, *_within(snapshot.owner.total_size, *ends))
 
 
 def count(
     owner: Owner, sub: Any, start: SupportsIndex | None, end: SupportsIndex | None
 ) -> int:
     """The number of places that do not overlap."""
-    pattern = _pattern(sub)
-    clone = lifecycle.clone(owner)
-    return _number(clone, pattern, *_bounds_within(clone, start, end))
+    pattern, ends = _pattern(sub), _ends(start, end)
+    with Snapshot(owner) as snapshot:
+        return _number(snapshot, pattern, *_within(snapshot.owner.total_size, *ends))
 
 
 def place(found: int) -> int:
@@ -103,25 +106,25 @@ def _byte(number: SupportsIndex) -> bytes:
     return bytes((value,))
 
 
-def _bounds(
-    owner: Owner, start: SupportsIndex | None, end: SupportsIndex | None
-) -> tuple[int, int]:
-    """The ends of a slice as numbers: from 0 on, perhaps past the end of the pool."""
+def _ends(start: SupportsIndex | None, end: SupportsIndex | None) -> tuple[int, int]:
+    """The ends of a slice as integers, of which negative ones count from the end."""
     low = 0 if start is None else _index(start)
-    high = SIZE_MAX if end is None else _index(end)
-    if low < 0 or high < 0:
-        total_size = owner.ask()
-        low = max(low + total_size, 0) if low < 0 else low
-        high = max(high + total_size, 0) if high < 0 else high
-    return low, min(high, SIZE_MAX)
+    return low, SIZE_MAX if end is None else _index(end)
 
 
-def _bounds_within(
-    owner: Owner, start: SupportsIndex | None, end: SupportsIndex | None
-) -> tuple[int, int]:
+def _counted(total_size: int, start: int, end: int) -> tuple[int, int]:
+    """The same counted from the start; perhaps past the end."""
+    if start < 0:
+        start = max(start + total_size, 0)
+    if end < 0:
+        end = max(end + total_size, 0)
+    return start, min(end, SIZE_MAX)
+
+
+def _within(total_size: int, start: int, end: int) -> tuple[int, int]:
     """The same, with the second one in the pool."""
-    low, high = _bounds(owner, start, end)
-    return low, min(high, owner.ask())
+    start, end = _counted(total_size, start, end)
+    return start, min(end, total_size)
 
 
 def _index(value: SupportsIndex) -> int:
@@ -134,13 +137,12 @@ def _index(value: SupportsIndex) -> int:
         raise TypeError(text) from error
 
 
-# ----------------------------------------------- in a pool that nobody changes
+# ------------------------------------------------------------- what searches
 
 
-def _first(owner: Owner, pattern: bytes, start: int, end: int) -> int:
-    """Where the pattern is first, or -1. One step, in any pool."""
+def _first(address: int, pattern: bytes, start: int, end: int) -> int:
+    """Where the pattern is first in the pool at an address, or -1."""
     found = c_size_t()
-    address = owner.address
     if start <= end and parallel.pool_find(
         address, pattern, len(pattern), start, end, found
     ):
@@ -148,7 +150,7 @@ def _first(owner: Owner, pattern: bytes, start: int, end: int) -> int:
     return -1
 
 
-def _last(owner: Owner, pattern: bytes, start: int, end: int) -> int:
+def _last(snapshot: Snapshot, pattern: bytes, start: int, end: int) -> int:
     """Where the pattern is last, or -1.
 
     Searches ranges from the end on, each twice as long as the one behind it. Where one
@@ -160,12 +162,12 @@ def _last(owner: Owner, pattern: bytes, start: int, end: int) -> int:
     while end - start >= size:
         begin = max(start, end - width)
         if width == piece:
-            data = ranges.fetch("pool_read", owner, begin, end - begin)
+            data = ranges.fetch("pool_read", snapshot.owner, begin, end - begin)
             found = data.rfind(pattern)
             if found >= 0:
                 return begin + found
         else:
-            found = _first(owner, pattern, begin, end)
+            found = _first(snapshot.owner.address, pattern, begin, end)
             if found >= 0:
                 start, width = found, piece
                 continue
@@ -174,18 +176,20 @@ def _last(owner: Owner, pattern: bytes, start: int, end: int) -> int:
     return -1
 
 
-def _number(owner: Owner, pattern: bytes, start: int, end: int) -> int:
+def _number(snapshot: Snapshot, pattern: bytes, start: int, end: int) -> int:
     """How many places count() finds: from the start on, without overlap."""
     size, number = len(pattern), 0
     if size == 0:
         return max(end - start + 1, 0)
     piece, zeros = max(_PIECE, 4 * size), not any(pattern)
-    while (start := _first(owner, pattern, start, end)) >= 0:
-        if zeros and (times := (_data_from(owner, start, end) - start) // size):
-            number += times
-            start += times * size
+    while (start := _first(snapshot.owner.address, pattern, start, end)) >= 0:
+        hole = _data_from(snapshot.owner.address, start, end) - start if zeros else 0
+        if hole >= size:
+            number += hole // size
+            start += hole - hole % size
         else:
-            data = ranges.fetch("pool_read", owner, start, min(piece, end - start))
+            long = min(piece, end - start)
+            data = ranges.fetch("pool_read", snapshot.owner, start, long)
             here = data.count(pattern)
             number += here
             start += _searched(data, pattern, here)
@@ -210,9 +214,9 @@ def _searched(data: bytes, pattern: bytes, number: int) -> int:
     return low
 
 
-def _data_from(owner: Owner, start: int, end: int) -> int:
+def _data_from(address: int, start: int, end: int) -> int:
     """Where the first data is, at the start or behind it; the end if there is none."""
     found, size = c_size_t(), c_size_t()
-    if parallel.pool_next_extent(owner.address, start, end, found, size):
+    if parallel.pool_next_extent(address, start, end, found, size):
         return found.value
     return end

@@ -13,7 +13,7 @@ from .._native.arguments import integer
 from .._native.calls import parallel
 from .._native.signatures import HUGE, OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
 from ..errors import PoolRangeError
-from .owner import Owned, Owner
+from .owner import CLOSED, Owned, Owner
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -70,6 +70,25 @@ def from_handle(address: SupportsIndex, retain: bool) -> Owner:
 def clone(owner: Owner) -> Owner:
     """A clone of a pool."""
     return Owner(handles.clone(owner.address), owner.total_size)
+
+
+class Snapshot:
+    """A clone for one call, a context. It ends with that, whoever holds a traceback.
+
+    So nobody may keep its owner, not even in a parameter of what may raise.
+    """
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = clone(owner)
+        self.owner.ask()  # as it is in the clone
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.owner = CLOSED
 
 
 def restore(owner: Owner, source: Owner) -> None:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 from .._native.arguments import byte_range, integer
 from .._native.calls import parallel
 from .._native.signatures import SIZE_MAX
-from . import lifecycle
+from . import comparing, ranges
+from .lifecycle import Snapshot
 from .owner import Owned, Owner, owner_of
 from .states import BlockState
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 #: The most blocks that are looked at in one call.
 STEP = 1 << 16
+
+# Differences of which one is closer than this behind another: then so many bytes are
+# compared at once.
+_CLOSE, _PIECE = 64, 4096
 
 _Run = tuple[Any, ...]  # start and size, and the kind where it matters
 _Find = Callable[[int, int], Optional[_Run]]  # the first run from an offset up to an end
@@ -83,18 +88,49 @@ def differences(
     pool: Owned, base: Owned, offset: SupportsIndex, size: SupportsIndex | None
 ) -> Iterator[tuple[int, int]]:
     """The runs of bytes in which the pool differs from another one."""
-    one, other = lifecycle.clone(pool._owner), lifecycle.clone(owner_of(base))
-    return _between(one, other, *_bounds(one, other, offset, size))
+    bounds = _bounds(pool._owner, owner_of(base), offset, size)
+    one = Snapshot(pool._owner)
+    try:
+        return _between(one, Snapshot(owner_of(base)), *bounds)
+    except BaseException:
+        with one:
+            raise
 
 
-def _between(one: Owner, other: Owner, at: int, end: int) -> Iterator[tuple[int, int]]:
-    """The same, for two pools that nobody changes, which end with the generator."""
+def _between(
+    one: Snapshot, other: Snapshot, at: int, end: int
+) -> Iterator[tuple[int, int]]:
+    """The runs in which two snapshots differ, which end with the generator.
+
+    A call of C finds one run. Where one is close behind another, many may be, so that
+    the next bytes are compared here: at a tenth of the cost of a call for each.
+    """
     start, length = c_size_t(), c_size_t()
-    while at < end and parallel.pool_next_difference(
-        one.address, other.address, at, end, start, length
-    ):
-        at = start.value + length.value
-        yield start.value, length.value
+    with one, other:
+        common = min(one.owner.total_size, other.owner.total_size, end)
+        while at < end and parallel.pool_next_difference(
+            one.owner.address, other.owner.address, at, end, start, length
+        ):
+            close = start.value - at < _CLOSE
+            at = start.value + length.value
+            yield start.value, length.value
+            if close and at < common:
+                size = min(_PIECE, common - at)
+                for run, long in _runs_in(one, other, at, size):
+                    if run + long == size:
+                        size = run  # it may go on: C finds its end
+                        break
+                    yield at + run, long
+                at += size
+
+
+def _runs_in(
+    one: Snapshot, other: Snapshot, at: int, size: int
+) -> Iterator[tuple[int, int]]:
+    ours, theirs = (
+        ranges.fetch("pool_read", each.owner, at, size) for each in (one, other)
+    )
+    return comparing.runs(ours, theirs)
 
 
 def states(

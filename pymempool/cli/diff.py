@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`pymempool diff`: where two images differ, to the byte.
 
-two images ─► two pools ─► runs of data of either ─► ranges that differ ─► Difference
+two images ─► two pools ─► ranges that differ ─► Difference
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import NamedTuple, TextIO
 
-from .._core import comparing
+from .._core.comparing import Dump
 from .._core.words import counted, human, shown
 from ..images.formats import FORMATS
 from ..images.progress import Progress
@@ -25,8 +25,9 @@ from .terminal import Page
 
 _ABOUT = """\
 Shows where two images differ, whatever their formats: each range of bytes that all
-differ, up to the end of the smaller image. Images of different sizes differ. A hole
-equals zeros. A and B are files, URLs that fsspec opens, or - for standard input.
+differ, up to the end of the smaller image; how many bytes only the larger one has; and
+the first bytes that differ, of both. A hole equals zeros. A and B are files, URLs that
+fsspec opens, or - for standard input.
 """
 
 _MORE = """\
@@ -42,6 +43,7 @@ exit status:
 
 
 _RANGES = 16  # listed without --all
+_STEP = 1 << 20  # bytes compared between two reports of progress, or 1 %
 
 
 class Range(NamedTuple):
@@ -52,16 +54,15 @@ class Range(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How two images differ, up to the end of the smaller one; sizes are bytes.
-
-    The fields are the keys of the JSON.
-    """
+    """How two images differ; sizes are bytes. The fields are the keys of the JSON."""
 
     same: bool
     images: tuple[str, str]
     formats: tuple[str, str]
     sizes: tuple[int, int]
-    differing: int
+    alone: tuple[int, int]  # behind the end of the other one
+    alone_data: tuple[int, int]  # the same without holes
+    differing: int  # up to the end of the smaller one, as are the ranges
     ranges_total: int
     ranges: list[Range]  # the first ones, or all
 
@@ -74,24 +75,18 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
         one = stack.enter_context(opened(options.one, options.format_a))
         other = stack.enter_context(opened(options.other, options.format_b))
         if options.quiet:
-            return int(differ(one.pool, other.pool))
+            return int(not one.pool.same(other.pool))
         found = compare(one, other, None if options.all else _RANGES)
-    if options.json:
-        out.write(to_json(found) + "\n")
-    else:
-        write(Page(out), found)
+        if options.json:
+            out.write(to_json(found) + "\n")
+        else:
+            page = Page(out)
+            write(page, found)
+            write_bytes(page, found, one.pool, other.pool)
     return int(not found.same)
 
 
 # ------------------------------------------------------------------- the difference
-
-
-def differ(one: MemoryPool, other: MemoryPool) -> bool:
-    """Whether two pools differ; stops at the first difference."""
-    if one.total_size != other.total_size:
-        return True
-    with progress("comparing") as report:
-        return next(ranges(one, other, report), None) is not None
 
 
 def compare(one: Image, other: Image, limit: int | None) -> Difference:
@@ -105,11 +100,15 @@ def compare(one: Image, other: Image, limit: int | None) -> Difference:
             if limit is None or total <= limit:
                 found.append(each)
     sizes = one.pool.total_size, other.pool.total_size
+    common = min(sizes)
+    data = (_data_from(image.pool, common) for image in (one, other))
     return Difference(
         same=not total and sizes[0] == sizes[1],
         images=(one.name, other.name),
         formats=(one.format, other.format),
         sizes=sizes,
+        alone=(sizes[0] - common, sizes[1] - common),
+        alone_data=(next(data), next(data)),
         differing=differing,
         ranges_total=total,
         ranges=found,
@@ -119,24 +118,27 @@ def compare(one: Image, other: Image, limit: int | None) -> Difference:
 def ranges(
     one: MemoryPool, other: MemoryPool, report: Progress | None = None
 ) -> Iterator[Range]:
-    """Yields the ranges that differ, in order, up to the end of the smaller pool.
-
-    Reads the data of both, and no holes that they have in common.
-    """
-    parts = _pieces(one, other, report)
-    found = comparing.differences(one.read, other.read, parts)
-    return (Range(*run) for run in comparing.ranges(found))
-
-
-def _pieces(
-    one: MemoryPool, other: MemoryPool, report: Progress | None
-) -> Iterator[comparing.Run]:
-    """Yields the pieces to compare, and reports each when it has been compared."""
+    """Yields the ranges that differ, in order, up to the end of the smaller pool."""
     common = min(one.total_size, other.total_size)
-    for at, size in comparing.pieces(comparing.runs_of_two(one, other, 0), common):
-        yield at, size
+    step = max(_STEP, -(-common // 100))
+    begun = Range(0, 0)  # it may go on in the next step
+    for at in range(0, common, step):
+        end = min(at + step, common)
+        for start, size in one.differences(other, at, end - at):
+            if start == sum(begun):
+                size += begun.size
+                start = begun.start
+            elif begun.size:
+                yield begun
+            begun = Range(start, size)
         if report is not None:
-            report(at + size, common)
+            report(end, common)
+    if begun.size:
+        yield begun
+
+
+def _data_from(pool: MemoryPool, offset: int) -> int:
+    return sum(size for _, size in pool.extents(offset))
 
 
 # ----------------------------------------------------------------------- the output
@@ -157,6 +159,10 @@ def write(page: Page, found: Difference) -> None:
     page.fact("sizes", sizes if found.sizes[0] != found.sizes[1] else "the same")
     where = counted(found.ranges_total, "range")
     page.fact("differing", f"{counted(found.differing)}, in {where}")
+    for name, size, data in zip((one, other), found.alone, found.alone_data):
+        if size:
+            of = "" if data else ", a hole"
+            page.fact("only", f"in {name}: {counted(size)} behind the other's end{of}")
     if not found.ranges:
         return
     page.line()
@@ -170,6 +176,20 @@ def write(page: Page, found: Difference) -> None:
     if len(found.ranges) < found.ranges_total:
         more = found.ranges_total - len(found.ranges)
         page.note(f"  ... and {more} more: --all lists them")
+
+
+def write_bytes(
+    page: Page, found: Difference, one: MemoryPool, other: MemoryPool
+) -> None:
+    """Writes the first bytes that differ, of both images."""
+    if not found.ranges:
+        return
+    dump = Dump(("A", "B"), one.read, other.read)
+    page.line()
+    for line in dump.lines(found.ranges, 0, min(found.sizes)):
+        page.line(f"  {line}")
+    if dump.differing < found.differing:
+        page.note(f"  ... and {counted(found.differing - dump.differing)} more")
 
 
 # ------------------------------------------------------------------ the command line

@@ -11,7 +11,18 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from .. import __version__
-from . import bench, config, control, convert, demo, diff, inspect, serve
+from . import (
+    bench,
+    config,
+    control,
+    convert,
+    demo,
+    diff,
+    digest,
+    find,
+    inspect,
+    serve,
+)
 from .errors import CommandError
 
 
@@ -53,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for each in (demo, inspect, convert, diff, serve, control, config, bench):
+    images = inspect, convert, diff, digest, find
+    for each in (demo, *images, serve, control, config, bench):
         each.add(commands)
     return parser
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""assert_same: how the bytes of a pool differ from the expected ones, as a hex dump."""
+"""assert_same: how the bytes of a pool differ from the expected ones, as a hex dump.
+
+What is expected becomes a pool with the same bytes at the offset where they should be;
+those of a bytes-like object are adopted. differences() compares the two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ctypes import string_at
 from typing import TYPE_CHECKING
 
-from .._core.comparing import Read, Run, differences, pieces, runs_of_two, xor
+from .._core.comparing import LINES, Dump, Read, Run
 from .._native.arguments import integer
 from .._native.buffers import readable
 from ..pool import MemoryPool
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
     from typing import SupportsIndex
 
     from _typeshed import ReadableBuffer
-
-_LINE = 16  # bytes in a line of the dump
-_LINES = 8  # lines in a dump
 
 
 def assert_same(
@@ -29,90 +29,69 @@ def assert_same(
     """Raises AssertionError with a hex dump if the pool does not hold `expected`.
 
     expected: a contiguous bytes-like object; or another pool, as long as the rest of this
-        one. Neither holes of both pools nor blocks that relatives share at the same
-        offset are read.
+        one. Neither holes of both pools nor blocks that relatives share are compared. A
+        pool that should be at another offset than 0 is copied there first.
     offset: where in the pool `expected` should be, in bytes.
 
-    Raises PoolRangeError if `offset` is past the end.
+    Looks at one moment of each. Raises PoolRangeError if `offset` is past the end, and
+    what clone() raises.
     """
     __tracebackhide__ = True
     start = integer("offset", offset, 0, pool.total_size)
-    rest = pool.total_size - start
-    if isinstance(expected, MemoryPool):
-        other, size = expected, expected.total_size
-        if size != rest:
-            raise AssertionError(_wrong_size(size, start, rest))
-        runs = runs_of_two(pool, other, start)
-        text = dump(
-            pool.read, lambda at, n: other.read(at - start, n), runs, start, start + size
-        )
-    else:
-        with readable(expected) as memory:
-            address, size = memory.address - start, memory.size
-            if size > rest:
-                raise AssertionError(_wrong_size(size, start, rest))
-            text = dump(
-                pool.read,
-                lambda at, n: string_at(address + at, n),
-                [(start, size)],
-                start,
-                start + size,
-            )
+    with pool.clone() as found:
+        other, size = _placed(expected, start, found.total_size - start)
+        with other:
+            where = found.differences(other, start, size)
+            text = dump(found.read, other.read, where, start, start + size)
     if text:
         raise AssertionError(text)
+
+
+def _placed(
+    expected: MemoryPool | ReadableBuffer, start: int, rest: int
+) -> tuple[MemoryPool, int]:
+    """A pool with the expected bytes from an offset on, and how many they are."""
+    __tracebackhide__ = True
+    if isinstance(expected, MemoryPool):
+        size = expected.total_size
+        if size != rest:
+            raise AssertionError(_wrong_size(size, start, rest))
+        if start == 0:
+            return expected.clone(), size
+        other = MemoryPool(start + size, 4096)
+        other.copy_from(expected, 0, size, start)
+        return other, size
+    with readable(expected) as memory:
+        size = memory.size
+    if size > rest:
+        raise AssertionError(_wrong_size(size, start, rest))
+    other = MemoryPool(start + rest, 4096)
+    other.adopt(start, expected)
+    return other, size
 
 
 def _wrong_size(size: int, offset: int, rest: int) -> str:
     return f"{size} bytes are expected, the pool has {rest} from offset {offset} on"
 
 
-def dump(found: Read, expected: Read, runs: Iterable[Run], start: int, end: int) -> str:
+def dump(found: Read, expected: Read, where: Iterable[Run], start: int, end: int) -> str:
     """The first lines that differ, as a hex dump; empty if no byte differs.
 
-    runs: where to look, in order and without overlap.
+    where: the runs of bytes that differ, in order.
     start, end: the range of offsets in which both can be read.
     """
     count = 0
-    lines: dict[int, None] = {}  # the offsets of the lines, in order
-    for at, bits in differences(found, expected, pieces(runs, end)):
-        if not count:
-            first = at + _places(bits)[0]
-        count += len(bits) - bits.count(0)
-        if len(lines) < _LINES:
-            lines.update(((at + place) // _LINE * _LINE, None) for place in _places(bits))
+    first: list[Run] = []  # as many as a dump can show
+    for run in where:
+        count += run[1]
+        if len(first) < LINES * 16:
+            first.append(run)
     if not count:
         return ""
-
+    dump = Dump(("expected", "found"), expected, found)
+    lines = dump.lines(first, start, end)
     what = "1 byte differs, it is" if count == 1 else f"{count} bytes differ, the first"
-    text = [f"{what} at offset {first} ({first:#x})"]
-    for begin in list(lines)[:_LINES]:
-        low, high = max(begin, start), min(begin + _LINE, end)
-        one, other = found(low, high - low), expected(low, high - low)
-        count -= len(one) - xor(one, other).count(0)
-        text += _line(begin, low - begin, one, other)
-    if count:
-        text.append(f"... and {count} more")
+    text = [f"{what} at offset {first[0][0]} ({first[0][0]:#x})", *lines]
+    if count > dump.differing:
+        text.append(f"... and {count - dump.differing} more")
     return "\n".join(text)
-
-
-def _places(bits: bytes) -> list[int]:
-    return [place for place, byte in enumerate(bits) if byte]
-
-
-def _line(begin: int, indent: int, found: bytes, expected: bytes) -> list[str]:
-    """A line of the dump: the expected bytes, those found, and marks below."""
-    marks = ["^^" if byte else "  " for byte in xor(found, expected)]
-    head = f"{begin:#010x}"
-    return [
-        f"{head}  expected  {_hex(expected, indent)}  {_text(expected, indent)}",
-        f"{'':{len(head)}}  found     {_hex(found, indent)}  {_text(found, indent)}",
-        f"{'':{len(head)}}            {'   ' * indent}{' '.join(marks)}".rstrip(),
-    ]
-
-
-def _hex(data: bytes, indent: int) -> str:
-    return f"{'   ' * indent}{data.hex(' ')}".ljust(3 * _LINE - 1)
-
-
-def _text(data: bytes, indent: int) -> str:
-    return " " * indent + "".join(chr(c) if 32 <= c < 127 else "." for c in data)

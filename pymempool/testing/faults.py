@@ -43,7 +43,7 @@ class Fault:
         if not (self._forgiving and self.reached):
             return False
         if isinstance(exception, PoolMemoryError):
-            self.error = exception
+            self.error = exception.with_traceback(None)  # which holds pools, in frames
         return self.error is not None
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Which bytes of a pool some code has written, to the byte.
 
-A clone is taken before and one after; the blocks that differ are compared. Both clones
+A clone is taken before and one after, and differences() compares the two. Both clones
 take constant time, and with pins the time for what was written through them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from .._core.comparing import Read, Run, differences, pieces, ranges
+from .._core.comparing import Run
 from .._native.arguments import integer
 from .._native.signatures import SIZE_MAX
 from ..pool import MemoryPool
@@ -56,34 +56,39 @@ class Written:
     def _compare(self, before: MemoryPool, after: MemoryPool) -> None:
         """Sets `ranges`. Raises AssertionError if there are others than allowed ones."""
         __tracebackhide__ = True
-        found, old = _reader(after), _reader(before)
         end = max(before.total_size, after.total_size)
-        changed = list(after.changes(before))
-        self.ranges = list(ranges(differences(found, old, pieces(changed, end))))
+        for clone in (before, after):
+            clone.resize(end)  # what only the other one has was, or became, zeros
+        self.ranges = list(after.differences(before))
 
         def expected(offset: int, size: int) -> bytes:
             """What was there, with what was written to the allowed ranges."""
-            data = bytearray(old(offset, size))
+            data = bytearray(before.read(offset, size))
             for start, length in self._allowed:
                 low, high = max(start, offset), min(start + length, offset + size)
                 if low < high:
-                    data[low - offset : high - offset] = found(low, high - low)
+                    data[low - offset : high - offset] = after.read(low, high - low)
             return bytes(data)
 
-        text = dump(found, expected, changed, 0, end)
+        outside = _without(self.ranges, self._allowed)
+        text = dump(after.read, expected, outside, 0, end)
         if text:
             raise AssertionError(f"written outside of the allowed ranges: {text}")
 
 
-def _reader(pool: MemoryPool) -> Read:
-    """Reads from a pool, and zeros past its end: it may have got another size."""
-    total_size = pool.total_size
-
-    def read(offset: int, size: int) -> bytes:
-        inside = max(0, min(size, total_size - offset))
-        return (pool.read(offset, inside) if inside else b"") + bytes(size - inside)
-
-    return read
+def _without(ranges: Iterable[Run], allowed: Iterable[Run]) -> Iterator[Run]:
+    """What of ranges that are in order is not in the allowed ones, in any order."""
+    apart = sorted(allowed)
+    for start, size in ranges:
+        end = start + size
+        for low, length in apart:
+            if low >= end:
+                break
+            if start < low:
+                yield start, low - start
+            start = max(start, low + length)
+        if start < end:
+            yield start, end - start
 
 
 def written(pool: MemoryPool) -> Written:

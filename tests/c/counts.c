@@ -104,6 +104,14 @@ static void clone_and_write(size_t round)
     pool_destroy(made);
 }
 
+/* The round is written, so that no block is as it was. */
+static void write_and_digest(size_t round)
+{
+    unsigned char digest[32];
+    check(pool_write(pool, place(round, 8), &round, 8) == 8, "pool_write");
+    check(pool_digest(pool, digest) == POOL_OK, "pool_digest");
+}
+
 static void gather(size_t round)
 {
     (void)round;
@@ -262,6 +270,7 @@ static const struct Operation {
     {"clone", clone, NULL}, /* and destroy */
     /* The first write to a clone, with the copy; and destroy. */
     {"clone_and_write", clone_and_write, NULL},
+    {"write_and_digest", write_and_digest, NULL}, /* one block of 4096 bytes in 1 GiB */
     {"gather_1000", gather, NULL}, /* items of 8 bytes, one after the other */
     {"scatter_1000", scatter, NULL},
     {"scatter_anew", scatter_anew, NULL},

@@ -91,6 +91,33 @@ static inline size_t op_view_needs(const Model *m, const Op *op, int *exactly)
                            exactly);
 }
 
+/* Whether a comparison or a search clones, and so freezes pinned blocks. */
+static inline int op_look_clones(const Model *m, const Op *op)
+{
+    size_t at = op_look_start(m, op), end = op_look_end(m, op), size;
+    size_t total = m->pools[op->pool].total;
+    unsigned char pattern[16];
+    if (op->kind == OP_DIFFER) {
+        if (op_calls_same(op))
+            return op->pool != op->other;
+        return at < end && (op->pool != op->other || op_is_unrelated(op));
+    }
+    size = op_pattern(m, op, pattern);
+    end = end < total ? end : total;
+    return op->kind == OP_FIND && size > 0 && at <= end && size <= end - at;
+}
+
+static inline size_t op_look_needs(const Model *m, const Op *op, int *exactly)
+{
+    size_t needs = 0;
+    if (op_look_clones(m, op)) {
+        needs = model_pins_needs(m, op->pool, 0, m->blocks - 1, exactly);
+        if (op->kind == OP_DIFFER && !op_is_unrelated(op))
+            needs += model_pins_needs(m, op->other, 0, m->blocks - 1, exactly);
+    }
+    return needs;
+}
+
 /* How many blocks a call needs at most; *exactly: and at least. */
 static inline size_t op_needs(const Model *m, const Op *op, int *exactly)
 {
@@ -127,6 +154,8 @@ static inline size_t op_needs(const Model *m, const Op *op, int *exactly)
         return op->other == op->pool
                    ? 0
                    : model_pins_needs(m, op->other, 0, m->blocks - 1, exactly);
+    case OP_DIFFER:
+    case OP_FIND: return op_look_needs(m, op, exactly);
     case OP_RESIZE:
         *exactly = 0;
         return op->size < m->base + m->size
@@ -522,9 +551,11 @@ static inline void op_failed(Model *m, const Op *op, PoolStatus status)
     size_t first, last;
     if (status != POOL_NO_MEMORY && status != POOL_LIMIT)
         return;
-    if (op->kind == OP_CLONE)
+    if (op->kind == OP_CLONE || op->kind == OP_DIFFER || op->kind == OP_FIND) {
         apply_failed_freeze(m, op->pool, 0, m->blocks - 1, !early);
-    else if (op->kind == OP_RESTORE)
+        if (op->kind == OP_DIFFER && !op_is_unrelated(op))
+            apply_failed_freeze(m, op->other, 0, m->blocks - 1, !early);
+    } else if (op->kind == OP_RESTORE)
         apply_failed_freeze(m, op->other, 0, m->blocks - 1, 1);
     else if (op->kind == OP_VIEW) {
         const ModelPin *p;
@@ -586,6 +617,14 @@ static inline void op_apply(Model *m, const Op *op)
         break;
     case OP_RESIZE: apply_resize(m, op->pool, op->size); break;
     case OP_POKE: break; /* op_call did it */
+    case OP_DIFFER:
+    case OP_FIND:
+        if (op_look_clones(m, op)) {
+            apply_freeze(m, op->pool, 0, m->blocks - 1);
+            if (op->kind == OP_DIFFER && !op_is_unrelated(op))
+                apply_freeze(m, op->other, 0, m->blocks - 1);
+        }
+        break;
     case OP_RELEASE: apply_release(&m->views[op->place]); break;
     case OP_KINDS: break;
     }

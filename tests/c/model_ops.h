@@ -34,6 +34,8 @@ typedef enum OpKind {
     OP_RESIZE,
     OP_RELEASE, /* a view or a pin */
     OP_POKE,    /* through a pin */
+    OP_DIFFER,  /* pool_next_difference, or pool_same */
+    OP_FIND,
     OP_KINDS
 } OpKind;
 
@@ -169,10 +171,11 @@ static inline void op_random_items(const Model *m, TestRandom *random, Op *op)
 static inline void op_random(const Model *m, TestRandom *random, Op *op)
 {
     static const OpKind often[] = {
-        OP_WRITE,    OP_WRITE, OP_WRITE,   OP_FILL,    OP_FILL,    OP_DISCARD, OP_DISCARD,
-        OP_TAKE,     OP_READ,  OP_COPY,    OP_COPY,    OP_COPY,    OP_IMPORT,  OP_EXPORT,
-        OP_ADOPT,    OP_VIEW,  OP_PIN,     OP_PIN,     OP_SCATTER, OP_GATHER,  OP_ADD,
-        OP_EXCHANGE, OP_CLONE, OP_RESTORE, OP_DESTROY, OP_RESIZE,  OP_RELEASE, OP_POKE};
+        OP_WRITE,   OP_WRITE,  OP_WRITE,   OP_FILL,     OP_FILL,   OP_DISCARD,
+        OP_DISCARD, OP_TAKE,   OP_READ,    OP_COPY,     OP_COPY,   OP_COPY,
+        OP_IMPORT,  OP_EXPORT, OP_ADOPT,   OP_VIEW,     OP_PIN,    OP_PIN,
+        OP_SCATTER, OP_GATHER, OP_ADD,     OP_EXCHANGE, OP_CLONE,  OP_RESTORE,
+        OP_DESTROY, OP_RESIZE, OP_RELEASE, OP_POKE,     OP_DIFFER, OP_FIND};
     op->kind = often[test_below(random, TEST_COUNT(often))];
     op->pool = random_live_pool(m, random);
     op->other = random_live_pool(m, random);
@@ -306,6 +309,132 @@ static inline void op_poke(Model *m, const Op *op, ModelView *v)
     }
 }
 
+/* The other side of a comparison, which may be the unrelated pool. */
+static inline int op_is_unrelated(const Op *op)
+{
+    return op->byte % 4 == 1;
+}
+
+static inline int op_calls_same(const Op *op)
+{
+    return op->byte % 4 == 2;
+}
+
+/* The byte of a pool at an offset, 0 outside of the window; -1 past its end. */
+static inline int model_byte(const Model *m, size_t pool, size_t offset)
+{
+    if (offset >= m->pools[pool].total)
+        return -1;
+    return offset >= m->base && offset - m->base < m->size
+               ? m->pools[pool].bytes[offset - m->base]
+               : 0;
+}
+
+static inline int op_differs(const Model *m, const Op *op, size_t offset)
+{
+    int other = model_byte(m, op->other, offset);
+    if (op_is_unrelated(op))
+        other = offset < MODEL_WINDOW ? m->unrelated_bytes[offset] : -1;
+    return model_byte(m, op->pool, offset) != other;
+}
+
+/* Where a comparison or a search begins and ends: in the window. */
+static inline size_t op_look_start(const Model *m, const Op *op)
+{
+    return m->base + (op->at < m->size ? op->at : m->size);
+}
+
+static inline size_t op_look_end(const Model *m, const Op *op)
+{
+    size_t end = op->at + op->size;
+    return m->base + (end < m->size ? end : m->size);
+}
+
+static inline void op_check_difference(const Model *m, const Op *op, int found,
+                                       size_t start, size_t size)
+{
+    size_t other = op_is_unrelated(op) ? MODEL_WINDOW : m->pools[op->other].total;
+    size_t end = op_look_end(m, op), at = op_look_start(m, op), first;
+    size_t total = m->pools[op->pool].total > other ? m->pools[op->pool].total : other;
+    end = end < total ? end : total;
+    while (at < end && !op_differs(m, op, at))
+        at++;
+    CHECK_EQ_INT(found, at < end);
+    for (first = at; at < end && op_differs(m, op, at);)
+        at++;
+    CHECK_EQ_SIZE(start, found ? first : 7);
+    CHECK_EQ_SIZE(size, found ? at - first : 8);
+}
+
+/* Whether two pools of the family are the same. */
+static inline int op_same(const Model *m, const Op *op)
+{
+    const ModelPool *a = &m->pools[op->pool], *b = &m->pools[op->other];
+    return a->total == b->total && memcmp(a->bytes, b->bytes, m->size) == 0;
+}
+
+static inline PoolStatus op_call_differ(Model *m, const Op *op)
+{
+    MemoryPool *pool = m->pools[op->pool].pool;
+    MemoryPool *other = op_is_unrelated(op) ? m->unrelated : m->pools[op->other].pool;
+    size_t start = 7, size = 8;
+    int same = op_calls_same(op);
+    int found = same ? pool_same(pool, other)
+                     : pool_next_difference(pool, other, op_look_start(m, op),
+                                            op_look_end(m, op), &start, &size);
+    PoolStatus status = pool_last_status();
+    CHECK_EQ_INT(found < 0, status != POOL_OK);
+    if (found >= 0 && same)
+        CHECK_EQ_INT(found, op_same(m, op));
+    if (found >= 0 && !same)
+        op_check_difference(m, op, found, start, size);
+    else
+        CHECK(start == 7 && size == 8);
+    return status;
+}
+
+/* The pattern of a search: what is somewhere in the window, or zeros and other bytes. */
+static inline size_t op_pattern(const Model *m, const Op *op, unsigned char *pattern)
+{
+    size_t size = (size_t)(op->expected % 16),
+           from = (size_t)(op->expected >> 8) % m->size;
+    for (size_t i = 0; i < size; i++) {
+        pattern[i] = op->byte % 3 == 0 ? op->data[i] : 0;
+        if (op->byte % 3 == 1 && from + i < m->size)
+            pattern[i] = m->pools[op->pool].bytes[from + i];
+    }
+    if (op->byte % 3 == 2 && size > 0)
+        pattern[op->data[0] % size] = op->data[1];
+    return size;
+}
+
+static inline int op_matches(const Model *m, const Op *op, const unsigned char *pattern,
+                             size_t size, size_t offset)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (model_byte(m, op->pool, offset + i) != pattern[i])
+            return 0;
+    }
+    return 1;
+}
+
+static inline PoolStatus op_call_find(Model *m, const Op *op)
+{
+    unsigned char pattern[16];
+    size_t size = op_pattern(m, op, pattern), found = 7, at = op_look_start(m, op);
+    size_t end = op_look_end(m, op), total = m->pools[op->pool].total;
+    int result = pool_find(m->pools[op->pool].pool, pattern, size, at, end, &found);
+    PoolStatus status = pool_last_status();
+    CHECK_EQ_INT(result < 0, status != POOL_OK);
+    end = end < total ? end : total;
+    while (at + size <= end && !op_matches(m, op, pattern, size, at))
+        at++;
+    if (result >= 0)
+        CHECK_EQ_INT(result, at + size <= end);
+    CHECK_EQ_SIZE(found, result == 1 ? at : 7);
+    return status;
+}
+
 static inline PoolStatus op_call(Model *m, Op *op)
 {
     MemoryPool *pool = m->pools[op->pool].pool, *other = m->pools[op->other].pool;
@@ -341,6 +470,8 @@ static inline PoolStatus op_call(Model *m, Op *op)
     case OP_RESIZE: (void)pool_resize(pool, op->size); break;
     case OP_RELEASE: pool_view_release(&v->view); break;
     case OP_POKE: op_poke(m, op, v); return POOL_OK;
+    case OP_DIFFER: return op_call_differ(m, op);
+    case OP_FIND: return op_call_find(m, op);
     case OP_CLONE: {
         MemoryPool *clone = pool_clone(pool);
         PoolStatus status = pool_last_status();

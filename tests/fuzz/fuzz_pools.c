@@ -21,13 +21,14 @@
 #  include "listing.h"
 #endif
 
-/* Steps that are more than one call of model_ops.h. */
+/* Steps that are more than one call of model_ops.h, or one of those that came later, so
+ * that what is in the corpus means what it did. */
 typedef enum StepKind {
-    STEP_FAMILY = OP_KINDS, /* ends the family, and begins another one */
+    STEP_FAMILY = OP_DIFFER, /* ends the family, and begins another one */
     STEP_TRIM,
     STEP_RETAIN,
     STEP_WIPE,    /* discards the whole pool, also outside of the window */
-    STEP_LOOK,    /* looks for a run of some sort in a part of the window */
+    STEP_LOOK,    /* looks for a run, a difference or a pattern in a part of the window */
     STEP_REFUSED, /* a call that is refused whatever the pool holds */
     STEP_KINDS
 } StepKind;
@@ -99,10 +100,10 @@ static void check_account(MemoryPool *pool, const PoolStats *before)
     CHECK_EQ_SIZE(now.references, before->references);
 }
 
-static void step_op(Record r)
+static void step_op(Record r, OpKind kind)
 {
     static Op op;
-    record_decode(&model, r, (OpKind)r.kind, &op);
+    record_decode(&model, r, kind, &op);
     MemoryPool *pool = model.pools[op.pool].pool;
     PoolStats before = stats_of(pool);
     (void)pool_fail_allocation(record_fault(r));
@@ -144,6 +145,8 @@ static void step_look(Record r, size_t i, size_t j)
     ModelWalk walk = {i, r.value % 2 == 0 ? j : MODEL_POOLS, r.value % 4 == 1};
     (void)model_count(&model); /* who shares what */
     (void)model_check_run(&model, walk, from, end);
+    step_op(r, OP_DIFFER);
+    step_op(r, OP_FIND);
 }
 
 /* Ranges past the end, also if their sums overflow; NULL; unrelated pools. */
@@ -220,7 +223,7 @@ static void step(Record r)
     case STEP_WIPE: step_wipe(i); break;
     case STEP_LOOK: step_look(r, i, j); break;
     case STEP_REFUSED: step_refused(r, pool, model.pools[i].total); break;
-    default: step_op(r); break;
+    default: step_op(r, (OpKind)r.kind); break;
     }
     model_check(&model);
 }

@@ -34,6 +34,21 @@ static inline uint64_t data_xor(const unsigned char *a, const unsigned char *b)
     return x ^ y;
 }
 
+/* Returns how many bytes are equal before the first that differs. */
+static inline size_t data_equal(const unsigned char *data, const unsigned char *other,
+                                size_t size)
+{
+    enum { WORD = 8 };
+    size_t at = 0;
+    while (size - at >= WORD && data_xor(data + at, other + at) == 0) {
+        at += WORD;
+    }
+    while (at < size && data[at] == other[at]) {
+        at++;
+    }
+    return at;
+}
+
 /* Whether size bytes differ from those of a copy (NULL: zeros).
  *
  * Each word is read once. memcmp reads a byte again that it found different; where

@@ -2,22 +2,22 @@
 /*
  * search.c - where some bytes are in memory
  *
- * In linear time, whatever the bytes are. memmem does that in glibc, musl and FreeBSD;
- * not on macOS, and Windows has none. There, and in builds with POOL_NO_MEMMEM, the
- * search begins with memchr for a byte of the pattern that is likely to be rare. If that
- * finds too many places where the pattern is not, the rest is searched by the two-way
- * algorithm (M. Crochemore and D. Perrin, Two-way string-matching, JACM 38, 1991), which
- * takes no memory and compares each byte at most twice.
+ * The search looks with memchr for a byte of the pattern that is likely to be rare, and
+ * compares the pattern where that byte is. If there are too many places where the pattern
+ * is not, the rest is searched in a way that takes linear time whatever the bytes are: by
+ * memmem in glibc, musl and FreeBSD. On macOS memmem is not linear, and Windows has none;
+ * there, and in builds with POOL_NO_MEMMEM, it is the two-way algorithm (M. Crochemore
+ * and D. Perrin, Two-way string-matching, JACM 38, 1991), which takes no memory and
+ * compares each byte at most twice.
  */
 #include "base.h"
 
 /* glibc says whether it has declared memmem; of the others features.h requests it. */
 #if !defined(POOL_NO_MEMMEM) && (defined(__USE_GNU) || defined(__FreeBSD__) ||           \
                                  (defined(__linux__) && !defined(__GLIBC__)))
-#  define POOL_MEMMEM 1
-#endif
-
-#if !defined(POOL_MEMMEM)
+#  define search_rest memmem
+#else
+#  define search_rest search_two_way
 
 /* Returns where the greatest suffix of a pattern begins, in the order of the bytes, or in
  * the reverse order; *period gets the period of that suffix. */
@@ -52,8 +52,8 @@ static size_t pattern_suffix(const unsigned char *pattern, size_t size, bool rev
 /* Searches by the two-way algorithm: the right part of the pattern is compared forwards,
  * then the left part backwards. A difference in the right part moves the pattern behind
  * it; one in the left part, by the period. */
-static const unsigned char *search_two_way(const unsigned char *data, size_t size,
-                                           const unsigned char *pattern, size_t length)
+static const void *search_two_way(const unsigned char *data, size_t size,
+                                  const unsigned char *pattern, size_t length)
 {
     size_t period, reverse_period, known = 0, at = 0;
     size_t middle = pattern_suffix(pattern, length, false, &period);
@@ -95,6 +95,8 @@ static const unsigned char *search_two_way(const unsigned char *data, size_t siz
     return NULL;
 }
 
+#endif
+
 /* Returns the index of a byte of the pattern that is likely to be rare: of the first ones
  * one that is neither 0 nor 0xff. */
 static size_t pattern_rare(const unsigned char *pattern, size_t length)
@@ -109,13 +111,14 @@ static size_t pattern_rare(const unsigned char *pattern, size_t length)
     return 0;
 }
 
-/* What memmem does. The pattern has 1 byte or more, and no more than there is data. */
+/* Returns the first place of a pattern in size bytes of data, or NULL. The pattern has 1
+ * byte or more, and no more than there is data. */
 static const unsigned char *memory_search(const unsigned char *data, size_t size,
                                           const unsigned char *pattern, size_t length)
 {
     /* A place that memchr finds takes as long as so many bytes of the other search; some
      * are allowed wherever they are. */
-    enum { COST = 16, ALLOWED = 1024 };
+    enum { COST = 32, ALLOWED = 1024 };
     size_t rare = pattern_rare(pattern, length), at = 0, work = 0, equal;
     while (size - at >= length) {
         const unsigned char *hit = (const unsigned char *)memchr(
@@ -124,28 +127,16 @@ static const unsigned char *memory_search(const unsigned char *data, size_t size
             return NULL;
         }
         at = (size_t)(hit - data) - rare;
-        for (equal = 0; equal < length && data[at + equal] == pattern[equal]; equal++) {
-        }
+        equal = data_equal(data + at, pattern, length);
         if (equal == length) {
             return data + at;
         }
         at++;
         work += COST + equal;
         if (work > at + ALLOWED) {
-            return search_two_way(data + at, size - at, pattern, length);
+            return (const unsigned char *)search_rest(data + at, size - at, pattern,
+                                                      length);
         }
     }
     return NULL;
 }
-
-#else
-
-/* Returns the first place of the pattern in size bytes of data, or NULL. The pattern has 1
- * byte or more, and no more than there is data. */
-static const unsigned char *memory_search(const unsigned char *data, size_t size,
-                                          const unsigned char *pattern, size_t length)
-{
-    return (const unsigned char *)memmem(data, size, pattern, length);
-}
-
-#endif

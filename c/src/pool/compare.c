@@ -17,22 +17,14 @@
 static size_t data_find_difference(const unsigned char *data, const unsigned char *other,
                                    size_t size)
 {
-    enum { PART = 4096, WORD = 8 };
+    enum { PART = 4096 };
     static const unsigned char zeros[PART] = {0};
-    size_t step = other == NULL ? 0 : (size_t)PART, at, end;
+    size_t step = other == NULL ? 0 : (size_t)PART, at;
     other = other == NULL ? zeros : other;
     for (at = 0; at < size; at += PART, other += step) {
-        end = checked_min(size - at, PART);
-        if (memcmp(data + at, other, end) != 0) {
-            data += at;
-            size = at;
-            for (at = 0; end - at >= WORD && data_xor(data + at, other + at) == 0;) {
-                at += WORD;
-            }
-            while (data[at] == other[at]) {
-                at++;
-            }
-            return size + at;
+        size_t part = checked_min(size - at, PART);
+        if (memcmp(data + at, other, part) != 0) {
+            return at + data_equal(data + at, other, part);
         }
     }
     return size;

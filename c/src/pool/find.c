@@ -13,7 +13,8 @@
  * looked for in a buffer, into which the bytes from the first such place on are gathered.
  * In a hole only its end can begin a match, with the zeros that the pattern begins with;
  * only a pattern of zeros matches inside. The buffer has room for twice the pattern, so
- * that each byte is copied and searched a bounded number of times.
+ * that each byte is copied and searched a bounded number of times. It is allocated first,
+ * so that a call that fails has not changed what pinned blocks count for the limit.
  */
 #include "pool.h"
 
@@ -23,13 +24,13 @@ enum { GATHERED = 64 << 10, SEARCHED = 256 << 10 };
 /* A search in a clone that no other thread knows. */
 typedef struct Search {
     const unsigned char *pattern;
-    size_t size;           /* of the pattern, 1 or more                     */
-    size_t zeros;          /* with which it begins                          */
-    size_t end;            /* of what is searched                           */
-    size_t at;             /* where a match may begin, at this offset       */
-    Segment segment;       /* that of this offset                           */
-    unsigned char *buffer; /* NULL: not needed yet                          */
-    size_t room;           /* bytes of it                                   */
+    size_t size;           /* of the pattern, 1 or more                       */
+    size_t zeros;          /* with which it begins                            */
+    size_t end;            /* of what is searched                             */
+    size_t at;             /* the first place where a match may still begin   */
+    Segment segment;       /* from this place on                              */
+    unsigned char *buffer; /* for what does not lie in one piece              */
+    size_t room;           /* bytes of it                                     */
 } Search;
 
 /* Fills the buffer from at on; returns the number of bytes: those of the pattern, or
@@ -65,21 +66,9 @@ static bool search_bytes(Search *search, const unsigned char *data, size_t size)
     return match != NULL;
 }
 
-/* Whether there is a buffer; allocates it the first time. */
-static bool search_has_buffer(Search *search)
-{
-    if (search->buffer == NULL) {
-        search->room =
-            checked_min(search->end - search->at,
-                        checked_plus(checked_times(search->size, 2), (size_t)GATHERED));
-        search->buffer = (unsigned char *)memory_alloc(search->room);
-    }
-    return search->buffer != NULL;
-}
-
-/* Goes on with a search until there is a match, at search->at, or none can be. Returns 1
- * or 0, or -1 if there is no memory. */
-static int search_run(Search *search)
+/* Goes on with a search until there is a match, at search->at, or none can be; returns
+ * whether there is one. */
+static bool search_run(Search *search)
 {
     Segment *segment = &search->segment;
     bool found = false;
@@ -93,48 +82,60 @@ static int search_run(Search *search)
             found = true;
         } else if (size > search->zeros && segment->data == NULL) {
             search->at = segment->end - search->zeros;
-        } else if (search_has_buffer(search)) {
-            found = search_bytes(search, search->buffer, search_gather(search));
         } else {
-            return -1;
+            found = search_bytes(search, search->buffer, search_gather(search));
         }
     }
     return found;
 }
 
-/* Searches a clone; the arguments are those of pool_find, and size is 1 or more. */
-static int clone_find(const MemoryPool *clone, const unsigned char *pattern, size_t size,
-                      size_t offset, size_t end, size_t *found)
+/* Searches a clone from an offset on; if there is a match, it is at search->at. */
+static bool search_clone(Search *search, const MemoryPool *clone, size_t offset,
+                         size_t end)
 {
+    search->at = offset;
+    search->end = checked_min(end, pool_total(clone));
+    search->segment =
+        segments_of(clone, search->end,
+                    checked_plus(checked_times(search->size, 8), (size_t)SEARCHED));
+    while (search->zeros < search->size && search->pattern[search->zeros] == 0) {
+        search->zeros++;
+    }
+    /* The pool may have been made smaller a moment ago. */
+    return checked_fits(search->end, offset, search->size) && search_run(search);
+}
+
+/* Finds a pattern of 1 byte or more. Locks: as pools_clone. */
+static int pattern_find(MemoryPool *pool, const void *pattern, size_t size, size_t offset,
+                        size_t end, size_t *found)
+{
+    MemoryPool *clone = NULL;
     Search search;
-    int result;
+    PoolStatus status = POOL_NO_MEMORY;
+    bool matches = false;
     memset(&search, 0, sizeof search);
-    search.pattern = pattern;
+    search.pattern = (const unsigned char *)pattern;
     search.size = size;
-    search.end = checked_min(end, pool_total(clone));
-    search.at = offset;
-    if (!checked_fits(search.end, offset, size)) {
-        return 0; /* the pool was made smaller a moment ago */
+    search.room = checked_plus(checked_times(size, 2), (size_t)GATHERED);
+    search.buffer = (unsigned char *)memory_alloc(search.room);
+    if (search.buffer != NULL) {
+        status = pools_clone(&pool, 1, &clone);
     }
-    while (search.zeros < size && pattern[search.zeros] == 0) {
-        search.zeros++;
+    if (status == POOL_OK) {
+        matches = search_clone(&search, clone, offset, end);
+        pool_destroy(clone);
     }
-    search.segment = segments_of(clone, search.end,
-                                 checked_plus(checked_times(size, 8), (size_t)SEARCHED));
-    result = search_run(&search);
     platform_free(search.buffer);
-    if (result == 1) {
+    if (matches) {
         *found = search.at;
     }
-    return result;
+    return status_set(status) == POOL_OK ? matches : -1;
 }
 
 /* Locks: as pools_clone. */
 int pool_find(MemoryPool *pool, const void *pattern, size_t size, size_t offset,
               size_t end, size_t *found)
 {
-    MemoryPool *clone;
-    int result;
     if (pool == NULL || found == NULL || (pattern == NULL && size > 0)) {
         (void)status_set(POOL_INVALID);
         return -1;
@@ -148,11 +149,5 @@ int pool_find(MemoryPool *pool, const void *pattern, size_t size, size_t offset,
         return 1;
     }
     interpreter_unlock();
-    if (status_set(pools_clone(&pool, 1, &clone)) != POOL_OK) {
-        return -1;
-    }
-    result = clone_find(clone, (const unsigned char *)pattern, size, offset, end, found);
-    pool_destroy(clone);
-    (void)status_set(result < 0 ? POOL_NO_MEMORY : POOL_OK);
-    return result;
+    return pattern_find(pool, pattern, size, offset, end, found);
 }

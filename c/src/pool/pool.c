@@ -132,25 +132,68 @@ void pool_destroy(MemoryPool *pool)
 
 /* ------------------------------------------------------------------ snapshots */
 
-/* Gives an empty pool the contents of a relative. Context: the caller has locked from
- * exclusively; no other thread uses pool yet. Locks: the arena. */
-static PoolStatus pool_share(MemoryPool *pool, MemoryPool *from, Reservation *reservation)
+/* A pool that becomes the clone of another, and the pins of that. */
+typedef struct Share {
+    MemoryPool *clone, *from;
+    Pin *pins;
+    Need need;
+    Reservation reservation;
+} Share;
+
+/* Looks for what was written to the pinned blocks of a pool that is to be cloned. Context
+ * of this and the next one: the caller has locked it exclusively; no other thread uses
+ * the clone yet. Locks: the arena. */
+static void share_measure(Share *share)
 {
-    Arena *arena = &from->family->arena;
-    unsigned height = tree_top(&from->tree) + 1;
-    Pin *pins = pins_enter(from, 0, SIZE_MAX);
-    PoolStatus status;
+    MemoryPool *from = share->from;
     POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
-    pins_collect(pins);
-    status = reservation_fill(reservation, arena, pins_measure_clone(from, pins, height));
-    if (status == POOL_OK) {
-        pins_freeze(pins, reservation);
-        size_store_release(&pool->total_size, pool_total(from));
-        tree_replace(&pool->tree, tree_retain_root(&from->tree), height, reservation);
-        pins_graft(pins, &pool->tree, reservation);
+    share->pins = pins_enter(from, 0, SIZE_MAX);
+    pins_collect(share->pins);
+    share->need = pins_measure_clone(from, share->pins, tree_top(&from->tree) + 1);
+}
+
+/* Gives the clone the contents of the pool. */
+static void share_apply(Share *share, Reservation *reservation)
+{
+    MemoryPool *from = share->from, *clone = share->clone;
+    pins_freeze(share->pins, reservation);
+    size_store_release(&clone->total_size, pool_total(from));
+    tree_replace(&clone->tree, tree_retain_root(&from->tree), tree_top(&from->tree) + 1,
+                 reservation);
+    pins_graft(share->pins, &clone->tree, reservation);
+}
+
+/* The same for one pool or two, which the caller has locked. Relatives use the first
+ * reservation together, so that nothing is left of one if there is not enough memory for
+ * both. */
+static PoolStatus shares_apply(Share *shares, size_t count)
+{
+    PoolStatus status = POOL_OK;
+    bool relatives = shares[0].from->family == shares[count - 1].from->family;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        share_measure(&shares[i]);
     }
-    pins_leave(arena, pins, reservation);
-    reservation_empty(reservation, arena);
+    if (count > 1 && relatives) {
+        shares[0].need.blocks += shares[1].need.blocks;
+        shares[0].need.nodes += shares[1].need.nodes;
+    }
+    for (i = 0; i < count && status == POOL_OK; i++) {
+        if (i == 0 || !relatives) {
+            status = reservation_fill(&shares[i].reservation,
+                                      &shares[i].from->family->arena, shares[i].need);
+        }
+    }
+    for (i = 0; i < count; i++) {
+        if (status == POOL_OK) {
+            share_apply(&shares[i], &shares[relatives ? 0 : i].reservation);
+        }
+    }
+    for (i = 0; i < count; i++) {
+        Arena *arena = &shares[i].from->family->arena;
+        pins_leave(arena, shares[i].pins, &shares[i].reservation);
+        reservation_empty(&shares[i].reservation, arena);
+    }
     return status;
 }
 
@@ -189,20 +232,21 @@ static void pools_unlock(MemoryPool *a, MemoryPool *b)
  * registry; then the pools exclusively, and inside them their arenas. */
 static PoolStatus pools_clone(MemoryPool *const *pools, size_t count, MemoryPool **clones)
 {
-    Reservation reservation[2] = {{0}, {0}};
+    Share shares[2];
     PoolStatus status = POOL_OK;
     size_t i, created = 0;
+    memset(shares, 0, sizeof shares);
     for (; created < count && status == POOL_OK; created += status == POOL_OK) {
         status = pool_create_clone(pools[created], &clones[created]);
+        shares[created].from = pools[created];
+        shares[created].clone = clones[created];
     }
     if (status == POOL_OK) {
         pools_lock(pools[0], pools[count - 1]);
-        for (i = 0; i < count && status == POOL_OK; i++) {
-            status = pool_share(clones[i], pools[i], &reservation[i]);
-        }
+        status = shares_apply(shares, count);
         pools_unlock(pools[0], pools[count - 1]);
         for (i = 0; i < count; i++) {
-            reservation_release_adopted(&reservation[i]);
+            reservation_release_adopted(&shares[i].reservation);
         }
     }
     for (i = 0; i < created && status != POOL_OK; i++) {

@@ -1180,6 +1180,106 @@ MUTANTS["test_written_linux"] = [
         "    written_unlock();",
     ),
 ]
+MUTANTS["test_digest"] = [
+    (
+        "a slot is marked as sole owner while the block has a digest",
+        "tree_edit.c",
+        "        block_forget_digest(word_block(word));\n"
+        "        ptr_store_release(slot, (void *)(word | WORD_SOLE));",
+        "        ptr_store_release(slot, (void *)(word | WORD_SOLE));",
+    ),
+    (
+        "a new block has the digest of the one before it",
+        "tree_edit.c",
+        "    block_forget_digest(block);\n    ptr_store_release",
+        "    ptr_store_release",
+    ),
+    (
+        "a slot that is hashed keeps the mark of its sole owner",
+        "digest.c",
+        "word_block(slot_clear_sole(slot))",
+        "slot_block(slot)",
+    ),
+    (
+        "a private node keeps its digest on the way to a change",
+        "tree_edit.c",
+        "    } else {\n        node_open(node);\n    }",
+        "    }",
+    ),
+    (
+        "a search for a private leaf leaves digests where they are",
+        "tree.c",
+        "    for (; node != NULL && !node_is_shared(node); level--) {\n"
+        "        node_open(node);\n",
+        "    for (; node != NULL && !node_is_shared(node); level--) {\n",
+    ),
+    (
+        "a quick write does not see that a node has a digest",
+        "tree.c",
+        "(private_only && size_load_acquire(&node->refs) != 1)",
+        "(private_only && node_is_shared(node))",
+    ),
+    (
+        "blocks that are pinned keep their digests",
+        "pins.c",
+        "        block_forget_digest(&blocks[i]);\n",
+        "",
+    ),
+    (
+        "a frozen copy that is brought up to date keeps its digest",
+        "dirty.c",
+        "if (slot == NULL || !slot_owns(slot)) {",
+        "if (slot == NULL || block_is_shared(slot_block(slot))) {",
+    ),
+    (
+        "a part of a block is discarded in place, and it keeps its digest",
+        "discard.c",
+        "slot_owns(node_slot(leaf, 0, piece.index)) &&",
+        "block != NULL && !block_is_shared(block) &&",
+    ),
+    (
+        "the last reference to a node with a digest does not free it",
+        "tree_edit.c",
+        "if ((size_sub_acq_rel(&node->refs, 1) & ~NODE_HASHED) != 1) {",
+        "if (size_sub_acq_rel(&node->refs, 1) != 1) {",
+    ),
+    (
+        "a node with a digest counts as shared",
+        "tree.c",
+        "return (size_load_acquire(&node->refs) & ~NODE_HASHED) > 1;",
+        "return size_load_acquire(&node->refs) > 1;",
+    ),
+    (
+        "the digests of a chunk outlive it",
+        "arena.c",
+        "    chunk_drop_digests(chunk, &arena->headers);\n",
+        "",
+    ),
+    (
+        "bytes behind the end of a pool count",
+        "digest.c",
+        "status = pool_resize(snapshot, pool_total(snapshot));",
+        "status = POOL_OK;",
+    ),
+    (
+        "pages of a large block are combined in another order",
+        "digest.c",
+        "for (pairs = i; (pairs & 1) != 0; pairs >>= 1) {",
+        "for (pairs = i; pairs == 1; pairs >>= 1) {",
+    ),
+    (
+        "the root is not cut at the end of the pool",
+        "digest.c",
+        "covered == slot_shift(pool, level) + TREE_BITS) {",
+        "level > 0) {",
+    ),
+    (
+        "a page of small blocks has the first half of its slots",
+        "digest.c",
+        "checked_min(first + ((size_t)1 << slots), TREE_SLOTS)",
+        "checked_min(first + ((size_t)1 << slots) / 2, TREE_SLOTS)",
+    ),
+]
 # Found by ThreadSanitizer: its report counts as a failure of the test.
 MUTANTS["test_pins"] = [
     (

@@ -35,6 +35,8 @@ pytest_plugins = ["command_fixtures"]
         ["convert", "IN", "out"],
         ["diff", "a", "IN"],
         ["diff", "IN", "a"],
+        ["digest", "IN"],
+        ["find", "text", "IN"],
     ],
     ids=" ".join,
 )
@@ -275,7 +277,7 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err.startswith(f"usage: pymempool {arguments[0]}")
 
 
-@pytest.mark.parametrize("name", ["inspect", "convert", "diff"])
+@pytest.mark.parametrize("name", ["inspect", "convert", "diff", "digest", "find"])
 def test_help_is_short_and_names_the_status(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,10 +11,7 @@ from typing import Any
 
 import pytest
 from command_line import command
-from internals import (
-    comparing_module,
-    diff_module,
-)
+from internals import diff_module
 
 from pymempool import MemoryPool
 
@@ -29,13 +26,26 @@ differing 101 bytes, in 2 ranges
   start   end  bytes   size
     0x5   0x6      1    1 B
    0x64  0xc8    100  100 B
+
+  0x00000000  A  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f  ................
+              B  00 01 02 03 04 04 06 07 08 09 0a 0b 0c 0d 0e 0f  ................
+                                ^^
+  0x00000060  A  60 61 62 63 64 65 66 67 68 69 6a 6b 6c 6d 6e 6f  `abcdefghijklmno
+              B  60 61 62 63 00 00 00 00 00 00 00 00 00 00 00 00  `abc............
+                             ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^
+  0x00000070  A  70 71 72 73 74 75 76 77 78 79 7a 7b 7c 7d 7e 7f  pqrstuvwxyz{|}~.
+              B  00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  ................
+                 ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^ ^^
 """
 
 
 @pytest.mark.usefixtures("folder")
 def test_diff_of_two_files(tell: Any) -> None:
     told = tell("diff", "a", "b")
-    assert (told.status, told.err, told.out) == (1, "", DIFFERENT)
+    assert (told.status, told.err) == (1, "")
+    assert told.out.startswith(DIFFERENT)
+    assert told.out.count("^^\n") == 8
+    assert told.out.endswith(f"  {'^^ ' * 7}^^\n")  # and that is all
 
 
 @pytest.mark.usefixtures("folder")
@@ -56,6 +66,8 @@ def test_diff_for_programs(tell: Any) -> None:
         "images": ["a", "b"],
         "formats": ["raw", "raw"],
         "sizes": [12345, 12345],
+        "alone": [0, 0],
+        "alone_data": [0, 0],
         "differing": 101,
         "ranges_total": 2,
         "ranges": [{"start": 5, "size": 1}, {"start": 100, "size": 100}],
@@ -72,9 +84,43 @@ def test_diff_of_sizes_alone(tell: Any) -> None:
         "a and longer differ\n"
         "sizes     12345 bytes and 12346 bytes\n"
         "differing 0 bytes, in 0 ranges\n"
+        "only      in longer: 1 byte behind the other's end\n"
     )
-    assert "1 byte and 12345 bytes\n" in tell("diff", "one", "a").out
     assert tell("diff", "a", "longer", "--quiet").status == 1
+    out = tell("diff", "a", "one").out
+    assert "sizes     12345 bytes and 1 byte\n" in out
+    assert "only      in a: 12344 bytes behind the other's end\n" in out
+    facts = json.loads(tell("diff", "one", "a", "--json").out)
+    assert (facts["alone"], facts["alone_data"]) == ([0, 12344], [0, 12344])
+
+
+@pytest.mark.usefixtures("folder")
+def test_diff_of_a_hole_that_one_image_lost(tell: Any) -> None:
+    with open("holey", "wb") as file:
+        file.write(b"data")
+        file.truncate(1 << 20)
+    Path("short").write_bytes(b"data")
+    told = tell("diff", "short", "holey")
+    assert told.status == 1
+    told_size = f"{(1 << 20) - 4} bytes behind the other's end"
+    facts = json.loads(tell("diff", "short", "holey", "--json").out)
+    assert facts["alone"] == [0, (1 << 20) - 4]
+    hole = facts["alone_data"] == [0, 0]  # not where the system tells of no holes
+    assert told.out.endswith(f"only      in holey: {told_size}{', a hole' * hole}\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_lines_of_the_dump_end_with_the_smaller_image(tell: Any) -> None:
+    Path("one").write_bytes(bytes(19))
+    Path("two").write_bytes(bytes(18) + b"xyz")
+    out = tell("diff", "one", "two").out
+    assert "differing 1 byte, in 1 range\nonly      in two: 2 bytes" in out
+    assert out.endswith(
+        "\n\n"
+        f"  0x00000010  A  00 00 00{' ' * 39}  ...\n"
+        f"              B  00 00 78{' ' * 39}  ..x\n"
+        "                       ^^\n"
+    )
 
 
 @pytest.mark.usefixtures("folder")
@@ -91,16 +137,19 @@ def test_diff_lists_16_ranges_or_all(tell: Any) -> None:
         data[at] ^= 0xFF
     Path("c").write_bytes(data)
     some, every = tell("diff", "a", "c").out, tell("diff", "a", "c", "--all").out
-    assert some.endswith("\n  ... and 4 more: --all lists them\n")
-    assert len(re.findall(r"^ +0x", some, re.MULTILINE)) == 16
-    assert len(re.findall(r"^ +0x", every, re.MULTILINE)) == 20
+    assert "\n  ... and 4 more: --all lists them\n\n" in some
+    assert len(re.findall(r"^ +0x\w+ +0x", some, re.MULTILINE)) == 16
+    assert len(re.findall(r"^ +0x\w+ +0x", every, re.MULTILINE)) == 20
     assert "differing 20 bytes, in 20 ranges\n" in some
-    assert "more" not in every
+    assert "--all" not in every
+    for out in (some, every):
+        assert len(re.findall(r"^  0x\w+  A ", out, re.MULTILINE)) == 8
+        assert out.endswith("\n  ... and 12 bytes more\n")
 
 
 def test_ranges_are_those_found_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    # So that ranges continue in the next piece.
-    monkeypatch.setattr(comparing_module, "_PIECE", 16)
+    # So that ranges continue in the next step.
+    monkeypatch.setattr(diff_module, "_STEP", 16)
     chance = random.Random(7)
     for size in (1, 15, 16, 17, 100, 500):
         with (
@@ -118,8 +167,6 @@ def test_ranges_are_those_found_byte_by_byte(monkeypatch: pytest.MonkeyPatch) ->
             assert [at for each in found for at in range(each[0], sum(each))] == places
             ends = [sum(each) for each in found]
             assert not {each.start for each in found} & set(ends)  # none could be joined
-            differ = diff_module.differ(one, two)
-            assert differ == (bool(places) or one.total_size != two.total_size)
 
 
 @pytest.mark.usefixtures("folder", "bincopy")

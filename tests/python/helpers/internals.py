@@ -14,7 +14,6 @@ from typing import Any
 from pymempool import errors as errors_module, pool as pool_module
 from pymempool._core import (
     adoption as adoption_module,
-    comparing as comparing_module,
     content as content_module,
     file as file_module,
     pins as pins_module,
