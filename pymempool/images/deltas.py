@@ -8,21 +8,22 @@ A delta is written and read from its start to its end, and says itself where tha
 that several can follow each other in one stream. All integers are unsigned and
 little-endian, and have 8 bytes, but for the kind of a record:
 
-    start   the 8 bytes of _MAGIC, version (2)
+    start   the 8 bytes 93 6d 65 6d 70 6f 6f 6c; version, which is 2
     head    size of the base, size of the pool, digest of the base, digest of the pool;
             check
-    frames  size of the records in it (at most 1 MiB), the records; check
-    end     a frame of size 0; check
+    frames  any number of them: size of the records in it, 1 to 1 MiB; the records; check
+    end     size 0; check
 
-    record  kind (1 byte), start, size; in ascending order, without overlap
-            kind 1: data, which follows
+    record  kind (1 byte), offset, size (1 or more)
+            kind 1: data, so many bytes, which follow
             kind 2: zeros
     digest  that of pool_digest() in memory_pool.h, 32 bytes
-    check   BLAKE2b of all bytes of the delta before it, 32 bytes, personalized with
-            _PERSON
+    check   BLAKE2b of all bytes of the delta before it, with a result of 32 bytes and the
+            personalization "pool delta", then zeros
 
-It is applied in this order: the base gets the size of the pool, by zeros at its end or
-by cutting it; then the records replace bytes of it.
+Records are in ascending order, in frames too, do not overlap, end in the pool, and lie in
+one frame each. They are applied in this order: the base gets the size of the pool, by
+zeros at its end or by cutting it; then each record replaces the bytes at its offset.
 
 Nothing is believed, and nothing is allocated for it, before the check behind it was
 found to be right: a damaged delta is refused where it is damaged. One that was made to do

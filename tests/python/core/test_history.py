@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 import pytest
+from internals import history_module
 
 from pymempool import (
     History,
@@ -425,6 +426,9 @@ def test_a_forked_child(state: MemoryPool) -> None:
             status = 0 if state[:7] == b"0000000" and history.record() == 2 else 2
         finally:
             os._exit(status)
+    history_module._renew_locks()  # what the child did first
+    history.go_to(0)
+    history.go_to(1)
     done.set()
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
