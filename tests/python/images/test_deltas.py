@@ -315,6 +315,28 @@ def test_any_bytes(seed: int) -> None:
     assert base[:] == pool[:]
 
 
+def test_what_is_held_is_not_read() -> None:
+    """Neither to save nor to apply; the digests are counted in C."""
+    read: list[int] = []
+
+    class Counted(MemoryPool):
+        def read(self, offset: Any, size: Any) -> bytes:
+            read.append(size)
+            return super().read(offset, size)
+
+    pool, twin = Counted(8 * PIECE, 65536), Counted(8 * PIECE, 4096)
+    pool.fill(0, 1, 8 * PIECE)
+    twin.copy_from(pool)
+    with pool.clone() as base:
+        pool.write(5 * PIECE + 9, b"changed")
+        delta = pool.delta(base)
+    assert read == [65536, 65536]
+    read.clear()
+    twin.apply(delta)
+    assert read == []
+    assert twin.same(pool)
+
+
 def test_data_comes_in_frames() -> None:
     pool = MemoryPool(4 * PIECE, 4096)
     with pool.clone() as base:
