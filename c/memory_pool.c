@@ -44,7 +44,9 @@
 #include "src/tree/tree_edit.c"
 
 #include "src/pool/family.c"
-#include "src/pool/bytes.c"
+#include "src/pool/range.c"
+#include "src/pool/read.c"
+#include "src/pool/write.c"
 #include "src/pool/pins.c"
 #include "src/pool/dirty.c"
 #include "src/pool/freeze.c"

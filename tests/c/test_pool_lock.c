@@ -190,7 +190,9 @@ static void check_watch(size_t first, size_t length, size_t other, size_t others
     }
     guard = pool_lock_range(&locks, other, other + others - 1);
     int open = optimistic_begin(&read, &locks, first, first + length - 1);
-    CHECK_EQ_INT(open, !touches);
+    CHECK_EQ_INT(open && optimistic_validate_shape(&read),
+                 guard.span == NULL && !touches);
+    CHECK_EQ_INT(open && optimistic_validate(&read), !touches);
     pool_unlock(&locks, guard);
     CHECK_EQ_INT(open && optimistic_validate(&read), !touches);
 
@@ -206,7 +208,14 @@ static void check_watch(size_t first, size_t length, size_t other, size_t others
 
 TEST(an_optimistic_read_notices_each_lock)
 {
+    OptimisticRead read;
+    Guard guard;
     pool_lock_init(&locks);
+    guard = pool_lock_exclusive(&locks);
+    int open = optimistic_begin(&read, &locks, 0, 0);
+    CHECK(!open || !optimistic_validate_shape(&read));
+    pool_unlock(&locks, guard);
+    CHECK(!open || !optimistic_validate_shape(&read));
     for (size_t first = 0; first < COUNT; first++) {
         for (size_t length = 1; length <= COUNT + 1; length++) {
             for (size_t other = 0; other < COUNT; other++) {

@@ -481,7 +481,7 @@ static ALWAYS_INLINE size_t batch_try_put(MemoryPool *pool, Batch batch,
             }
             if ((!items[i].found || items[i].leaf == NULL ||
                  !leaf_try_write(pool, items[i].leaf, read.shape, items[i].piece, *src,
-                                 size <= SMALL_MAX, true)) &&
+                                 size <= SMALL_MAX, false)) &&
                 (items[i].whole || !item_put_parts(pool, &items[i], size, *src))) {
                 return done + i;
             }

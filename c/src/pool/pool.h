@@ -91,7 +91,7 @@ typedef enum WriteMode {
     WRITE_NOTHING  /* as WRITE_ALL, but for a pin: no bytes follow  */
 } WriteMode;
 
-/* bytes.c */
+/* range.c */
 static Piece piece_at(const MemoryPool *pool, size_t offset, size_t size);
 static size_t pool_total(const MemoryPool *pool);
 static size_t pool_index(const MemoryPool *pool, size_t offset);
@@ -102,7 +102,11 @@ static bool range_is_inside(const MemoryPool *pool, size_t offset, size_t size);
 static size_t pool_clip(const MemoryPool *pool, size_t offset, size_t size);
 static bool pool_moves(const MemoryPool *pool, size_t offset, const void *buffer,
                        size_t size);
+static size_t pool_last(const MemoryPool *pool, size_t offset, size_t size);
 static PoolStatus pool_check(const MemoryPool *pool, size_t offset, size_t size);
+
+/* read.c */
+static void small_copy(unsigned char *dest, const unsigned char *src, size_t size);
 static void data_get(unsigned char *dest, const unsigned char *data, Piece piece,
                      bool small);
 static void hole_get(unsigned char *dest, Piece piece, bool small);
@@ -110,6 +114,8 @@ static bool bytes_get(MemoryPool *pool, unsigned char *dest, size_t offset, size
                       const OptimisticRead *read);
 static size_t bytes_read(MemoryPool *pool, unsigned char *dest, size_t offset,
                          size_t size, bool clips);
+
+/* write.c */
 static size_t slot_put(MemoryPool *pool, AtomicPtr *slot, Piece piece,
                        const unsigned char *src, int byte, Reservation *reservation);
 static void bytes_put(MemoryPool *pool, size_t offset, const unsigned char *src, int byte,
@@ -118,7 +124,7 @@ static PoolStatus write_begin(MemoryPool *pool, size_t offset, size_t *size,
                               WriteMode mode, Guard *guard, Reservation *reservation);
 static void write_end(MemoryPool *pool, Guard guard, Reservation *reservation);
 static bool leaf_try_write(MemoryPool *pool, Node *leaf, size_t shape, Piece piece,
-                           const unsigned char *src, bool small, bool waits);
+                           const unsigned char *src, bool small, bool quick);
 static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned char *src,
                               int byte, size_t *size, WriteMode mode);
 

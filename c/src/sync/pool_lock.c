@@ -368,28 +368,36 @@ static ALWAYS_INLINE size_t optimistic_sum(const OptimisticRead *read)
     return sum | held;
 }
 
-/* Begins an optimistic read of the tree, without its blocks; false if another thread
- * holds the shape lock or a span. */
+/* Begins an optimistic read of the tree, without its blocks; false if there are none in
+ * this build. If another thread holds the shape lock or a span, its first validation
+ * fails: it notes the version without these bits, which the lock never has again, because
+ * it loses the bits only in a step to a larger version. */
 static ALWAYS_INLINE bool optimistic_begin_shape(OptimisticRead *read, PoolLock *locks)
 {
     read->locks = locks;
     read->first = read->count = read->sum = 0;
-    read->shape = size_load_acquire(&locks->shape.lock.version);
-    return OPTIMISTIC_ALLOWED && (read->shape & (LOCK_HELD | LOCK_SPANS)) == 0;
+    read->shape =
+        size_load_acquire(&locks->shape.lock.version) & ~(size_t)(LOCK_HELD | LOCK_SPANS);
+    return OPTIMISTIC_ALLOWED;
 }
 
-/* Begins an optimistic read of the tree and of the blocks first to last; false if another
- * thread holds a lock of them. */
-static ALWAYS_INLINE bool optimistic_begin(OptimisticRead *read, PoolLock *locks,
-                                           size_t first, size_t last)
+/* Adds the blocks first to last to such a read; false if another thread holds a stripe of
+ * them. */
+static ALWAYS_INLINE bool optimistic_begin_blocks(OptimisticRead *read, size_t first,
+                                                  size_t last)
 {
-    if (!optimistic_begin_shape(read, locks)) {
-        return false;
-    }
     read->first = first;
     read->count = last - first < STRIPES ? last - first + 1 : STRIPES;
     read->sum = optimistic_sum(read);
     return (read->sum & LOCK_HELD) == 0;
+}
+
+/* Begins an optimistic read of the tree and of the blocks first to last. */
+static ALWAYS_INLINE bool optimistic_begin(OptimisticRead *read, PoolLock *locks,
+                                           size_t first, size_t last)
+{
+    return optimistic_begin_shape(read, locks) &&
+           optimistic_begin_blocks(read, first, last);
 }
 
 /* Whether the shape lock has not changed, so that pointers that were loaded from the tree

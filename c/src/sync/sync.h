@@ -87,6 +87,7 @@ static Lock *pool_lock_block(PoolLock *locks, size_t index);
 static Guard pool_lock_range(PoolLock *locks, size_t first, size_t last);
 static void pool_unlock(PoolLock *locks, Guard guard);
 static bool optimistic_begin_shape(OptimisticRead *read, PoolLock *locks);
+static bool optimistic_begin_blocks(OptimisticRead *read, size_t first, size_t last);
 static bool optimistic_begin(OptimisticRead *read, PoolLock *locks, size_t first,
                              size_t last);
 static bool optimistic_validate_shape(const OptimisticRead *read);

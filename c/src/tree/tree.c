@@ -155,23 +155,23 @@ static ALWAYS_INLINE bool node_ends_search(Node *node, bool private_only)
     return node == NULL || (private_only && size_load_acquire(&node->refs) != 1);
 }
 
-/* Whether such a search goes on below a node: *node becomes its child on the path to a
- * block. If not, because the child ends it or because the reader must start over (*valid
- * is false then), *node becomes NULL. */
+/* Moves *node to its child on the path to a block; to NULL if the child ends the search,
+ * or if the shape lock has changed. Returns whether the search goes on. */
 static ALWAYS_INLINE bool node_descend(Node **node, unsigned level, size_t index,
-                                       const OptimisticRead *read, bool private_only,
-                                       bool *valid)
+                                       const OptimisticRead *read, bool private_only)
 {
     Node *child = node_child(*node, level, index);
-    *valid = optimistic_validate_shape(read);
-    *node = !*valid || node_ends_search(child, private_only) ? NULL : child;
+    *node = !optimistic_validate_shape(read) || node_ends_search(child, private_only)
+                ? NULL
+                : child;
     return *node != NULL;
 }
 
-/* tree_leaf for an optimistic reader; false if it must start over. private_only: a leaf
- * that is not private, or below a marked node, counts as none. low: it must start over as well if the tree has
- * more levels than are unrolled. In these the shifts are constants. The root needs no
- * validation: it is a node, or was one. */
+/* tree_leaf for an optimistic reader. private_only: a leaf that is not private, or is
+ * below a marked node, counts as none. If the shape lock changes meanwhile, the search
+ * ends as at a hole: the reader's next validation fails, because the version never
+ * returns. low: returns false if the tree has more levels than are unrolled. In these the
+ * shifts are constants. The root needs no validation: it is a node, or was one. */
 static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
                                                const OptimisticRead *read,
                                                bool private_only, bool low, Node **leaf)
@@ -179,7 +179,7 @@ static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
     enum { UNROLLED = 5 };
     Node *node = tree_root(tree);
     size_t height = size_load_acquire((AtomicSize *)&tree->height);
-    bool valid = true, goes_on = !node_ends_search(node, private_only);
+    bool goes_on = !node_ends_search(node, private_only);
     if (low && height > UNROLLED) {
         return false;
     }
@@ -187,16 +187,14 @@ static ALWAYS_INLINE bool tree_leaf_optimistic(const Tree *tree, size_t index,
         node = NULL;
     }
     for (; !low && goes_on && height > UNROLLED; height--) {
-        goes_on =
-            node_descend(&node, (unsigned)height - 1, index, read, private_only, &valid);
+        goes_on = node_descend(&node, (unsigned)height - 1, index, read, private_only);
     }
-    (void)(goes_on &&
-           (height < 5 || node_descend(&node, 4, index, read, private_only, &valid)) &&
-           (height < 4 || node_descend(&node, 3, index, read, private_only, &valid)) &&
-           (height < 3 || node_descend(&node, 2, index, read, private_only, &valid)) &&
-           (height < 2 || node_descend(&node, 1, index, read, private_only, &valid)));
+    (void)(goes_on && (height < 5 || node_descend(&node, 4, index, read, private_only)) &&
+           (height < 4 || node_descend(&node, 3, index, read, private_only)) &&
+           (height < 3 || node_descend(&node, 2, index, read, private_only)) &&
+           (height < 2 || node_descend(&node, 1, index, read, private_only)));
     *leaf = node;
-    return valid;
+    return true;
 }
 
 /* Returns the leaf of a block if it is private to the tree, for a change of that block;

@@ -52,21 +52,21 @@ MUTANTS["test_linear"] = [
     ),
     (
         "small write does not lock the stripe",
-        "bytes.c",
-        "    if (waits) {\n"
+        "write.c",
+        "    if (!quick) {\n"
         "        lock_acquire(lock);\n"
         "    } else if (!lock_enter(lock)) {\n"
         "        return false;\n"
         "    }\n",
-        "    (void)waits;\n",
+        "    (void)quick;\n",
         "    lock_release(lock);\n    return owns;",
         "    (void)lock;\n    return owns;",
     ),
     (
         "small write does not check the shape lock again",
-        "bytes.c",
-        "    owns = lock_version(&pool->locks.shape.lock) == shape &&",
-        "    owns = (shape & LOCK_HELD) == 0 &&",
+        "write.c",
+        "    if (lock_version(&pool->locks.shape.lock) == shape) {",
+        "    if ((shape & LOCK_HELD) == 0) {",
     ),
     (
         "holder of stripes does not check the shape lock",
@@ -102,10 +102,10 @@ MUTANTS["test_linear"] = [
     (
         "clone does not lock the pool",
         "pool.c",
-        "        Guard guard = pool_lock_exclusive(&pool->locks);\n"
-        "        status = pool_share(clone, pool, &reservation);\n"
-        "        pool_unlock(&pool->locks, guard);\n",
-        "        status = pool_share(clone, pool, &reservation);\n",
+        "        pools_lock(pools[0], pools[count - 1]);\n"
+        "        status = shares_apply(shares, count);\n"
+        "        pools_unlock(pools[0], pools[count - 1]);\n",
+        "        status = shares_apply(shares, count);\n",
     ),
     (
         "restore does not lock the pools",
@@ -118,7 +118,7 @@ MUTANTS["test_linear"] = [
     ),
     (
         "a change of shape is made under stripes",
-        "bytes.c",
+        "write.c",
         "    if (need.nodes > 0 && !guard->exclusive) {",
         "    if (need.nodes > 0 && guard->exclusive) {",
     ),
@@ -163,8 +163,8 @@ MUTANTS["test_linear"] = [
     (
         "a clone has no writes through a pin that came after the last one",
         "pool.c",
-        "    pins_collect(pins);\n    status",
-        "    status",
+        "    pins_collect(share->pins);\n",
+        "",
     ),
     (
         "a restored pool has no writes through a pin of the other",
@@ -181,11 +181,11 @@ MUTANTS["test_linear"] = [
     (
         "a clone gets the frozen copies before they are up to date",
         "pool.c",
-        "        pins_freeze(pins, reservation);\n        size_store",
-        "        size_store",
-        "        pins_graft(pins, &pool->tree, reservation);\n    }\n    pins_leave",
-        "        pins_graft(pins, &pool->tree, reservation);\n"
-        "        pins_freeze(pins, reservation);\n    }\n    pins_leave",
+        "    pins_freeze(share->pins, reservation);\n    size_store",
+        "    size_store",
+        "    pins_graft(share->pins, &clone->tree, reservation);\n",
+        "    pins_graft(share->pins, &clone->tree, reservation);\n"
+        "    pins_freeze(share->pins, reservation);\n",
     ),
     (
         "a pin that is released ends beside a call that works with it",
@@ -356,7 +356,7 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a reused block counts as fresh",
-        "bytes.c",
+        "write.c",
         "    block->from |= BLOCK_DIRTY;\n}",
         "}",
     ),
@@ -368,7 +368,7 @@ MUTANTS["fuzz_replay"] = [
     ),
     (
         "a copy on write loses the last byte",
-        "bytes.c",
+        "write.c",
         "memcpy(block->data + end, data + end, rest);",
         "memcpy(block->data + end, data + end, rest - (rest > 0));",
     ),
@@ -453,12 +453,12 @@ MUTANTS["test_meanwhile"] = [
     (
         "a clone has the size that the pool had before it waited",
         "pool.c",
-        "        size_store_release(&pool->total_size, pool_total(from));\n        tree",
-        "        tree",
+        "    size_store_release(&clone->total_size, pool_total(from));\n",
+        "",
     ),
     (
         "adopted memory is read without a lock",
-        "bytes.c",
+        "read.c",
         "data = read != NULL ? word_data_optimistic(word) : word_data(word);",
         "data = word_data(word);",
     ),
@@ -471,15 +471,18 @@ MUTANTS["test_meanwhile"] = [
     (
         "the count of a leaf is read twice",
         "tree.c",
-        "*node = !*valid || node_ends_search(child, private_only) ? NULL : child;\n"
+        "*node = !optimistic_validate_shape(read) || "
+        "node_ends_search(child, private_only)\n"
+        "                ? NULL\n"
+        "                : child;\n"
         "    return *node != NULL;",
-        "*node = !*valid ? NULL : child;\n"
-        "    return *valid && !node_ends_search(child, private_only);",
+        "*node = !optimistic_validate_shape(read) ? NULL : child;\n"
+        "    return *node != NULL && !node_ends_search(child, private_only);",
         "    if (!goes_on) {\n        node = NULL;\n    }\n",
         "",
-        "    *leaf = node;\n    return valid;",
+        "    *leaf = node;\n    return true;",
         "    *leaf = node_ends_search(node, private_only) ? NULL : node;\n"
-        "    return valid;",
+        "    return true;",
     ),
 ]
 MUTANTS["test_pins_meanwhile"] = [
@@ -536,7 +539,7 @@ MUTANTS["test_walks"] = [
 MUTANTS["test_api"] = [
     (
         "a range so long that its end wraps round lies in one block",
-        "bytes.c",
+        "range.c",
         "(size <= SMALL_MAX || size - 1 <= pool->block_mask) &&",
         "",
     ),
@@ -552,7 +555,7 @@ MUTANTS["test_edges"] = [
 MUTANTS["test_adopt"] = [
     (
         "adopted memory is released while the pool is locked",
-        "bytes.c",
+        "write.c",
         "    pool_unlock(&pool->locks, guard);\n"
         "    reservation_release_adopted(reservation);",
         "    reservation_release_adopted(reservation);\n"
@@ -882,8 +885,8 @@ MUTANTS["test_first_thread"] = [
     (
         "a process of one thread exchanges as well",
         "lock.c",
-        "    if (POOL_SINGLE_THREADED()) {",
-        "    if (POOL_SINGLE_THREADED() && version == SIZE_MAX) {",
+        "    if (single) {",
+        "    if (single && version == SIZE_MAX) {",
     ),
     (
         "a lock that is acquired alone is not held",
@@ -1006,20 +1009,26 @@ MUTANTS["test_pool_lock"] = [
     (
         "a reader begins beside a span",
         "pool_lock.c",
-        "(read->shape & (LOCK_HELD | LOCK_SPANS)) == 0;",
-        "(read->shape & LOCK_HELD) == 0;",
+        "~(size_t)(LOCK_HELD | LOCK_SPANS);",
+        "~(size_t)LOCK_HELD;",
+    ),
+    (
+        "a reader begins while the whole pool is locked",
+        "pool_lock.c",
+        "~(size_t)(LOCK_HELD | LOCK_SPANS);",
+        "~(size_t)LOCK_SPANS;",
     ),
 ]
 MUTANTS["test_meanwhile"] += [
     (
         "a read is clipped before it locks the blocks",
-        "bytes.c",
+        "read.c",
         "    clipped = pool_clip(pool, offset, size);\n    clipped = clips",
         "    clipped = clips",
     ),
     (
         "a write is clipped before it locks the blocks",
-        "bytes.c",
+        "write.c",
         "    *guard = pool_lock_range(&pool->locks, first, last);\n"
         "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n",
         "    clipped = mode == WRITE_CLIPPED ? pool_clip(pool, offset, *size) : *size;\n"
@@ -1064,7 +1073,7 @@ MUTANTS["test_pin_ranges"] = [
     (
         "a frozen copy that a clone has is written to",
         "freeze.c",
-        "    if (old == NULL || block_is_shared(old)) {",
+        "    if (!slot_owns(slot)) {",
         "    if (old == NULL) {",
     ),
     (
@@ -1156,19 +1165,19 @@ MUTANTS["test_pin_tracking"] = [
     (
         "a frozen copy that a view has is updated",
         "dirty.c",
-        "    if (copy == NULL || block_is_shared(copy)) {",
-        "    if (copy == NULL) {",
+        "    if (slot == NULL || !slot_owns(slot)) {",
+        "    if (slot == NULL || slot_block(slot) == NULL) {",
     ),
     (
         "a frozen copy below a shared node is updated",
         "dirty.c",
-        "            if (!pin_update(pin, i, private_leaf)) {",
-        "            if (!pin_update(pin, i, leaf)) {",
+        "    Node *leaf = tree_private_leaf(&pin->frozen, pin->index + i);\n    AtomicPtr",
+        "    Node *leaf = tree_leaf(&pin->frozen, pin->index + i);\n    AtomicPtr",
     ),
     (
         "a frozen copy that differs is not updated",
         "dirty.c",
-        "    pin_copy(pin, i, copy);\n    return true;",
+        "    pin_copy(pin, i, slot_block(slot));\n    return true;",
         "    return true;",
     ),
 ]

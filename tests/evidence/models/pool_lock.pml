@@ -210,9 +210,13 @@ inline optimistic_sum(sum, first)
     }
 }
 
-#ifdef READ_BESIDE_SPANS
-#define is_closed(shape) odd(shape)
+/* The version that is noted: without the bits that say that the shape lock is held, or that
+ * there may be spans. It then has no such version. */
+#if defined(READ_BESIDE_SPANS)
+#define optimistic_begin_shape (pool[0].shape & 254)
+#elif defined(READ_BESIDE_CHANGE)
+#define optimistic_begin_shape (pool[0].shape & (255 - MARK))
 #else
-#define is_closed(shape) ((shape) & (1 + MARK))
+#define optimistic_begin_shape (pool[0].shape & (254 - MARK))
 #endif
 #define optimistic_validate_shape(noted) (pool[0].shape == noted)

@@ -14,6 +14,7 @@
  *  MUTATION NO_SECOND_LOOK      a shared operation does not check the shape lock at all
  *  MUTATION NO_LOOK_AT_STRIPES  the holder of the shape lock does not wait for the stripes
  *  MUTATION READ_BESIDE_SPANS   the reader begins while there are spans
+ *  MUTATION READ_BESIDE_CHANGE  the reader begins while the whole pool is locked
  */
 #include "pool_lock.pml"
 
@@ -85,10 +86,10 @@ inline believe()
 /* Accepts what it read, or goes on to read under the stripes. */
 inline read_watching()
 {
-    shape = pool[0].shape;
+    shape = optimistic_begin_shape;
     optimistic_sum(sum, first);
     if
-    :: is_closed(shape) || odd(sum) -> goto with_stripes
+    :: odd(sum) -> goto with_stripes
     :: else
     fi;
     read_both();

@@ -383,12 +383,7 @@ inline get(i)
 proctype Reader()
 {
     byte shape, sum, again, first, n, level, b, got[2];
-    shape = pool[0].shape;
-    optimistic_sum(sum, first);
-    if
-    :: is_closed(shape) || odd(sum) -> goto with_stripes
-    :: else
-    fi;
+    shape = optimistic_begin_shape;
     n = root;
     level = height - 1; /* of another tree, maybe; no harm before the next look */
     if
@@ -398,6 +393,11 @@ proctype Reader()
 #ifndef NO_CHECK_OF_NODE
         check_shape();
 #endif
+    :: else
+    fi;
+    optimistic_sum(sum, first);
+    if
+    :: odd(sum) -> goto with_stripes
     :: else
     fi;
     if
@@ -462,11 +462,7 @@ done:
 proctype Quick()
 {
     byte shape, n, level, b;
-    shape = pool[0].shape;
-    if
-    :: is_closed(shape) -> goto done
-    :: else
-    fi;
+    shape = optimistic_begin_shape;
     n = root;
     level = height - 1;
     if

@@ -23,9 +23,9 @@
  *  MUTATION smaller_larger checked.h  s/return a > b ? a : b/return a > b + 1 ? a : b/
  *  MUTATION logarithms     checked.h  s/while (value >>= 1)/while ((value >>= 1) > 1)/
  *  MUTATION logarithms     checked.h  s/checked_log2_floor(value - 1) + 1/checked_log2_floor(value) + 1/
- *  MUTATION piece          bytes.c    s/checked_min(size, block_size - piece.start)/checked_min(size, block_size)/
- *  MUTATION piece          bytes.c    s/checked_min(size, block_size - piece.start)/checked_min(size + piece.start, block_size) - piece.start/
- *  MUTATION piece          bytes.c    s/offset & (block_size - 1)/offset % 4096/
+ *  MUTATION piece          range.c    s/checked_min(size, block_size - piece.start)/checked_min(size, block_size)/
+ *  MUTATION piece          range.c    s/checked_min(size, block_size - piece.start)/checked_min(size + piece.start, block_size) - piece.start/
+ *  MUTATION piece          range.c    s/offset & (block_size - 1)/offset % 4096/
  *  MUTATION digits         tree.c     s/checked_shift_right(blocks - 1, height/checked_shift_right(blocks, height/
  *  MUTATION digits         tree.c     s/checked_shift_right(blocks - 1, height \* TREE_BITS)/((blocks - 1) >> height * TREE_BITS)/
  *  MUTATION digits         tree.c     s/checked_shift_right(blocks - 1, height/checked_shift_right(blocks - 1, 1 + height/
