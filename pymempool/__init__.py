@@ -17,12 +17,14 @@ from .errors import (
     PoolRangeError,
     PoolUnrelatedError,
 )
+from .history import History
 from .pool import MemoryPool, trim
 
 __all__ = [
     "BlockState",
     "CheckpointError",
     "FormatError",
+    "History",
     "MemoryPool",
     "PoolClosedError",
     "PoolError",

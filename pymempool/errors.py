@@ -40,7 +40,7 @@ class FormatError(PoolError, ValueError):
 
 
 class CheckpointError(PoolError, ValueError):
-    """A checkpoint is damaged, is none at all, or was made for other contents."""
+    """A delta is damaged, is none at all, or was made for other contents."""
 
 
 class Status(enum.IntEnum):

@@ -40,6 +40,7 @@ from ._native.near import NEAR
 from .errors import PoolRangeError
 
 if TYPE_CHECKING:
+    from os import PathLike
     from types import TracebackType
 
     from _typeshed import (
@@ -877,10 +878,8 @@ class MemoryPool(Owned):
         file: a path, a URL, or a binary file that is open for writing.
         format: "raw"; or "hex" or "srec" for Intel HEX or Motorola S-records, which hold
             data below 4 GiB, and of that whole blocks (extra `images`).
-        since: None, or a relative by cloning, unchanged since, from which on apply() can
-            go: then a checkpoint is written, of the size of what changed. It takes a
-            digest of all that `since` holds, at about 1 GiB a second, by which apply()
-            knows the pool that it may be applied to.
+        since: None, or a pool with the contents that apply() will start from, such as a
+            clone: then a delta is written, the bytes of delta(since).
         progress: called as progress(done, total), in bytes of the image, after each
             piece of at most 1 MiB, or larger hole, and at the end.
 
@@ -914,29 +913,51 @@ class MemoryPool(Owned):
 
         formats.save(self, file, format, since, progress)
 
-    def apply(
-        self,
-        file: StrOrBytesPath | SupportsRead[bytes],
-        *,
-        progress: Progress | None = None,
-    ) -> None:
-        """Brings this pool from the contents that a checkpoint began with to its own.
+    def delta(self, base: MemoryPool) -> bytes:
+        """Returns what turns the contents and the size of `base` into those of this pool.
 
-        file: as for load(), with what save(since=) wrote; it is read to its end.
-        progress: called as progress(done, total); total is None until the file was read.
+        base: any pool, of any size and block size; a relative by cloning costs least.
 
-        The contents and the size of this pool have to be those of `since` then, however
-        it came to them: load() of a full image, and each checkpoint after it, in their
-        order. All or nothing, for other threads too; what they write meanwhile is undone,
-        as by restore().
+        apply() takes it, and save(since=base) writes the same bytes to a file. It has the
+        bytes that differ, about 200 bytes more, and 17 bytes for each run of them; runs
+        less than 32 bytes apart are one. Relatives cost comparing what they do not share,
+        other pools all that both hold; and two digests, see digest(). Both pools are as
+        they are at one moment each.
 
-        Raises CheckpointError for a file that is damaged, or was made for other contents;
-        PoolMemoryError, PoolLimitError, OSError, TypeError, ImportError, what `file` and
-        `progress` raise. Then nothing has changed.
+        Raises PoolMemoryError, PoolLimitError with pinned blocks, TypeError, MemoryError.
         """
         from .images import formats
 
-        formats.apply(self, file, progress)
+        return formats.delta(self, base)
+
+    def apply(
+        self,
+        delta: ReadableBuffer | str | PathLike[str] | SupportsRead[bytes],
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """Brings this pool from the contents that a delta starts from to its own.
+
+        delta: what delta() returned, in any object of contiguous memory; or where
+            save(since=) wrote it: a path (no bytes object, which is a delta), a URL as
+            for save(), or a binary file that is open for reading, such as that of a
+            socket. Of this just the delta is read, so that another one may follow.
+        progress: called as progress(done, total), in bytes of the delta, after each
+            MiB at most and at the end; total is None before.
+
+        The contents and the size of this pool must be those that the delta starts from,
+        however it came to them: load() of a full image, and each delta after it, in their
+        order. All or nothing, for other threads too; what they write meanwhile is undone,
+        as by restore(). Costs what changes, in time and in memory, and two digests, of
+        which the first hashes all that is held if this was never done: see digest().
+
+        Raises CheckpointError for a delta that is damaged, or was made for other
+        contents; PoolMemoryError, PoolLimitError, OSError, TypeError, ImportError, what
+        the file and `progress` raise. Then nothing has changed.
+        """
+        from .images import formats
+
+        formats.apply(self, delta, progress)
 
     @classmethod
     def load(

@@ -31,7 +31,7 @@ python_coverage() {
 python_sanitizers() {
     install_for_python
     local alone=() test
-    for test in bench checkpoints cli cli_trouble clone config control counts ctest demo \
+    for test in bench cli cli_trouble clone config control counts ctest deltas demo \
         'distributed*' docs drawings examples 'filesystem*' formats introspection model \
         pictures readme remote 'serve*' signatures terminal testing
     do

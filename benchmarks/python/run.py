@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import deltas
 import pins
 import rows as calls
 import stores
@@ -21,7 +22,7 @@ from rows import GIB, MIB, Bench, Row
 from pymempool import __version__
 from pymempool._core.words import human_ratio, human_time
 
-ROWS = {**calls.ROWS, **pins.ROWS}
+ROWS = {**calls.ROWS, **pins.ROWS, **deltas.ROWS}
 HEAD = ["", "what", "who", "median", "quartiles", "ratio", "goal", "reached"]
 
 

@@ -47,6 +47,18 @@ def read(owner: Owner) -> PoolStats:
     return PoolStats(**{**facts, "page_tracking": TRACKING[stats.page_tracking]})
 
 
+def bytes_of_others(owner: Owner) -> int:
+    """The bytes of blocks that relatives hold and a pool does not.
+
+    If there is adopted memory, which counts for the pool and not for the family, that is
+    an upper bound. A block that is in the pool more than once, by copy_from(), is
+    subtracted as often.
+    """
+    stats = read_stats(owner.address, _UP_TO_SHARED, parallel)
+    own = max(0, int(stats.held_blocks) - int(stats.adopted_blocks))
+    return max(0, int(stats.family_bytes) - own * int(stats.block_size))
+
+
 def in_words(owner: Owner) -> str:
     """How large a pool is, and what it holds."""
     stats = read_stats(owner.address, _UP_TO_SHARED, quick)

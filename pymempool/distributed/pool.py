@@ -18,7 +18,7 @@ from .._native.signatures import SIZE_MAX
 from ..errors import PoolClosedError, PoolError, PoolUnrelatedError
 from ..images import formats
 from ..images.progress import Progress
-from . import ranges
+from . import digests, ranges
 from .addresses import TOTAL_MAX, merged
 from .array import array
 from .files import load
@@ -28,6 +28,8 @@ from .remote import Remote
 from .upkeep import rebalance, repair
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from _typeshed import (
         ReadableBuffer,
         StrOrBytesPath,
@@ -333,6 +335,16 @@ class ShardedPool:
             raise PoolUnrelatedError("the pools do not descend from one another")
         return other._remote.name
 
+    def digest(self) -> bytes:
+        """Returns 32 bytes that identify the contents and the size.
+
+        They are those of MemoryPool.digest() for the same contents. All data is read and
+        hashed here, each time, so save(since=) and apply() cost that too. Raises
+        ShardLostError.
+        """
+        with self.clone() as moment:
+            return digests.digest(moment)
+
     # --------------------------------------------------------------------- files
 
     def save(
@@ -355,22 +367,33 @@ class ShardedPool:
         moment: Any = self
         formats.save(moment, file, format, cast("Any", since), progress)
 
+    def delta(self, base: ShardedPool) -> bytes:
+        """Returns what turns the contents and the size of `base` into those of this pool.
+
+        base: any sharded pool; a relative by cloning costs least.
+
+        It is what MemoryPool.delta() returns for the same contents, and a MemoryPool can
+        apply it. Raises what that raises; ShardLostError.
+        """
+        moment: Any = self
+        return formats.delta(moment, cast("Any", base))
+
     def apply(
         self,
-        file: StrOrBytesPath | SupportsRead[bytes],
+        delta: ReadableBuffer | str | PathLike[str] | SupportsRead[bytes],
         *,
         progress: Progress | None = None,
     ) -> None:
-        """Gives the pool the contents and size that a checkpoint was saved from.
+        """Gives the pool the contents and size that a delta leads to.
 
-        file, progress: as for MemoryPool.apply().
+        delta, progress: as for MemoryPool.apply().
 
-        The whole file is read and checked before anything changes; then each part
+        The whole delta is read and checked before anything changes; then each part
         changes in one step, as by restore(). Raises what MemoryPool.apply() raises;
         ShardLostError, and the parts that are not lost may have changed.
         """
         target: Any = self
-        formats.apply(target, file, progress)
+        formats.apply(target, delta, progress)
 
     @classmethod
     def load(

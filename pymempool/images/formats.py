@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""save(), load() and apply(): which format is written or read, at which location.
+"""save(), load(), delta() and apply(): which format is written or read, and where.
 
-    save:  pool ─► clone ─► raw, intel_hex or srec ─► locations.writing()
-    load:  locations.reading() ─► raw, intel_hex, srec or elf ─► pool
+    save:   pool ─► clone ─► raw, intel_hex or srec ─► locations.writing()
+            pool, since ─► deltas ─► locations.writing()
+    load:   locations.reading() ─► raw, intel_hex, srec or elf ─► pool
+    apply:  locations.reading() or a buffer ─► deltas ─► pool
 
 The addresses in a HEX, S-record or ELF file are the offsets in the pool.
 
@@ -15,18 +17,21 @@ with the last byte of data.
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, Callable, NamedTuple
 
-from ..errors import FormatError
-from . import checkpoints, elf, intel_hex, locations, raw, srec
+from ..errors import FormatError, PoolUnrelatedError
+from . import deltas, elf, intel_hex, locations, raw, srec
 from .builder import PoolBuilder
 from .extras import import_extra
-from .pools import AnyPool, CheckpointPool, ReadablePool
+from .pools import AnyPool, DeltaPool, ReadablePool
 from .progress import Progress, callback
 from .records import ADDRESSES_END, DataAt, Lines, windows_of_data
-from .streams import read_full, write_all
+from .streams import binary_file, read_full, write_all
 
 #: The names of formats for save() and load(). "elf" can only be loaded.
 FORMATS = ("raw", "hex", "srec", "elf")
@@ -56,13 +61,13 @@ def _check_format(format: Any) -> None:
 
 
 def save(
-    pool: ReadablePool,
+    pool: DeltaPool,
     location: Any,
     format: Any,
-    since: CheckpointPool | None,
+    since: DeltaPool | None,
     progress: Any,
 ) -> None:
-    """Writes the contents that a pool has at one moment, or what changed since a clone.
+    """Writes the contents that a pool has at one moment, or a delta to them.
 
     location: a path, a URL, or an open binary file.
 
@@ -72,16 +77,30 @@ def save(
     _check_format(format)
     if since is not None:
         if format != "raw":
-            raise ValueError(f"format is {format!r}, but a checkpoint has its own")
-        pool.changes(since)  # raises if the two are not relatives
+            raise ValueError(f"format is {format!r}, but a delta has its own")
+        _check_both(pool, since)
         with locations.writing(location) as file:
-            checkpoints.save(pool, since, partial(write_all, file), report)
+            deltas.save(pool, since, partial(write_all, file), report)
         return
     with pool.clone() as snapshot, locations.writing(location) as file:
         if format == "raw":
             raw.save(snapshot, file, report)
         else:
             _save_records(snapshot, file, format, report)
+
+
+def delta(pool: DeltaPool, base: DeltaPool) -> bytes:
+    """Returns what turns the contents and the size of `base` into those of a pool."""
+    _check_both(pool, base)
+    parts: list[bytes] = []
+    deltas.save(pool, base, parts.append, callback(None))
+    return b"".join(parts)
+
+
+def _check_both(pool: DeltaPool, base: DeltaPool) -> None:
+    """Raises what a closed pool raises, and TypeError for what is none."""
+    with suppress(PoolUnrelatedError):
+        pool.changes(base)
 
 
 def _save_records(
@@ -118,14 +137,34 @@ def _save_records(
 # ------------------------------------------------------------------------- load
 
 
-def apply(pool: CheckpointPool, location: Any, progress: Any) -> None:
-    """Applies a checkpoint. MemoryPool.apply() has the rest.
+def apply(pool: DeltaPool, source: Any, progress: Any) -> None:
+    """Applies a delta. MemoryPool.apply() has the rest.
 
-    location: a path, a URL, or an open binary file.
+    source: a delta in memory, or a path, a URL, or an open binary file, where one is.
     """
     report = callback(progress)
-    with locations.reading(location) as file:
-        checkpoints.apply(pool, lambda size: bytes(read_full(file, size)), report)
+    opened, alone = _delta_file(source)
+    with opened as file:
+        deltas.apply(pool, lambda size: bytes(read_full(file, size)), alone, report)
+
+
+def _delta_file(source: Any) -> tuple[AbstractContextManager[Any], bool]:
+    """Returns what opens a file to read a delta from, and whether the file is all of it.
+
+    Raises TypeError for what holds no delta.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return locations.reading(source), True
+    if isinstance(source, io.TextIOBase) or callable(getattr(source, "read", None)):
+        return nullcontext(binary_file(source, "read")), False
+    try:
+        data = source if type(source) is bytes else memoryview(source).tobytes()
+    except TypeError:
+        kind = type(source).__name__
+        raise TypeError(
+            f"a delta, a path or a binary file with read() is needed, not {kind}"
+        ) from None
+    return io.BytesIO(data), True
 
 
 def load(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Protocols: what saving, loading and checkpoints need of a pool.
+"""Protocols: what saving, loading and deltas need of a pool.
 
 MemoryPool has all of it; a sharded pool has what its own methods use.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from typing_extensions import Self
 
@@ -41,9 +41,11 @@ class WritablePool(Protocol):
     def close(self) -> None: ...
 
 
-class CheckpointPool(ReadablePool, WritablePool, Protocol):
-    """A pool to apply a checkpoint to."""
+class DeltaPool(ReadablePool, WritablePool, Protocol):
+    """A pool to make a delta of, or to apply one to."""
 
+    def digest(self) -> bytes: ...
+    def write_many(self, items: Iterable[tuple[int, bytes]]) -> None: ...
     def discard(self, offset: int, size: int) -> None: ...
     def restore(self, source: Any) -> None: ...
 

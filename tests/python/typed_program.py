@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import ctypes
 import io
+import socket
 from array import array
 from collections.abc import Iterator
-from typing import Optional
+from pathlib import Path
+from typing import Optional, Union
 
 from typing_extensions import assert_type
 
-from pymempool import BlockState, MemoryPool, PoolFile, PoolStats
+from pymempool import BlockState, History, MemoryPool, PoolFile, PoolStats
 from pymempool.testing import assert_only_wrote, assert_same, lend_pool, written
 
 
@@ -102,6 +104,33 @@ def files(pool: MemoryPool) -> None:
         assert_type(file, PoolFile)
         io.BufferedReader(file)
     pool.save(io.BytesIO(), progress=lambda done, total: None)
+
+
+def deltas(pool: MemoryPool) -> None:
+    delta = pool.delta(pool.clone())
+    assert_type(delta, bytes)
+    pool.apply(delta)
+    pool.apply(memoryview(delta), progress=lambda done, total: None)
+    pool.apply(Path("delta"))
+    pool.apply("memory://delta")
+    pool.apply(io.BytesIO(delta))
+    pool.apply(socket.socket().makefile("rb"))
+    pool.apply(5)  # type: ignore[arg-type]
+    pool.delta(delta)  # type: ignore[arg-type]
+
+
+def histories(pool: MemoryPool) -> None:
+    with History(pool, memory_limit=1 << 20, keep=100) as history:
+        assert_type(history.record("label"), int)
+        history.go_to("label")
+        history.go_to(-1)
+        history.drop(0)
+        assert_type(history.at(0), MemoryPool)
+        assert_type(history.differences(0, "label"), Iterator[tuple[int, int]])
+        assert_type(history.held_bytes, int)
+        assert_type(list(history), list[Union[str, int]])
+        history.record(5)  # type: ignore[arg-type]
+        history.go_to(None)  # type: ignore[arg-type]
 
 
 def tests() -> None:

@@ -198,6 +198,7 @@ def test_other_things_than_pools(pool: MemoryPool) -> None:
         unchanged(pool, lambda pool, it=wrong: pool.changes(it), TypeError)  # type: ignore[misc]
         unchanged(pool, lambda pool, it=wrong: pool.differences(it), TypeError)  # type: ignore[misc]
         unchanged(pool, lambda pool, it=wrong: pool.same(it), TypeError)  # type: ignore[misc]
+        unchanged(pool, lambda pool, it=wrong: pool.delta(it), TypeError)  # type: ignore[misc]
 
 
 def test_strangers(pool: MemoryPool) -> None:
@@ -317,7 +318,11 @@ CLOSED_CALLS: dict[str, Call] = {
     "extents": lambda pool: pool.extents(),
     "states": lambda pool: pool.states(),
     "map": lambda pool: pool.map(),
+    "delta": lambda pool: pool.delta(MemoryPool(1)),
+    "delta from": lambda pool: MemoryPool(1).delta(pool),
+    "save since it": lambda pool: MemoryPool(1).save(io.BytesIO(), since=pool),
     "apply": lambda pool: pool.apply(io.BytesIO()),
+    "apply bytes": lambda pool: pool.apply(b""),
     "map since it": lambda pool: MemoryPool(1).map(since=pool),
     "svg": lambda pool: pool.svg(),
     "plot": lambda pool: pool.plot(),

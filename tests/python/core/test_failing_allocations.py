@@ -35,10 +35,13 @@ NO_ALLOCATION = {
 
 # Several calls to the library: the most that was ever held may have become more.
 PEAKS = {"views, pinned", "differences", "rfind", "rindex", "count"}
+PEAKS |= {"save, since", "delta", "delta, a stranger"}
+PEAKS |= {"apply", "apply, a path", "apply, bytes"}
 
 # Several calls, of which the first is a clone: it makes frozen copies of what is pinned,
 # which stay if a later one fails. Here they are there before.
 BEHIND_A_CLONE = {"differences", "differences, a stranger", "count"}
+BEHIND_A_CLONE |= {"save, since", "delta", "delta, a stranger"}
 
 
 def test_each_attribute_is_tried() -> None:
@@ -67,7 +70,7 @@ def folder(tmp_path: Path, name: str) -> Path:
     require(name)
     scene = Scene(tmp_path)
     scene.stranger.save(tmp_path / "there")
-    scene.pool.save(tmp_path / "checkpoint", since=scene.clone)
+    scene.pool.save(tmp_path / "delta", since=scene.clone)
     return tmp_path
 
 

@@ -221,11 +221,12 @@ def test_in_long_calls(name: str, handler: None) -> None:
 _SMALL = 1 << 18
 
 
-def _checkpoint(pool: MemoryPool, folder: Path) -> None:
+def _delta(pool: MemoryPool, folder: Path) -> None:
     base = pool.clone()
     pool.write(5000, b"since")
-    pool.save(folder / "checkpoint", since=base)
-    base.apply(folder / "checkpoint")
+    pool.save(folder / "delta", since=base)
+    base.apply(folder / "delta")
+    pool.apply(pool.delta(base))
 
 
 def _store(pool: MemoryPool, folder: Path) -> None:
@@ -286,7 +287,7 @@ SHORT_CALLS: dict[str, ShortCall] = {
     "save": lambda pool, folder: pool.save(io.BytesIO()),
     "save to a path": lambda pool, folder: pool.save(folder / "image"),
     "load": lambda pool, folder: MemoryPool.load(folder / "there").close(),
-    "checkpoint": _checkpoint,
+    "delta": _delta,
     "pickle": lambda pool, folder: pickle.loads(pickle.dumps(pool, 5)).close(),
     "picture": lambda pool, folder: str(pool.map()),
     "store": _store,
@@ -357,4 +358,4 @@ def test_at_random_moments(
     assert (count_windows(), count_adopted()) == held
     with MemoryPool(10) as pool:
         pool.save(tmp_path / "image")  # which removes what a handler kept from removing
-    assert {path.name for path in tmp_path.iterdir()} <= {"there", "image", "checkpoint"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"there", "image", "delta"}

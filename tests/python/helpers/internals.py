@@ -11,7 +11,11 @@ import importlib
 from ctypes import c_size_t
 from typing import Any
 
-from pymempool import errors as errors_module, pool as pool_module
+from pymempool import (
+    errors as errors_module,
+    history as history_module,
+    pool as pool_module,
+)
 from pymempool._core import (
     adoption as adoption_module,
     content as content_module,

@@ -206,6 +206,42 @@ def test_round_trips(place: str, suffix: str, size: int) -> None:
 
 
 @PLACES
+@pytest.mark.parametrize("suffix", ["", *SUFFIXES])
+def test_deltas(place: str, suffix: str) -> None:
+    """One after the other at the same URL; cut off, and with more behind them."""
+    pool, url = filled(PIECE), f"{place}delta{suffix}"
+    twin = filled(PIECE, 65536)
+    for number in range(3):
+        with pool.clone() as base:
+            pool.write(number * 1000, b"changed")
+            pool.save(url, since=base)
+            delta = pool.delta(base)
+        with fsspec.open(url, "rb", compression="infer") as file:
+            assert file.read() == delta
+        twin.apply(url)
+        assert twin.same(pool)
+        with pytest.raises(CheckpointError, match="made for other contents"):
+            twin.apply(url)
+    for wrong in (delta + b"more", delta[:-1]):
+        with fsspec.open(url, "wb", compression="infer") as file:
+            file.write(wrong)
+        with base_of(delta, pool) as twin, pytest.raises(CheckpointError):
+            twin.apply(url)
+    with pytest.raises(FileNotFoundError):
+        twin.apply(f"{place}none{suffix}")
+
+
+def base_of(delta: bytes, pool: MemoryPool) -> MemoryPool:
+    """The pool that the last delta of that test starts from."""
+    base = pool.clone()
+    base.write(2000, bytes(7))
+    with base.clone() as trial:
+        trial.apply(delta)
+        assert trial.same(pool)
+    return base
+
+
+@PLACES
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_others_can_read_it(place: str, suffix: str) -> None:
     pool, url = filled(2 * PIECE + 5), f"{place}image{suffix}"

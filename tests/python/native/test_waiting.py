@@ -102,7 +102,7 @@ def test_others_run_while_a_call_waits(name: str, hold: Hold, tmp_path: Path) ->
     require(name)
     scene = Scene(tmp_path)
     scene.stranger.save(tmp_path / "there")
-    scene.pool.save(tmp_path / "checkpoint", since=scene.clone)
+    scene.pool.save(tmp_path / "delta", since=scene.clone)
     pools = [scene.pool, scene.since, scene.clone, scene.stranger]
 
     def call() -> None:

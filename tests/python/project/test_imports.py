@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "images": {"errors", "_native"},
     "pictures": {"errors", "_native", "_core"},
     "pool": {"errors", "_native", "_core", "images", "pictures"},
-    "__init__": {"errors", "_native", "_core", "pool"},
+    "history": {"errors", "_native", "_core", "pool"},
+    "__init__": {"errors", "_native", "_core", "pool", "history"},
 }
 ALLOWED |= {
     "filesystem": {"errors", "_native", "_core", "pool"},
