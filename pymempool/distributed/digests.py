@@ -7,7 +7,7 @@ here instead, 1 MiB at a time, and is hashed as a tree whose left part is comple
     stack   the nodes that wait for their right neighbours, the largest first
     pages   each combines nodes of the stack that end before it, and is put onto it
 
-A range of zeros is known by its level alone, so that holes cost nothing.
+The digest of zeros is zeros, so that holes cost nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Protocol
 from ..images.streams import PIECE
 
 _PAGE = 4096  # divides PIECE
+_ZERO_PAGE = bytes(_PAGE)
+_ZERO_NODE = bytes(32)
 _Run = tuple[int, int]  # offset and size
 
 
@@ -41,7 +43,8 @@ def digest(pool: HashedPool) -> bytes:
         data = pool.read(at, count)
         for start in range(0, count, _PAGE):
             page = data[start : start + _PAGE].ljust(_PAGE, b"\0")
-            tree.add((at + start) // _PAGE, _hash(b"pool page", page))
+            if page != _ZERO_PAGE:
+                tree.add((at + start) // _PAGE, _hash(b"pool page", page))
     return _hash(b"pool", size.to_bytes(8, "little"), tree.top())
 
 
@@ -66,14 +69,11 @@ def _pieces(runs: Iterable[_Run], end: int) -> Iterator[_Run]:
 
 
 class _Tree:
-    """A tree of hashes over pages, which come in ascending order."""
+    """A tree of hashes over the pages that are not zeros, in ascending order."""
 
     def __init__(self, height: int) -> None:
         self._height = height
         self._stack: list[tuple[int, int, bytes]] = []  # level, index, hash
-        self._zeros = [_hash(b"pool page", bytes(_PAGE))]  # the node of zeros by level
-        for _ in range(height):
-            self._zeros.append(_hash(b"pool node", self._zeros[-1], self._zeros[-1]))
 
     def add(self, index: int, page: bytes) -> None:
         self._combine(index)
@@ -82,7 +82,7 @@ class _Tree:
     def top(self) -> bytes:
         """Returns the node over all pages."""
         self._combine(1 << self._height)
-        return self._stack[0][2] if self._stack else self._zeros[self._height]
+        return self._stack[0][2] if self._stack else _ZERO_NODE
 
     def _combine(self, next_page: int) -> None:
         """Replaces nodes by those above them whose pages are all before a page."""
@@ -92,9 +92,9 @@ class _Tree:
             if level == self._height or (above + 1) << (level + 1) > next_page:
                 return
             self._stack.pop()
-            left, right = node, self._zeros[level]
+            left, right = node, _ZERO_NODE
             if index % 2:
-                left, right = self._zeros[level], node
+                left, right = _ZERO_NODE, node
                 if self._stack and self._stack[-1][:2] == (level, index - 1):
                     left = self._stack.pop()[2]
             self._stack.append((level + 1, above, _hash(b"pool node", left, right)))
