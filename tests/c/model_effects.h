@@ -567,6 +567,15 @@ static inline void op_failed(Model *m, const Op *op, PoolStatus status)
         apply_failed_freeze(m, op->other, first, last, !early);
 }
 
+/* Two pools have equal digests if they are the same, if there is memory to ask. */
+static inline void check_digests(const Model *m, const Op *op)
+{
+    unsigned char a[32], b[32];
+    if (pool_digest(m->pools[op->pool].pool, a) == POOL_OK &&
+        pool_digest(m->pools[op->other].pool, b) == POOL_OK)
+        CHECK_EQ_INT(memcmp(a, b, sizeof a) == 0, op_same(m, op));
+}
+
 static inline void op_apply(Model *m, const Op *op)
 {
     ModelPool *p = &m->pools[op->pool], *other = &m->pools[op->other];
@@ -623,6 +632,8 @@ static inline void op_apply(Model *m, const Op *op)
             apply_freeze(m, op->pool, 0, m->blocks - 1);
             if (op->kind == OP_DIFFER && !op_is_unrelated(op))
                 apply_freeze(m, op->other, 0, m->blocks - 1);
+            if (op->kind == OP_DIFFER && op_calls_same(op))
+                check_digests(m, op);
         }
         break;
     case OP_RELEASE: apply_release(&m->views[op->place]); break;
