@@ -4,8 +4,8 @@
  *
  * D3: two relatives of which all blocks were written to, with the same bytes, so that all
  * of them are compared; its reference is memcmp of as much. D4: a pattern that is nowhere
- * in the pool; its reference is memmem. What is held is random bytes, as the pattern is.
- * (memmem takes steps as long as the pattern where its bytes are all the same.)
+ * in the pool; its reference is memmem. What is held is random bytes, as the pattern is; or
+ * the pattern's are all the same, so that memmem takes steps as long as the pattern.
  */
 #include "bench.h"
 
@@ -46,7 +46,6 @@ static Content content_make(size_t size, bool scattered)
     it.base = pool_clone(it.pool);
     bench_require(it.base != NULL, "pool_clone");
     bench_require(pool_write(it.base, 0, it.flat, size) == size, "writing");
-    random_fill(it.pattern, sizeof it.pattern, 7);
     return it;
 }
 
@@ -123,15 +122,29 @@ void row_difference(void)
     content_end(&scattered);
 }
 
+static void pattern_make(Content *it, size_t size, bool uniform)
+{
+    it->pattern_size = size;
+    random_fill(it->pattern, sizeof it->pattern, 7);
+    if (uniform) {
+        memset(it->pattern, it->pattern[0], size);
+    }
+}
+
 void row_find(void)
 {
-    static const size_t sizes[] = {4, 32, 1024};
+    static const struct {
+        size_t size;
+        bool uniform;
+    } patterns[] = {{4, false}, {32, false}, {1024, false}, {32, true}, {1024, true}};
     Content dense = content_make(content_size(), false);
     Content scattered = content_make(content_size(), true);
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
         Case it = {.row = "D4", .unit = "ms"};
-        dense.pattern_size = scattered.pattern_size = sizes[i];
-        snprintf(it.title, sizeof it.title, "%zu bytes looked for in %s", sizes[i],
+        pattern_make(&dense, patterns[i].size, patterns[i].uniform);
+        pattern_make(&scattered, patterns[i].size, patterns[i].uniform);
+        snprintf(it.title, sizeof it.title, "%zu %s bytes looked for in %s",
+                 patterns[i].size, patterns[i].uniform ? "equal" : "random",
                  bench_size(dense.size));
         case_add(&it, "memmem", time_memmem, &dense);
         case_add(&it, "pool_find", time_find, &dense);

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import deltas
+import content
 import pins
 import rows as calls
 import stores
@@ -22,7 +22,7 @@ from rows import GIB, MIB, Bench, Row
 from pymempool import __version__
 from pymempool._core.words import human_ratio, human_time
 
-ROWS = {**calls.ROWS, **pins.ROWS, **deltas.ROWS}
+ROWS = {**calls.ROWS, **pins.ROWS, **content.ROWS}
 HEAD = ["", "what", "who", "median", "quartiles", "ratio", "goal", "reached"]
 
 

@@ -252,6 +252,25 @@ TEST(patterns_that_nearly_match_everywhere)
 }
 
 /* The pattern may be memory of the pool: a view or a pin. */
+/* Runs of all lengths below the pattern's come first, in and across blocks. */
+TEST(patterns_of_equal_bytes)
+{
+    enum { LONGEST = 40 };
+    unsigned char pattern[LONGEST];
+    memset(pattern, 7, sizeof pattern);
+    for (size_t block = 1; block <= 4096; block *= 4)
+        for (size_t size = 1; size <= LONGEST; size++) {
+            MemoryPool *pool = make(2000, block, 0);
+            size_t at = 3;
+            for (size_t run = 0; run < size; at += run++ + 1)
+                CHECK_RETURNS(pool_fill(pool, at, 7, run), POOL_OK);
+            check_none(pool, pattern, size, 0, SIZE_MAX);
+            CHECK_RETURNS(pool_fill(pool, at, 7, size), POOL_OK);
+            check_at(pool, pattern, size, 0, SIZE_MAX, at);
+            pool_destroy(pool);
+        }
+}
+
 TEST(pattern_in_the_pool)
 {
     enum { BLOCK = 1024 };
@@ -291,9 +310,14 @@ TEST(limit_is_too_low)
 }
 
 static const TestCase cases[] = {
-    TEST_CASE(small_pools),         TEST_CASE(huge_pools),
-    TEST_CASE(arguments),           TEST_CASE(holes_of_a_huge_pool),
-    TEST_CASE(borders_of_blocks),   TEST_CASE(patterns_that_nearly_match_everywhere),
-    TEST_CASE(pattern_in_the_pool), TEST_CASE(limit_is_too_low),
+    TEST_CASE(small_pools),
+    TEST_CASE(huge_pools),
+    TEST_CASE(arguments),
+    TEST_CASE(holes_of_a_huge_pool),
+    TEST_CASE(borders_of_blocks),
+    TEST_CASE(patterns_that_nearly_match_everywhere),
+    TEST_CASE(patterns_of_equal_bytes),
+    TEST_CASE(pattern_in_the_pool),
+    TEST_CASE(limit_is_too_low),
 };
 TEST_MAIN(cases)

@@ -5,10 +5,11 @@
  * The search looks with memchr for a byte of the pattern that is likely to be rare, and
  * compares the pattern where that byte is. If there are too many places where the pattern
  * is not, the rest is searched in a way that takes linear time whatever the bytes are: by
- * memmem in glibc, musl and FreeBSD. On macOS memmem is not linear, and Windows has none;
- * there, and in builds with POOL_NO_MEMMEM, it is the two-way algorithm (M. Crochemore
- * and D. Perrin, Two-way string-matching, JACM 38, 1991), which takes no memory and
- * compares each byte at most twice.
+ * memmem in glibc, musl and FreeBSD (at once if all bytes of the pattern are the same). On
+ * macOS memmem is not linear, and Windows has none; there, and in builds with
+ * POOL_NO_MEMMEM, it is the two-way algorithm (M. Crochemore and D. Perrin, Two-way
+ * string-matching, JACM 38, 1991), which takes no memory and compares each byte at most
+ * twice.
  */
 #include "base.h"
 
@@ -16,8 +17,10 @@
 #if !defined(POOL_NO_MEMMEM) && (defined(__USE_GNU) || defined(__FreeBSD__) ||           \
                                  (defined(__linux__) && !defined(__GLIBC__)))
 #  define search_rest memmem
+#  define SEARCH_IS_MEMMEM 1
 #else
 #  define search_rest search_two_way
+#  define SEARCH_IS_MEMMEM 0
 
 /* Returns where the greatest suffix of a pattern begins, in the order of the bytes, or in
  * the reverse order; *period gets the period of that suffix. */
@@ -108,6 +111,15 @@ static size_t pattern_rare(const unsigned char *pattern, size_t length)
     return 0;
 }
 
+/* Whether the other search takes steps as long as the pattern, so that it is the quicker
+ * one from the start: if all bytes are the same, for memmem. */
+static bool search_takes_steps(const unsigned char *pattern, size_t length)
+{
+    enum { SHORT = 16 };
+    return SEARCH_IS_MEMMEM && length >= SHORT &&
+           memcmp(pattern, pattern + 1, length - 1) == 0;
+}
+
 /* Returns the first place of a pattern in size bytes of data, or NULL. The pattern has 1
  * byte or more, and no more than there is data. */
 static const unsigned char *memory_search(const unsigned char *data, size_t size,
@@ -117,6 +129,9 @@ static const unsigned char *memory_search(const unsigned char *data, size_t size
      * are allowed wherever they are. */
     enum { COST = 32, ALLOWED = 1024 };
     size_t rare = pattern_rare(pattern, length), at = 0, work = 0, equal;
+    if (search_takes_steps(pattern, length)) {
+        return (const unsigned char *)search_rest(data, size, pattern, length);
+    }
     while (size - at >= length) {
         const unsigned char *hit = (const unsigned char *)memchr(
             data + at + rare, pattern[rare], size - at - length + 1);
