@@ -15,11 +15,13 @@ build_and_test() {
     grep -h 'skipped: ' "$build/Testing/Temporary/LastTest.log" || true
 }
 
-# Once as it is shipped and once with its assertions (POOL_DEBUG), by one compiler each.
+# Once as it is shipped, with all of the random work and with users' projects; and once with
+# its assertions (POOL_DEBUG), by the other compiler. Other builds do a part of that work.
 native() {
-    build_and_test gcc -DCMAKE_C_COMPILER=gcc
+    cmake=$oldest_cmake build_and_test gcc -DCMAKE_C_COMPILER=gcc
     without_written_pages gcc
-    cmake=$oldest_cmake build_and_test clang -DCMAKE_C_COMPILER=clang -DPOOL_DEBUG=ON
+    run='env TEST_SCALE=50' build_and_test clang -DCMAKE_C_COMPILER=clang -DPOOL_DEBUG=ON \
+        -DPOOL_INSTALL=OFF
     gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only c/memory_pool.c c/demo.c
     benchmarks_work gcc
     benchmarks_work clang
@@ -28,7 +30,7 @@ native() {
 # without_written_pages NAME: the C tests with pins in the build of that name once more, as on
 # a system that does not tell which pages were written to.
 without_written_pages() {
-    POOL_WRITTEN_PAGES=none ctest --test-dir "$scratch/build-$1" --output-on-failure \
+    TEST_SCALE=30 POOL_WRITTEN_PAGES=none ctest --test-dir "$scratch/build-$1" --output-on-failure \
         --parallel "$jobs" --no-tests=error \
         -R '^(test_(pin|written|linear|model|views|sharing|fork|copy|wipe|states)|fuzz_replay)'
 }
@@ -44,11 +46,11 @@ benchmarks_work() {
 }
 
 sanitizers() {
-    build_and_test asan -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug \
+    run='env TEST_SCALE=30' build_and_test asan -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug \
         -DPOOL_SANITIZE=address,undefined
     # ThreadSanitizer does not know all address layouts that the system may choose from.
     # Allocations fail in one thread.
-    run='setarch -R' without='test_faults|test_fail_allocation' build_and_test tsan \
+    run='env TEST_SCALE=30 setarch -R' without='test_faults|test_fail_allocation' build_and_test tsan \
         -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug -DPOOL_SANITIZE=thread
 }
 
@@ -56,6 +58,6 @@ sanitizers() {
 # The kernel's headers of the one machine serve the other; gcc does not look for them there.
 thirty_two_bits() {
     local headers=/usr/include/x86_64-linux-gnu
-    build_and_test m32 -DCMAKE_C_COMPILER=gcc -DPOOL_INSTALL=OFF \
+    run='env TEST_SCALE=30' build_and_test m32 -DCMAKE_C_COMPILER=gcc -DPOOL_INSTALL=OFF \
         "-DCMAKE_C_FLAGS=-m32 -idirafter $headers"
 }

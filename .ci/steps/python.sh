@@ -14,13 +14,14 @@ install_for_python() {
 
 # Two tests would wait for ever for a lock that coverage.py takes while it looks at a line:
 # one has a child of fork() without the thread that has it, one interrupts that thread. A
-# third interrupts each line of each call, of which coverage.py makes many: minutes.
+# third interrupts each line of each call, of which coverage.py makes many: minutes. All
+# of the random work is done by the README's command.
 python_coverage() {
     install_for_python
     export COVERAGE_FILE=$scratch/python-coverage/data
     mkdir "$scratch/python-coverage"
     local coverage=$installed/bin/coverage rules=--rcfile=.ci/python-coverage.ini
-    "$coverage" run "$rules" -m pytest -q -p no:cacheprovider \
+    TEST_SCALE=20 "$coverage" run "$rules" -m pytest -q -p no:cacheprovider \
         --ignore-glob '*/test_ctest.py' --ignore-glob '*/test_counts.py' \
         --ignore-glob '*/test_docs.py' \
         -k 'not fork_while_threads and not in_long_calls and not every_place'
@@ -39,7 +40,7 @@ python_sanitizers() {
     done
     # A bytes object of 2^63 bytes is to fail and not to stop the program. CPython itself
     # leaves much behind at its end.
-    ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=0 \
+    TEST_SCALE=30 ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=0 \
         run_sanitized address,undefined libasan.so "${alone[@]}" tests/python
     # gcc says at each fence that ThreadSanitizer does not know it; the code knows. What is
     # reported of pyarrow's own threads (test_arrow) says nothing of the pool.
