@@ -447,6 +447,25 @@ TEST(bytes_behind_the_end)
     check_nothing_live();
 }
 
+/* A pool that was made smaller has larger blocks, and a higher tree, than it needs. */
+TEST(made_smaller)
+{
+    static const size_t sizes[] = {100000, 65536, 65535, 8193, 4096, 100};
+    for (size_t block = 16; block <= 1 << 17; block *= 2)
+        for (unsigned held = 0; held < 2; held++) {
+            MemoryPool *pool = make((size_t)1 << 24, block, 0);
+            CHECK_EQ_SIZE(pool_write(pool, held ? 90 : 200000, "text", 4), 4);
+            CHECK_EQ_SIZE(pool_write(pool, held ? 8000 : 200100, "text", 4), 4);
+            for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+                CHECK_RETURNS(pool_resize(pool, sizes[i]), POOL_OK);
+                check_digest(pool);
+                check_digest(pool);
+            }
+            pool_destroy(pool);
+        }
+    check_nothing_live();
+}
+
 /* ------------------------------------------------------------------ failures */
 
 TEST(bad_arguments)
@@ -614,6 +633,7 @@ static const TestCase cases[] = {
     TEST_CASE(every_change_beside_a_clone),
     TEST_CASE(pins_with_and_without_tracking),
     TEST_CASE(bytes_behind_the_end),
+    TEST_CASE(made_smaller),
     TEST_CASE(bad_arguments),
     TEST_CASE(every_allocation_fails),
     TEST_CASE(the_memory_limit),

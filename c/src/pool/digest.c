@@ -187,10 +187,8 @@ static void tree_hash(MemoryPool *pool, unsigned bits, Digest *digest)
         node_hash_parts(pool, node, level, covered - shift, parts);
         digests_combine(parts, covered - shift);
         *digest = parts[0];
-    } else if (leaf_block(node, 0) != NULL) { /* a part of one block */
+    } else { /* a part of the only block, which is there, because no node has none */
         pages_hash(digest, block_data(leaf_block(node, 0)), bits);
-    } else {
-        memset(digest, 0, sizeof *digest);
     }
 }
 
