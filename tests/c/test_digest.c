@@ -7,55 +7,13 @@
  */
 #include "internal.h"
 
-#include "pools.h"
-#include "test_threads.h"
-
-enum { BLOCK = 4096, BLOCKS = 64, SIZE = BLOCK * BLOCKS };
-
-static Digest digest_of(MemoryPool *pool)
-{
-    Digest digest;
-    CHECK_RETURNS(pool_digest(pool, digest.bytes), POOL_OK);
-    return digest;
-}
-
-/* A pool with the bytes of another one, of a family of its own, with other blocks. */
-static MemoryPool *stranger(MemoryPool *pool, size_t block_size)
-{
-    size_t size = stats_of(pool).total_size;
-    unsigned char *bytes = test_alloc(size);
-    MemoryPool *other = make(size, block_size, 0);
-    CHECK_EQ_SIZE(pool_read(pool, bytes, 0, size), size);
-    CHECK_EQ_SIZE(pool_write(other, 0, bytes, size), size);
-    free(bytes);
-    return other;
-}
-
-/* Checks the digest against that of a stranger, which was never made before. */
-static void check_digest(MemoryPool *pool)
-{
-    MemoryPool *other = stranger(pool, BLOCK / 2);
-    Digest expected = digest_of(other), digest = digest_of(pool);
-    CHECK_MEM(digest.bytes, expected.bytes, sizeof digest);
-    pool_destroy(other);
-}
-
-static MemoryPool *make_full(void)
-{
-    MemoryPool *pool = make(SIZE, BLOCK, 0);
-    unsigned char *bytes = test_alloc(SIZE);
-    TestRandom random = {test_seed};
-    test_random_bytes(&random, bytes, SIZE);
-    CHECK_EQ_SIZE(pool_write(pool, 0, bytes, SIZE), SIZE);
-    free(bytes);
-    return pool;
-}
+#include "digests.h"
 
 /* ------------------------------------------------------------------ known digests */
 
 static void check_text(MemoryPool *pool, const char *expected)
 {
-    Digest digest = digest_of(pool);
+    Hash digest = digest_of(pool);
     char text[2 * sizeof digest + 1];
     for (size_t i = 0; i < sizeof digest; i++)
         snprintf(text + 2 * i, 3, "%02x", digest.bytes[i]);
@@ -113,7 +71,7 @@ TEST(a_large_pool)
         pool_destroy(pool);
     }
     MemoryPool *pool = make(SIZE_MAX, BLOCK, 0);
-    Digest holes = digest_of(pool), digest;
+    Hash holes = digest_of(pool), digest;
     CHECK_EQ_SIZE(pool_write(pool, SIZE_MAX - 1, "x", 1), 1);
     digest = digest_of(pool);
     CHECK(memcmp(&holes, &digest, sizeof digest) != 0);
@@ -389,7 +347,7 @@ TEST(every_change_beside_a_clone)
 {
     for (size_t i = 0; i < TEST_COUNT(changes); i++) {
         MemoryPool *pool = make_full(), *clone = pool_clone(pool);
-        Digest before = digest_of(clone), after;
+        Hash before = digest_of(clone), after;
         changes[i](pool);
         check_digest(pool);
         after = digest_of(clone);
@@ -435,7 +393,7 @@ TEST(bytes_behind_the_end)
     MemoryPool *pool = make(2 * BLOCK - 100, BLOCK, 0);
     PoolView pin = {.struct_size = sizeof pin};
     CHECK_RETURNS(pool_fill(pool, 0, 9, 2 * BLOCK - 100), POOL_OK);
-    Digest before = digest_of(pool), after;
+    Hash before = digest_of(pool), after;
     CHECK_RETURNS(pool_pin(pool, BLOCK, 10, &pin), POOL_OK);
     ((unsigned char *)pin.data)[BLOCK - 50] = 1;
     after = digest_of(pool);
@@ -470,7 +428,7 @@ TEST(made_smaller)
 
 TEST(bad_arguments)
 {
-    Digest digest = {{7}};
+    Hash digest = {{7}};
     MemoryPool *pool = make(100, 16, 0);
     CHECK_RETURNS(pool_digest(NULL, digest.bytes), POOL_INVALID);
     CHECK_RETURNS(pool_digest(pool, NULL), POOL_INVALID);
@@ -485,7 +443,7 @@ TEST(every_allocation_fails)
     for (unsigned pinned = 0; pinned < 2; pinned++) {
         MemoryPool *pool = make_full();
         PoolView pin = {.struct_size = sizeof pin};
-        Digest expected, digest;
+        Hash expected, digest;
         size_t failed = 0;
         if (pinned)
             CHECK_RETURNS(pool_pin(pool, 0, SIZE / 2, &pin), POOL_OK);
@@ -522,7 +480,7 @@ TEST(the_memory_limit)
 {
     MemoryPool *pool = make(SIZE, BLOCK, SIZE);
     PoolView pin = {.struct_size = sizeof pin};
-    Digest digest = {{7}};
+    Hash digest = {{7}};
     CHECK_RETURNS(pool_fill(pool, 0, 1, SIZE), POOL_OK);
     check_digest(pool); /* a snapshot takes no blocks */
     CHECK_RETURNS(pool_pin(pool, 0, BLOCK, &pin), POOL_OK);
@@ -533,91 +491,6 @@ TEST(the_memory_limit)
     check_digest(pool);
     pool_destroy(pool);
     check_nothing_live();
-}
-
-/* ------------------------------------------------------------------ many threads */
-
-enum { VALUES = 4 };
-
-static MemoryPool *shared;
-static Digest of_value[VALUES];
-static AtomicSize writers;
-
-/* Fills a span of several blocks, which is one step. */
-static void fill_often(void *argument)
-{
-    TestRandom random = {*(const uint64_t *)argument};
-    for (unsigned i = test_times(2000); i > 0; i--)
-        CHECK_RETURNS(pool_fill(shared, BLOCK / 2, (int)test_below(&random, VALUES) + 1,
-                                SIZE - BLOCK),
-                      POOL_OK);
-    size_sub_relaxed(&writers, 1);
-}
-
-/* Each digest is that of one moment. */
-static void digest_often(void *argument)
-{
-    (void)argument;
-    do {
-        Digest digest = digest_of(shared);
-        unsigned value = 0;
-        while (value < VALUES && memcmp(&digest, &of_value[value], sizeof digest) != 0)
-            value++;
-        CHECK(value < VALUES);
-    } while (size_load_relaxed(&writers) > 0);
-}
-
-TEST(beside_writers)
-{
-    uint64_t seeds[2] = {test_seed, test_seed + 1};
-    TestThread threads[4];
-    shared = make(SIZE, BLOCK, 0);
-    for (int value = VALUES; value-- > 0;) {
-        CHECK_RETURNS(pool_fill(shared, BLOCK / 2, value + 1, SIZE - BLOCK), POOL_OK);
-        of_value[value] = digest_of(shared);
-    }
-    size_store_relaxed(&writers, 2);
-    for (unsigned i = 0; i < 2; i++) {
-        test_thread_start(&threads[i], fill_often, &seeds[i]);
-        test_thread_start(&threads[2 + i], digest_often, NULL);
-    }
-    for (unsigned i = 0; i < 4; i++)
-        test_thread_join(&threads[i]);
-    check_digest(shared);
-    pool_destroy(shared);
-}
-
-/* Single bytes at random places: in the end no digest is stale, however blocks and nodes
- * were shared between relatives meanwhile. */
-static void scribble_often(void *argument)
-{
-    TestRandom random = {*(const uint64_t *)argument};
-    MemoryPool *mine = pool_clone(shared);
-    for (unsigned i = test_times(3000); i > 0; i--) {
-        MemoryPool *pool = test_below(&random, 2) ? mine : shared;
-        unsigned char byte = (unsigned char)test_random(&random);
-        CHECK_EQ_SIZE(pool_write(pool, test_below(&random, SIZE), &byte, 1), 1);
-        if (i % 16 == 0)
-            (void)digest_of(pool);
-        if (i % 64 == 0) {
-            CHECK_RETURNS(pool_restore(mine, shared), POOL_OK);
-        }
-    }
-    check_digest(mine);
-    pool_destroy(mine);
-}
-
-TEST(relatives_in_threads)
-{
-    uint64_t seeds[3] = {test_seed, test_seed + 1, test_seed + 2};
-    TestThread threads[3];
-    shared = make_full();
-    for (unsigned i = 0; i < 3; i++)
-        test_thread_start(&threads[i], scribble_often, &seeds[i]);
-    for (unsigned i = 0; i < 3; i++)
-        test_thread_join(&threads[i]);
-    check_digest(shared);
-    pool_destroy(shared);
 }
 
 static const TestCase cases[] = {
@@ -637,8 +510,6 @@ static const TestCase cases[] = {
     TEST_CASE(bad_arguments),
     TEST_CASE(every_allocation_fails),
     TEST_CASE(the_memory_limit),
-    TEST_CASE(beside_writers),
-    TEST_CASE(relatives_in_threads),
 };
 
 TEST_MAIN(cases)
