@@ -46,6 +46,8 @@ def calls(pool: ShardedPool, relative: ShardedPool) -> dict[str, Callable[[], An
         "apply": lambda: pool.apply(io.BytesIO()),
         "extents": lambda: pool.extents(),
         "changes": lambda: pool.changes(relative),
+        "digest": lambda: pool.digest(),
+        "delta": lambda: pool.delta(relative),
         "stats": lambda: pool.stats,
         "total_size": lambda: pool.total_size,
         "array": lambda: pool.array(0, 8, "u1"),
