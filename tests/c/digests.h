@@ -9,7 +9,7 @@ typedef struct Hash {
     unsigned char bytes[32];
 } Hash;
 
-enum { BLOCK = 4096, BLOCKS = 64, SIZE = BLOCK * BLOCKS };
+enum { BLOCK = 4096, BLOCKS = 64, WHOLE = BLOCK * BLOCKS };
 
 static inline Hash digest_of(MemoryPool *pool)
 {
@@ -41,11 +41,11 @@ static inline void check_digest(MemoryPool *pool)
 
 static inline MemoryPool *make_full(void)
 {
-    MemoryPool *pool = make(SIZE, BLOCK, 0);
-    unsigned char *bytes = test_alloc(SIZE);
+    MemoryPool *pool = make(WHOLE, BLOCK, 0);
+    unsigned char *bytes = test_alloc(WHOLE);
     TestRandom random = {test_seed};
-    test_random_bytes(&random, bytes, SIZE);
-    CHECK_EQ_SIZE(pool_write(pool, 0, bytes, SIZE), SIZE);
+    test_random_bytes(&random, bytes, WHOLE);
+    CHECK_EQ_SIZE(pool_write(pool, 0, bytes, WHOLE), WHOLE);
     free(bytes);
     return pool;
 }

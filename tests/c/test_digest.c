@@ -155,16 +155,16 @@ TEST(it_ends_with_the_blocks)
     MemoryPool *pool = make_full();
     check_digest(pool);
     size_t metadata = stats_of(pool).metadata_bytes;
-    CHECK_RETURNS(pool_discard(pool, 0, SIZE), POOL_OK);
+    CHECK_RETURNS(pool_discard(pool, 0, WHOLE), POOL_OK);
     (void)pool_trim();
     CHECK_LE_SIZE(stats_of(pool).metadata_bytes + BLOCKS * sizeof(KeptDigest), metadata);
     check_digest(pool);
     for (unsigned i = 0; i < 3; i++) { /* blocks are freed and used again */
-        CHECK_RETURNS(pool_fill(pool, 0, 1, SIZE), POOL_OK);
+        CHECK_RETURNS(pool_fill(pool, 0, 1, WHOLE), POOL_OK);
         check_digest(pool);
-        CHECK_RETURNS(pool_discard(pool, BLOCK, SIZE - BLOCK), POOL_OK);
+        CHECK_RETURNS(pool_discard(pool, BLOCK, WHOLE - BLOCK), POOL_OK);
         check_digest(pool);
-        CHECK_RETURNS(pool_fill(pool, 0, 2, SIZE / 2), POOL_OK);
+        CHECK_RETURNS(pool_fill(pool, 0, 2, WHOLE / 2), POOL_OK);
         CHECK_EQ_SIZE(hashed_blocks(pool), 0);
         check_digest(pool);
     }
@@ -249,11 +249,11 @@ static void change_adopt(MemoryPool *pool)
 
 static void change_size(MemoryPool *pool)
 {
-    CHECK_RETURNS(pool_resize(pool, SIZE - 3 * BLOCK / 2), POOL_OK);
+    CHECK_RETURNS(pool_resize(pool, WHOLE - 3 * BLOCK / 2), POOL_OK);
     check_digest(pool);
-    CHECK_RETURNS(pool_resize(pool, SIZE + 5), POOL_OK);
+    CHECK_RETURNS(pool_resize(pool, WHOLE + 5), POOL_OK);
     check_digest(pool);
-    CHECK_RETURNS(pool_resize(pool, SIZE), POOL_OK);
+    CHECK_RETURNS(pool_resize(pool, WHOLE), POOL_OK);
 }
 
 static void change_restore(MemoryPool *pool)
@@ -317,7 +317,7 @@ static void change_pin_of_many(MemoryPool *pool)
 
 static void change_all_pinned(MemoryPool *pool)
 {
-    change_pinned(pool, 0, SIZE);
+    change_pinned(pool, 0, WHOLE);
 }
 
 static void (*const changes[])(MemoryPool *) = {
@@ -369,14 +369,14 @@ TEST(pins_with_and_without_tracking)
         size_store_relaxed(&written_switch, services[i]);
         MemoryPool *pool = make_full();
         PoolView pin = {.struct_size = sizeof pin};
-        CHECK_RETURNS(pool_pin(pool, 0, SIZE, &pin), POOL_OK);
+        CHECK_RETURNS(pool_pin(pool, 0, WHOLE, &pin), POOL_OK);
         for (unsigned round = 0; round < 8; round++) {
             ((unsigned char *)pin.data)[round * 1000]++;
             check_digest(pool);
             if (round == 4) { /* what was written is found by a search */
                 size_t start, size;
                 MemoryPool *clone = pool_clone(pool);
-                CHECK(pool_next_change(pool, clone, 0, SIZE, &start, &size) == 0);
+                CHECK(pool_next_change(pool, clone, 0, WHOLE, &start, &size) == 0);
                 pool_destroy(clone);
             }
         }
@@ -446,7 +446,7 @@ TEST(every_allocation_fails)
         Hash expected, digest;
         size_t failed = 0;
         if (pinned)
-            CHECK_RETURNS(pool_pin(pool, 0, SIZE / 2, &pin), POOL_OK);
+            CHECK_RETURNS(pool_pin(pool, 0, WHOLE / 2, &pin), POOL_OK);
         MemoryPool *other = stranger(pool, BLOCK);
         expected = digest_of(other);
         pool_destroy(other);
@@ -478,10 +478,10 @@ TEST(every_allocation_fails)
 
 TEST(the_memory_limit)
 {
-    MemoryPool *pool = make(SIZE, BLOCK, SIZE);
+    MemoryPool *pool = make(WHOLE, BLOCK, WHOLE);
     PoolView pin = {.struct_size = sizeof pin};
     Hash digest = {{7}};
-    CHECK_RETURNS(pool_fill(pool, 0, 1, SIZE), POOL_OK);
+    CHECK_RETURNS(pool_fill(pool, 0, 1, WHOLE), POOL_OK);
     check_digest(pool); /* a snapshot takes no blocks */
     CHECK_RETURNS(pool_pin(pool, 0, BLOCK, &pin), POOL_OK);
     ((unsigned char *)pin.data)[0]++;

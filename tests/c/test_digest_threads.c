@@ -17,7 +17,7 @@ static void fill_often(void *argument)
     TestRandom random = {*(const uint64_t *)argument};
     for (unsigned i = test_times(2000); i > 0; i--)
         CHECK_RETURNS(pool_fill(shared, BLOCK / 2, (int)test_below(&random, VALUES) + 1,
-                                SIZE - BLOCK),
+                                WHOLE - BLOCK),
                       POOL_OK);
     atomic_fetch_sub(&writers, 1);
 }
@@ -39,9 +39,9 @@ TEST(beside_writers)
 {
     uint64_t seeds[2] = {test_seed, test_seed + 1};
     TestThread threads[4];
-    shared = make(SIZE, BLOCK, 0);
+    shared = make(WHOLE, BLOCK, 0);
     for (int value = VALUES; value-- > 0;) {
-        CHECK_RETURNS(pool_fill(shared, BLOCK / 2, value + 1, SIZE - BLOCK), POOL_OK);
+        CHECK_RETURNS(pool_fill(shared, BLOCK / 2, value + 1, WHOLE - BLOCK), POOL_OK);
         of_value[value] = digest_of(shared);
     }
     atomic_store(&writers, 2);
@@ -64,7 +64,7 @@ static void scribble_often(void *argument)
     for (unsigned i = test_times(3000); i > 0; i--) {
         MemoryPool *pool = test_below(&random, 2) ? mine : shared;
         unsigned char byte = (unsigned char)test_random(&random);
-        CHECK_EQ_SIZE(pool_write(pool, test_below(&random, SIZE), &byte, 1), 1);
+        CHECK_EQ_SIZE(pool_write(pool, test_below(&random, WHOLE), &byte, 1), 1);
         if (i % 16 == 0)
             (void)digest_of(pool);
         if (i % 64 == 0) {
