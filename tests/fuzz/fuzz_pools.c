@@ -157,7 +157,8 @@ static void step_refused(Record r, MemoryPool *pool, size_t total)
     uint64_t old = 5;
     size_t start = 1, at = r.place < total ? total - r.place : total;
     size_t size = SIZE_MAX - r.size; /* more than the rest of any pool from there */
-    size_t offsets[] = {total - 1, at}, sizes[] = {1, size};
+    size_t offsets[] = {total - 1, at},
+           sizes[] = {0, size}; /* their sum is no overflow */
     PoolStats before = stats_of(pool);
     switch (r.value % 16) {
     case 0: CHECK_RETURNS(pool_fill(pool, at, 1, size), POOL_RANGE); break;
