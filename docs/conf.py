@@ -38,7 +38,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:class",
-        r"_typeshed\.\w+|collections\.abc\.\w+|pathlib\.Path|ReadableBuffer|WriteableBuffer|StrOrBytesPath|Supports\w+",
+        r"_typeshed\.\w+|collections\.abc\.\w+|pathlib\.Path|ReadableBuffer|WriteableBuffer|StrOrBytesPath|PathLike|Supports\w+",
     ),
     ("py:class", r"(.*\.)?_Buffer|Owned|.*\.Progress|Progress|FailAllocation|.*\.Layout"),
     ("py:class", r"(distributed\.client\.)?Client"),
