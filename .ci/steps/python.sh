@@ -14,8 +14,8 @@ install_for_python() {
 
 # Two tests would wait for ever for a lock that coverage.py takes while it looks at a line:
 # one has a child of fork() without the thread that has it, one interrupts that thread. A
-# third interrupts each line of each call, of which coverage.py makes many: minutes. All
-# of the random work is done by the README's command.
+# third interrupts each line of each call, of which coverage.py makes many: minutes. A
+# fifth of the random work meets the same lines.
 python_coverage() {
     install_for_python
     export COVERAGE_FILE=$scratch/python-coverage/data
