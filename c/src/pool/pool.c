@@ -164,8 +164,8 @@ static void share_apply(Share *share, Reservation *reservation)
 }
 
 /* The same for one pool or two, which the caller has locked. Relatives use the first
- * reservation together, so that nothing is left of one if there is not enough memory for
- * both. */
+ * reservation together: with one each, the peak of their family would show the first one
+ * even if the second failed. */
 static PoolStatus shares_apply(Share *shares, size_t count)
 {
     PoolStatus status = POOL_OK;
