@@ -10,6 +10,9 @@ from ..errors import FormatError
 from .extras import import_extra
 from .records import DataAt, Lines, UsedAddresses, parsed, split_into_records
 
+#: The largest count of records that a record holds, in its three bytes.
+COUNT_MAX = (1 << 24) - 1
+
 
 def write(bincopy: Any, windows: Iterable[DataAt]) -> Lines:
     """Yields the lines of a file with data, given in windows of 64 KiB."""
@@ -21,7 +24,7 @@ def write(bincopy: Any, windows: Iterable[DataAt]) -> Lines:
         count += len(lines)
         yield start + len(data), lines
     last = [pack("7", 0, 0, None)]
-    if count < 1 << 24:  # no record holds a larger count
+    if count <= COUNT_MAX:
         last.insert(0, pack("5" if count < 1 << 16 else "6", count, 0, None))
     yield None, last
 
