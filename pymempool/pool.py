@@ -148,6 +148,10 @@ class MemoryPool(Owned):
         MemoryPool.__init__(pool, total_size, *sizes, **options)
         return pool
 
+    @classmethod
+    def _cloned(cls, owner: Owner) -> Self:
+        return cls.__new__(cls)._own(lifecycle.clone(owner))
+
     def _own(self, owner: Owner) -> Self:
         lifecycle.close_at_exit(self)
         self._owner = owner  # last: what fails leaves the pool that was there
@@ -657,7 +661,7 @@ class MemoryPool(Owned):
         blocks that were written to since their last frozen copy are copied again. Raises
         PoolMemoryError; PoolLimitError for frozen copies.
         """
-        return type(self).__new__(type(self))._own(lifecycle.clone(self._owner))
+        return self._cloned(self._owner)
 
     def __copy__(self) -> Self:
         return self.clone()
@@ -668,16 +672,20 @@ class MemoryPool(Owned):
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """For pickle: the contents of one moment, a buffer for each run of data.
 
-        With protocol 5 out of band, if asked. The copy is no relative of this pool.
-        Raises what clone() and read() raise. As with clone(), what a subclass adds to its
-        instances is its own to carry over; it may have a __reduce__ of its own.
+        With protocol 5 out of band, if asked. The copy is no relative of this pool; but
+        pools of one pickle that are relatives stay so, and what they share is written
+        once. As long as a pickler remembers a pool, it holds a clone of it. Raises what
+        clone() and read() raise.
+
+        As with clone(), what a subclass adds to its instances is its own to carry over;
+        it may have a __reduce__ of its own.
         """
         if type(self).__reduce__ is not object.__reduce__:
             return self.__reduce__()  # of a subclass, which expects to be called
         from ._core import pickling
 
-        facts = pickling.facts(self._owner, operator.index(protocol))
-        return rebuild, (type(self), *facts)
+        operator.index(protocol)  # raises for what pickle would not pass
+        return pickling.reduced(self, MemoryPool, rebuild)
 
     def restore(self, source: MemoryPool) -> None:
         """Makes the contents and size of this pool those of `source`, its relative.
@@ -1053,11 +1061,18 @@ def trim() -> int:
     return int(parallel.pool_trim())
 
 
-def rebuild(kind: Any, *facts: Any) -> MemoryPool:
-    """The pool that a pickle holds, of the class `kind`. No argument is trusted."""
+def rebuild(*facts: Any) -> MemoryPool | None:
+    """The pool that a pickle holds. No argument is trusted.
+
+    facts: the class of the pool, and what it is made of; or nothing, for a mark, which
+        only the pickler needs.
+    """
+    if not facts:
+        return None
+    kind = facts[0]
     if not (isinstance(kind, type) and issubclass(kind, MemoryPool)):
         raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
     from ._core import pickling
 
-    pool: MemoryPool = pickling.rebuild(kind._made, *facts)
+    pool: MemoryPool = pickling.rebuild(*facts)
     return pool

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -242,7 +243,7 @@ CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
     "pin, several": lambda pool, buffer: len(pool.pin(1024, 9000)),
     "view": lambda pool, buffer: bytes(pool.view(0, 9000)),
     "adopt": lambda pool, buffer: pool.adopt(0, bytes(5000)),
-    "pickle": lambda pool, buffer: pool.__reduce_ex__(5),
+    "pickle": lambda pool, buffer: pickle.dumps([pool, pool.clone()], 5),
     "stats": lambda pool, buffer: pool.stats,
 }
 

@@ -196,6 +196,7 @@ CALLS: dict[str, Call] = {
     "__deepcopy__": lambda s: copy.deepcopy(s.pool),
     "__reduce_ex__": lambda s: pickle.dumps(s.pool, 5),
     "__reduce_ex__, 2": lambda s: pickle.dumps(s.pool, 2),
+    "__reduce_ex__, relatives": lambda s: pickle.dumps([s.pool, s.clone], 5),
     "__reduce_ex__, loaded": lambda s: pickle.loads(pickle.dumps(s.since, 5)),
     "restore": lambda s: s.pool.restore(s.clone),
     "digest": lambda s: s.pool.digest(),
