@@ -3,7 +3,8 @@
 
 Each method is here once: what it does in words, and a line or two that call the functions
 which do it. Only the short ways of read() and write() are spelled out, where one more
-call would be noticed. Pickles of pools name pymempool.pool.rebuild: it never moves.
+call would be noticed. Pickles of pools name rebuild() and reload() of pymempool.pool:
+they never move.
 
 Files, pictures and pickles are imported when a method first needs them: they would take
 a third to half of the time of `import pymempool`.
@@ -977,6 +978,7 @@ class MemoryPool(Owned):
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
         progress: Progress | None = None,
+        pickle_path: bool = False,
     ) -> Self:
         """A pool with the contents and the size of a file.
 
@@ -988,6 +990,8 @@ class MemoryPool(Owned):
         max_block_size, memory_limit, wipe: as for a new pool.
         progress: as for save(), after each run of data or piece; total is None if it is
             not known.
+        pickle_path: whether pickles of this pool and its clones name the file, and hold
+            only what was changed since; for raw images at a path.
 
         The file of a path is mapped and adopted: nothing is read before it is needed,
         holes are left out where the system reports them, and the pool never writes to
@@ -999,12 +1003,18 @@ class MemoryPool(Owned):
         An open file, and what a URL names, is read to its end and copied. Blocks of zeros
         stay holes; blocks are of 1 MiB at most if there is more than that.
 
+        With `pickle_path`, loading a pickle loads the file, at its absolute path, so that
+        processes on one machine share its memory. If no file is there, that raises
+        FileNotFoundError; if its size or its time of change differs, CheckpointError. If
+        it was replaced or changed before the pool is pickled, the pickle holds all bytes.
+        A clone of what was loaded lives as long as the pool and its clones do.
+
         What is adopted does not count for the memory limit, but for a last block that
         the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
-        ValueError for another format or a damaged file, or what reports damage in a
-        compressed one (EOFError, OSError, an error of zlib or lzma); ImportError for a
-        missing extra.
+        ValueError for another format, a damaged file, and `pickle_path` with what is no
+        raw image at a path; or what reports damage in a compressed one (EOFError,
+        OSError, an error of zlib or lzma); ImportError for a missing extra.
         """
         from .images import formats
 
@@ -1014,7 +1024,12 @@ class MemoryPool(Owned):
             memory_limit=memory_limit,
             wipe=wipe,
         )
-        return formats.load(make, file, format, wipe, progress)
+        load = partial(formats.load, make, file, format, wipe, progress)
+        if not pickle_path:
+            return load()
+        from ._core import loaded
+
+        return loaded.load(load, reload)
 
     # ------------------------------------------------------------------------------ facts
 
@@ -1076,3 +1091,22 @@ def rebuild(*facts: Any) -> MemoryPool | None:
 
     pool: MemoryPool = pickling.rebuild(*facts)
     return pool
+
+
+def reload(
+    path: Any, size: Any, mtime_ns: Any, block_size: Any, limit: Any, wipe: Any
+) -> MemoryPool:
+    """The pool of a file that a pickle names; see pickle_path of load().
+
+    Reads any file of which somebody knows the size and the time of change, else raises
+    CheckpointError: an Unpickler for pickles that are not trusted leaves it out.
+    """
+    from ._core import loaded
+    from .images import formats
+
+    wipe = bool(wipe)
+    make = partial(
+        MemoryPool._made, max_block_size=block_size, memory_limit=limit, wipe=wipe
+    )
+    load = partial(formats.load, make, path, "raw", wipe, None)
+    return loaded.load(load, reload, loaded.File(path, size, mtime_ns))

@@ -69,7 +69,7 @@ def from_handle(address: SupportsIndex, retain: bool) -> Owner:
 
 def clone(owner: Owner) -> Owner:
     """A clone of a pool."""
-    return Owner(handles.clone(owner.address), owner.total_size)
+    return Owner(handles.clone(owner.address), owner.total_size, owner.loaded)
 
 
 class Snapshot:

@@ -25,15 +25,30 @@ class Owner:
 
     total_size is what it was when last seen. C code, and other MemoryPools on the same C
     pool, may have changed it since: whoever finds it in the way asks the library again.
+
+    loaded: the pool as it was loaded, if pickles are to name the file, else None.
     """
 
-    __slots__ = ("_block_size", "_reference", "address", "argument", "total_size")
+    __slots__ = (
+        "_block_size",
+        "_reference",
+        "address",
+        "argument",
+        "loaded",
+        "total_size",
+    )
 
-    def __init__(self, reference: PoolReference, total_size: int | None = None) -> None:
+    def __init__(
+        self,
+        reference: PoolReference,
+        total_size: int | None = None,
+        loaded: Any = None,
+    ) -> None:
         self._reference = reference
         self.address: Any = reference.address
         self.argument = as_argument(self.address)  # the same, see near.py
         self._block_size = 0
+        self.loaded = loaded
         self.total_size = self.ask() if total_size is None else total_size
 
     def ask(self) -> int:

@@ -2,8 +2,8 @@
 """Pools as pickles: each is a clone of a Moment, which is written once.
 
     pool ─► Moment ─► new pool: options, and one buffer for each run of data
-                  └─► an earlier Moment of a relative in the same pickle, and what
-                      differs from it
+                  └─► a base, and what differs from it: an earlier Moment of a relative in
+                      the same pickle, or the file that the pool was loaded from
 
 A pickler writes what it remembers as a reference. So relatives in one pickle stay
 relatives, and what they share is written once. A pool cannot ask a pickler what it
@@ -95,11 +95,12 @@ class Moment(Owned):
 
     def _origin(self) -> tuple[Any, Iterable[tuple[int, int]]]:
         """What this pool can be made of, and the runs that differ from it."""
-        if not self._earlier:
+        loaded = self._owner.loaded
+        bases: list[Owned] = [loaded] if loaded is not None and loaded.there() else []
+        bases += self._earlier
+        if not bases:
             return _options(self._owner), walks.extents(self, 0, None)
-        changes = (
-            (base, [*walks.changes(self, base, 0, None)]) for base in self._earlier
-        )
+        changes = ((base, [*walks.changes(self, base, 0, None)]) for base in bases)
         return min(changes, key=lambda it: sum(size for _, size in it[1]))
 
     def _pieces(

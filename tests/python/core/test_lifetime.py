@@ -333,7 +333,8 @@ def closer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Closer]:
 CALL_NOTHING = {"__init__", "__init__, again", "closed", "__enter__", "handle", "apply"}
 CALL_NOTHING |= {"_as_parameter_", "__bool__", "_repr_html_"}
 CALL_NOTHING |= {"digest, a stranger", "find, a stranger"}
-CALL_NOTHING |= {"load, a path", "__reduce_ex__, loaded", "apply, a path", "apply, bytes"}
+CALL_NOTHING |= {"load, a path", "load, pickle_path", "__reduce_ex__, loaded"}
+CALL_NOTHING |= {"apply, a path", "apply, bytes"}
 
 
 # Who passes a bare address sees to it that there is a pool.

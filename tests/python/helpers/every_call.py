@@ -133,6 +133,10 @@ def drawn_by_plot(scene: Scene) -> Any:
     return scene.pool.plot(figure.Figure().subplots()).get_xlim()
 
 
+def by_path(path: Path) -> MemoryPool:
+    return MemoryPool.load(path, 64, pickle_path=True)
+
+
 def array(numbers: Iterable[Any]) -> Any:
     return importlib.import_module("numpy").array(numbers)
 
@@ -258,6 +262,9 @@ CALLS: dict[str, Call] = {
     "save, a path": lambda s: s.pool.save(s.image),
     "load": lambda s: MemoryPool.load(io.BytesIO(s.pool[:]), 64),
     "load, a path": lambda s: MemoryPool.load(s.folder / "there", 64),
+    "load, pickle_path": lambda s: pickle.loads(
+        pickle.dumps(by_path(s.folder / "there"))
+    ),
     "delta": lambda s: s.pool.delta(s.clone),
     "delta, a stranger": lambda s: s.pool.delta(s.stranger),
     "apply": lambda s: s.clone.apply(io.BytesIO((s.folder / "delta").read_bytes())),
