@@ -145,9 +145,10 @@ class SharedSnapshot(Generic[_Pool]):
     def __repr__(self) -> str:
         if self.closed:
             return "<SharedSnapshot, closed>"
+        count = f"{self.segments} segment{'s' if self.segments > 1 else ''}"
         return (
-            f"<SharedSnapshot of {self.total_size} bytes, {self.stored_bytes} stored,"
-            f" in {self.segments} segments>"
+            f"<SharedSnapshot of {self.total_size} bytes,"
+            f" {self.stored_bytes} of data stored, {count} in use>"
         )
 
     # ----------------------------------------------------------------------------- life
