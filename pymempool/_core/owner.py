@@ -30,6 +30,7 @@ class Owner:
     """
 
     __slots__ = (
+        "__weakref__",
         "_block_size",
         "_reference",
         "address",
