@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Byte spaces that look contiguous, hold only what was written, and clone at once."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ._core.file import PoolFile
 from ._core.names import publish
 from ._core.states import BlockState
@@ -16,9 +20,13 @@ from .errors import (
     PoolMemoryError,
     PoolRangeError,
     PoolUnrelatedError,
+    SharingError,
 )
 from .history import History
 from .pool import MemoryPool, trim
+
+if TYPE_CHECKING:
+    from .sharing import SharedSnapshot
 
 __all__ = [
     "BlockState",
@@ -34,10 +42,25 @@ __all__ = [
     "PoolRangeError",
     "PoolStats",
     "PoolUnrelatedError",
+    "SharedSnapshot",
+    "SharingError",
     "__version__",
     "get_include",
     "get_library",
     "trim",
 ]
 
-publish(__name__, *(globals()[name] for name in __all__ if name != "__version__"))
+_LATE = "SharedSnapshot"  # with which multiprocessing is imported
+
+publish(
+    __name__,
+    *(globals()[name] for name in __all__ if name not in ("__version__", _LATE)),
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name == _LATE:
+        from .sharing import SharedSnapshot
+
+        return SharedSnapshot
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -43,6 +43,10 @@ class CheckpointError(PoolError, ValueError):
     """A delta is damaged, is none at all, or was made for other contents."""
 
 
+class SharingError(PoolError, OSError):
+    """A shared snapshot cannot be reached from here, or is no longer there."""
+
+
 class Status(enum.IntEnum):
     """The statuses of memory_pool.h, by the names they have there."""
 

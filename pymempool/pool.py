@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .images.progress import Progress
+    from .sharing import SharedSnapshot
 
 _Buffer = TypeVar("_Buffer")
 
@@ -1007,6 +1008,39 @@ class MemoryPool(Owned):
             wipe=wipe,
         )
         return formats.load(make, file, format, wipe, progress)
+
+    # -------------------------------------------------------------------------- processes
+
+    def share(
+        self, since: SharedSnapshot[Any] | None = None, *, digest: bool = False
+    ) -> SharedSnapshot[Self]:
+        """Puts the contents of one moment into shared memory, for other processes.
+
+        since: None, or an older snapshot: then only what changed is stored, and the new
+            snapshot uses the segments of the older one for the rest.
+        digest: whether the snapshot has the digest() of the contents, too.
+
+        The snapshot can be sent to other processes, which open() it without a copy. Holes
+        take no memory. This pool keeps its own memory, too: to have the data once, close
+        it and go on with `snapshot.open()`.
+
+        Costs a copy of what is stored. With `since` these are the blocks that changed, if
+        the older snapshot was shared from an open relative of this pool, or this pool
+        from that snapshot; else all bytes are compared. (With another block size, all are
+        stored.) Data of older segments is stored again when they have become small beside
+        the newer ones, or half unused, so that they stay few. To find what changed, a
+        pool keeps its shared states, like clones, until it or their snapshot is closed.
+
+        A pool that wipes its blocks does not wipe the shared memory, which the system
+        clears before it gives it to others.
+
+        Raises PoolMemoryError; PoolLimitError for frozen copies; OSError if the system
+        has no room, or no descriptor, for a segment; PoolClosedError, TypeError. Then
+        nothing is left behind.
+        """
+        from .sharing.share import share
+
+        return share(self, since, digest)
 
     # ------------------------------------------------------------------------------ facts
 

@@ -27,7 +27,14 @@ class Owner:
     pool, may have changed it since: whoever finds it in the way asks the library again.
     """
 
-    __slots__ = ("_block_size", "_reference", "address", "argument", "total_size")
+    __slots__ = (
+        "__weakref__",
+        "_block_size",
+        "_reference",
+        "address",
+        "argument",
+        "total_size",
+    )
 
     def __init__(self, reference: PoolReference, total_size: int | None = None) -> None:
         self._reference = reference

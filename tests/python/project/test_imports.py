@@ -25,9 +25,10 @@ ALLOWED: dict[str, set[str]] = {
     "_core": {"errors", "_native"},
     "images": {"errors", "_native"},
     "pictures": {"errors", "_native", "_core"},
-    "pool": {"errors", "_native", "_core", "images", "pictures"},
+    "sharing": {"errors", "_native", "_core"},
+    "pool": {"errors", "_native", "_core", "images", "pictures", "sharing"},
     "history": {"errors", "_native", "_core", "pool"},
-    "__init__": {"errors", "_native", "_core", "pool", "history"},
+    "__init__": {"errors", "_native", "_core", "sharing", "pool", "history"},
 }
 ALLOWED |= {
     "filesystem": {"errors", "_native", "_core", "pool"},
@@ -148,6 +149,7 @@ def test_what_few_programs_need_is_imported_late() -> None:
     names = done.stdout.split()
     assert "pymempool.pool" in names
     late = "pymempool.images", "pymempool.pictures", "pymempool._core.pickling"
+    late = *late, "pymempool.sharing", "multiprocessing"
     assert [name for name in names if name.startswith((*late, "hashlib"))] == []
 
 

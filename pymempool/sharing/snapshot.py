@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""SharedSnapshot: a state of a pool in shared memory, for any number of processes.
+
+    segments ─► read-only mappings ─► adopted by a pool, extent by extent ─► its clones
+
+To find what changed since, the process that shared the pool keeps a clone of that state,
+as long as both the snapshot and the pool are open: so closing the pool frees its memory.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
+
+from .._core.owner import Owned, Owner
+from ..errors import PoolClosedError
+from .segment import Segment, register_with_loky
+from .table import Table, unpack
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_Pool = TypeVar("_Pool", bound=Owned)
+
+# The states of one pool, each as long as its snapshot; and those of all pools, each as
+# long as the pool is open.
+_States = weakref.WeakKeyDictionary["SharedSnapshot[Any]", Owned]
+_all_states: weakref.WeakKeyDictionary[Owner, _States] = weakref.WeakKeyDictionary()
+
+
+def _no_states() -> None:
+    """Stands in for the reference to the states, where another process has them."""
+
+
+class SharedSnapshot(Generic[_Pool]):
+    """A state of a pool in shared memory; made by MemoryPool.share().
+
+    It can be sent to other processes of the machine, and opened there without a copy:
+    open() makes a pool that uses the shared memory. Snapshots, the pools opened from them
+    and their views live independently. The memory is freed when the last of them in the
+    last process has ended, killed or not: it has no name that could be left behind.
+
+    Sending: picklers of multiprocessing (for arguments, results, queues and pipes),
+    concurrent.futures and joblib's loky take the memory along, so that the sender may
+    drop its snapshot at once; such a pickle is loaded once, in a process that has the
+    sender alive, and one that nobody loads keeps the memory until the sender ends. All
+    other pickles are addresses: any number of processes of the same user may load them,
+    while the process that made the pickle keeps its snapshot. Loading raises SharingError
+    where the memory cannot be reached.
+
+    A process has one open file for each segment of its snapshots, and one for each
+    segment that opened pools use (none with Python 3.13 or later). They are closed with
+    the last snapshot, or pool and view, that uses the segment.
+
+    Threads may share a snapshot. A child of fork() has its own. Facts are there after
+    close(), too; other methods raise PoolClosedError then.
+    """
+
+    def __init__(self, kind: type[_Pool], segments: tuple[Segment, ...]) -> None:
+        """The snapshot in some segments, which makes pools of a class. None is trusted.
+
+        Raises FormatError, TypeError.
+        """
+        if not (isinstance(kind, type) and issubclass(kind, Owned)):
+            raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
+        self._table = unpack(segments)
+        self._kind: Any = kind
+        self._segments: tuple[Segment, ...] | None = segments  # None once closed
+        self._base: Any = None  # the pool that was opened first
+        self._states: Callable[[], _States | None] = _no_states
+        register_with_loky()
+
+    def open(self) -> _Pool:
+        """Makes a pool with the contents, the size and the block size of the one shared.
+
+        It uses the shared memory and copies nothing but a last block that the end of the
+        pool cuts; a write copies the block, for this pool alone. Costs something for each
+        block, 20 ms for 262,144, the first time; then a clone. Pools that a process
+        opens from one snapshot are relatives.
+
+        The pool has no memory limit. If the one shared wipes its blocks, so does this
+        one, which copies the data, because adopted memory cannot be wiped.
+
+        Raises PoolMemoryError, OSError if there is no room for the mapping or its open
+        file, and in a subinterpreter NotImplementedError.
+        """
+        return self._opened().clone()  # type: ignore[no-any-return]
+
+    def _opened(self) -> Any:
+        """The pool that the others are clones of."""
+        segments, base = self._open_segments(), self._base
+        if base is None:
+            base = self._base = _adopt(self._kind, self._table, segments)
+        return base
+
+    def _open_segments(self) -> tuple[Segment, ...]:
+        if self._segments is None:
+            raise PoolClosedError("the shared snapshot is closed")
+        return self._segments
+
+    def _remember(self, owner: Owner, state: Owned) -> None:
+        """Keeps the state of the pool that was shared, as long as that is open."""
+        states = _all_states.setdefault(owner, weakref.WeakKeyDictionary())
+        states[self] = state
+        self._states = weakref.ref(states)
+
+    def _relatives(self) -> Iterator[Owned]:
+        """Pools of this state, of which the one that is shared next may be a relative."""
+        states = self._states()
+        state = None if states is None else states.get(self)
+        for pool in (state, self._base):
+            if pool is not None:
+                yield pool
+
+    # ---------------------------------------------------------------------------- facts
+
+    @property
+    def total_size(self) -> int:
+        """Bytes that can be addressed in the pool."""
+        return self._table.total_size
+
+    @property
+    def block_size(self) -> int:
+        """Bytes in a block, a power of two."""
+        return self._table.block_size
+
+    @property
+    def digest(self) -> bytes | None:
+        """What digest() of the pool was, if share() was called with digest=True."""
+        return self._table.digest
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of data in the segment that share() wrote for this snapshot."""
+        return self._table.stored[-1]
+
+    @property
+    def segments(self) -> int:
+        """How many shared memory objects it needs: more than one after share(since=)."""
+        return len(self._table.stored)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<SharedSnapshot, closed>"
+        return (
+            f"<SharedSnapshot of {self.total_size} bytes, {self.stored_bytes} stored,"
+            f" in {self.segments} segments>"
+        )
+
+    # ----------------------------------------------------------------------------- life
+
+    def close(self) -> None:
+        """Drops this process's hold on the shared memory, but for what pools use.
+
+        Closing twice does nothing. Pools opened from it, and snapshots shared since it,
+        stay what they are.
+        """
+        self._segments = self._base = None
+        states = self._states()
+        if states is not None:
+            states.pop(self, None)
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._segments is None
+
+    def __enter__(self) -> Self:
+        self._open_segments()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SharedSnapshot, (self._kind, self._open_segments())
+
+
+def _adopt(kind: Any, table: Table, segments: tuple[Segment, ...]) -> Any:
+    """The pool of a table."""
+    total, block = table.total_size, table.block_size
+    # Blocks are never larger than a new pool, only than one that was made smaller.
+    pool = kind._made(max(total, block), block_size=block, wipe=table.wipe)
+    try:
+        if total < block:
+            pool.resize(total)
+        memories = [memoryview(segment.map()) for segment in segments]
+        put = pool.write if table.wipe else pool.adopt  # what is adopted cannot be wiped
+        for offset, size, segment, place in table.extents:
+            put(offset, memories[segment][place : place + size])
+    except BaseException:
+        pool.close()
+        raise
+    return pool

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Segment on Windows: a section of memory, which ends with the last handle or mapping.
+
+Its name is random. It leads other processes of the session there, and ends with the
+section, however its processes end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import secrets
+from collections.abc import Iterable
+from ctypes import c_int, c_uint32, c_void_p, c_wchar_p
+from typing import Any
+
+from ..errors import SharingError
+
+_FILE_MAP_READ = 4
+
+_ctypes: Any = ctypes  # type checkers of other systems miss what only Windows has
+_mmap: Any = mmap.mmap
+
+
+class Segment:
+    """A section that is complete, mapped by this process as long as this object lives."""
+
+    def __init__(self, name: str, size: int) -> None:
+        """Opens a section. Raises SharingError if there is none."""
+        handle = _open(name)
+        try:
+            self._memory: mmap.mmap = _mmap(-1, size, name, access=mmap.ACCESS_READ)
+        finally:
+            _close(handle)
+        self._name = name
+        self.size = size  #: in bytes
+
+    @classmethod
+    def write(cls, pieces: Iterable[memoryview], size: int) -> Segment:
+        """A new segment of `size` bytes, which the pieces are together."""
+        name = f"pymempool-{secrets.token_hex(16)}"
+        with _mmap(-1, size, name) as memory:
+            for piece in pieces:
+                memory.write(piece)
+            return cls(name, size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes there, or as many as there are."""
+        return self._memory[offset : offset + size]
+
+    def map(self) -> mmap.mmap:
+        """All of it as memory."""
+        return self._memory
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Segment, (self._name, self.size)
+
+    def reduce_with_descriptor(self) -> tuple[Any, ...]:
+        """As __reduce__(), for picklers that can pass a handle to a process."""
+        from multiprocessing import reduction
+
+        dup_handle: Any = vars(reduction)["DupHandle"]
+        handle = _open(self._name)
+        try:
+            return received, (dup_handle(handle, _FILE_MAP_READ), self._name, self.size)
+        finally:
+            _close(handle)
+
+
+def received(passed: Any, name: str, size: int) -> Segment:
+    """The segment of that name; the handle that was passed kept it alive until now."""
+    try:
+        handle = passed.detach()
+    except OSError:  # it was loaded before, or the sender ended
+        return Segment(name, size)
+    try:
+        return Segment(name, size)
+    finally:
+        _close(handle)
+
+
+def _open(name: str) -> int:
+    """A handle of the section of a name."""
+    call = _ctypes.WinDLL("kernel32").OpenFileMappingW
+    call.argtypes, call.restype = (c_uint32, c_int, c_wchar_p), c_void_p
+    handle: int | None = call(_FILE_MAP_READ, False, name)
+    if handle is None:
+        raise SharingError(
+            "the shared snapshot is no longer there: the process that shared it has"
+            " closed it or ended, or runs in another session or on another machine"
+        )
+    return handle
+
+
+def _close(handle: int) -> None:
+    call = _ctypes.WinDLL("kernel32").CloseHandle
+    call.argtypes = (c_void_p,)
+    call(handle)
