@@ -26,7 +26,7 @@ from .history import History
 from .pool import MemoryPool, trim
 
 if TYPE_CHECKING:
-    from .sharing import SharedSnapshot
+    from .sharing.snapshot import SharedSnapshot
 
 __all__ = [
     "BlockState",
@@ -60,7 +60,7 @@ publish(
 
 def __getattr__(name: str) -> Any:
     if name == _LATE:
-        from .sharing import SharedSnapshot
+        from .sharing.snapshot import SharedSnapshot
 
         return SharedSnapshot
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .images.progress import Progress
-    from .sharing import SharedSnapshot
+    from .sharing.snapshot import SharedSnapshot
 
 _Buffer = TypeVar("_Buffer")
 

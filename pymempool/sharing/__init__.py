@@ -6,10 +6,3 @@ snapshot.py   SharedSnapshot: opened, pickled, closed
 table.py      which bytes of a pool lie where in which segment, and when to store anew
 segment.py    a segment: an anonymous shared memory object, of posix.py or windows.py
 """
-
-from .._core.names import publish
-from .snapshot import SharedSnapshot
-
-__all__ = ["SharedSnapshot"]
-
-publish("pymempool", SharedSnapshot)

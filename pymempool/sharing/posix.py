@@ -20,6 +20,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
+from multiprocessing import ProcessError
 from typing import Any
 
 from ..errors import SharingError
@@ -133,7 +134,7 @@ def machine() -> str:
     try:
         with open(f"{_PROCESSES}/sys/kernel/random/boot_id", encoding="ascii") as file:
             return f"{file.read().strip()} {os.readlink(f'{_PROCESSES}/self/ns/pid')}"
-    except OSError:
+    except (FileNotFoundError, PermissionError):
         return ""
 
 
@@ -180,7 +181,8 @@ def received(passed: Any, *address: Any) -> Segment:
     """The segment whose descriptor was passed; that at the address if this failed."""
     try:
         descriptor = passed.detach()
-    except (OSError, EOFError, RuntimeError):  # it was loaded before, or the sender ended
+    # It was loaded before, or the sender ended, or it is no relative of this process.
+    except (OSError, EOFError, RuntimeError, ProcessError):
         return at_address(*address)
     os.set_inheritable(descriptor, False)
     return Segment(descriptor)

@@ -13,11 +13,9 @@ import sys
 from multiprocessing import reduction
 
 if sys.platform == "win32":
-    from .windows import Segment
+    from .windows import Segment as Segment
 else:
-    from .posix import Segment
-
-__all__ = ["Segment", "register_with_loky"]
+    from .posix import Segment as Segment
 
 _LOKY = "loky.backend.reduction", "joblib.externals.loky.backend.reduction"
 

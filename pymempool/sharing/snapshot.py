@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
 
+from .._core.names import publish
 from .._core.owner import Owned, Owner
 from ..errors import PoolClosedError
 from .segment import Segment, register_with_loky
@@ -145,9 +146,10 @@ class SharedSnapshot(Generic[_Pool]):
     def __repr__(self) -> str:
         if self.closed:
             return "<SharedSnapshot, closed>"
+        count = f"{self.segments} segment{'s' if self.segments > 1 else ''}"
         return (
-            f"<SharedSnapshot of {self.total_size} bytes, {self.stored_bytes} stored,"
-            f" in {self.segments} segments>"
+            f"<SharedSnapshot of {self.total_size} bytes,"
+            f" {self.stored_bytes} of data stored, {count} in use>"
         )
 
     # ----------------------------------------------------------------------------- life
@@ -182,6 +184,9 @@ class SharedSnapshot(Generic[_Pool]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return SharedSnapshot, (self._kind, self._open_segments())
+
+
+publish("pymempool", SharedSnapshot)
 
 
 def _adopt(kind: Any, table: Table, segments: tuple[Segment, ...]) -> Any:

@@ -13,7 +13,14 @@ from typing import Optional, Union
 
 from typing_extensions import assert_type
 
-from pymempool import BlockState, History, MemoryPool, PoolFile, PoolStats
+from pymempool import (
+    BlockState,
+    History,
+    MemoryPool,
+    PoolFile,
+    PoolStats,
+    SharedSnapshot,
+)
 from pymempool.testing import assert_only_wrote, assert_same, lend_pool, written
 
 
@@ -117,6 +124,15 @@ def deltas(pool: MemoryPool) -> None:
     pool.apply(socket.socket().makefile("rb"))
     pool.apply(5)  # type: ignore[arg-type]
     pool.delta(delta)  # type: ignore[arg-type]
+
+
+def shared(pool: MemoryPool, mine: Mine) -> None:
+    with pool.share(digest=True) as snapshot:
+        assert_type(snapshot, SharedSnapshot[MemoryPool])
+        assert_type(snapshot.open(), MemoryPool)
+        assert_type(snapshot.digest, Optional[bytes])
+        assert_type(mine.share(since=snapshot).open(), Mine)
+        pool.share(since=pool)  # type: ignore[arg-type]
 
 
 def histories(pool: MemoryPool) -> None:

@@ -41,6 +41,7 @@ PEAKS |= {"apply", "apply, a path", "apply, bytes"}
 # Several calls, of which the first is a clone: it makes frozen copies of what is pinned,
 # which stay if a later one fails. Here they are there before.
 BEHIND_A_CLONE = {"differences", "differences, a stranger", "count"}
+BEHIND_A_CLONE |= {"share", "share, since"}
 BEHIND_A_CLONE |= {"save, since", "delta", "delta, a stranger"}
 
 

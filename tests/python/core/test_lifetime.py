@@ -331,7 +331,7 @@ def closer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Closer]:
 # These make no pool, or call C with another one, or with none.
 CALL_NOTHING = {"__init__", "__init__, again", "closed", "__enter__", "handle", "apply"}
 CALL_NOTHING |= {"_as_parameter_", "__bool__", "_repr_html_"}
-CALL_NOTHING |= {"digest, a stranger", "find, a stranger"}
+CALL_NOTHING |= {"digest, a stranger", "find, a stranger", "share, a stranger"}
 CALL_NOTHING |= {"load, a path", "__reduce_ex__, loaded", "apply, a path", "apply, bytes"}
 
 

@@ -18,7 +18,7 @@ from typing import Any, Callable
 
 import pytest
 
-from pymempool import MemoryPool, PoolFile, PoolMemoryError, trim
+from pymempool import MemoryPool, PoolFile, PoolMemoryError, SharedSnapshot, trim
 from pymempool.testing import Fault
 
 TOTAL, BLOCK = 1 << 16, 64
@@ -48,6 +48,7 @@ class Scene:
         self.pin = pool.pin(40_000, 20)
         self.pin[:] = b"p" * 20
         self.view = pool.view(0, 30)
+        self.shared = self.clone.share()
         self.stranger = MemoryPool(TOTAL, BLOCK)
         self.stranger.write(1000, b"s" * LARGE)
         self.memory, self.plain = Memory(b"m" * LARGE), bytearray(b"m" * LARGE)
@@ -126,6 +127,11 @@ def exported(scene: Scene, **how: Any) -> bytes:
     file = io.BytesIO()
     scene.pool.save(file, **how)
     return file.getvalue()
+
+
+def contents(snapshot: SharedSnapshot[MemoryPool]) -> bytes:
+    with snapshot, snapshot.open() as pool:
+        return pool[:]
 
 
 def drawn_by_plot(scene: Scene) -> Any:
@@ -262,6 +268,9 @@ CALLS: dict[str, Call] = {
     "apply": lambda s: s.clone.apply(io.BytesIO((s.folder / "delta").read_bytes())),
     "apply, a path": lambda s: s.clone.apply(s.folder / "delta"),
     "apply, bytes": lambda s: s.clone.apply((s.folder / "delta").read_bytes()),
+    "share": lambda s: contents(s.pool.share(digest=True)),
+    "share, since": lambda s: s.pool.share(since=s.shared).stored_bytes,
+    "share, a stranger": lambda s: contents(s.stranger.share(since=s.shared)),
     "map": lambda s: s.pool.map(since=s.clone),
     "svg": lambda s: s.pool.svg(since=s.clone),
     "plot": drawn_by_plot,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The private names that tests use: no other file here imports them from pymempool.
 
-What needs Dask or fsspec is imported when it is asked for.
+What needs Dask, fsspec or multiprocessing is imported when it is asked for.
 """
 
 # ruff: noqa: F401
@@ -114,6 +114,10 @@ _LATER = {
         "next_step",
     ),
     "pymempool.filesystem.store": ("store_module",),
+    "pymempool.sharing.posix": ("posix_module",),
+    "pymempool.sharing.segment": ("Segment", "segment_module"),
+    "pymempool.sharing.table": ("Extent", "kept", "table_module", "without"),
+    "pymempool.sharing.windows": ("windows_module",),
 }
 
 
