@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any, NamedTuple
 
 from .._core import content, lifecycle, ranges, stats, walks
@@ -74,12 +74,9 @@ def _reusable(state: Owned, since: SharedSnapshot[Any]) -> _Reusable:
     segments, table, own = since._open_segments(), since._table, state._owner
     if table.block_size != own.block_size:
         return _NONE
-    same = list(
-        without(
-            without(table.extents, _changed(state, since)),
-            [(own.total_size, SIZE_MAX)],
-        )
-    )
+    total = own.total_size
+    changed = takewhile(lambda run: run[0] < total, _changed(state, since))
+    same = list(without(table.extents, chain(changed, [(total, SIZE_MAX)])))
     used = [0] * len(segments)
     for extent in same:
         used[extent.segment] += extent.size
@@ -92,9 +89,9 @@ def _reusable(state: Owned, since: SharedSnapshot[Any]) -> _Reusable:
         [table.stored[index] for index in order],
         [table.ids[index] for index in order],
         [
-            extent._replace(segment=number[extent.segment])
-            for extent in same
-            if extent.segment in number
+            Extent(offset, size, number[index], place)
+            for offset, size, index, place in same
+            if index in number
         ],
     )
 
@@ -121,9 +118,9 @@ def _runs(extents: Iterable[Extent]) -> Iterator[tuple[int, int]]:
 def _placed(extents: Iterable[Extent]) -> Iterator[Extent]:
     """Extents, each with its place in the segment where they lie one by one."""
     place = 0
-    for extent in extents:
-        yield extent._replace(place=place)
-        place += extent.size
+    for offset, size, segment, _ in extents:
+        yield Extent(offset, size, segment, place)
+        place += size
 
 
 def _pieces(owner: Owner, extents: Iterable[Extent]) -> Iterator[memoryview]:
@@ -131,9 +128,8 @@ def _pieces(owner: Owner, extents: Iterable[Extent]) -> Iterator[memoryview]:
     filled = 0
     buffer = memoryview(bytearray(_PIECE))
     with writable(buffer) as target:
-        for at, end in (
-            (extent.offset, extent.offset + extent.size) for extent in extents
-        ):
+        for extent in extents:
+            at, end = extent.offset, extent.offset + extent.size
             while at < end:
                 size = min(_PIECE - filled, end - at)
                 ranges.fill_memory(owner, at, target.address + filled, size)

@@ -29,6 +29,7 @@ _WIPE, _DIGEST = 1, 2  # flags
 _FOOTER = struct.Struct("<8sII16sQQQQQ32s")
 _EXTENT = struct.Struct("<4Q")
 _ID_SIZE = 16
+_NO_RUN = SIZE_MAX, 2 * SIZE_MAX  # behind all that a pool can have
 
 
 class Extent(NamedTuple):
@@ -167,17 +168,23 @@ def without(
     extents: Iterable[Extent], runs: Iterable[tuple[int, int]]
 ) -> Iterator[Extent]:
     """The parts of extents outside of runs (start, size). Both are in order."""
-    after = iter(runs)
-    start, size = next(after, (SIZE_MAX, 0))
-    for offset, length, segment, place in extents:
-        at, end = offset, offset + length
+    ends = ((start, start + size) for start, size in runs)
+    start, stop = next(ends, _NO_RUN)
+    for extent in extents:
+        offset, size, segment, place = extent
+        at, end = offset, offset + size
         while at < end:
-            while start + size <= at and start < SIZE_MAX:
-                start, size = next(after, (SIZE_MAX, 0))
-            stop = min(end, max(at, start))
-            if at < stop:
-                yield Extent(at, stop - at, segment, place + at - offset)
-            at = max(stop, start + size) if stop < end else end
+            if stop <= at:
+                start, stop = next(ends, _NO_RUN)
+            elif start <= at:
+                at = stop
+            elif at == offset and end <= start:
+                yield extent
+                break
+            else:
+                upto = min(end, start)
+                yield Extent(at, upto - at, segment, place + at - offset)
+                at = upto
 
 
 def kept(sizes: list[tuple[int, int]], new: int) -> int:

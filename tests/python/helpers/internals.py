@@ -115,8 +115,7 @@ _LATER = {
     ),
     "pymempool.filesystem.store": ("store_module",),
     "pymempool.sharing.posix": ("posix_module",),
-    "pymempool.sharing.segment": ("Segment", "segment_module"),
-    "pymempool.sharing.table": ("Extent", "kept", "table_module", "without"),
+    "pymempool.sharing.segment": ("segment_module",),
     "pymempool.sharing.windows": ("windows_module",),
 }
 
