@@ -107,7 +107,7 @@ def _dumps(flat: Flat) -> dict[str, Callable[[], float]]:
 
 
 def open_and_read(snapshot: SharedSnapshot[Any]) -> tuple[float, float]:
-    """In a worker: seconds to open a snapshot, and to read all of it for the first time."""
+    """In a worker: seconds to open a snapshot, and to read all of it once."""
     start = perf_counter()
     pool = snapshot.open()
     opened = perf_counter() - start

@@ -68,11 +68,10 @@ def own_address(connection: Any, data: bytes) -> None:
 
 def read_windows(connection: Any, link: Any, with_arrays: bool) -> None:
     """Opens what comes over `link`, keeps views and arrays alone, reads them later."""
-    with link.recv() as snapshot:
-        with snapshot.open() as pool, snapshot.open() as other:
-            windows = [pool.view(0, len(pool)), other.view(0, len(other))]
-            if with_arrays:
-                windows.append(pool.array(len(pool), "u1"))
+    with link.recv() as snapshot, snapshot.open() as pool, snapshot.open() as other:
+        windows = [pool.view(0, len(pool)), other.view(0, len(other))]
+        if with_arrays:
+            windows.append(pool.array(len(pool), "u1"))
     connection.send("opened")
     connection.recv()
     connection.send([bytes(window) for window in windows])
