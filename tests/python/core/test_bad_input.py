@@ -319,6 +319,8 @@ CLOSED_CALLS: dict[str, Call] = {
     "states": lambda pool: pool.states(),
     "map": lambda pool: pool.map(),
     "delta": lambda pool: pool.delta(MemoryPool(1)),
+    "share": lambda pool: pool.share(),
+    "share, since": lambda pool: pool.share(since=MemoryPool(1).share()),
     "delta from": lambda pool: MemoryPool(1).delta(pool),
     "save since it": lambda pool: MemoryPool(1).save(io.BytesIO(), since=pool),
     "apply": lambda pool: pool.apply(io.BytesIO()),

@@ -150,9 +150,9 @@ ALWAYS |= {"repr", "bool", "closed", "close", "with"}
 
 
 # These name files, or need more packages; test_files.py, test_images.py, test_deltas.py,
-# test_arrays.py and test_pictures.py have what is odd for them.
+# test_arrays.py, test_pictures.py and test_sharing.py have what is odd for them.
 ELSEWHERE = {"array", "open", "save", "load", "delta", "apply", "states", "map", "svg"}
-ELSEWHERE |= {"plot"}
+ELSEWHERE |= {"plot", "share"}
 
 
 def test_all_that_is_public_is_tried() -> None:
