@@ -33,8 +33,9 @@ python_sanitizers() {
     install_for_python
     local alone=() test
     for test in bench cli cli_trouble clone config control counts ctest deltas demo \
-        'distributed*' docs drawings examples 'filesystem*' formats introspection model \
-        pictures readme remote 'serve*' signatures terminal testing
+        'distributed*' docs drawings examples 'filesystem*' formats introspection kills \
+        model pictures processes readme remote 'serve*' shared_memory signatures terminal \
+        testing
     do
         alone+=(--ignore-glob "*/test_$test.py") # little of C, or a compiler
     done

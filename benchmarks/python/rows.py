@@ -68,7 +68,7 @@ class Row:
     def told_goal(self) -> str:
         if self.plus:
             return f"+{human_time(self.plus)}"
-        if self.reference is None:
+        if self.reference is None and self.unit == "s":
             return f"<= {human_time(self.goal)}"
         return f"{'>=' if self.at_least else '<='} {self.goal:g}"
 

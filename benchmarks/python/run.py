@@ -14,6 +14,7 @@ from typing import Any
 import content
 import pins
 import rows as calls
+import sharing
 import stores
 import sweeps
 import tables
@@ -22,7 +23,7 @@ from rows import GIB, MIB, Bench, Row
 from pymempool import __version__
 from pymempool._core.words import human_ratio, human_time
 
-ROWS = {**calls.ROWS, **pins.ROWS, **content.ROWS}
+ROWS = {**calls.ROWS, **pins.ROWS, **content.ROWS, **sharing.ROWS}
 HEAD = ["", "what", "who", "median", "quartiles", "ratio", "goal", "reached"]
 
 
