@@ -43,13 +43,8 @@ def _parts(file: Any) -> Iterator[tuple[int, int, int]]:
     segments, sections = _tables(file, length)
     last = total = 0
     for segment_address, offset, count in segments:
-        end = offset + count
-        held = [(offset, count)] if sections is None else sections
-        for at in range(bisect.bisect_left(held, (offset, 0)), len(held)):
-            start, size = held[at]
-            if start >= end:
-                break
-            address, size = segment_address + start - offset, min(size, end - start)
+        for start, size in _loaded(sections, offset, offset + count):
+            address = segment_address + start - offset
             total += size
             if start + size > length:
                 raise FormatError("the ELF file was cut off")
@@ -63,13 +58,30 @@ def _parts(file: Any) -> Iterator[tuple[int, int, int]]:
             yield address, start, size
 
 
+def _loaded(
+    sections: list[tuple[int, int]], start: int, end: int
+) -> Iterator[tuple[int, int]]:
+    """Yields what is loaded of the segment [start, end) of a file, as (offset, size).
+
+    That is the sections that begin in it: between them there is only padding. If there
+    are none, as in memory dumps and stripped files, it is the whole segment.
+    """
+    at = first = bisect.bisect_left(sections, (start, 0))
+    while at < len(sections) and sections[at][0] < end:
+        offset, size = sections[at]
+        yield offset, min(size, end - offset)
+        at += 1
+    if at == first:
+        yield start, end - start
+
+
 def _tables(
     file: Any, length: int
-) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]] | None]:
+) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
     """Returns the segments that are loaded, and the sections that are in memory.
 
-    Segments are (address, offset, size), by address; sections are (offset, size), or None
-    if the file has none.
+    Segments are (address, offset, size), by address; sections are (offset, size), by
+    offset.
 
     pyelftools knows the layout of the tables. Its ELFFile would also look up the names of
     all sections, each of which in a hostile file can be as long as the rest of the file.
@@ -103,7 +115,7 @@ def _tables(
         section_count = section_count or first.sh_size
     found = table(structs.Elf_Phdr, head.e_phoff, head.e_phentsize, segment_count)
     loads = [it for it in found if it.p_type == "PT_LOAD" and it.p_filesz]
-    sections = None
+    sections = []
     if head.e_shoff and section_count:
         found = table(structs.Elf_Shdr, head.e_shoff, head.e_shentsize, section_count)
         sections = sorted(

@@ -203,7 +203,7 @@ def _load_addressed(
     HEX and S-record: no address may have data twice, checksums and counts must be right,
     and the last record must be there (in an S-record file a count will do). The start
     address and titles are ignored. ELF: the contents of the sections that are loaded
-    (of whole segments if there are no sections), at their physical addresses, as to
+    (of a segment in which no section is, all of it), at their physical addresses, as to
     program a device, or at the virtual ones if no physical address is set. What is zeros
     and not in the file, as .bss, is ignored. No more is loaded than the file has bytes.
 

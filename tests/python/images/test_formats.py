@@ -777,6 +777,31 @@ def test_elf_with_hostile_tables(bits: int, big: bool, tmp_path: Path) -> None:
             MemoryPool.load(path, format="elf")
 
 
+@pytest.mark.parametrize("bits", [32, 64])
+def test_elf_whose_sections_cover_no_segment(bits: int) -> None:
+    """As memory dumps, with nothing but the null section, and stripped files."""
+    whole = runs(loaded(elf(PROGRAM, bits=bits, sections=False), "elf"))
+    program = bytearray(elf(PROGRAM, bits=bits))
+    assert runs(loaded(patched(bytes(program), bits, section_count=1), "elf")) == whole
+    at, word = header_at(bits)["sections"]
+    (first,) = struct.unpack_from("<" + word, program, at)
+    program[first:] = bytes(len(program) - first)  # a table of zeros
+    assert runs(loaded(bytes(program), "elf")) == whole
+
+
+def test_elf_in_which_some_segments_have_sections() -> None:
+    """Of those the sections are loaded, of the others all bytes."""
+    program = bytearray(elf([*PROGRAM, (0x9000, 0x9000, b"no section", 0)]))
+    (table,) = struct.unpack_from("<Q", program, header_at(64)["sections"][0])
+    struct.pack_into("<Q", program, table + 5 * 64 + 8, 0)  # the flags: not allocated
+    at = table + 64 + 24  # the first section: without its first 4 and last 8 bytes
+    offset, size = struct.unpack_from("<2Q", program, at)
+    struct.pack_into("<2Q", program, at, offset + 4, size - 12)
+    pool = loaded(bytes(program), "elf", 1)
+    assert list(pool.extents()) == [(0x9000, 10), (0x8000004, 388), (0x8000200, 4)]
+    assert pool.read(0x9000, 10) == b"no section"
+
+
 @pytest.mark.parametrize("sections", [True, False])
 @pytest.mark.parametrize("overlap", [True, False])
 def test_elf_that_loads_the_same_bytes_again_and_again(
