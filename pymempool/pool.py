@@ -986,7 +986,8 @@ class MemoryPool(Owned):
         it. Nobody else may change it or make it shorter while this pool, a clone or a
         view uses it (a process that reads what was cut off is killed by the system).
         save() to the same path is fine: it makes a new file. The file stays open, and
-        Windows replaces no such file. With `wipe` it is read and copied instead.
+        Windows replaces no such file. With `wipe` it is read and copied instead, and so
+        is a file that cannot be mapped, such as those of the kernel.
 
         An open file, and what a URL names, is read to its end and copied. Blocks of zeros
         stay holes; blocks are of 1 MiB at most if there is more than that.
