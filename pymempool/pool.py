@@ -23,6 +23,7 @@ from ._core import (
     content,
     integers,
     lifecycle,
+    marks,
     pins,
     ranges,
     sequence,
@@ -93,6 +94,7 @@ class MemoryPool(Owned):
         wipe: bool = False,
         overcommit: bool = False,
         huge_pages: bool | None = None,
+        track_written: bool = False,
     ) -> None:
         """Makes a pool of `total_size` bytes, all of them zero.
 
@@ -113,6 +115,10 @@ class MemoryPool(Owned):
             4096 bytes, once this pool and its clones hold 2 MiB. Accesses all over a
             large pool become faster, but a first write may clear 2 MiB, and as much may
             be resident beyond what is held. Other systems ignore it. None and False: no.
+        track_written: whether written(), and Intel HEX and S-record files, are exact to
+            the byte, and not by whole blocks. This takes a byte more for each byte that
+            was set, which does not count for the limit, and short writes take some ten
+            times as long, one after the other.
 
         Raises PoolRangeError, PoolMemoryError; TypeError for both sizes of blocks.
         """
@@ -125,6 +131,7 @@ class MemoryPool(Owned):
                 wipe,
                 overcommit,
                 huge_pages,
+                track_written,
             )
         )
 
@@ -251,7 +258,11 @@ class MemoryPool(Owned):
         else:
             return ranges.put_all(owner, offset, data)
         # The common case by itself, as in read().
-        if type(offset) is int and 0 <= offset <= owner.total_size - size:
+        if (
+            type(offset) is int
+            and 0 <= offset <= owner.total_size - size
+            and owner.marked is None
+        ):
             if offset <= NEAR and size <= QUICK_BYTES:
                 missing = _write_near(owner.argument, offset, memory, size)
             else:
@@ -730,6 +741,27 @@ class MemoryPool(Owned):
         """
         return walks.extents(self, offset, size)
 
+    def written(
+        self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """The runs of bytes in a range that were set, in order, each as (start, size).
+
+        offset, size: in bytes; size is None for all up to the end of the pool.
+
+        Exact to the byte in a pool that was made with track_written, or loaded from an
+        Intel HEX, S-record or ELF file, and in its clones. There zeros that a call wrote
+        count, fill(offset, 0, size) included; what discard() and take() removed does not,
+        nor what resize() added. Of what a pin or C code wrote only the bytes that are not
+        zero count. All runs are of one moment.
+
+        A pool that was loaded from a raw image has all its bytes. In others the runs are
+        those of extents(): whole blocks. Costs a look at the data that is held. Raises
+        PoolRangeError, and where bytes are tracked what clone() raises.
+        """
+        from ._core import written
+
+        return written.runs(self, offset, size)
+
     def states(
         self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
     ) -> Iterator[tuple[int, int, BlockState]]:
@@ -877,7 +909,7 @@ class MemoryPool(Owned):
 
         file: a path, a URL, or a binary file that is open for writing.
         format: "raw"; or "hex" or "srec" for Intel HEX or Motorola S-records, which hold
-            data below 4 GiB, and of that whole blocks (extra `images`).
+            the runs of written(), below 4 GiB (extra `images`).
         since: None, or a pool with the contents that apply() will start from, such as a
             clone: then a delta is written, the bytes of delta(since).
         progress: called as progress(done, total), in bytes of the image, after each
@@ -912,6 +944,16 @@ class MemoryPool(Owned):
         from .images import formats
 
         formats.save(self, file, format, since, progress)
+
+    def _begin_image(self, whole: bool) -> None:
+        """For load(): a raw image is whole, of others the bytes that are set are tracked.
+
+        What follows is written by load(), which nobody else sees.
+        """
+        if whole:
+            self._owner.image = self._owner.image._replace(whole=True)
+        else:
+            marks.track(self._owner)
 
     def delta(self, base: MemoryPool) -> bytes:
         """Returns what turns the contents and the size of `base` into those of this pool.
@@ -976,7 +1018,8 @@ class MemoryPool(Owned):
             its position on.
         format: "raw"; or "hex", "srec" or "elf" for Intel HEX, Motorola S-records and the
             loaded parts of ELF programs, where addresses are offsets, gaps are holes, and
-            the last byte of data is the end of the pool (extra `images`).
+            the last byte of data is the end of the pool (extra `images`). Such a pool is
+            one with track_written: see written().
         max_block_size, memory_limit, wipe: as for a new pool.
         progress: as for save(), after each run of data or piece; total is None if it is
             not known.

@@ -10,7 +10,7 @@ thread and costs the calls nothing.
 from __future__ import annotations
 
 from ctypes import c_void_p
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 from .._native import signatures
 from .._native.arguments import byte_range, integer
@@ -20,6 +20,24 @@ from .._native.near import as_argument
 from ..errors import PoolClosedError, PoolRangeError, Status
 
 
+class ImageFacts(NamedTuple):
+    """What a pool keeps of the image that it was loaded from, and clones get."""
+
+    whole: bool = False  #: a raw image, of which each byte was set
+    start_address: int | None = None
+    header: bytes | None = b"pymempool"
+
+
+_NO_IMAGE = ImageFacts()
+
+
+class Marked(NamedTuple):
+    """A pool and its marks, see marks.py: each as an Owner that tracks nothing."""
+
+    plain: Owner
+    marks: Owner
+
+
 class Owner:
     """One reference to a C pool.
 
@@ -27,14 +45,28 @@ class Owner:
     pool, may have changed it since: whoever finds it in the way asks the library again.
     """
 
-    __slots__ = ("_block_size", "_reference", "address", "argument", "total_size")
+    __slots__ = (
+        "_block_size",
+        "_reference",
+        "address",
+        "argument",
+        "image",
+        "marked",
+        "total_size",
+    )
 
     def __init__(self, reference: PoolReference, total_size: int | None = None) -> None:
         self._reference = reference
         self.address: Any = reference.address
         self.argument = as_argument(self.address)  # the same, see near.py
         self._block_size = 0
+        self.marked: Marked | None = None  #: where the bytes that are set are tracked
+        self.image = _NO_IMAGE
         self.total_size = self.ask() if total_size is None else total_size
+
+    def alias(self) -> Owner:
+        """The same reference, with nothing that is tracked."""
+        return Owner(self._reference, self.total_size)
 
     def ask(self) -> int:
         """total_size as it is now."""

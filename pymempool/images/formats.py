@@ -8,11 +8,11 @@
 
 The addresses in a HEX, S-record or ELF file are the offsets in the pool.
 
-A HEX or S-record file holds the runs of extents(), with the zeros in those blocks: a
-device would keep its old bytes where zeros were left out. So holes are kept by whole
-blocks, and pools for such files need small blocks: MemoryPool.load(path, 16,
-format="hex"). The file does not hold the size of the pool: a pool that is loaded ends
-with the last byte of data.
+A HEX or S-record file holds the runs of written(), zeros included: a device keeps its
+old bytes where none are in the file. A pool that was loaded from such a file, or from
+ELF, tracks which bytes were set; of a raw image all were, those of holes too. In other
+pools it is whole blocks, if they were not made to track it. The file does not hold the
+size of the pool: a pool that is loaded ends with the last byte of data.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..errors import FormatError, PoolUnrelatedError
 from . import deltas, elf, intel_hex, locations, raw, srec
 from .builder import PoolBuilder
 from .extras import import_extra
-from .pools import AnyPool, DeltaPool, ReadablePool
+from .pools import AnyPool, DeltaPool, ReadablePool, written
 from .progress import Progress, callback
 from .records import ADDRESSES_END, DataAt, Lines, windows_of_data
 from .streams import binary_file, read_full, write_all
@@ -121,7 +121,7 @@ def _save_records(
         allowed = [name for name, it in _ADDRESSED.items() if it.write]
         raise ValueError(f"format is {format!r}, possible are {' and '.join(allowed)}")
     bincopy = import_extra("bincopy", "images", "this format")
-    end = max((start + size for start, size in snapshot.extents()), default=0)
+    end = max((start + size for start, size in written(snapshot)), default=0)
     if end > ADDRESSES_END:
         raise FormatError(
             f"there is data up to {end}, but the addresses of {title}"

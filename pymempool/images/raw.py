@@ -142,9 +142,12 @@ def load(
     and `report` raise.
     """
     image = _mapping(file.fileno()) if mapped else None
-    if image is None:
-        return _read(make, file, report)  # pipes, devices, files of the kernel, URLs
-    return _adopt(make, file.fileno(), image, wipe, report)
+    if image is None:  # pipes, devices, files of the kernel, URLs
+        pool = _read(make, file, report)
+    else:
+        pool = _adopt(make, file.fileno(), image, wipe, report)
+    pool._begin_image(whole=True)  # a hole in an image is zeros, and they were set
+    return pool
 
 
 def _mapping(file: int) -> memoryview | None:

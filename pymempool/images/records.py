@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional
 
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError
-from .pools import ReadablePool
+from .pools import ReadablePool, written
 from .streams import read_some
 
 DataAt = tuple[int, bytes]  #: an address, and the bytes from there on
@@ -32,8 +32,8 @@ _LINE_MAX = 1024  # characters; records have 521 at most
 
 
 def windows_of_data(snapshot: ReadablePool) -> Iterator[DataAt]:
-    """Yields the data of a pool, cut at the multiples of 64 KiB."""
-    for start, size in snapshot.extents():
+    """Yields what was set in a pool, cut at the multiples of 64 KiB."""
+    for start, size in written(snapshot):
         at, end = start, start + size
         while at < end:
             count = min(end - at, WINDOW - at % WINDOW)

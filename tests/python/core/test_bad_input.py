@@ -316,6 +316,7 @@ CLOSED_CALLS: dict[str, Call] = {
     "differences": lambda pool: pool.differences(MemoryPool(1)),
     "differences from": lambda pool: MemoryPool(1).differences(pool),
     "extents": lambda pool: pool.extents(),
+    "written": lambda pool: pool.written(),
     "states": lambda pool: pool.states(),
     "map": lambda pool: pool.map(),
     "delta": lambda pool: pool.delta(MemoryPool(1)),

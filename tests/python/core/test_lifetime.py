@@ -235,6 +235,7 @@ CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
     "restore": lambda pool, buffer: pool.restore(pool.clone()),
     "resize": lambda pool, buffer: pool.resize(len(buffer)),
     "extents": lambda pool, buffer: list(pool.extents()),
+    "written": lambda pool, buffer: list(pool.written()),
     "changes": lambda pool, buffer: list(pool.changes(pool.clone())),
     "states": lambda pool, buffer: list(pool.states()),
     "views": lambda pool, buffer: b"".join(pool.views(0, 9000)),

@@ -203,6 +203,7 @@ CALLS: dict[str, Call] = {
     "same": lambda s: s.pool.same(s.clone),
     "same, a stranger": lambda s: s.stranger.same(s.pool),
     "extents": lambda s: list(s.pool.extents()),
+    "written": lambda s: list(s.pool.written()),
     "changes": lambda s: list(s.pool.changes(s.clone)),
     "changes, items": lambda s: list(s.pool.changes(s.clone, 90, LARGE, item_size=7)),
     "differences": lambda s: list(s.pool.differences(s.clone)),

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import io
+import shutil
 import struct
+import subprocess
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -324,6 +326,112 @@ def test_the_same_as_others_read_and_write(
         again = loaded(text_of().encode(), form, block_size)
         assert runs(again) == expected
         assert again.total_size == theirs.maximum_address
+
+
+# ------------------------------------------------------------------- exact to the byte
+
+
+def segments(data: bytes) -> list[tuple[int, bytes]]:
+    """All data of a file as bincopy reads it, zeros too."""
+    file = bincopy.BinFile()
+    file.add(data.decode())
+    return [(part.address, bytes(part.data)) for part in file.segments]
+
+
+def corpus() -> dict[str, Any]:
+    """Files with gaps of all sizes, zeros at their ends, one byte alone, much at once."""
+    places = {
+        "one byte": {0x400001: b"w"},
+        "one zero": {7: b"\0"},
+        "gaps of a byte": {at: b"\0" if at % 4 else b"x" for at in range(0, 600, 2)},
+        "zeros around": {0xFFF0: bytes(8) + b"x" + bytes(30), 0x10100: bytes(300)},
+        "far apart": {0: b"a", 0x8000000: bytes(5), 0xFFFFFFFF: b"\0"},
+        "much": {3: bytes(range(256)) * 300, 1 << 20: bytes(70_000)},
+        "erased flash": {0x8000000: b"\xff" * 40 + bytes(40) + b"\xff"},
+    }
+    files = {}
+    for name, parts in places.items():
+        files[name] = file = bincopy.BinFile()
+        for at, data in parts.items():
+            file.add_binary(data, at)
+    return files
+
+
+@BOTH
+@pytest.mark.parametrize("block_size", [1, 64, 65536])
+@pytest.mark.parametrize("name", corpus())
+def test_round_trips_are_exact(form: str, block_size: int, name: str) -> None:
+    theirs = corpus()[name]
+    text = (theirs.as_ihex() if form == HEX else theirs.as_srec()).encode()
+    expected = [(part.address, bytes(part.data)) for part in theirs.segments]
+    with loaded(text, form, block_size) as pool, pool.clone() as clone:
+        assert segments(saved(pool, form)) == expected
+        assert segments(saved(clone, SREC if form == HEX else HEX)) == expected
+        assert list(pool.written()) == [(at, len(data)) for at, data in expected]
+        again = loaded(saved(clone, form), form, 16)
+        assert saved(again, form) == saved(pool, form)
+
+
+@BOTH
+def test_a_file_that_is_changed(form: str) -> None:
+    """What is written comes in, zeros too, and what is discarded goes out."""
+    theirs = corpus()["far apart"]
+    with loaded(theirs.as_ihex().encode(), HEX, 65536) as pool, pool.clone() as before:
+        pool.write(0x100, bytes(3))
+        pool.fill(0x8000004, 0, 3)
+        pool.discard(0, 1)
+        expected = [(0x100, bytes(3)), (0x8000000, bytes(7)), (0xFFFFFFFF, b"\0")]
+        assert segments(saved(pool, form)) == expected
+        pool.restore(before)
+        assert segments(saved(pool, form)) == segments(theirs.as_ihex().encode())
+
+
+@BOTH
+def test_elf_files_are_exact(form: str) -> None:
+    data = elf([(0x8000001, 0x8000001, b"\0code\0", 99), (0x9000, 0x9000, bytes(7), 0)])
+    with loaded(data, "elf", 65536) as pool:
+        expected = [(0x9000, bytes(7)), (0x8000001, b"\0code\0")]
+        assert segments(saved(pool, form)) == expected
+
+
+@BOTH
+def test_pools_that_track_what_was_written(form: str) -> None:
+    with MemoryPool(GIB, track_written=True) as pool:
+        pool.write(0x20003, b"\0x\0")
+        assert segments(saved(pool, form)) == [(0x20003, b"\0x\0")]
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["a path", "a sparse file", "a stream", "a pipe"])
+def test_zeros_of_raw_images_are_data(form: str, how: str, tmp_path: Path) -> None:
+    data = b"A" * 4096 + bytes(4096 * 20) + b"B" * 16 + bytes(5)
+    path = tmp_path / "z.bin"
+    path.write_bytes(data)
+    source: Any = {"a stream": io.BytesIO(data), "a pipe": Slow(data)}.get(how, path)
+    if how == "a sparse file":
+        with MemoryPool(len(data)) as pool:
+            pool.write(0, data[:4096])
+            pool.write(4096 * 21, b"B" * 16)
+            pool.save(path)
+    with MemoryPool.load(source, 4096, format="raw") as pool:
+        assert segments(saved(pool, form)) == [(0, data)]
+
+
+@pytest.mark.skipif(shutil.which("objcopy") is None, reason="there is no objcopy")
+@pytest.mark.parametrize("name", corpus())
+def test_objcopy_reads_the_same(name: str, tmp_path: Path) -> None:
+    """And what it writes is read."""
+    theirs = corpus()[name]
+    expected = [(part.address, bytes(part.data)) for part in theirs.segments]
+    names = {HEX: ("ours.hex", "ihex"), SREC: ("ours.srec", "srec")}
+    with loaded(theirs.as_ihex().encode(), HEX, 65536) as pool:
+        for form, (file, target) in names.items():
+            pool.save(tmp_path / file, format=form)
+            for back, (_, kind) in names.items():
+                command = ["objcopy", "-I", target, "-O", kind, file, "back"]
+                subprocess.run(command, cwd=tmp_path, check=True)
+                text = (tmp_path / "back").read_bytes()
+                assert segments(saved(loaded(text, back, 4096), back)) == expected
 
 
 # --------------------------------------------------------------------- what can be read
