@@ -901,15 +901,16 @@ class MemoryPool(Owned):
         self,
         file: StrOrBytesPath | SupportsWrite[memoryview],
         *,
-        format: str = "raw",
+        format: str = "auto",
         since: MemoryPool | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Writes the contents of one moment to a file, byte for byte.
 
         file: a path, a URL, or a binary file that is open for writing.
-        format: "raw"; or "hex" or "srec" for Intel HEX or Motorola S-records, which hold
-            the runs of written(), below 4 GiB (extra `images`).
+        format: "raw"; "hex" or "srec" for Intel HEX or Motorola S-records, which hold the
+            runs of written(), below 4 GiB (extra `images`); or "auto" for the format
+            that the suffix names, such as .hex or .s19, and raw if it names none.
         since: None, or a pool with the contents that apply() will start from, such as a
             clone: then a delta is written, the bytes of delta(since).
         progress: called as progress(done, total), in bytes of the image, after each
@@ -1007,7 +1008,7 @@ class MemoryPool(Owned):
         file: StrOrBytesPath | SupportsRead[bytes],
         max_block_size: SupportsIndex = 65536,
         *,
-        format: str = "raw",
+        format: str = "auto",
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
         progress: Progress | None = None,
@@ -1016,10 +1017,12 @@ class MemoryPool(Owned):
 
         file: a path, a URL as for save(), or a binary file that is open for reading, from
             its position on.
-        format: "raw"; or "hex", "srec" or "elf" for Intel HEX, Motorola S-records and the
+        format: "raw"; "hex", "srec" or "elf" for Intel HEX, Motorola S-records and the
             loaded parts of ELF programs, where addresses are offsets, gaps are holes, and
-            the last byte of data is the end of the pool (extra `images`). Such a pool is
-            one with track_written: see written().
+            the last byte of data is the end of the pool (extra `images`); such a pool is
+            one with track_written, see written(). Or "auto", for the format that the
+            first bytes show, or else the suffix, or else raw: give "raw" if a raw image
+            may hold such a file.
         max_block_size, memory_limit, wipe: as for a new pool.
         progress: as for save(), after each run of data or piece; total is None if it is
             not known.
@@ -1038,7 +1041,8 @@ class MemoryPool(Owned):
         What is adopted does not count for the memory limit, but for a last block that
         the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
-        ValueError for another format or a damaged file, or what reports damage in a
+        ValueError for another format, a damaged file, or, with "auto", first bytes and a
+        suffix that contradict each other; or what reports damage in a
         compressed one (EOFError, OSError, an error of zlib or lzma); ImportError for a
         missing extra.
         """

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _Run = tuple[int, int]  # start and size
 
-_WINDOW = 1 << 16  # bytes that are looked at together
+_WINDOW = 1 << 14  # bytes that are looked at together at most
+_GAP = 256  # a longer hole costs more to read than another call does
 _ONES = bytes([1]) * _WINDOW
 _TO_MARKS = bytes([0]) + bytes([1]) * 255  # of bytes: each that is not 0 was set
 _ones = re.compile(b"\1+")
@@ -60,16 +61,25 @@ def _holder(owner: Owner) -> Owned:
 
 
 def _windows(one: Owned, other: Owned, offset: int, size: int) -> Iterator[_Run]:
-    """Yields what one of two pools holds, in order, each byte once."""
-    at = offset
+    """Yields parts that cover what two pools hold, in order, each in one window."""
+    first = last = 0  # of the part that is not yet yielded
     both = (walks.extents(each, offset, size) for each in (one, other))
     for start, count in heapq.merge(*both):
         end = start + count
-        at = max(at, start)
-        while at < end:
-            step = min(_WINDOW, end - at)
-            yield at, step
-            at += step
+        start = max(start, last)
+        while start < end:
+            stop = min(end, start - start % _WINDOW + _WINDOW)
+            if (
+                first == last
+                or start > last + _GAP
+                or start // _WINDOW != first // _WINDOW
+            ):
+                if first < last:
+                    yield first, last - first
+                first = start
+            start = last = stop
+    if first < last:
+        yield first, last - first
 
 
 def _joined(found: Iterable[_Run]) -> Iterator[_Run]:

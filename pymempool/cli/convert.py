@@ -5,34 +5,35 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, BinaryIO, TextIO
 
 from .._core.words import shown
 from ..images.formats import FORMATS
+from ..images.sniff import by_suffix
 from ..pool import MemoryPool
-from .errors import STANDARD, CommandError, is_url, named
+from .errors import STANDARD, CommandError, named
 from .inputs import is_special, opened, refuse_same
 from .parser import GUESSED, Commands, add_command
 from .progress import progress
 from .terminal import is_terminal
 
 _ABOUT = """\
-Writes an image in another format and keeps its holes: raw, Intel HEX or S-records. ELF
-programs can only be read. Addresses become offsets. A file OUT is replaced when all is
-written, and not before; a device or a pipe is written to. IN and OUT are files, URLs that
-fsspec opens, or - for standard input and output.
+Writes an image in another format: raw, Intel HEX or S-records. ELF programs can only be
+read. Addresses become offsets. A file OUT is replaced when all is written, and not
+before; a device or a pipe is written to. IN and OUT are files, URLs that fsspec opens, or
+- for standard input and output.
 
-HEX and S-record files end with their last byte of data: a hole at the end is lost.
+HEX and S-record files hold the bytes that IN has, no others, and end with the last one.
+Of a raw image that is all bytes: holes in it are zeros.
 """
 
 _MORE = """\
 suffixes of OUT:
-  .hex .ihex .ihx .h86               hex
-  .srec .s19 .s28 .s37 .mot .mhx     srec
-  any other                          raw
+  .hex .ihex .ihx .h86 .mcs .eep                     hex
+  .srec .s19 .s28 .s37 .s1 .s2 .s3 .mot .mhx         srec
+  any other                                          raw
 
 examples:
   pymempool convert firmware.elf firmware.hex
@@ -42,14 +43,6 @@ exit status:
   0  OUT is written
   2  wrong usage, an image that cannot be read or written, not enough memory
 """
-
-
-_SUFFIXES = {
-    **dict.fromkeys((".hex", ".ihex", ".ihx", ".h86"), "hex"),
-    **dict.fromkeys((".srec", ".s19", ".s28", ".s37", ".mot", ".mhx"), "srec"),
-    **dict.fromkeys((".elf", ".axf"), "elf"),
-}
-_COMPRESSED = (".gz", ".bz2", ".xz")  # suffixes of URLs that are compressed
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
@@ -73,10 +66,7 @@ def _save(pool: MemoryPool, target: str, format: str) -> None:
 
 def target_format(name: str, format: str | None = None) -> str:
     """Returns the format to write: as given, or by the suffix of the name, or raw."""
-    base, suffix = os.path.splitext(name.lower())
-    if is_url(name) and suffix in _COMPRESSED:
-        suffix = os.path.splitext(base)[1]
-    found = format or _SUFFIXES.get(suffix, "raw")
+    found = format or by_suffix(name) or "raw"
     if found == "elf":
         raise CommandError(f"cannot write {shown(name)}: ELF images can only be read")
     return found

@@ -113,12 +113,12 @@ def examine(image: Image, limit: int | None, sha256: bool = False) -> Inspection
     Reads a sample of the data; for the sha256 all bytes, those of holes too.
     """
     pool = image.pool
-    data = sum(size for _, size in pool.extents())
+    data = sum(size for _, size in image.runs())
     stride = _PIECE * max(1, -(-data // _SAMPLE))
     position, total = 0, 0
     counts: Counter[int] = Counter()
     extents: list[Extent] = []
-    for start, size in pool.extents():
+    for start, size in image.runs():
         these: Counter[int] = Counter()
         for at, count in _sample(position, size, stride):
             these.update(pool.read(start + at, count))

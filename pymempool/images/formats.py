@@ -25,16 +25,17 @@ from functools import partial
 from typing import Any, Callable, NamedTuple
 
 from ..errors import FormatError, PoolUnrelatedError
-from . import deltas, elf, intel_hex, locations, raw, srec
+from . import deltas, elf, intel_hex, locations, raw, sniff, srec
 from .builder import PoolBuilder
 from .extras import import_extra
 from .pools import AnyPool, DeltaPool, ReadablePool, written
 from .progress import Progress, callback
 from .records import ADDRESSES_END, DataAt, Lines, windows_of_data
-from .streams import binary_file, read_full, write_all
+from .streams import Unread, binary_file, put_back, read_full, write_all
 
-#: The names of formats for save() and load(). "elf" can only be loaded.
+#: The names of formats for save() and load(), beside AUTO. "elf" can only be loaded.
 FORMATS = ("raw", "hex", "srec", "elf")
+AUTO = "auto"  #: the format that the file says
 
 
 class _Addressed(NamedTuple):
@@ -53,8 +54,9 @@ _ADDRESSED = {
 
 
 def _check_format(format: Any) -> None:
-    if format not in FORMATS:
-        raise ValueError(f"format is {format!r}, possible are {', '.join(FORMATS)}")
+    possible = (*FORMATS, AUTO)
+    if format not in possible:
+        raise ValueError(f"format is {format!r}, possible are {', '.join(possible)}")
 
 
 # ------------------------------------------------------------------------- save
@@ -76,12 +78,14 @@ def save(
     report = callback(progress)
     _check_format(format)
     if since is not None:
-        if format != "raw":
+        if format not in ("raw", AUTO):
             raise ValueError(f"format is {format!r}, but a delta has its own")
         _check_both(pool, since)
         with locations.writing(location) as file:
             deltas.save(pool, since, partial(write_all, file), report)
         return
+    if format == AUTO:
+        format = sniff.by_suffix(location) or "raw"
     with pool.clone() as snapshot, locations.writing(location) as file:
         if format == "raw":
             raw.save(snapshot, file, report)
@@ -184,6 +188,11 @@ def load(
     _check_format(format)
     mapped = locations.path_of(location) is not None
     with locations.reading(location) as file:
+        if format == AUTO:
+            start = bytes(read_full(file, sniff.GUESSED))
+            format = sniff.recognise(start, location)
+            file = put_back(file, start)
+            mapped = mapped and not isinstance(file, Unread)
         if format == "raw":
             return raw.load(make, file, mapped, wipe, report)
         return _load_addressed(make, file, format, report)

@@ -8,13 +8,14 @@ beside the pool. Records that are written hold 32 bytes.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError
 from .pools import ReadablePool, written
-from .streams import read_some
+from .streams import read_full, read_some
 
 DataAt = tuple[int, bytes]  #: an address, and the bytes from there on
 
@@ -55,7 +56,9 @@ def split_into_records(start: int, data: bytes) -> Iterator[DataAt]:
 
 def _lines(file: Any) -> Iterator[tuple[int, str]]:
     """Yields the lines that are not blank, each with its number, from 1 on."""
-    number, rest, piece = 1, b"", b"\n"
+    rest = bytes(read_full(file, len(BOM_UTF8)))  # with which some editors begin
+    rest = b"" if rest == BOM_UTF8 else rest
+    number, piece = 1, b"\n"
     while piece:
         piece = read_some(file, WINDOW)
         *lines, rest = (rest + piece if piece else rest + b"\n").split(b"\n")

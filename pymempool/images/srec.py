@@ -31,7 +31,12 @@ def read(file: Any) -> Iterator[DataAt]:
     bincopy = import_extra("bincopy", "images", "this format")
     count, counted, ended = 0, False, False
     used = UsedAddresses()
-    records = parsed(file, bincopy.unpack_srec, "S[0-9][0-9A-Fa-f]+", bincopy.Error)
+    records = parsed(
+        file,
+        lambda text: bincopy.unpack_srec(text.upper()),
+        "[Ss][0-9][0-9A-Fa-f]+",
+        bincopy.Error,
+    )
     for number, text, (kind, address, _, data) in records:
         width = 4 if kind in "37" else 3 if kind in "268" else 2
         if len(text) < 6 + 2 * width:  # bincopy would take the checksum for address

@@ -675,6 +675,126 @@ def test_guess(tmp_path: Path) -> None:
         sniff_module.guess(tmp_path / "none")
 
 
+TEXT = ":0400010061626364" + "71\n:00000001FF\n"  # abcd at 1
+HEX_FILE = TEXT.encode()
+SREC_FILE = b"S107000161626364" + b"6D\nS9030000FC\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "found"),
+    [
+        ("x", HEX_FILE, "hex"),
+        ("x.bin", HEX_FILE, "hex"),  # no suffix of any format
+        ("x.HEX", HEX_FILE, "hex"),
+        ("x.hex", b"\xef\xbb\xbf" + HEX_FILE, "hex"),
+        ("x.hex", b"\n" * 100 + HEX_FILE, "hex"),
+        ("x", b"\xef\xbb\xbf" + HEX_FILE, "hex"),
+        ("x", SREC_FILE, "srec"),
+        ("x.s19", SREC_FILE, "srec"),
+        ("x.s19", SREC_FILE.lower(), "srec"),
+        ("x.mot", b" \r\n" + SREC_FILE, "srec"),
+        ("x", SREC_FILE.lower(), "raw"),
+        ("x", b"; a comment\n" + HEX_FILE, "raw"),
+        ("x.hex.gz", b"raw", "raw"),  # a path is never compressed
+        ("x", b"raw", "raw"),
+    ],
+)
+def test_what_a_file_is(name: str, data: bytes, found: str, tmp_path: Path) -> None:
+    """The same by path, by URL, of an open file and for the command line."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert sniff_module.guess(path) == found
+    sources: list[Any] = [path, str(path), bytes(path), path.open("rb")]
+    for source in sources:
+        with MemoryPool.load(source) as pool:
+            if found == "raw":
+                assert pool[:] == data
+            else:
+                assert (list(pool.written()), pool[:]) == ([(1, 4)], b"\0abcd")
+    sources[-1].close()
+    with MemoryPool.load(path, format="raw") as pool:
+        assert pool[:] == data
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error"),
+    [
+        ("x.hex", b"; a comment\n" + HEX_FILE, "line 1: no record: '; a comment'"),
+        ("x.hex", TEXT.encode("utf-16"), "line 1: no record"),
+        ("x.hex", b"", "the last record is missing"),
+        ("x.hex", b"\0" * 5000, "line 1: longer than a record"),
+        ("x.s19", b"# a comment\n" + SREC_FILE, "line 1: no record"),
+        ("x.elf", b"text", "no ELF file"),
+        ("x.hex", SREC_FILE, "of the format srec, the suffix is of hex"),
+        ("x.s37", HEX_FILE, "of the format hex, the suffix is of srec"),
+        ("x.hex", b"\x7fELF", "of the format elf, the suffix is of hex"),
+    ],
+)
+def test_files_that_are_not_what_their_suffix_says(
+    name: str, data: bytes, error: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=error):
+        MemoryPool.load(path)
+    if data:
+        with MemoryPool.load(path, format="raw") as pool:
+            assert pool[:] == data
+
+
+def test_the_suffix_says_what_is_saved(tmp_path: Path) -> None:
+    with MemoryPool(100, 4) as pool:
+        pool.write(4, b"abcd")
+        for name, start in {"x.hex": b":0400", "x.S19": b"S0", "x.bin": bytes(4)}.items():
+            pool.save(tmp_path / name)
+            assert (tmp_path / name).read_bytes().startswith(start)
+            with MemoryPool.load(tmp_path / name) as again:
+                assert again[:8] == pool[:8]
+            with (tmp_path / name).open("wb") as file:
+                pool.save(file)
+            assert (tmp_path / name).read_bytes().startswith(start)
+        with pytest.raises(ValueError, match="possible are hex and srec"):
+            pool.save(tmp_path / "x.elf")
+        pool.save(tmp_path / "delta.hex", since=pool)  # has a format of its own
+        pool.apply(tmp_path / "delta.hex")
+
+
+def test_compressed_files_of_urls_are_recognised(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    with MemoryPool(100, 4) as pool:
+        pool.write(4, b"abcd")
+        for url in ("memory://f/x.hex.gz", (tmp_path / "x.s19.xz").as_uri()):
+            pool.save(url)
+            with MemoryPool.load(url) as again:
+                assert list(again.written()) == [(4, 4)]
+
+
+@pytest.mark.parametrize("data", [HEX_FILE, SREC_FILE, b"raw", b":", b"", b"r" * 70_000])
+def test_streams_are_recognised(data: bytes) -> None:
+    """None of what was read to recognise them is lost."""
+
+    class Pipe(Slow):
+        def seekable(self) -> bool:
+            return True  # a lie
+
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            raise OSError(errno.ESPIPE, "no")
+
+        def tell(self) -> int:
+            return 64
+
+    for source in (Slow(data), Pipe(data)):
+        if not data:
+            with pytest.raises(PoolRangeError, match="empty"):
+                MemoryPool.load(source)
+            continue
+        with MemoryPool.load(source) as pool:
+            short = data in (HEX_FILE, SREC_FILE)
+            assert pool[:] == (b"\0abcd" if short else data)
+    with MemoryPool.load(Slow(elf(PROGRAM))) as pool:
+        assert pool[-4:] == b"data"
+
+
 def test_without_the_package(pool: MemoryPool, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
