@@ -35,6 +35,7 @@ from ._core.owner import CLOSED, Owned, Owner, Parameter, fail_short, owner_of
 from ._core.states import BlockState
 from ._core.stats import PoolStats
 from ._native import near
+from ._native.arguments import integer
 from ._native.buffers import in_place, is_plain, writable
 from ._native.calls import QUICK_BYTES, parallel, quick
 from ._native.near import NEAR
@@ -945,6 +946,39 @@ class MemoryPool(Owned):
         from .images import formats
 
         formats.save(self, file, format, since, progress)
+
+    @property
+    def start_address(self) -> int | None:
+        """The address at which a program starts that is in the pool; None for none.
+
+        From a record of type 3 or 5 of an Intel HEX file, the last one of S-records if it
+        is not 0, or the entry point of an ELF file; written to such files by save(), and
+        the same in clones. It may be set to 0 .. 2**64 - 1, or None. Raises
+        PoolRangeError, TypeError.
+        """
+        return self._owner.image.start_address
+
+    @start_address.setter
+    def start_address(self, address: int | None) -> None:
+        if address is not None:
+            integer("start_address", address, 0, 2**64 - 1)
+        self._owner.image = self._owner.image._replace(start_address=address)
+
+    @property
+    def header(self) -> bytes | None:
+        """The header of S-record files: the data of their first S0 record.
+
+        `b"pymempool"` at first; None for no such record. It may be set to 252 bytes at
+        most. Clones have the same. Raises PoolRangeError, TypeError.
+        """
+        return self._owner.image.header
+
+    @header.setter
+    def header(self, data: bytes | None) -> None:
+        if data is not None:
+            data = bytes(memoryview(data))
+            integer("size of header", len(data), 0, 252)
+        self._owner.image = self._owner.image._replace(header=data)
 
     def _begin_image(self, whole: bool) -> None:
         """For load(): a raw image is whole, of others the bytes that are set are tracked.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, BinaryIO, TextIO
@@ -26,7 +27,8 @@ before; a device or a pipe is written to. IN and OUT are files, URLs that fsspec
 - for standard input and output.
 
 HEX and S-record files hold the bytes that IN has, no others, and end with the last one.
-Of a raw image that is all bytes: holes in it are zeros.
+Of a raw image that is all bytes: holes in it are zeros. The start address of a program
+and the header of S-records are kept.
 """
 
 _MORE = """\
@@ -37,6 +39,7 @@ suffixes of OUT:
 
 examples:
   pymempool convert firmware.elf firmware.hex
+  pymempool convert loader.bin loader.s19 --start 0x8000 --header loader
   pymempool convert firmware.hex - --to raw | xxd | less
 
 exit status:
@@ -55,6 +58,10 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
             "a raw image is not written to a terminal: redirect the output"
         )
     with opened(source, options.from_) as image, named("write", target):
+        if options.start is not None:
+            image.pool.start_address = None if options.start == "none" else options.start
+        if options.header is not None:
+            image.pool.header = os.fsencode(options.header)
         _save(image.pool, target, format)
     return 0
 
@@ -103,4 +110,17 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--to", choices=written, help="format of OUT (default: by its suffix)"
     )
+    parser.add_argument(
+        "--start", metavar="ADDRESS", type=_address, help="start address, or none"
+    )
+    parser.add_argument("--header", metavar="TEXT", help="header of S-records")
     parser.set_defaults(run=run)
+
+
+def _address(text: str) -> int | str:
+    try:
+        return text if text == "none" else int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            "a start address is a number, such as 0x8000, or none"
+        ) from None

@@ -13,17 +13,17 @@ from typing import Any
 from ..errors import FormatError
 from .builder import PENDING_MAX
 from .extras import import_extra
-from .records import DataAt
+from .records import DataAt, Facts
 from .streams import read_full
 
 _SHF_ALLOC = 2  # the flag of sections that are in memory
 
 
-def read(file: Any) -> Iterator[DataAt]:
+def read(file: Any, facts: Facts) -> Iterator[DataAt]:
     """Yields the data in a file. Raises FormatError; ImportError without pyelftools."""
     if not hasattr(file, "seekable") or not file.seekable() or file.tell():
         file = io.BytesIO(file.read())
-    for address, offset, size in _parts(file):
+    for address, offset, size in _parts(file, facts):
         file.seek(offset)
         while size:
             data = file.read(min(size, PENDING_MAX))
@@ -33,14 +33,14 @@ def read(file: Any) -> Iterator[DataAt]:
             address, size = address + len(data), size - len(data)
 
 
-def _parts(file: Any) -> Iterator[tuple[int, int, int]]:
+def _parts(file: Any, facts: Facts) -> Iterator[tuple[int, int, int]]:
     """Yields what is loaded as (address, offset in the file, size), by address.
 
     One by one: a small hostile file can load the same bytes to so many addresses that a
     list of them would not fit in memory.
     """
     length = file.seek(0, os.SEEK_END)
-    segments, sections = _tables(file, length)
+    segments, sections = _tables(file, length, facts)
     last = total = 0
     for segment_address, offset, count in segments:
         for start, size in _loaded(sections, offset, offset + count):
@@ -76,12 +76,12 @@ def _loaded(
 
 
 def _tables(
-    file: Any, length: int
+    file: Any, length: int, facts: Facts
 ) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
     """Returns the segments that are loaded, and the sections that are in memory.
 
     Segments are (address, offset, size), by address; sections are (offset, size), by
-    offset.
+    offset. The entry point becomes the start address.
 
     pyelftools knows the layout of the tables. Its ELFFile would also look up the names of
     all sections, each of which in a hostile file can be as long as the rest of the file.
@@ -107,6 +107,7 @@ def _tables(
     structs = _structs(file)
     head = row(structs.Elf_Ehdr, 0)
     structs.create_advanced_structs()
+    facts.start_address = head.e_entry or None
     segment_count, section_count = head.e_phnum, head.e_shnum
     if head.e_shoff and (segment_count == 0xFFFF or not section_count):
         # The first section holds the counts that do not fit in the header.

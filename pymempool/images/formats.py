@@ -30,7 +30,7 @@ from .builder import PoolBuilder
 from .extras import import_extra
 from .pools import AnyPool, DeltaPool, ReadablePool, written
 from .progress import Progress, callback
-from .records import ADDRESSES_END, DataAt, Lines, windows_of_data
+from .records import ADDRESSES_END, DataAt, Facts, Lines, windows_of_data
 from .streams import Unread, binary_file, put_back, read_full, write_all
 
 #: The names of formats for save() and load(), beside AUTO. "elf" can only be loaded.
@@ -42,8 +42,8 @@ class _Addressed(NamedTuple):
     """A format of files that hold data at addresses."""
 
     title: str  #: for errors
-    read: Callable[[Any], Iterator[DataAt]]  #: yields the data in a file
-    write: Callable[[Any, Iterable[DataAt]], Lines] | None = None
+    read: Callable[[Any, Facts], Iterator[DataAt]]  #: yields the data in a file
+    write: Callable[[Any, Iterable[DataAt], Facts], Lines] | None = None
 
 
 _ADDRESSED = {
@@ -116,9 +116,9 @@ def _save_records(
     report: called as report(done, total), in bytes of the pool, after each 64 KiB at most
         and at the end.
 
-    Raises FormatError, with nothing written, if there is data past 4 GiB, where these
-    formats have no addresses; ValueError for another format; ImportError without
-    bincopy; what `file` and `report` raise.
+    Raises FormatError, with nothing written, if there is data or the start address past
+    4 GiB, where these formats have no addresses; ValueError for another format;
+    ImportError without bincopy; what `file` and `report` raise.
     """
     title, _, write = _ADDRESSED[format]
     if write is None:
@@ -131,8 +131,10 @@ def _save_records(
             f"there is data up to {end}, but the addresses of {title}"
             f" end at {ADDRESSES_END}"
         )
-    total_size = snapshot.total_size
-    for at, lines in write(bincopy, windows_of_data(snapshot)):
+    total_size, facts = snapshot.total_size, Facts()
+    for name in vars(facts):  # a sharded pool has none of them
+        setattr(facts, name, getattr(snapshot, name, getattr(facts, name)))
+    for at, lines in write(bincopy, windows_of_data(snapshot), facts):
         if lines:
             write_all(file, "".join(f"{line}\n" for line in lines).encode("ascii"))
         report(total_size if at is None else at, total_size)
@@ -210,22 +212,24 @@ def _load_addressed(
         at the end.
 
     HEX and S-record: no address may have data twice, checksums and counts must be right,
-    and the last record must be there (in an S-record file a count will do). The start
-    address and titles are ignored. ELF: the contents of the sections that are loaded
-    (of a segment in which no section is, all of it), at their physical addresses, as to
-    program a device, or at the virtual ones if no physical address is set. What is zeros
-    and not in the file, as .bss, is ignored. No more is loaded than the file has bytes.
+    and the last record must be there (in an S-record file a count will do). ELF: the
+    contents of the sections that are loaded (of a segment in which no section is, all of
+    it), at their physical addresses, as to program a device, or at the virtual ones if no
+    physical address is set. What is zeros and not in the file, as .bss, is ignored. No
+    more is loaded than the file has bytes.
 
     The pool ends with the last byte of data. Raises FormatError, with the number of the
     line, for a file that is damaged, and for one without data; PoolMemoryError,
     PoolLimitError; PoolRangeError for an address that no pool has; ImportError for a
     missing package; what `file` and `report` raise.
     """
-    builder = PoolBuilder(make, report)
+    builder, facts = PoolBuilder(make, report), Facts()
     try:
-        for address, data in _ADDRESSED[format].read(file):
+        for address, data in _ADDRESSED[format].read(file, facts):
             builder.add(address, data)
-        return builder.finish(_ADDRESSED[format].title)
+        pool = builder.finish(_ADDRESSED[format].title)
+        pool.start_address, pool.header = facts.start_address, facts.header
+        return pool
     except BaseException:
         builder.close()
         raise

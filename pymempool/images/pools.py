@@ -40,6 +40,10 @@ class WritablePool(Protocol):
     def adopt(self, offset: int, buffer: memoryview) -> int: ...
     def resize(self, total_size: int) -> None: ...
     def close(self) -> None: ...
+
+    start_address: int | None
+    header: bytes | None
+
     def _begin_image(self, whole: bool) -> None:
         """Says what is now known as set: all bytes, or those that will be written."""
 

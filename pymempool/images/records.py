@@ -29,7 +29,40 @@ _RECORD_SIZE = 32  # bytes in a record that is written
 _LINE_MAX = 1024  # characters; records have 521 at most
 
 
+class SegmentedAddress(int):
+    """An address that a HEX file gives as those of the 8086: 16 * segment + offset."""
+
+    segment: int
+    offset: int
+
+    @classmethod
+    def parsed(cls, data: bytes) -> SegmentedAddress:
+        segment, offset = (int.from_bytes(data[at : at + 2], "big") for at in (0, 2))
+        address = cls(16 * segment + offset)
+        address.segment, address.offset = segment, offset
+        return address
+
+
+class Facts:
+    """What a file says beside its data. Readers fill it in, writers write it."""
+
+    def __init__(
+        self, start_address: int | None = None, header: bytes | None = b"pymempool"
+    ) -> None:
+        self.start_address, self.header = start_address, header
+
+
 # ------------------------------------------------------------------------ writing
+
+
+def checked_start(start_address: int | None) -> int | None:
+    """Returns the start address for a file. Raises FormatError if it has no room."""
+    if start_address is not None and start_address >= ADDRESSES_END:
+        raise FormatError(
+            f"the start address is {start_address:#x}, but the addresses of this format"
+            f" end at {ADDRESSES_END:#x}: set another one, or None"
+        )
+    return start_address
 
 
 def windows_of_data(snapshot: ReadablePool) -> Iterator[DataAt]:

@@ -119,6 +119,27 @@ def test_convert_takes_no_text_for_raw(
 
 
 @pytest.mark.usefixtures("folder", "bincopy")
+def test_convert_keeps_start_address_and_header(tell: Any) -> None:
+    lines = ["S008000068656C6C6FE3", "S1041000618A", "S70508000101F0", ""]
+    Path("x.s19").write_text("\n".join(lines))
+    assert tell("convert", "x.s19", "y.s19").status == 0
+    text = Path("y.s19").read_text().split("\n")
+    assert (text[0], text[-2]) == (lines[0], lines[2])
+    assert tell("convert", "x.s19", "y.hex").status == 0
+    assert ":0400000508000101ED\n" in Path("y.hex").read_text()
+    assert tell("convert", "y.hex", "z.hex", "--start", "none").status == 0
+    assert ":04000005" not in Path("z.hex").read_text()
+    options = "--start", "0x8000", "--header", "hi"
+    assert tell("convert", "a", "z.s19", *options).status == 0
+    text = Path("z.s19").read_text().split("\n")
+    assert (text[0], text[-2]) == ("S00500006869" + "29", "S705000080007A")
+    told = tell("convert", "a", "z.s19", "--start", "-1")
+    assert (told.status, "start_address is -1" in told.err) == (2, True)
+    with pytest.raises(SystemExit):
+        tell("convert", "a", "z.s19", "--start", "there")
+
+
+@pytest.mark.usefixtures("folder", "bincopy")
 def test_convert_as_it_is_told(tell: Any) -> None:
     assert tell("convert", "a", "x.bin", "--to", "hex").status == 0
     assert Path("x.bin").read_bytes().startswith(b":20000000000102")

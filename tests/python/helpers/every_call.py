@@ -203,6 +203,8 @@ CALLS: dict[str, Call] = {
     "same": lambda s: s.pool.same(s.clone),
     "same, a stranger": lambda s: s.stranger.same(s.pool),
     "extents": lambda s: list(s.pool.extents()),
+    "start_address": lambda s: setattr(s.pool, "start_address", s.pool.start_address),
+    "header": lambda s: setattr(s.pool, "header", s.pool.header),
     "written": lambda s: list(s.pool.written()),
     "changes": lambda s: list(s.pool.changes(s.clone)),
     "changes, items": lambda s: list(s.pool.changes(s.clone, 90, LARGE, item_size=7)),

@@ -434,6 +434,119 @@ def test_objcopy_reads_the_same(name: str, tmp_path: Path) -> None:
                 assert segments(saved(loaded(text, back, 4096), back)) == expected
 
 
+# ------------------------------------------------------------ start addresses, headers
+
+
+DATA = ":0100000061" + "9E"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "start"),
+    [
+        (5, b"\x08\0\1\1", 0x8000101),
+        (5, bytes(4), 0),
+        (5, b"\xff" * 4, 0xFFFFFFFF),
+        (3, b"\x12\x34\x56\x78", 0x12340 + 0x5678),
+        (3, bytes(4), 0),
+    ],
+)
+def test_start_addresses_of_hex_files(kind: int, data: bytes, start: int) -> None:
+    """Both kinds come out as they came in, wherever they stood; also from a clone."""
+    record = ihex(kind, 0, data)
+    for lines in ([DATA, record, END], [record, DATA, END]):
+        with loaded("\n".join(lines).encode(), HEX) as pool, pool.clone() as clone:
+            assert pool.start_address == clone.start_address == start
+            text = "\n".join([DATA, record, END, ""])
+            assert saved(pool, HEX).decode() == saved(clone, HEX).decode() == text
+            pool.start_address = start  # a plain number
+            assert saved(clone, SREC).decode().endswith(srec("7", start) + "\n")
+            pool.start_address = None
+            assert saved(pool, HEX).decode() == "\n".join([DATA, END, ""])
+            pool.restore(clone)
+            assert pool.start_address == start
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [("9", 0x1234), ("8", 0x123456), ("7", 0x8000101), ("7", 0)]
+)
+def test_start_addresses_of_srecords(kind: str, start: int) -> None:
+    lines = [srec("0", 0, b"title"), srec("1", 0, b"a"), srec(kind, start)]
+    with loaded("\n".join(lines).encode(), SREC) as pool:
+        assert pool.start_address == (start or None)  # 0 says nothing
+        text = saved(pool, SREC).decode()
+        assert text.endswith(srec("7", start) + "\n")
+        assert saved(loaded(text.encode(), SREC), SREC).decode() == text
+        assert (":04000005" in saved(pool, HEX).decode()) == (start > 0)
+
+
+def test_headers_of_srecords() -> None:
+    line, last = srec("1", 0, b"a"), srec("9", 0)
+    for headers, found in {
+        (): None,
+        (b"",): b"",
+        (b"title",): b"title",
+        (b"\0\xff", b"another"): b"\0\xff",
+    }.items():
+        lines = [*(srec("0", 0, header) for header in headers), line, last]
+        with loaded("\n".join(lines).encode(), SREC) as pool, pool.clone() as clone:
+            assert pool.header == clone.header == found
+            first = saved(clone, SREC).decode().split("\n")[0]
+            assert first == (srec("3", 0, b"a") if found is None else lines[0])
+    with loaded(f"{DATA}\n{END}".encode(), HEX) as pool:
+        assert pool.header == b"pymempool"
+        pool.header = bytearray(252)
+        again = loaded(saved(pool, SREC), SREC)
+        assert again.header == bytes(252) == pool.header
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_entry_points_of_elf_files(bits: int) -> None:
+    program = elf(PROGRAM, bits=bits)
+    with loaded(program, "elf") as pool:
+        assert pool.start_address == 0x1234
+        assert "S7050000" + "1234" in saved(pool, SREC).decode()
+    none = program[:24] + bytes(4) + program[28:]
+    assert loaded(none, "elf").start_address is None
+
+
+@BOTH
+def test_start_addresses_that_a_format_has_no_room_for(form: str) -> None:
+    with MemoryPool(100) as pool:
+        for far in (1 << 32, (1 << 64) - 1):
+            pool.start_address, file = far, io.BytesIO()
+            with pytest.raises(FormatError, match="start address is 0x"):
+                pool.save(file, format=form)
+            assert file.getvalue() == b""
+
+
+def test_wrong_start_addresses_and_headers(pool: MemoryPool) -> None:
+    for wrong in (-1, 1 << 64):
+        with pytest.raises(PoolRangeError, match="start_address"):
+            pool.start_address = wrong
+    for kind in ("0", 1.5):
+        with pytest.raises(TypeError):
+            pool.start_address = kind  # type: ignore[assignment]
+        with pytest.raises(TypeError):
+            pool.header = kind  # type: ignore[assignment]
+    with pytest.raises(PoolRangeError, match="size of header is 253"):
+        pool.header = bytes(253)
+    assert (pool.start_address, pool.header) == (None, b"pymempool")
+
+
+@pytest.mark.skipif(shutil.which("objcopy") is None, reason="there is no objcopy")
+def test_objcopy_reads_the_same_start_address(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text(f"{DATA}\n{ihex(5, 0, bytes((0, 0, 16, 1)))}\n{END}\n")
+    kinds = {HEX: "ihex", SREC: "srec"}
+    with MemoryPool.load(tmp_path / "in") as pool:
+        for form, kind in kinds.items():
+            pool.save(tmp_path / "ours", format=form)
+            for back, their in kinds.items():
+                command = ["objcopy", "-I", kind, "-O", their, "ours", "back"]
+                subprocess.run(command, cwd=tmp_path, check=True)
+                with MemoryPool.load(tmp_path / "back", format=back) as again:
+                    assert again.start_address == 0x1001
+
+
 # --------------------------------------------------------------------- what can be read
 
 
