@@ -38,9 +38,9 @@ def save(snapshot: ReadablePool, file: Any, report: Progress) -> None:
     Raises OSError, what `file` and `report` raise.
     """
     size = snapshot.total_size
+    _check_end(size)  # a pipe would get zeros for centuries
     new = isinstance(file, NewFile)
     if new:
-        _check_end(size)
         file.truncate(size)
     start, old_end = (0, 0) if new else _bounds(file, size)
     _Image(file, start, old_end, size, report).write(snapshot, sized=new)
