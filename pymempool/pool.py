@@ -118,8 +118,8 @@ class MemoryPool(Owned):
             be resident beyond what is held. Other systems ignore it. None and False: no.
         track_written: whether written(), and Intel HEX and S-record files, are exact to
             the byte, and not by whole blocks. This takes a byte more for each byte that
-            was set, which does not count for the limit, and short writes take some ten
-            times as long, one after the other.
+            was set, which does not count for the limit, and a short write takes some
+            twenty times as long. Calls that change such pools take turns.
 
         Raises PoolRangeError, PoolMemoryError; TypeError for both sizes of blocks.
         """
