@@ -3,7 +3,8 @@
 
 Each method is here once: what it does in words, and a line or two that call the functions
 which do it. Only the short ways of read() and write() are spelled out, where one more
-call would be noticed. Pickles of pools name pymempool.pool.rebuild: it never moves.
+call would be noticed. Pickles of pools name rebuild() and reload() of pymempool.pool:
+they never move.
 
 Files, pictures and pickles are imported when a method first needs them: they would take
 a third to half of the time of `import pymempool`.
@@ -155,6 +156,10 @@ class MemoryPool(Owned):
         pool = cls.__new__(cls)
         MemoryPool.__init__(pool, total_size, *sizes, **options)
         return pool
+
+    @classmethod
+    def _cloned(cls, owner: Owner) -> Self:
+        return cls.__new__(cls)._own(lifecycle.clone(owner))
 
     def _own(self, owner: Owner) -> Self:
         lifecycle.close_at_exit(self)
@@ -669,7 +674,7 @@ class MemoryPool(Owned):
         blocks that were written to since their last frozen copy are copied again. Raises
         PoolMemoryError; PoolLimitError for frozen copies.
         """
-        return type(self).__new__(type(self))._own(lifecycle.clone(self._owner))
+        return self._cloned(self._owner)
 
     def __copy__(self) -> Self:
         return self.clone()
@@ -680,16 +685,20 @@ class MemoryPool(Owned):
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """For pickle: the contents of one moment, a buffer for each run of data.
 
-        With protocol 5 out of band, if asked. The copy is no relative of this pool.
-        Raises what clone() and read() raise. As with clone(), what a subclass adds to its
-        instances is its own to carry over; it may have a __reduce__ of its own.
+        With protocol 5 out of band, if asked. The copy is no relative of this pool; but
+        pools of one pickle that are relatives stay so, and what they share is written
+        once. As long as a pickler remembers a pool, it holds a clone of it. Raises what
+        clone() and read() raise.
+
+        As with clone(), what a subclass adds to its instances is its own to carry over;
+        it may have a __reduce__ of its own.
         """
         if type(self).__reduce__ is not object.__reduce__:
             return self.__reduce__()  # of a subclass, which expects to be called
         from ._core import pickling
 
-        facts = pickling.facts(self._owner, operator.index(protocol))
-        return rebuild, (type(self), *facts)
+        operator.index(protocol)  # raises for what pickle would not pass
+        return pickling.reduced(self, MemoryPool, rebuild)
 
     def restore(self, source: MemoryPool) -> None:
         """Makes the contents and size of this pool those of `source`, its relative.
@@ -1046,6 +1055,7 @@ class MemoryPool(Owned):
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
         progress: Progress | None = None,
+        pickle_path: bool = False,
     ) -> Self:
         """A pool with the contents and the size of a file.
 
@@ -1060,6 +1070,8 @@ class MemoryPool(Owned):
         max_block_size, memory_limit, wipe: as for a new pool.
         progress: as for save(), after each run of data or piece; total is None if it is
             not known.
+        pickle_path: whether pickles of this pool and its clones name the file, and hold
+            only what was changed since; for raw images at a path.
 
         The file of a path is mapped and adopted: nothing is read before it is needed,
         holes are left out where the system reports them, and the pool never writes to
@@ -1072,13 +1084,19 @@ class MemoryPool(Owned):
         An open file, and what a URL names, is read to its end and copied. Blocks of zeros
         stay holes; blocks are of 1 MiB at most if there is more than that.
 
+        With `pickle_path`, loading a pickle loads the file, at its absolute path, so that
+        processes on one machine share its memory. If no file is there, that raises
+        FileNotFoundError; if its size or its time of change differs, CheckpointError. If
+        it was replaced or changed before the pool is pickled, the pickle holds all bytes.
+        A clone of what was loaded lives as long as the pool and its clones do.
+
         What is adopted does not count for the memory limit, but for a last block that
         the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
-        ValueError for another format, a damaged file, or, with "auto", first bytes and a
-        suffix that contradict each other; or what reports damage in a
-        compressed one (EOFError, OSError, an error of zlib or lzma); ImportError for a
-        missing extra.
+        ValueError for another format, a damaged file, `pickle_path` with what is no raw
+        image at a path, or, with "auto", first bytes and a suffix that contradict each
+        other; or what reports damage in a compressed one (EOFError, OSError, an error of
+        zlib or lzma); ImportError for a missing extra.
         """
         from .images import formats
 
@@ -1088,7 +1106,12 @@ class MemoryPool(Owned):
             memory_limit=memory_limit,
             wipe=wipe,
         )
-        return formats.load(make, file, format, wipe, progress)
+        load = partial(formats.load, make, file, format, wipe, progress)
+        if not pickle_path:
+            return load()
+        from ._core import loaded
+
+        return loaded.load(load, reload)
 
     # ------------------------------------------------------------------------------ facts
 
@@ -1135,11 +1158,37 @@ def trim() -> int:
     return int(parallel.pool_trim())
 
 
-def rebuild(kind: Any, *facts: Any) -> MemoryPool:
-    """The pool that a pickle holds, of the class `kind`. No argument is trusted."""
+def rebuild(*facts: Any) -> MemoryPool | None:
+    """The pool that a pickle holds. No argument is trusted.
+
+    facts: the class of the pool, and what it is made of; or nothing, for a mark, which
+        only the pickler needs.
+    """
+    if not facts:
+        return None
+    kind = facts[0]
     if not (isinstance(kind, type) and issubclass(kind, MemoryPool)):
         raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
     from ._core import pickling
 
-    pool: MemoryPool = pickling.rebuild(kind._made, *facts)
+    pool: MemoryPool = pickling.rebuild(*facts)
     return pool
+
+
+def reload(
+    path: Any, size: Any, mtime_ns: Any, block_size: Any, limit: Any, wipe: Any
+) -> MemoryPool:
+    """The pool of a file that a pickle names; see pickle_path of load().
+
+    Reads any file of which somebody knows the size and the time of change, else raises
+    CheckpointError: an Unpickler for pickles that are not trusted leaves it out.
+    """
+    from ._core import loaded
+    from .images import formats
+
+    wipe = bool(wipe)
+    make = partial(
+        MemoryPool._made, max_block_size=block_size, memory_limit=limit, wipe=wipe
+    )
+    load = partial(formats.load, make, path, "raw", wipe, None)
+    return loaded.load(load, reload, loaded.File(path, size, mtime_ns))

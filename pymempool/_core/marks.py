@@ -61,7 +61,7 @@ def clone(owner: Owner) -> Owner:
 
 
 def _clone(owner: Owner) -> Owner:
-    made = Owner(handles.clone(owner.address), owner.total_size)
+    made = Owner(handles.clone(owner.address), owner.total_size, owner.loaded)
     made.image = owner.image
     return made
 

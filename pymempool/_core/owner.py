@@ -43,6 +43,8 @@ class Owner:
 
     total_size is what it was when last seen. C code, and other MemoryPools on the same C
     pool, may have changed it since: whoever finds it in the way asks the library again.
+
+    loaded: the pool as it was loaded, if pickles are to name the file, else None.
     """
 
     __slots__ = (
@@ -51,15 +53,22 @@ class Owner:
         "address",
         "argument",
         "image",
+        "loaded",
         "marked",
         "total_size",
     )
 
-    def __init__(self, reference: PoolReference, total_size: int | None = None) -> None:
+    def __init__(
+        self,
+        reference: PoolReference,
+        total_size: int | None = None,
+        loaded: Any = None,
+    ) -> None:
         self._reference = reference
         self.address: Any = reference.address
         self.argument = as_argument(self.address)  # the same, see near.py
         self._block_size = 0
+        self.loaded = loaded
         self.marked: Marked | None = None  #: where the bytes that are set are tracked
         self.image = _NO_IMAGE
         self.total_size = self.ask() if total_size is None else total_size

@@ -1,72 +1,200 @@
 # SPDX-License-Identifier: MIT
-"""Pools as pickles: facts, and one buffer for each run of data. Holes cost nothing.
+"""Pools as pickles: each is a clone of a Moment, which is written once.
 
-Loading makes a new pool, a stranger to the first, and adopts the buffers: they are not
-copied before somebody writes to them.
+    pool ─► Moment ─► new pool: options, and one buffer for each run of data
+                  └─► a base, and what differs from it: an earlier Moment of a relative in
+                      the same pickle, or the file that the pool was loaded from
+
+A pickler writes what it remembers as a reference. So relatives in one pickle stay
+relatives, and what they share is written once. A pool cannot ask a pickler what it
+remembers; but a pickler calls what it does not remember. So a pool puts the Mark of the
+newest Moment of its family before its own Moment: if the mark is called, this pickle does
+not have that Moment, and the pool is written as a whole.
+
+Only picklers keep Moments alive. Holes cost nothing. Loading adopts the buffers: they are
+not copied before somebody writes to them.
 """
 
 from __future__ import annotations
 
 import pickle
+import threading
+from collections.abc import Iterable, Iterator
 from typing import Any, Callable
+from weakref import WeakValueDictionary
 
 from .._native.arguments import integer
 from .._native.signatures import HUGE, OVERCOMMIT, SIZE_MAX, WIPE
-from . import lifecycle, ranges, stats, walks
-from .owner import Owned, Owner
+from . import lifecycle, pins, ranges, stats, walks
+from .owner import Owned, Owner, owner_of
+
+Rebuild = Callable[..., Any]  # the function that pickles name
+
+_EARLIER = 8  # the most Moments that are compared with a pool to find the nearest
+
+# The newest Moment by thread and family. A thread pickles one thing at a time, so that
+# this mostly is a Moment of the same pickle.
+_newest: WeakValueDictionary[tuple[int, int], Moment] = WeakValueDictionary()
 
 
-def facts(owner: Owner, protocol: int) -> tuple[Any, ...]:
-    """What a pickle holds of a pool: the arguments of rebuild() after the first."""
-    moment = Owned()
-    moment._owner = own = lifecycle.clone(owner)
-    found = stats.read(own)
-    runs = [
-        (start, ranges.fetch("pool_read", own, start, size))
-        for start, size in walks.extents(moment, 0, None)
-    ]
-    limit = found.memory_limit or None
+def reduced(pool: Owned, make: type[Owned], rebuild: Rebuild) -> tuple[Any, ...]:
+    """What pool.__reduce_ex__() returns.
+
+    make: the class of the pools that Moments are loaded as.
+    """
+    moment = Moment(lifecycle.clone(pool._owner), make, rebuild)
+    return rebuild, (type(pool), moment.known and moment.known.mark, moment)
+
+
+class Mark:
+    """Stands for a Moment, in the pickle that has it, and holds nothing."""
+
+    def __init__(self, rebuild: Rebuild) -> None:
+        self.calls = 0  #: how many picklers did not remember this mark
+        self._rebuild = rebuild
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        self.calls += 1
+        return self._rebuild, ()
+
+
+class Moment(Owned):
+    """A pool as it was when it was pickled. Nobody writes to it.
+
+    known: the newest Moment of its family, if one pickler has written that, which may be
+        the one of this Moment.
+    """
+
+    def __init__(self, owner: Owner, make: type[Owned], rebuild: Rebuild) -> None:
+        self._owner = owner
+        self._make, self._rebuild = make, rebuild
+        self.mark = Mark(rebuild)
+        self._key = threading.get_ident(), _family(owner)
+        known = _newest.get(self._key)
+        self.known = known if known is not None and known.mark.calls == 1 else None
+        self._earlier: tuple[Moment, ...] = ()  # of the same pickle
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # What holds for this pickle does not for another one, should that call as well.
+        known, self.known, self._earlier = self.known, None, ()
+        if known is not None and known.mark.calls == 1:  # so the pickler remembers it
+            first, rest = known._earlier[:1], known._earlier[1:]
+            self._earlier = (*first, *rest[2 - _EARLIER :], known)
+        origin, runs = self._origin()
+        found = [*self._pieces(runs)]
+        starts = [start for start, _ in found]
+        pieces: list[Any] = [
+            pickle.PickleBuffer(piece)
+            if protocol >= 5 and type(piece) is bytes
+            else piece
+            for _, piece in found
+        ]
+        _newest[self._key] = self
+        total_size = self._owner.total_size
+        return self._rebuild, (self._make, self.mark, origin, total_size, starts, pieces)
+
+    def _origin(self) -> tuple[Any, Iterable[tuple[int, int]]]:
+        """What this pool can be made of, and the runs that differ from it."""
+        loaded = self._owner.loaded
+        bases: list[Owned] = [loaded] if loaded is not None and loaded.there() else []
+        bases += self._earlier
+        if not bases:
+            return _options(self._owner), walks.extents(self, 0, None)
+        changes = ((base, [*walks.changes(self, base, 0, None)]) for base in bases)
+        return min(changes, key=lambda it: sum(size for _, size in it[1]))
+
+    def _pieces(
+        self, runs: Iterable[tuple[int, int]]
+    ) -> Iterator[tuple[int, bytes | int]]:
+        """The start of each piece of the runs, with its bytes, or the size of a hole."""
+        total_size = self._owner.total_size
+        for at, size in runs:
+            end = min(at + size, total_size)
+            if at >= end:
+                return  # the rest is past the end of this pool
+            for start, length in walks.extents(self, at, end - at):
+                if at < start:
+                    yield at, start - at
+                yield start, ranges.fetch("pool_read", self._owner, start, length)
+                at = start + length
+            if at < end:
+                yield at, end - at
+
+
+def _family(owner: Owner) -> int:
+    """What relatives have in common."""
+    window: Any = pins.view(owner, 0, 1).obj
+    family: int = window.family
+    return family
+
+
+def _options(owner: Owner) -> tuple[Any, ...]:
+    """What a new pool needs to know besides its size."""
+    found = stats.options(owner)
     flags = [found.flags & flag != 0 for flag in (WIPE, OVERCOMMIT, HUGE)]
-    starts = [start for start, _ in runs]
-    data: list[Any] = [
-        pickle.PickleBuffer(held) if protocol >= 5 else held for _, held in runs
-    ]
-    return found.total_size, found.block_size, limit, starts, data, *flags
+    return found.block_size, found.memory_limit or None, *flags
+
+
+# ------------------------------------------------------------------------ loading
 
 
 def rebuild(
-    make: Callable[..., Any],
+    kind: Any,
+    mark: None,
+    origin: Any,
+    total_size: Any = None,
+    starts: Any = (),
+    pieces: Any = (),
+) -> Any:
+    """The pool that reduced(), or a Moment, took apart. No argument but kind is trusted.
+
+    kind: the class of the pool.
+    origin: a pool to clone, or the options of a new one.
+    total_size: None for that of the pool to clone.
+    """
+    if isinstance(origin, tuple):
+        pool = _fresh(kind, total_size, *origin)
+    else:
+        pool = kind._cloned(owner_of(origin))
+    if total_size is not None:
+        _put(pool, integer("total_size", total_size, 1, SIZE_MAX), starts, pieces)
+    return pool
+
+
+def _fresh(
+    kind: Any,
     total_size: Any,
     block_size: Any,
     limit: Any,
-    starts: Any,
-    data: Any,
-    wipe: Any = False,
-    overcommit: Any = False,
-    huge_pages: Any = False,
+    wipe: Any,
+    overcommit: Any,
+    huge_pages: Any,
 ) -> Any:
-    """The pool that facts() took apart. No argument but the first is trusted.
-
-    make: makes a pool, with the arguments of MemoryPool.
-    """
-    if not (type(starts) is list is type(data) and len(starts) == len(data)):
-        raise TypeError("two lists of equal length are needed for the runs of data")
-    total_size = integer("total_size", total_size, 1, SIZE_MAX)
     block_size = integer("block_size", block_size, 1, SIZE_MAX)
     # Blocks are never larger than a new pool, only than one that was made smaller.
-    pool = make(
-        max(total_size, block_size),
+    return kind._made(
+        max(integer("total_size", total_size, 1, SIZE_MAX), block_size),
         block_size,
         memory_limit=limit,
         wipe=bool(wipe),
         overcommit=bool(overcommit),
         huge_pages=bool(huge_pages),
     )
-    if total_size < block_size:
+
+
+def _put(pool: Any, total_size: int, starts: Any, pieces: Any) -> None:
+    """Gives a pool its size, and puts the pieces down."""
+    if not (type(starts) is list is type(pieces) and len(starts) == len(pieces)):
+        raise TypeError("two lists of equal length are needed for the pieces")
+    if total_size != pool.total_size:
         pool.resize(total_size)
+    # What is adopted cannot be wiped.
+    put = pool.write if stats.options(pool._owner).flags & WIPE else pool.adopt
     end = 0
-    for start, held in zip(starts, data):
-        start = integer("start of a run", start, end, total_size)
-        put = pool.write if wipe else pool.adopt  # what is adopted cannot be wiped
-        end = start + put(start, held)
-    return pool
+    for start, piece in zip(starts, pieces):
+        start = integer("start of a piece", start, end, total_size)
+        if type(piece) is int:
+            pool.discard(start, piece)
+            end = start + piece
+        else:
+            end = start + put(start, piece)

@@ -36,7 +36,9 @@ class PoolStats(NamedTuple):
     shared_blocks: int  #: of held_blocks, those that others hold as well
 
 
-# The size of the statistics without what costs a walk over the tree.
+# The sizes of the statistics up to the flags, and without what costs a walk over the
+# tree.
+_UP_TO_METADATA = StatsStruct.metadata_bytes.offset
 _UP_TO_SHARED = StatsStruct.shared_blocks.offset
 
 
@@ -45,6 +47,11 @@ def read(owner: Owner) -> PoolStats:
     stats = read_stats(owner.address, sizeof(StatsStruct), parallel)
     facts = {name: getattr(stats, name) for name in PoolStats._fields}
     return PoolStats(**{**facts, "page_tracking": TRACKING[stats.page_tracking]})
+
+
+def options(owner: Owner) -> StatsStruct:
+    """The facts that a pool was made with: block_size, memory_limit and flags."""
+    return read_stats(owner.address, _UP_TO_METADATA, quick)
 
 
 def bytes_of_others(owner: Owner) -> int:

@@ -179,23 +179,27 @@ def load(
     format: Any,
     wipe: bool,
     progress: Any,
+    opened: Callable[[str | None, Any], None] | None = None,
 ) -> AnyPool:
     """Returns the pool whose image is at a location. MemoryPool.load() has the rest.
 
     make: makes an empty pool of a size in bytes.
     location: a path, a URL, or an open binary file.
     wipe: whether the pool wipes its blocks, so that it must copy a mapped file.
+    opened: called with the path of a raw image, or None, and the file before it is read.
     """
     report = callback(progress)
     _check_format(format)
-    mapped = locations.path_of(location) is not None
+    path = locations.path_of(location)
     with locations.reading(location) as file:
         if format == AUTO:
             start = bytes(read_full(file, sniff.GUESSED))
             format = sniff.recognise(start, location)
             file = put_back(file, start)
-            mapped = mapped and not isinstance(file, Unread)
+        if opened is not None:
+            opened(path if format == "raw" else None, file)
         if format == "raw":
+            mapped = path is not None and not isinstance(file, Unread)
             return raw.load(make, file, mapped, wipe, report)
         return _load_addressed(make, file, format, report)
 

@@ -18,6 +18,9 @@ from .records import (
     split_into_records,
 )
 
+#: The largest count of records that a record holds, in its three bytes.
+COUNT_MAX = (1 << 24) - 1
+
 
 def write(bincopy: Any, windows: Iterable[DataAt], facts: Facts | None = None) -> Lines:
     """Yields the lines of a file with data, given in windows of 64 KiB."""
@@ -31,7 +34,7 @@ def write(bincopy: Any, windows: Iterable[DataAt], facts: Facts | None = None) -
         count += len(lines)
         yield start + len(data), lines
     last = [pack("7", start_address, 0, None)]
-    if count < 1 << 24:  # no record holds a larger count
+    if count <= COUNT_MAX:
         last.insert(0, pack("5" if count < 1 << 16 else "6", count, 0, None))
     yield None, last
 

@@ -86,7 +86,7 @@ CALLS: dict[str, Call] = {
     "stats": lambda pool, memory: pool.stats,
     "repr": lambda pool, memory: repr(pool),
     "close": lambda pool, memory: pool.clone().close(),
-    "pickle": lambda pool, memory: pool.__reduce_ex__(5)[1],
+    "pickle": lambda pool, memory: pickle.dumps([pool, pool.clone()], 5),
 }
 
 
@@ -170,7 +170,7 @@ LONG_CALLS: dict[str, Call] = {
     "pin": lambda pool, memory: [pool.pin(at, 9) for at in range(0, LONG // 64, 4096)],
     "pin, long": lambda pool, memory: pool.pin(0, LONG),
     "adopt": lambda pool, memory: pool.adopt(0, memory),
-    "pickle": lambda pool, memory: pool.__reduce_ex__(5)[1],
+    "pickle": lambda pool, memory: pickle.dumps([pool, pool.clone()], 5),
 }
 
 

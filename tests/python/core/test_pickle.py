@@ -20,7 +20,14 @@ from hypothesis import given, strategies as st
 from internals import count_adopted
 
 import pymempool
-from pymempool import BlockState, MemoryPool, PoolError, PoolLimitError, PoolRangeError
+from pymempool import (
+    BlockState,
+    MemoryPool,
+    PoolClosedError,
+    PoolError,
+    PoolLimitError,
+    PoolRangeError,
+)
 from pymempool.pool import rebuild
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -202,19 +209,33 @@ def test_process_pools(method: str, pool: MemoryPool, monkeypatch: Any) -> None:
 
 # ------------------------------------------------------------------ hostile pickles
 
-GOOD = (MemoryPool, 4096, 64, None, [64, 1000], [b"a" * 64, b"b" * 24])
+BASE = MemoryPool(8192, 64)
+OPTIONS = (64, None, False, False, False)  # block size, limit, flags
+GOOD = (MemoryPool, None, OPTIONS, 4096, [64, 1000], [b"a" * 64, b"b" * 24])
+
+
+def options(place: int, wrong: Any) -> Any:
+    return (*OPTIONS[:place], wrong, *OPTIONS[place + 1 :])
+
+
 BAD: dict[str, tuple[int, Any, type[Exception]]] = {
     "another class": (0, dict, TypeError),
     "no class": (0, "MemoryPool", TypeError),
-    "size of 0": (1, 0, PoolRangeError),
-    "size too large": (1, 2**70, PoolRangeError),
-    "size of another kind": (1, 4096.0, TypeError),
-    "no size": (1, None, TypeError),
-    "block size of 0": (2, 0, PoolRangeError),
-    "no block size": (2, None, TypeError),
-    "negative limit": (3, -1, PoolRangeError),
-    "limit of another kind": (3, "much", TypeError),
-    "limit too small": (3, 1, PoolLimitError),
+    "a class that cannot be made": (0, type("Bad", (Mine,), {"__new__": 5}), TypeError),
+    "no origin": (2, None, TypeError),
+    "origin of another kind": (2, b"bytes", TypeError),
+    "too few options": (2, OPTIONS[1:], TypeError),
+    "too many options": (2, (*OPTIONS, False), TypeError),
+    "block size of 0": (2, options(0, 0), PoolRangeError),
+    "no block size": (2, options(0, None), TypeError),
+    "huge block size": (2, options(0, 2**64), PoolRangeError),
+    "negative limit": (2, options(1, -1), PoolRangeError),
+    "limit of another kind": (2, options(1, "much"), TypeError),
+    "limit too small": (2, options(1, 1), PoolLimitError),
+    "huge limit": (2, options(1, 2**64), PoolRangeError),
+    "size of 0": (3, 0, PoolRangeError),
+    "size too large": (3, 2**70, PoolRangeError),
+    "size of another kind": (3, 4096.0, TypeError),
     "too few starts": (4, [64], TypeError),
     "too many starts": (4, [0, 64, 1000], TypeError),
     "starts of another kind": (4, (64, 1000), TypeError),
@@ -228,10 +249,10 @@ BAD: dict[str, tuple[int, Any, type[Exception]]] = {
     "no data": (5, [None, None], TypeError),
     "data in a tuple": (5, (b"a", b"b"), TypeError),
     "too much data": (5, [b"a" * 64, b"b" * 4000], PoolRangeError),
-    "huge block size": (2, 2**64, PoolRangeError),
-    "huge limit": (3, 2**64, PoolRangeError),
-    "a class that cannot be made": (0, type("Bad", (Mine,), {"__new__": 5}), TypeError),
     "data with gaps": (5, [b"a", memoryview(bytes(64))[::2]], TypeError),
+    "negative hole": (5, [-1, b"b"], PoolRangeError),
+    "too large a hole": (5, [b"a", 2**80], PoolRangeError),
+    "overlap with a hole": (5, [1000, b"b"], PoolRangeError),
 }
 
 
@@ -241,14 +262,36 @@ def test_not_hostile() -> None:
     assert pool[1000:] == b"b" * 24 + bytes(3072)
 
 
+@pytest.mark.parametrize("origin", [OPTIONS, BASE], ids=["new", "relative"])
 @pytest.mark.parametrize("name", BAD)
-def test_hostile(name: str) -> None:
+def test_hostile(name: str, origin: Any) -> None:
     place, wrong, kind = BAD[name]
     arguments = list(GOOD)
-    arguments[place] = wrong
+    arguments[2], arguments[place] = origin, wrong
     with pytest.raises(kind):
         rebuild(*arguments)
     assert count_adopted() == 0
+    assert BASE.stats.held_blocks == 0
+
+
+def test_wrong_number_of_arguments() -> None:
+    for count in (1, 2):
+        with pytest.raises(TypeError):
+            rebuild(*GOOD[:count])
+    with pytest.raises(TypeError, match="total_size"):
+        rebuild(*GOOD[:3])  # a new pool needs one
+    with pytest.raises(TypeError):
+        rebuild(*GOOD, 7)
+    for count in (4, 5):
+        with pytest.raises(TypeError, match="two lists"):
+            rebuild(*GOOD[:count])
+
+
+def test_origin_is_closed() -> None:
+    origin = MemoryPool(5)
+    origin.close()
+    with pytest.raises(PoolClosedError):
+        rebuild(MemoryPool, None, origin)
 
 
 # What may come of a pickle that is not what pickle.dumps() made. (Not tried: other bytes
@@ -353,22 +396,33 @@ anything = st.one_of(
     st.text(max_size=3),
 )
 # Mostly in order and apart, now and then not.
-runs = st.lists(
-    st.tuples(st.integers(-1, 400), st.binary(max_size=60)), max_size=4
-).flatmap(lambda found: st.sampled_from([found, sorted(found)]))
+pieces = st.lists(
+    st.tuples(st.integers(-1, 400), st.binary(max_size=60) | st.integers(-1, 60)),
+    max_size=4,
+).flatmap(
+    lambda found: st.sampled_from([found, sorted(found, key=lambda piece: piece[0])])
+)
 arguments = st.builds(
-    lambda sizes, limit, found: [
+    lambda origin, size, found: [
         MemoryPool,
-        *sizes,
-        limit,
+        None,
+        origin,
+        size,
         [start for start, _ in found],
         [piece for _, piece in found],
     ],
-    st.tuples(st.integers(1, 500), st.integers(1, 500)),
-    st.one_of(st.none(), st.integers(1, 500)),
-    runs,
+    st.tuples(
+        st.integers(1, 500),
+        st.none() | st.integers(1, 500),
+        st.booleans(),
+        st.booleans(),
+        st.booleans(),
+    )
+    | st.just(BASE),
+    st.integers(1, 500),
+    pieces,
 )
-wrong = st.one_of(anything, st.lists(anything, max_size=3))
+wrong = st.one_of(anything, st.lists(anything, max_size=5).map(tuple), st.lists(anything))
 
 
 @given(arguments, st.none() | st.tuples(st.integers(0, 5), wrong))
@@ -381,11 +435,15 @@ def test_any_arguments(arguments: list[Any], change: tuple[int, Any] | None) -> 
     if made is None:
         assert count_adopted() == 0
         return
-    kind, total_size, _, limit, starts, data = arguments
+    kind, _, origin, total_size, starts, found = arguments
     with made:
         assert kind is MemoryPool
+        if total_size is None:
+            total_size, starts, found = BASE.total_size, [], []
         assert made.total_size == total_size
-        assert made.stats.memory_limit == (limit or 0)
-        assert len(starts) == len(data)
-        for start, piece in zip(starts, data):
-            assert made.read(start, len(piece)) == piece
+        if origin is not BASE:
+            assert made.stats.memory_limit == (origin[1] or 0)
+        assert len(starts) == len(found)
+        for start, piece in zip(starts, found):
+            data = bytes(piece) if isinstance(piece, int) else piece
+            assert made.read(start, len(data)) == data

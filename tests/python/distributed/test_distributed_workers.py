@@ -90,7 +90,7 @@ def test_one_replica(client: Any) -> None:
 @pytest.mark.parametrize("client", [4], indirect=True)
 def test_killed_while_threads_write(client: Any) -> None:
     """Each change is made once, and in the order of whoever makes it."""
-    names, rounds = range(3), 30
+    names, rounds = range(3), 8
     with ShardedPool(client, 3000, 50, replicas=2, max_block_size=16) as pool:
         proxies = [pool, *(pickle.loads(pickle.dumps(pool)) for _ in names[1:])]
         begun = threading.Barrier(len(names) + 1)
@@ -122,7 +122,7 @@ def test_writers_at_once_leave_equal_replicas(client: Any) -> None:
         proxies = [pickle.loads(pickle.dumps(pool)) for _ in range(3)]
 
         def work(proxy: ShardedPool, byte: bytes) -> None:
-            for _ in range(30):
+            for _ in range(10):
                 proxy.write(0, byte * 4096)
 
         run_all(*(lambda it=it: work(*it) for it in zip(proxies, [b"a", b"b", b"c"])))

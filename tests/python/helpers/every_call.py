@@ -133,6 +133,10 @@ def drawn_by_plot(scene: Scene) -> Any:
     return scene.pool.plot(figure.Figure().subplots()).get_xlim()
 
 
+def by_path(path: Path) -> MemoryPool:
+    return MemoryPool.load(path, 64, pickle_path=True)
+
+
 def array(numbers: Iterable[Any]) -> Any:
     return importlib.import_module("numpy").array(numbers)
 
@@ -196,6 +200,7 @@ CALLS: dict[str, Call] = {
     "__deepcopy__": lambda s: copy.deepcopy(s.pool),
     "__reduce_ex__": lambda s: pickle.dumps(s.pool, 5),
     "__reduce_ex__, 2": lambda s: pickle.dumps(s.pool, 2),
+    "__reduce_ex__, relatives": lambda s: pickle.dumps([s.pool, s.clone], 5),
     "__reduce_ex__, loaded": lambda s: pickle.loads(pickle.dumps(s.since, 5)),
     "restore": lambda s: s.pool.restore(s.clone),
     "digest": lambda s: s.pool.digest(),
@@ -260,6 +265,9 @@ CALLS: dict[str, Call] = {
     "save, a path": lambda s: s.pool.save(s.image),
     "load": lambda s: MemoryPool.load(io.BytesIO(s.pool[:]), 64),
     "load, a path": lambda s: MemoryPool.load(s.folder / "there", 64),
+    "load, pickle_path": lambda s: pickle.loads(
+        pickle.dumps(by_path(s.folder / "there"))
+    ),
     "delta": lambda s: s.pool.delta(s.clone),
     "delta, a stranger": lambda s: s.pool.delta(s.stranger),
     "apply": lambda s: s.clone.apply(io.BytesIO((s.folder / "delta").read_bytes())),
