@@ -120,7 +120,8 @@ class MemoryPool(Owned):
         track_written: whether written(), and Intel HEX and S-record files, are exact to
             the byte, and not by whole blocks. This takes a byte more for each byte that
             was set, which does not count for the limit, and a short write takes some
-            twenty times as long. Calls that change such pools take turns.
+            twenty times as long. Calls that change such pools take turns. Pickles keep
+            neither this nor the start address and the header.
 
         Raises PoolRangeError, PoolMemoryError; TypeError for both sizes of blocks.
         """
