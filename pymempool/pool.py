@@ -24,6 +24,7 @@ from ._core import (
     content,
     integers,
     lifecycle,
+    marks,
     pins,
     ranges,
     sequence,
@@ -35,6 +36,7 @@ from ._core.owner import CLOSED, Owned, Owner, Parameter, fail_short, owner_of
 from ._core.states import BlockState
 from ._core.stats import PoolStats
 from ._native import near
+from ._native.arguments import integer
 from ._native.buffers import in_place, is_plain, writable
 from ._native.calls import QUICK_BYTES, parallel, quick
 from ._native.near import NEAR
@@ -95,6 +97,7 @@ class MemoryPool(Owned):
         wipe: bool = False,
         overcommit: bool = False,
         huge_pages: bool | None = None,
+        track_written: bool = False,
     ) -> None:
         """Makes a pool of `total_size` bytes, all of them zero.
 
@@ -115,6 +118,11 @@ class MemoryPool(Owned):
             4096 bytes, once this pool and its clones hold 2 MiB. Accesses all over a
             large pool become faster, but a first write may clear 2 MiB, and as much may
             be resident beyond what is held. Other systems ignore it. None and False: no.
+        track_written: whether written(), and Intel HEX and S-record files, are exact to
+            the byte, and not by whole blocks. This takes a byte more for each byte that
+            was set, which does not count for the limit, and a short write takes some
+            twenty times as long. Calls that change such pools take turns. Pickles keep
+            neither this nor the start address and the header.
 
         Raises PoolRangeError, PoolMemoryError; TypeError for both sizes of blocks.
         """
@@ -127,6 +135,7 @@ class MemoryPool(Owned):
                 wipe,
                 overcommit,
                 huge_pages,
+                track_written,
             )
         )
 
@@ -257,7 +266,11 @@ class MemoryPool(Owned):
         else:
             return ranges.put_all(owner, offset, data)
         # The common case by itself, as in read().
-        if type(offset) is int and 0 <= offset <= owner.total_size - size:
+        if (
+            type(offset) is int
+            and 0 <= offset <= owner.total_size - size
+            and owner.marked is None
+        ):
             if offset <= NEAR and size <= QUICK_BYTES:
                 missing = _write_near(owner.argument, offset, memory, size)
             else:
@@ -740,6 +753,27 @@ class MemoryPool(Owned):
         """
         return walks.extents(self, offset, size)
 
+    def written(
+        self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """The runs of bytes in a range that were set, in order, each as (start, size).
+
+        offset, size: in bytes; size is None for all up to the end of the pool.
+
+        Exact to the byte in a pool that was made with track_written, or loaded from an
+        Intel HEX, S-record or ELF file, and in its clones. There zeros that a call wrote
+        count, fill(offset, 0, size) included; what discard() and take() removed does not,
+        nor what resize() added. Of what a pin or C code wrote only the bytes that are not
+        zero count. All runs are of one moment.
+
+        A pool that was loaded from a raw image has all its bytes. In others the runs are
+        those of extents(): whole blocks. Costs a look at the data that is held. Raises
+        PoolRangeError, and where bytes are tracked what clone() raises.
+        """
+        from ._core import written
+
+        return written.runs(self, offset, size)
+
     def states(
         self, offset: SupportsIndex = 0, size: SupportsIndex | None = None
     ) -> Iterator[tuple[int, int, BlockState]]:
@@ -879,15 +913,16 @@ class MemoryPool(Owned):
         self,
         file: StrOrBytesPath | SupportsWrite[memoryview],
         *,
-        format: str = "raw",
+        format: str = "auto",
         since: MemoryPool | None = None,
         progress: Progress | None = None,
     ) -> None:
         """Writes the contents of one moment to a file, byte for byte.
 
         file: a path, a URL, or a binary file that is open for writing.
-        format: "raw"; or "hex" or "srec" for Intel HEX or Motorola S-records, which hold
-            data below 4 GiB, and of that whole blocks (extra `images`).
+        format: "raw"; "hex" or "srec" for Intel HEX or Motorola S-records, which hold the
+            runs of written(), below 4 GiB (extra `images`); or "auto" for the format
+            that the suffix names, such as .hex or .s19, and raw if it names none.
         since: None, or a pool with the contents that apply() will start from, such as a
             clone: then a delta is written, the bytes of delta(since).
         progress: called as progress(done, total), in bytes of the image, after each
@@ -922,6 +957,49 @@ class MemoryPool(Owned):
         from .images import formats
 
         formats.save(self, file, format, since, progress)
+
+    @property
+    def start_address(self) -> int | None:
+        """The address at which a program starts that is in the pool; None for none.
+
+        From a record of type 3 or 5 of an Intel HEX file, the last one of S-records if it
+        is not 0, or the entry point of an ELF file; written to such files by save(), and
+        the same in clones. It may be set to 0 .. 2**64 - 1, or None. Raises
+        PoolRangeError, TypeError.
+        """
+        return self._owner.image.start_address
+
+    @start_address.setter
+    def start_address(self, address: int | None) -> None:
+        if address is not None:
+            integer("start_address", address, 0, 2**64 - 1)
+        self._owner.image = self._owner.image._replace(start_address=address)
+
+    @property
+    def header(self) -> bytes | None:
+        """The header of S-record files: the data of their first S0 record.
+
+        `b"pymempool"` at first; None for no such record. It may be set to 252 bytes at
+        most. Clones have the same. Raises PoolRangeError, TypeError.
+        """
+        return self._owner.image.header
+
+    @header.setter
+    def header(self, data: bytes | None) -> None:
+        if data is not None:
+            data = bytes(memoryview(data))
+            integer("size of header", len(data), 0, 252)
+        self._owner.image = self._owner.image._replace(header=data)
+
+    def _begin_image(self, whole: bool) -> None:
+        """For load(): a raw image is whole, of others the bytes that are set are tracked.
+
+        What follows is written by load(), which nobody else sees.
+        """
+        if whole:
+            self._owner.image = self._owner.image._replace(whole=True)
+        else:
+            marks.track(self._owner)
 
     def delta(self, base: MemoryPool) -> bytes:
         """Returns what turns the contents and the size of `base` into those of this pool.
@@ -975,7 +1053,7 @@ class MemoryPool(Owned):
         file: StrOrBytesPath | SupportsRead[bytes],
         max_block_size: SupportsIndex = 65536,
         *,
-        format: str = "raw",
+        format: str = "auto",
         memory_limit: SupportsIndex | None = None,
         wipe: bool = False,
         progress: Progress | None = None,
@@ -985,9 +1063,12 @@ class MemoryPool(Owned):
 
         file: a path, a URL as for save(), or a binary file that is open for reading, from
             its position on.
-        format: "raw"; or "hex", "srec" or "elf" for Intel HEX, Motorola S-records and the
+        format: "raw"; "hex", "srec" or "elf" for Intel HEX, Motorola S-records and the
             loaded parts of ELF programs, where addresses are offsets, gaps are holes, and
-            the last byte of data is the end of the pool (extra `images`).
+            the last byte of data is the end of the pool (extra `images`); such a pool is
+            one with track_written, see written(). Or "auto", for the format that the
+            first bytes show, or else the suffix, or else raw: give "raw" if a raw image
+            may hold such a file.
         max_block_size, memory_limit, wipe: as for a new pool.
         progress: as for save(), after each run of data or piece; total is None if it is
             not known.
@@ -999,7 +1080,8 @@ class MemoryPool(Owned):
         it. Nobody else may change it or make it shorter while this pool, a clone or a
         view uses it (a process that reads what was cut off is killed by the system).
         save() to the same path is fine: it makes a new file. The file stays open, and
-        Windows replaces no such file. With `wipe` it is read and copied instead.
+        Windows replaces no such file. With `wipe` it is read and copied instead, and so
+        is a file that cannot be mapped, such as those of the kernel.
 
         An open file, and what a URL names, is read to its end and copied. Blocks of zeros
         stay holes; blocks are of 1 MiB at most if there is more than that.
@@ -1013,9 +1095,10 @@ class MemoryPool(Owned):
         What is adopted does not count for the memory limit, but for a last block that
         the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
-        ValueError for another format, a damaged file, and `pickle_path` with what is no
-        raw image at a path; or what reports damage in a compressed one (EOFError,
-        OSError, an error of zlib or lzma); ImportError for a missing extra.
+        ValueError for another format, a damaged file, `pickle_path` with what is no raw
+        image at a path, or, with "auto", first bytes and a suffix that contradict each
+        other; or what reports damage in a compressed one (EOFError, OSError, an error of
+        zlib or lzma); ImportError for a missing extra.
         """
         from .images import formats
 

@@ -14,6 +14,8 @@ from .._native.buffers import readable
 from .._native.calls import fail
 from .._native.finalizers import function
 from ..errors import Status
+from . import ranges
+from .marks import changing
 from .owner import Owner
 
 _adopt = function("adopt", c_int, c_void_p, c_void_p, c_void_p, py_object)
@@ -27,6 +29,11 @@ def adopt(owner: Owner, offset: Any, exporter: Any) -> int:
             " and from there CPython can reach the main interpreter only;"
             " write() copies"
         )
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            with readable(exporter) as source:
+                ranges.fill(marks, offset, 1, source.size)
+            return adopt(plain, offset, exporter)
     buffer = readable(exporter)
     try:
         offset, size = owner.range(offset, buffer.size)

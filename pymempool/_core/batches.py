@@ -11,6 +11,7 @@ from .._native.buffers import BYTES_MAX, readable, writable
 from .._native.calls import library_for
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError, PoolRangeError
+from .marks import changing
 from .offsets import Offsets, check, converted
 from .owner import Owner
 from .pairs import Ranges, checked, joined
@@ -67,11 +68,18 @@ def scatter(owner: Owner, offsets: Any, data: Any) -> None:
                 f" {found.items} items of equal size"
             )
         check(owner, found, item_size)
-        library = library_for(found.items * (_ITEM_COST + item_size))
-        with readable(found.raw) as raw:
-            library.pool_scatter(
-                owner.address, raw.address, source.address, found.items, item_size
-            )
+        if owner.marked is not None:
+            with changing(owner) as (plain, marks):
+                _scatter(marks, found, item_size, b"\1" * source.size)
+                _scatter(plain, found, item_size, source.address)
+        else:
+            _scatter(owner, found, item_size, source.address)
+
+
+def _scatter(owner: Owner, found: Offsets, item_size: int, source: Any) -> None:
+    library = library_for(found.items * (_ITEM_COST + item_size))
+    with readable(found.raw) as raw:
+        library.pool_scatter(owner.address, raw.address, source, found.items, item_size)
 
 
 # ------------------------------------------------------- ranges of different sizes
@@ -112,6 +120,11 @@ def write_many(owner: Owner, items: Any) -> None:
 
 def put_ranges(owner: Owner, found: Ranges, packed: Any) -> None:
     """Puts contiguous data, of the size of all ranges, into them."""
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            put_ranges(marks, found, b"\1" * found.total)
+            put_ranges(plain, found, packed)
+        return
     with readable(packed) as source:
         _put(owner, found, source.address)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from .._native.arguments import integer
 from .._native.calls import quick
 from ..errors import PoolRangeError
+from . import ranges
+from .marks import changing
 from .owner import Owner
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ def fetch_add(
     old = c_uint64()
     offset, size, mask = _place(owner, offset, size)
     n = integer("n", n, -_ANY_INTEGER, _ANY_INTEGER) & mask
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            ranges.fill(marks, offset, 1, size)
+            return fetch_add(plain, offset, n, size)
     quick.pool_fetch_add(owner.address, offset, size, n, byref(old))
     return old.value
 
@@ -41,6 +47,14 @@ def compare_exchange(
     offset, size, mask = _place(owner, offset, size)
     expected = integer("expected", expected, 0, mask)
     new = integer("new", new, 0, mask)
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            before = ranges.fetch("pool_read", marks, offset, size)
+            ranges.fill(marks, offset, 1, size)
+            done = compare_exchange(plain, offset, expected, new, size)
+            if not done:
+                ranges.put(marks, offset, before, size)
+            return done
     quick.pool_compare_exchange(owner.address, offset, size, expected, new, byref(old))
     return old.value == expected
 

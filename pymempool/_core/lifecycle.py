@@ -13,6 +13,7 @@ from .._native.arguments import integer
 from .._native.calls import parallel
 from .._native.signatures import HUGE, OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
 from ..errors import PoolRangeError
+from . import marks
 from .owner import CLOSED, Owned, Owner
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def create(
     wipe: bool,
     overcommit: bool,
     huge_pages: bool | None,
+    track_written: bool,
 ) -> Owner:
     """A new pool, with the arguments of MemoryPool."""
     if block_size is not None and max_block_size is not USUAL_SIZE:
@@ -57,6 +59,8 @@ def create(
             f" the first that covers {options.total_size} bytes:"
             f" {owner.block_size} would do"
         )
+    if track_written:
+        marks.track(owner)
     return owner
 
 
@@ -68,8 +72,8 @@ def from_handle(address: SupportsIndex, retain: bool) -> Owner:
 
 
 def clone(owner: Owner) -> Owner:
-    """A clone of a pool."""
-    return Owner(handles.clone(owner.address), owner.total_size, owner.loaded)
+    """A clone of a pool, with all that is known of it."""
+    return marks.clone(owner)
 
 
 class Snapshot:
@@ -81,7 +85,7 @@ class Snapshot:
     __slots__ = ("owner",)
 
     def __init__(self, owner: Owner) -> None:
-        self.owner = clone(owner)
+        self.owner = Owner(handles.clone(owner.address), owner.total_size)
         self.owner.ask()  # as it is in the clone
 
     def __enter__(self) -> Snapshot:
@@ -93,8 +97,14 @@ class Snapshot:
 
 def restore(owner: Owner, source: Owner) -> None:
     """Makes the contents and the size of a pool those of a relative."""
-    parallel.pool_restore(owner.address, source.address)
+    if owner.marked is not None:
+        with marks.changing(owner) as (plain, marked):
+            marks.restore(marked, source)
+            restore(plain, source)
+    else:
+        parallel.pool_restore(owner.address, source.address)
     owner.total_size = source.total_size
+    owner.image = source.image
 
 
 # ------------------------------------------------------------------------ exit

@@ -10,7 +10,7 @@ thread and costs the calls nothing.
 from __future__ import annotations
 
 from ctypes import c_void_p
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 from .._native import signatures
 from .._native.arguments import byte_range, integer
@@ -18,6 +18,24 @@ from .._native.calls import fail, last_status, quick, read_stats
 from .._native.handles import PoolReference
 from .._native.near import as_argument
 from ..errors import PoolClosedError, PoolRangeError, Status
+
+
+class ImageFacts(NamedTuple):
+    """What a pool keeps of the image that it was loaded from, and clones get."""
+
+    whole: bool = False  #: a raw image, of which each byte was set
+    start_address: int | None = None
+    header: bytes | None = b"pymempool"
+
+
+_NO_IMAGE = ImageFacts()
+
+
+class Marked(NamedTuple):
+    """A pool and its marks, see marks.py: each as an Owner that tracks nothing."""
+
+    plain: Owner
+    marks: Owner
 
 
 class Owner:
@@ -35,7 +53,9 @@ class Owner:
         "_reference",
         "address",
         "argument",
+        "image",
         "loaded",
+        "marked",
         "total_size",
     )
 
@@ -50,7 +70,13 @@ class Owner:
         self.argument = as_argument(self.address)  # the same, see near.py
         self._block_size = 0
         self.loaded = loaded
+        self.marked: Marked | None = None  #: where the bytes that are set are tracked
+        self.image = _NO_IMAGE
         self.total_size = self.ask() if total_size is None else total_size
+
+    def alias(self) -> Owner:
+        """The same reference, with nothing that is tracked."""
+        return Owner(self._reference, self.total_size)
 
     def ask(self) -> int:
         """total_size as it is now."""

@@ -10,6 +10,7 @@ from .._native.buffers import BYTES_MAX, fresh_bytes, readable
 from .._native.calls import library_for, parallel
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError
+from .marks import changing, mark_blocks
 from .owner import Owner, fail_short
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ def fetch(
     offset, size = owner.range(offset, size)
     if size == 0:
         return b""
+    if owner.marked is not None and function == "pool_take":
+        with changing(owner) as (plain, marks):
+            discard(marks, offset, size)
+            return fetch(function, plain, offset, size)
     if size > BYTES_MAX:
         raise PoolMemoryError(f"{size} bytes do not fit a bytes object")
     call = getattr(library_for(size), function)
@@ -46,6 +51,10 @@ def fill_memory(owner: Owner, offset: SupportsIndex, address: int, size: int) ->
 def put(owner: Owner, offset: SupportsIndex, source: Any, size: int) -> int:
     """Writes the bytes at an address, or those of a bytes object; returns `size`."""
     offset, size = owner.range(offset, size)
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            fill(marks, offset, 1, size)
+            return put(plain, offset, source, size)
     done = library_for(size).pool_write(owner.address, offset, source, size)
     if done != size:
         fail_short("pool_write", owner, (offset, None, size), done)
@@ -66,13 +75,23 @@ def fill(
     """Sets a range to a byte."""
     offset, size = owner.range(offset, size)
     byte = integer("byte", byte, 0, 255)
-    library_for(size).pool_fill(owner.address, offset, byte, size)
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            fill(marks, offset, 1, size)
+            fill(plain, offset, byte, size)
+    else:
+        library_for(size).pool_fill(owner.address, offset, byte, size)
 
 
 def discard(owner: Owner, offset: SupportsIndex, size: SupportsIndex) -> None:
     """Makes a range a hole."""
     offset, size = owner.range(offset, size)
-    library_for(size).pool_discard(owner.address, offset, size)
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            discard(marks, offset, size)
+            discard(plain, offset, size)
+    else:
+        library_for(size).pool_discard(owner.address, offset, size)
 
 
 def copy(
@@ -93,6 +112,13 @@ def copy(
         size = rest - source_offset
     source_offset, size = source.range(source_offset, size)
     offset, size = owner.range(source_offset if offset is None else offset, size)
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            if source.marked is not None:
+                copy(marks, source.marked.marks, source_offset, size, offset)
+            else:
+                mark_blocks(marks, offset, source, source_offset, size)
+            return copy(plain, source, source_offset, size, offset)
     library_for(size).pool_copy(
         owner.address, offset, source.address, source_offset, size
     )
@@ -102,5 +128,10 @@ def copy(
 def resize(owner: Owner, total_size: SupportsIndex) -> None:
     """Gives the pool another size."""
     total_size = integer("total_size", total_size, 1, SIZE_MAX)
-    parallel.pool_resize(owner.address, total_size)
+    if owner.marked is not None:
+        with changing(owner) as (plain, marks):
+            resize(marks, total_size)
+            resize(plain, total_size)
+    else:
+        parallel.pool_resize(owner.address, total_size)
     owner.total_size = total_size

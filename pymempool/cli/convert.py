@@ -12,44 +12,40 @@ from typing import Any, BinaryIO, TextIO
 
 from .._core.words import shown
 from ..images.formats import FORMATS
+from ..images.sniff import by_suffix
 from ..pool import MemoryPool
-from .errors import STANDARD, CommandError, is_url, named
+from .errors import STANDARD, CommandError, named
 from .inputs import is_special, opened, refuse_same
 from .parser import GUESSED, Commands, add_command
 from .progress import progress
 from .terminal import is_terminal
 
 _ABOUT = """\
-Writes an image in another format and keeps its holes: raw, Intel HEX or S-records. ELF
-programs can only be read. Addresses become offsets. A file OUT is replaced when all is
-written, and not before; a device or a pipe is written to. IN and OUT are files, URLs that
-fsspec opens, or - for standard input and output.
+Writes an image in another format: raw, Intel HEX or S-records. ELF programs can only be
+read. Addresses become offsets. A file OUT is replaced when all is written, and not
+before; a device or a pipe is written to. IN and OUT are files, URLs that fsspec opens, or
+- for standard input and output.
 
-HEX and S-record files end with their last byte of data: a hole at the end is lost.
+HEX and S-record files hold the bytes that IN has, no others, and end with the last one.
+Of a raw image that is all bytes: holes in it are zeros. The start address of a program
+and the header of S-records are kept.
 """
 
 _MORE = """\
 suffixes of OUT:
-  .hex .ihex .ihx .h86               hex
-  .srec .s19 .s28 .s37 .mot .mhx     srec
-  any other                          raw
+  .hex .ihex .ihx .h86 .mcs .eep                     hex
+  .srec .s19 .s28 .s37 .s1 .s2 .s3 .mot .mhx         srec
+  any other                                          raw
 
 examples:
   pymempool convert firmware.elf firmware.hex
+  pymempool convert loader.bin loader.s19 --start 0x8000 --header loader
   pymempool convert firmware.hex - --to raw | xxd | less
 
 exit status:
   0  OUT is written
   2  wrong usage, an image that cannot be read or written, not enough memory
 """
-
-
-_SUFFIXES = {
-    **dict.fromkeys((".hex", ".ihex", ".ihx", ".h86"), "hex"),
-    **dict.fromkeys((".srec", ".s19", ".s28", ".s37", ".mot", ".mhx"), "srec"),
-    **dict.fromkeys((".elf", ".axf"), "elf"),
-}
-_COMPRESSED = (".gz", ".bz2", ".xz")  # suffixes of URLs that are compressed
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
@@ -62,6 +58,10 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
             "a raw image is not written to a terminal: redirect the output"
         )
     with opened(source, options.from_) as image, named("write", target):
+        if options.start is not None:
+            image.pool.start_address = None if options.start == "none" else options.start
+        if options.header is not None:
+            image.pool.header = os.fsencode(options.header)
         _save(image.pool, target, format)
     return 0
 
@@ -73,10 +73,7 @@ def _save(pool: MemoryPool, target: str, format: str) -> None:
 
 def target_format(name: str, format: str | None = None) -> str:
     """Returns the format to write: as given, or by the suffix of the name, or raw."""
-    base, suffix = os.path.splitext(name.lower())
-    if is_url(name) and suffix in _COMPRESSED:
-        suffix = os.path.splitext(base)[1]
-    found = format or _SUFFIXES.get(suffix, "raw")
+    found = format or by_suffix(name) or "raw"
     if found == "elf":
         raise CommandError(f"cannot write {shown(name)}: ELF images can only be read")
     return found
@@ -113,4 +110,17 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--to", choices=written, help="format of OUT (default: by its suffix)"
     )
+    parser.add_argument(
+        "--start", metavar="ADDRESS", type=_address, help="start address, or none"
+    )
+    parser.add_argument("--header", metavar="TEXT", help="header of S-records")
     parser.set_defaults(run=run)
+
+
+def _address(text: str) -> int | str:
+    try:
+        return text if text == "none" else int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            "a start address is a number, such as 0x8000, or none"
+        ) from None

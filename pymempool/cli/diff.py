@@ -101,7 +101,7 @@ def compare(one: Image, other: Image, limit: int | None) -> Difference:
                 found.append(each)
     sizes = one.pool.total_size, other.pool.total_size
     common = min(sizes)
-    data = (_data_from(image.pool, common) for image in (one, other))
+    data = (_data_from(image, common) for image in (one, other))
     return Difference(
         same=not total and sizes[0] == sizes[1],
         images=(one.name, other.name),
@@ -137,8 +137,8 @@ def ranges(
         yield begun
 
 
-def _data_from(pool: MemoryPool, offset: int) -> int:
-    return sum(size for _, size in pool.extents(offset))
+def _data_from(image: Image, offset: int) -> int:
+    return sum(size for _, size in image.runs(offset))
 
 
 # ----------------------------------------------------------------------- the output

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Opens the images that commands name: files, URLs, standard input; of any format.
 
-file ──────────────────────────────► format, by its first bytes ─► pool
-URL, pipe, standard input ─► copy ─► format, by its first bytes ─► pool
+file ──────────────────────────────► format, see sniff.py ─► pool
+URL, pipe, standard input ─► copy ─► format, see sniff.py ─► pool
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ class Image(NamedTuple):
     name: str
     format: str
     pool: MemoryPool
+
+    def runs(self, offset: int = 0) -> Iterator[tuple[int, int]]:
+        """The runs of data from an offset on: to the byte, of a raw image by blocks."""
+        raw = self.format == "raw"
+        return self.pool.extents(offset) if raw else self.pool.written(offset)
 
 
 def is_special(name: str) -> bool:
@@ -67,7 +72,7 @@ def opened(name: str, format: str | None = None) -> Iterator[Image]:
     """Yields an image as a pool, which is closed when the block ends.
 
     name: a path, a URL, or STANDARD.
-    format: None to detect it from the first bytes.
+    format: None to recognise it.
 
     Raises CommandError.
     """
@@ -92,10 +97,8 @@ def _load(name: str, format: str | None, report: Progress | None) -> Image:
 def _load_once(name: str, format: str | None, report: Progress | None) -> Image:
     """Loads what cannot be read twice, or is slow to read: a copy is made first."""
     source = _standard_input() if name == STANDARD else name
-    copy = MemoryPool.load(source, 4096, progress=report)  # leaves out pages of zeros
-    format = format or sniff.guess_bytes(
-        copy.read(0, min(sniff.GUESSED, copy.total_size))
-    )
+    copy = MemoryPool.load(source, 4096, format="raw", progress=report)
+    format = format or sniff.recognise(copy[: sniff.GUESSED], name)
     if format == "raw":
         return Image(name, format, copy)
     with copy, copy.open("rb") as file:
@@ -111,12 +114,12 @@ def _standard_input() -> BinaryIO:
 
 
 def _block_size(size: int, format: str) -> int:
-    """Returns the block size for a file of `size` bytes that shows its holes best.
+    """Returns the block size for a file of `size` bytes.
 
-    A raw image has holes of whole pages, any other format to the byte. But a block costs
-    some 40 bytes itself, so that large files get larger blocks.
+    A raw image has holes of whole pages; the data of other formats can be scattered. But
+    a block costs some 40 bytes itself, so that large files get larger blocks.
     """
-    block_size = 4096 if format == "raw" else 1
+    block_size = 4096 if format == "raw" else 64
     while size > block_size * _BLOCKS_MAX:
         block_size *= 2
     return block_size

@@ -47,6 +47,7 @@ _EXTENTS = 16  # listed without --all
 _PIECE = 4096  # bytes of a piece of the sample
 _SAMPLE = 1 << 22  # bytes of the sample, roughly: counting 10 MB takes a second
 _CHUNK = 1 << 20  # bytes hashed at a time
+_HASHED_MAX = 1 << 32  # of an image whose addresses say nothing of its size: as of HEX
 
 
 class Extent(NamedTuple):
@@ -113,12 +114,12 @@ def examine(image: Image, limit: int | None, sha256: bool = False) -> Inspection
     Reads a sample of the data; for the sha256 all bytes, those of holes too.
     """
     pool = image.pool
-    data = sum(size for _, size in pool.extents())
+    data = sum(size for _, size in image.runs())
     stride = _PIECE * max(1, -(-data // _SAMPLE))
     position, total = 0, 0
     counts: Counter[int] = Counter()
     extents: list[Extent] = []
-    for start, size in pool.extents():
+    for start, size in image.runs():
         these: Counter[int] = Counter()
         for at, count in _sample(position, size, stride):
             these.update(pool.read(start + at, count))
@@ -135,7 +136,7 @@ def examine(image: Image, limit: int | None, sha256: bool = False) -> Inspection
         holes=pool.total_size - data,
         entropy=entropy(counts),
         sampled=sum(counts.values()),
-        sha256=_sha256(pool) if sha256 else None,
+        sha256=_sha256(image) if sha256 else None,
         extents_total=total,
         extents=extents,
     )
@@ -164,8 +165,14 @@ def entropy(counts: Counter[int]) -> float | None:
     return sum(n / total * math.log2(total / n) for n in counts.values())
 
 
-def _sha256(pool: MemoryPool) -> str:
+def _sha256(image: Image) -> str:
+    pool = image.pool
     digest, size = hashlib.sha256(), pool.total_size
+    if image.format != "raw" and size > _HASHED_MAX:
+        raise CommandError(
+            f"{shown(image.name)} ends at {size:#x}, so that its SHA-256 would be mostly"
+            " of zeros: `pymempool digest` skips them"
+        )
     with progress("hashing") as report:
         for at in range(0, size, _CHUNK):
             end = min(at + _CHUNK, size)
@@ -277,7 +284,11 @@ def add(commands: Commands) -> None:
         help="draw the layout; adopted: mapped from the file",
     )
     parser.add_argument("--all", action="store_true", help="list every run of data")
-    parser.add_argument("--sha256", action="store_true", help="hash all bytes, holes too")
+    parser.add_argument(
+        "--sha256",
+        action="store_true",
+        help="hash all bytes, holes too, of 4 GiB if it is not raw",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.add_argument("--html", metavar="FILE", help="also write a page with a picture")
     parser.set_defaults(run=run)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 else:
     Commands = argparse._SubParsersAction  # which takes no parameter when it runs
 
-GUESSED = "default: detected from the first bytes"
+GUESSED = "default: by the first bytes, then the suffix"
 
 
 def add_command(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ..images import formats
@@ -55,6 +56,13 @@ class Filler(Generic[_Pool]):
                 begin = at
             end = at + len(part)
         self._write(offset, data, begin, end)
+
+    def write_many(self, items: Iterable[tuple[int, Any]]) -> None:
+        for offset, data in items:
+            self.write(offset, data)
+
+    def _begin_image(self, whole: bool) -> None:
+        """A sharded pool does not track which bytes were set."""
 
     def _write(self, offset: int, data: memoryview, begin: int, end: int) -> None:
         if begin < end:

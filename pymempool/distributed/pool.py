@@ -351,7 +351,7 @@ class ShardedPool:
         self,
         file: StrOrBytesPath | SupportsWrite[memoryview],
         *,
-        format: str = "raw",
+        format: str = "auto",
         since: ShardedPool | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -402,7 +402,7 @@ class ShardedPool:
         file: StrOrBytesPath | SupportsRead[bytes],
         stripe: SupportsIndex = 1 << 20,
         *,
-        format: str = "raw",
+        format: str = "auto",
         replicas: SupportsIndex = 1,
         max_block_size: SupportsIndex = 65536,
         memory_limit: SupportsIndex | None = None,

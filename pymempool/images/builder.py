@@ -53,10 +53,10 @@ class PoolBuilder(Generic[AnyPool]):
         """Writes what waits to the pool, which gets that size or stays larger."""
         if self._pool is None:
             self._pool = self._make(total_size)
+            self._pool._begin_image(whole=False)
         elif self._pool.total_size < total_size:
             self._pool.resize(total_size)
-        for address, data in self._pending:
-            self._pool.write(address, data)
+        self._pool.write_many(self._pending)
         self._done += self._pending_size
         self._pending, self._pending_size = [], 0
         self._report(self._done, None)

@@ -137,7 +137,7 @@ def apply(
         meter.add(stream.done)
         for data, zeros in stream.frames(head.new_size):
             for start, size in zeros:
-                new.discard(start, size)
+                new.fill(start, 0, size)  # set to zeros, where what is set is tracked
             new.write_many(data)
             meter.add(stream.done - meter.done)
         if alone and read(1):

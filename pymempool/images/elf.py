@@ -13,17 +13,17 @@ from typing import Any
 from ..errors import FormatError
 from .builder import PENDING_MAX
 from .extras import import_extra
-from .records import DataAt
+from .records import DataAt, Facts
 from .streams import read_full
 
 _SHF_ALLOC = 2  # the flag of sections that are in memory
 
 
-def read(file: Any) -> Iterator[DataAt]:
+def read(file: Any, facts: Facts) -> Iterator[DataAt]:
     """Yields the data in a file. Raises FormatError; ImportError without pyelftools."""
     if not hasattr(file, "seekable") or not file.seekable() or file.tell():
         file = io.BytesIO(file.read())
-    for address, offset, size in _parts(file):
+    for address, offset, size in _parts(file, facts):
         file.seek(offset)
         while size:
             data = file.read(min(size, PENDING_MAX))
@@ -33,23 +33,18 @@ def read(file: Any) -> Iterator[DataAt]:
             address, size = address + len(data), size - len(data)
 
 
-def _parts(file: Any) -> Iterator[tuple[int, int, int]]:
+def _parts(file: Any, facts: Facts) -> Iterator[tuple[int, int, int]]:
     """Yields what is loaded as (address, offset in the file, size), by address.
 
     One by one: a small hostile file can load the same bytes to so many addresses that a
     list of them would not fit in memory.
     """
     length = file.seek(0, os.SEEK_END)
-    segments, sections = _tables(file, length)
+    segments, sections = _tables(file, length, facts)
     last = total = 0
     for segment_address, offset, count in segments:
-        end = offset + count
-        held = [(offset, count)] if sections is None else sections
-        for at in range(bisect.bisect_left(held, (offset, 0)), len(held)):
-            start, size = held[at]
-            if start >= end:
-                break
-            address, size = segment_address + start - offset, min(size, end - start)
+        for start, size in _loaded(sections, offset, offset + count):
+            address = segment_address + start - offset
             total += size
             if start + size > length:
                 raise FormatError("the ELF file was cut off")
@@ -63,13 +58,30 @@ def _parts(file: Any) -> Iterator[tuple[int, int, int]]:
             yield address, start, size
 
 
+def _loaded(
+    sections: list[tuple[int, int]], start: int, end: int
+) -> Iterator[tuple[int, int]]:
+    """Yields what is loaded of the segment [start, end) of a file, as (offset, size).
+
+    That is the sections that begin in it: between them there is only padding. If there
+    are none, as in memory dumps and stripped files, it is the whole segment.
+    """
+    at = first = bisect.bisect_left(sections, (start, 0))
+    while at < len(sections) and sections[at][0] < end:
+        offset, size = sections[at]
+        yield offset, min(size, end - offset)
+        at += 1
+    if at == first:
+        yield start, end - start
+
+
 def _tables(
-    file: Any, length: int
-) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]] | None]:
+    file: Any, length: int, facts: Facts
+) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]]]:
     """Returns the segments that are loaded, and the sections that are in memory.
 
-    Segments are (address, offset, size), by address; sections are (offset, size), or None
-    if the file has none.
+    Segments are (address, offset, size), by address; sections are (offset, size), by
+    offset. The entry point becomes the start address.
 
     pyelftools knows the layout of the tables. Its ELFFile would also look up the names of
     all sections, each of which in a hostile file can be as long as the rest of the file.
@@ -95,6 +107,7 @@ def _tables(
     structs = _structs(file)
     head = row(structs.Elf_Ehdr, 0)
     structs.create_advanced_structs()
+    facts.start_address = head.e_entry or None
     segment_count, section_count = head.e_phnum, head.e_shnum
     if head.e_shoff and (segment_count == 0xFFFF or not section_count):
         # The first section holds the counts that do not fit in the header.
@@ -103,7 +116,7 @@ def _tables(
         section_count = section_count or first.sh_size
     found = table(structs.Elf_Phdr, head.e_phoff, head.e_phentsize, segment_count)
     loads = [it for it in found if it.p_type == "PT_LOAD" and it.p_filesz]
-    sections = None
+    sections = []
     if head.e_shoff and section_count:
         found = table(structs.Elf_Shdr, head.e_shoff, head.e_shentsize, section_count)
         sections = sorted(

@@ -8,11 +8,11 @@
 
 The addresses in a HEX, S-record or ELF file are the offsets in the pool.
 
-A HEX or S-record file holds the runs of extents(), with the zeros in those blocks: a
-device would keep its old bytes where zeros were left out. So holes are kept by whole
-blocks, and pools for such files need small blocks: MemoryPool.load(path, 16,
-format="hex"). The file does not hold the size of the pool: a pool that is loaded ends
-with the last byte of data.
+A HEX or S-record file holds the runs of written(), zeros included: a device keeps its
+old bytes where none are in the file. A pool that was loaded from such a file, or from
+ELF, tracks which bytes were set; of a raw image all were, those of holes too. In other
+pools it is whole blocks, if they were not made to track it. The file does not hold the
+size of the pool: a pool that is loaded ends with the last byte of data.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from functools import partial
 from typing import Any, Callable, NamedTuple
 
 from ..errors import FormatError, PoolUnrelatedError
-from . import deltas, elf, intel_hex, locations, raw, srec
+from . import deltas, elf, intel_hex, locations, raw, sniff, srec
 from .builder import PoolBuilder
 from .extras import import_extra
-from .pools import AnyPool, DeltaPool, ReadablePool
+from .pools import AnyPool, DeltaPool, ReadablePool, written
 from .progress import Progress, callback
-from .records import ADDRESSES_END, DataAt, Lines, windows_of_data
-from .streams import binary_file, read_full, write_all
+from .records import ADDRESSES_END, DataAt, Facts, Lines, windows_of_data
+from .streams import Unread, binary_file, put_back, read_full, write_all
 
-#: The names of formats for save() and load(). "elf" can only be loaded.
+#: The names of formats for save() and load(), beside AUTO. "elf" can only be loaded.
 FORMATS = ("raw", "hex", "srec", "elf")
+AUTO = "auto"  #: the format that the file says
 
 
 class _Addressed(NamedTuple):
     """A format of files that hold data at addresses."""
 
     title: str  #: for errors
-    read: Callable[[Any], Iterator[DataAt]]  #: yields the data in a file
-    write: Callable[[Any, Iterable[DataAt]], Lines] | None = None
+    read: Callable[[Any, Facts], Iterator[DataAt]]  #: yields the data in a file
+    write: Callable[[Any, Iterable[DataAt], Facts], Lines] | None = None
 
 
 _ADDRESSED = {
@@ -53,8 +54,9 @@ _ADDRESSED = {
 
 
 def _check_format(format: Any) -> None:
-    if format not in FORMATS:
-        raise ValueError(f"format is {format!r}, possible are {', '.join(FORMATS)}")
+    possible = (*FORMATS, AUTO)
+    if format not in possible:
+        raise ValueError(f"format is {format!r}, possible are {', '.join(possible)}")
 
 
 # ------------------------------------------------------------------------- save
@@ -76,12 +78,14 @@ def save(
     report = callback(progress)
     _check_format(format)
     if since is not None:
-        if format != "raw":
+        if format not in ("raw", AUTO):
             raise ValueError(f"format is {format!r}, but a delta has its own")
         _check_both(pool, since)
         with locations.writing(location) as file:
             deltas.save(pool, since, partial(write_all, file), report)
         return
+    if format == AUTO:
+        format = sniff.by_suffix(location) or "raw"
     with pool.clone() as snapshot, locations.writing(location) as file:
         if format == "raw":
             raw.save(snapshot, file, report)
@@ -112,23 +116,25 @@ def _save_records(
     report: called as report(done, total), in bytes of the pool, after each 64 KiB at most
         and at the end.
 
-    Raises FormatError, with nothing written, if there is data past 4 GiB, where these
-    formats have no addresses; ValueError for another format; ImportError without
-    bincopy; what `file` and `report` raise.
+    Raises FormatError, with nothing written, if there is data or the start address past
+    4 GiB, where these formats have no addresses; ValueError for another format;
+    ImportError without bincopy; what `file` and `report` raise.
     """
     title, _, write = _ADDRESSED[format]
     if write is None:
         allowed = [name for name, it in _ADDRESSED.items() if it.write]
         raise ValueError(f"format is {format!r}, possible are {' and '.join(allowed)}")
     bincopy = import_extra("bincopy", "images", "this format")
-    end = max((start + size for start, size in snapshot.extents()), default=0)
+    end = max((start + size for start, size in written(snapshot)), default=0)
     if end > ADDRESSES_END:
         raise FormatError(
             f"there is data up to {end}, but the addresses of {title}"
             f" end at {ADDRESSES_END}"
         )
-    total_size = snapshot.total_size
-    for at, lines in write(bincopy, windows_of_data(snapshot)):
+    total_size, facts = snapshot.total_size, Facts()
+    for name in vars(facts):  # a sharded pool has none of them
+        setattr(facts, name, getattr(snapshot, name, getattr(facts, name)))
+    for at, lines in write(bincopy, windows_of_data(snapshot), facts):
         if lines:
             write_all(file, "".join(f"{line}\n" for line in lines).encode("ascii"))
         report(total_size if at is None else at, total_size)
@@ -186,10 +192,15 @@ def load(
     _check_format(format)
     path = locations.path_of(location)
     with locations.reading(location) as file:
+        if format == AUTO:
+            start = bytes(read_full(file, sniff.GUESSED))
+            format = sniff.recognise(start, location)
+            file = put_back(file, start)
         if opened is not None:
             opened(path if format == "raw" else None, file)
         if format == "raw":
-            return raw.load(make, file, path is not None, wipe, report)
+            mapped = path is not None and not isinstance(file, Unread)
+            return raw.load(make, file, mapped, wipe, report)
         return _load_addressed(make, file, format, report)
 
 
@@ -205,22 +216,24 @@ def _load_addressed(
         at the end.
 
     HEX and S-record: no address may have data twice, checksums and counts must be right,
-    and the last record must be there (in an S-record file a count will do). The start
-    address and titles are ignored. ELF: the contents of the sections that are loaded
-    (of whole segments if there are no sections), at their physical addresses, as to
-    program a device, or at the virtual ones if no physical address is set. What is zeros
-    and not in the file, as .bss, is ignored. No more is loaded than the file has bytes.
+    and the last record must be there (in an S-record file a count will do). ELF: the
+    contents of the sections that are loaded (of a segment in which no section is, all of
+    it), at their physical addresses, as to program a device, or at the virtual ones if no
+    physical address is set. What is zeros and not in the file, as .bss, is ignored. No
+    more is loaded than the file has bytes.
 
     The pool ends with the last byte of data. Raises FormatError, with the number of the
     line, for a file that is damaged, and for one without data; PoolMemoryError,
     PoolLimitError; PoolRangeError for an address that no pool has; ImportError for a
     missing package; what `file` and `report` raise.
     """
-    builder = PoolBuilder(make, report)
+    builder, facts = PoolBuilder(make, report), Facts()
     try:
-        for address, data in _ADDRESSED[format].read(file):
+        for address, data in _ADDRESSED[format].read(file, facts):
             builder.add(address, data)
-        return builder.finish(_ADDRESSED[format].title)
+        pool = builder.finish(_ADDRESSED[format].title)
+        pool.start_address, pool.header = facts.start_address, facts.header
+        return pool
     except BaseException:
         builder.close()
         raise

@@ -8,12 +8,22 @@ from typing import Any
 
 from ..errors import FormatError
 from .extras import import_extra
-from .records import DataAt, Lines, UsedAddresses, parsed, split_into_records
+from .records import (
+    DataAt,
+    Facts,
+    Lines,
+    SegmentedAddress,
+    UsedAddresses,
+    checked_start,
+    parsed,
+    split_into_records,
+)
 
 
-def write(bincopy: Any, windows: Iterable[DataAt]) -> Lines:
+def write(bincopy: Any, windows: Iterable[DataAt], facts: Facts) -> Lines:
     """Yields the lines of a file with data, given in windows of 64 KiB."""
     pack, upper = bincopy.pack_ihex, 0
+    start_address = checked_start(facts.start_address)
     for start, data in windows:
         lines = []
         if start >> 16 != upper:
@@ -23,14 +33,22 @@ def write(bincopy: Any, windows: Iterable[DataAt]) -> Lines:
         for at, part in split_into_records(start, data):
             lines.append(pack(bincopy.IHEX_DATA, at & 0xFFFF, len(part), part))
         yield start + len(data), lines
-    yield None, [pack(bincopy.IHEX_END_OF_FILE, 0, 0, None)]
+    last = [pack(bincopy.IHEX_END_OF_FILE, 0, 0, None)]
+    if isinstance(start_address, SegmentedAddress):
+        parts = start_address.segment, start_address.offset
+        data = b"".join(part.to_bytes(2, "big") for part in parts)
+        last.insert(0, pack(bincopy.IHEX_START_SEGMENT_ADDRESS, 0, 4, data))
+    elif start_address is not None:
+        data = start_address.to_bytes(4, "big")
+        last.insert(0, pack(bincopy.IHEX_START_LINEAR_ADDRESS, 0, 4, data))
+    yield None, last
 
 
 # The size in bytes that records other than data must have, by their type.
 _SIZES = {1: 0, 2: 2, 3: 4, 4: 2, 5: 4}
 
 
-def read(file: Any) -> Iterator[DataAt]:
+def read(file: Any, facts: Facts) -> Iterator[DataAt]:
     """Yields the data in a file. Raises FormatError, and ImportError without bincopy."""
     bincopy = import_extra("bincopy", "images", "this format")
     base, ended = 0, False
@@ -52,6 +70,10 @@ def read(file: Any) -> Iterator[DataAt]:
             base = int.from_bytes(data, "big") << 4
         elif kind == bincopy.IHEX_EXTENDED_LINEAR_ADDRESS:
             base = int.from_bytes(data, "big") << 16
+        elif kind == bincopy.IHEX_START_SEGMENT_ADDRESS:
+            facts.start_address = SegmentedAddress.parsed(data)
+        elif kind == bincopy.IHEX_START_LINEAR_ADDRESS:
+            facts.start_address = int.from_bytes(data, "big")
         elif kind not in _SIZES:
             raise FormatError(f"line {number}: type {kind}, records have types 0 .. 5")
         ended = kind == bincopy.IHEX_END_OF_FILE

@@ -81,6 +81,21 @@ def path_of(location: Any) -> str | None:
     return path if system is None and not codec else None
 
 
+def suffix_of(location: Any) -> str:
+    """Returns the suffix of a path, a URL or an open file's name, in lower case.
+
+    Of a compressed file that a URL names it is the one before that of the compression.
+    Empty for a file without a name.
+    """
+    name = location if isinstance(location, _NAMES) else getattr(location, "name", None)
+    if not isinstance(name, _NAMES):
+        return ""
+    base, suffix = os.path.splitext(os.fsdecode(name).lower())
+    if suffix in _CODECS and "://" in base:
+        suffix = os.path.splitext(base)[1]
+    return suffix
+
+
 def _opened(system: Any, path: str) -> Any:
     if system is None:
         return open(path, "rb", buffering=0)

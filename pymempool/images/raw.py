@@ -38,9 +38,9 @@ def save(snapshot: ReadablePool, file: Any, report: Progress) -> None:
     Raises OSError, what `file` and `report` raise.
     """
     size = snapshot.total_size
+    _check_end(size)  # a pipe would get zeros for centuries
     new = isinstance(file, NewFile)
     if new:
-        _check_end(size)
         file.truncate(size)
     start, old_end = (0, 0) if new else _bounds(file, size)
     _Image(file, start, old_end, size, report).write(snapshot, sized=new)
@@ -141,20 +141,37 @@ def load(
     Raises PoolRangeError for an empty image, PoolMemoryError, PoolLimitError, what `file`
     and `report` raise.
     """
-    if mapped:
-        status = os.fstat(file.fileno())
-        if stat.S_ISREG(status.st_mode) and status.st_size:
-            return _map(make, file.fileno(), status.st_size, wipe, report)
-    return _read(make, file, report)  # pipes, devices, files of the kernel, URLs
+    image = _mapping(file.fileno()) if mapped else None
+    if image is None:  # pipes, devices, files of the kernel, URLs
+        pool = _read(make, file, report)
+    else:
+        pool = _adopt(make, file.fileno(), image, wipe, report)
+    pool._begin_image(whole=True)  # a hole in an image is zeros, and they were set
+    return pool
 
 
-def _map(
-    make: Callable[[int], AnyPool], file: int, size: int, wipe: bool, report: Progress
+def _mapping(file: int) -> memoryview | None:
+    """Maps a whole file; returns None if it is not one that can be mapped."""
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return None
+    try:
+        return memoryview(mmap.mmap(file, status.st_size, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):  # some file systems map nothing; or it is shorter now
+        return None
+
+
+def _adopt(
+    make: Callable[[int], AnyPool],
+    file: int,
+    image: memoryview,
+    wipe: bool,
+    report: Progress,
 ) -> AnyPool:
     """Returns a pool of the bytes of a mapped file."""
+    size = len(image)
     pool = make(size)
     try:
-        image = memoryview(mmap.mmap(file, size, access=mmap.ACCESS_READ))
         stop = 0
         for start, stop in _in_blocks(_data_in(file, size), pool.block_size, size):
             if not wipe:

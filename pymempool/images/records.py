@@ -8,13 +8,14 @@ beside the pool. Records that are written hold 32 bytes.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError
-from .pools import ReadablePool
-from .streams import read_some
+from .pools import ReadablePool, written
+from .streams import read_full, read_some
 
 DataAt = tuple[int, bytes]  #: an address, and the bytes from there on
 
@@ -28,12 +29,45 @@ _RECORD_SIZE = 32  # bytes in a record that is written
 _LINE_MAX = 1024  # characters; records have 521 at most
 
 
+class SegmentedAddress(int):
+    """An address that a HEX file gives as those of the 8086: 16 * segment + offset."""
+
+    segment: int
+    offset: int
+
+    @classmethod
+    def parsed(cls, data: bytes) -> SegmentedAddress:
+        segment, offset = (int.from_bytes(data[at : at + 2], "big") for at in (0, 2))
+        address = cls(16 * segment + offset)
+        address.segment, address.offset = segment, offset
+        return address
+
+
+class Facts:
+    """What a file says beside its data. Readers fill it in, writers write it."""
+
+    def __init__(
+        self, start_address: int | None = None, header: bytes | None = b"pymempool"
+    ) -> None:
+        self.start_address, self.header = start_address, header
+
+
 # ------------------------------------------------------------------------ writing
 
 
+def checked_start(start_address: int | None) -> int | None:
+    """Returns the start address for a file. Raises FormatError if it has no room."""
+    if start_address is not None and start_address >= ADDRESSES_END:
+        raise FormatError(
+            f"the start address is {start_address:#x}, but the addresses of this format"
+            f" end at {ADDRESSES_END:#x}: set another one, or None"
+        )
+    return start_address
+
+
 def windows_of_data(snapshot: ReadablePool) -> Iterator[DataAt]:
-    """Yields the data of a pool, cut at the multiples of 64 KiB."""
-    for start, size in snapshot.extents():
+    """Yields what was set in a pool, cut at the multiples of 64 KiB."""
+    for start, size in written(snapshot):
         at, end = start, start + size
         while at < end:
             count = min(end - at, WINDOW - at % WINDOW)
@@ -55,7 +89,9 @@ def split_into_records(start: int, data: bytes) -> Iterator[DataAt]:
 
 def _lines(file: Any) -> Iterator[tuple[int, str]]:
     """Yields the lines that are not blank, each with its number, from 1 on."""
-    number, rest, piece = 1, b"", b"\n"
+    rest = bytes(read_full(file, len(BOM_UTF8)))  # with which some editors begin
+    rest = b"" if rest == BOM_UTF8 else rest
+    number, piece = 1, b"\n"
     while piece:
         piece = read_some(file, WINDOW)
         *lines, rest = (rest + piece if piece else rest + b"\n").split(b"\n")

@@ -55,6 +55,33 @@ def read_full(file: Any, size: int) -> bytearray:
     return data
 
 
+class Unread:
+    """A file that cannot seek, with the bytes that were read of it put back."""
+
+    def __init__(self, start: bytes, file: Any) -> None:
+        self._start, self._file = start, file
+
+    def read(self, size: int = -1) -> Any:
+        if not self._start:
+            return self._file.read(size)
+        if size < 0:
+            size = len(self._start)
+            return self.read(size) + self._file.read()
+        data, self._start = self._start[:size], self._start[size:]
+        return data
+
+
+def put_back(file: Any, start: bytes) -> Any:
+    """Returns a file that begins with the bytes that were just read of another one."""
+    try:
+        if file.seekable():
+            file.seek(file.tell() - len(start))
+            return file
+    except (AttributeError, OSError, ValueError):
+        pass
+    return Unread(start, file)
+
+
 def read_some(file: Any, size: int) -> Any:
     """Returns what read() returns, but for None, for which it raises BlockingIOError."""
     got = file.read(size)

@@ -97,6 +97,9 @@ def memory(pool: MemoryPool) -> None:
 def facts(pool: MemoryPool) -> None:
     assert_type(pool.stats, PoolStats)
     assert_type(pool.extents(), Iterator[tuple[int, int]])
+    assert_type(pool.start_address, Optional[int])
+    assert_type(pool.header, Optional[bytes])
+    assert_type(pool.written(0, 100), Iterator[tuple[int, int]])
     assert_type(pool.extents(4096, 100), Iterator[tuple[int, int]])
     assert_type(pool.changes(pool, 4096, size=None), Iterator[tuple[int, int]])
     assert_type(pool.changes(pool, item_size=8), Iterator[tuple[int, int]])

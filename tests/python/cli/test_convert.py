@@ -51,6 +51,95 @@ def test_convert_keeps_holes_to_the_byte(tell: Any) -> None:
 
 
 @pytest.mark.usefixtures("folder", "bincopy")
+@pytest.mark.parametrize("size", [8, 300_000])
+def test_convert_invents_no_zeros(tell: Any, size: int) -> None:
+    """However large the file is: what blocks hold beside is not data."""
+    with MemoryPool(1 << 23, track_written=True) as pool:
+        pool.write(0, b"y" * size)
+        pool.write(0x400001, b"\x77")
+        pool.write(0x400005, b"\0")
+        pool.save("in.hex")
+    assert tell("convert", "in.hex", "out.s19").status == 0
+    assert tell("convert", "out.s19", "out.hex").status == 0
+    assert Path("out.hex").read_bytes() == Path("in.hex").read_bytes()
+    expected = [(0, size), (0x400001, 1), (0x400005, 1)]
+    facts = json.loads(tell("inspect", "out.s19", "--json").out)
+    assert [(run["start"], run["size"]) for run in facts["extents"]] == expected
+    assert facts["data"] == size + 2
+    facts = json.loads(tell("diff", "in.hex", "a", "--json").out)
+    assert facts["alone_data"][0] == max(0, size - 12345) + 2
+
+
+@pytest.mark.usefixtures("folder", "bincopy")
+@pytest.mark.parametrize("way", ["file", "sparse", "stdin", "url"])
+def test_convert_keeps_the_zeros_of_raw_images(
+    tell: Any, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = b"A" * 4096 + bytes(4096 * 40) + b"B" * 16
+    Path("z").write_bytes(data)
+    source = "z"
+    if way == "sparse":
+        with MemoryPool.load("z", format="raw", wipe=True) as pool:  # without the zeros
+            pool.save("sparse")
+        source = way
+    elif way == "url":
+        pytest.importorskip("fsspec")
+        assert tell("convert", "z", "memory://cli/z").status == 0
+        source = "memory://cli/z"
+    with open("z") as file:
+        if way == "stdin":
+            monkeypatch.setattr(sys, "stdin", file)
+            source = "-"
+        assert tell("convert", source, "z.hex").status == 0
+    with MemoryPool.load("z.hex") as pool:
+        assert list(pool.written()) == [(0, len(data))]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("name", "data", "error"),
+    [
+        ("x.hex", b"; hello\n:00000001FF\n", "line 1: no record: '; hello'"),
+        ("x.s19", b":0100000041BE\n", "of the format hex, the suffix is of srec"),
+        ("x.hex", "\ufeff:0100000041BE\n".encode("utf-16"), "line 1: no record"),
+    ],
+)
+def test_convert_takes_no_text_for_raw(
+    tell: Any, name: str, data: bytes, error: str, bincopy: Any
+) -> None:
+    Path(name).write_bytes(data)
+    for words in ("convert {} out.bin", "inspect {}", "diff {} a", "digest {}"):
+        told = tell(*words.format(name).split())
+        assert told.status == 2
+        assert told.err.startswith(f"pymempool: error: cannot read {name}: ")
+        assert error in told.err
+    assert not Path("out.bin").exists()
+    assert tell("convert", name, "out.bin", "--from", "raw").status == 0
+    assert Path("out.bin").read_bytes() == data
+
+
+@pytest.mark.usefixtures("folder", "bincopy")
+def test_convert_keeps_start_address_and_header(tell: Any) -> None:
+    lines = ["S008000068656C6C6FE3", "S1041000618A", "S70508000101F0", ""]
+    Path("x.s19").write_text("\n".join(lines))
+    assert tell("convert", "x.s19", "y.s19").status == 0
+    text = Path("y.s19").read_text().split("\n")
+    assert (text[0], text[-2]) == (lines[0], lines[2])
+    assert tell("convert", "x.s19", "y.hex").status == 0
+    assert ":0400000508000101ED\n" in Path("y.hex").read_text()
+    assert tell("convert", "y.hex", "z.hex", "--start", "none").status == 0
+    assert ":04000005" not in Path("z.hex").read_text()
+    options = "--start", "0x8000", "--header", "hi"
+    assert tell("convert", "a", "z.s19", *options).status == 0
+    text = Path("z.s19").read_text().split("\n")
+    assert (text[0], text[-2]) == ("S00500006869" + "29", "S705000080007A")
+    told = tell("convert", "a", "z.s19", "--start", "-1")
+    assert (told.status, "start_address is -1" in told.err) == (2, True)
+    with pytest.raises(SystemExit):
+        tell("convert", "a", "z.s19", "--start", "there")
+
+
+@pytest.mark.usefixtures("folder", "bincopy")
 def test_convert_as_it_is_told(tell: Any) -> None:
     assert tell("convert", "a", "x.bin", "--to", "hex").status == 0
     assert Path("x.bin").read_bytes().startswith(b":20000000000102")

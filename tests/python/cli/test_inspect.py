@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,29 @@ def test_inspect_hashes_when_asked_only(tell: Any) -> None:
     digest = hashlib.sha256(Path("a").read_bytes()).hexdigest()
     assert f"sha256    {digest}\n" in tell("inspect", "a", "--sha256").out
     assert json.loads(tell("inspect", "a", "--json").out)["sha256"] is None
+
+
+@pytest.mark.usefixtures("folder", "bincopy")
+def test_no_work_for_addresses_without_data(tell: Any) -> None:
+    """A byte near the end of the addresses costs what a byte costs."""
+    far = (1 << 64) - 16
+    head = b"\x7fELF\2\1\1" + bytes(9)
+    head += struct.pack("<HHI3QI6H", 2, 62, 1, 0, 64, 0, 0, 64, 56, 1, 64, 0, 0)
+    load = struct.pack("<2I6Q", 1, 5, 120, far, far, 4, 4, 1)
+    Path("far.elf").write_bytes(head + load + b"code")
+    told = tell("inspect", "far.elf", "--sha256")
+    assert (told.status, told.out) == (2, "")
+    assert "far.elf ends at 0xfffffffffffffff4" in told.err
+    for command in ("inspect far.elf --map --html page", "digest far.elf"):
+        assert tell(*command.split()).status == 0
+    assert tell("diff", "far.elf", "far.elf").status == 0
+    assert tell("find", "code", "far.elf").out == f"{far:#x}\n"
+    for target, error in (("x.hex", "there is data up to"), ("x.bin", "large")):
+        told = tell("convert", "far.elf", target)
+        assert (told.status, error in told.err) == (2, True)
+    pool = MemoryPool.load("far.elf")
+    with open(os.devnull, "wb") as nothing, pytest.raises(OSError, match="large"):
+        pool.save(nothing)
 
 
 @pytest.mark.usefixtures("folder")

@@ -30,7 +30,7 @@ NO_ALLOCATION = {
     *("view", "view, several blocks", "view, large", "plot"),
     *("array, frozen, numpy", "array, frozen copy, numpy", "_repr_html_"),
     *("read_many", "read_many, large", "read_many, out", "read_many, numpy"),
-    "changes, items",
+    *("changes, items", "written", "start_address", "header"),
 }
 
 # Several calls to the library: the most that was ever held may have become more.

@@ -236,6 +236,7 @@ CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
     "restore": lambda pool, buffer: pool.restore(pool.clone()),
     "resize": lambda pool, buffer: pool.resize(len(buffer)),
     "extents": lambda pool, buffer: list(pool.extents()),
+    "written": lambda pool, buffer: list(pool.written()),
     "changes": lambda pool, buffer: list(pool.changes(pool.clone())),
     "states": lambda pool, buffer: list(pool.states()),
     "views": lambda pool, buffer: b"".join(pool.views(0, 9000)),
@@ -334,7 +335,7 @@ CALL_NOTHING = {"__init__", "__init__, again", "closed", "__enter__", "handle", 
 CALL_NOTHING |= {"_as_parameter_", "__bool__", "_repr_html_"}
 CALL_NOTHING |= {"digest, a stranger", "find, a stranger", "share, a stranger"}
 CALL_NOTHING |= {"load, a path", "load, pickle_path", "__reduce_ex__, loaded"}
-CALL_NOTHING |= {"apply, a path", "apply, bytes"}
+CALL_NOTHING |= {"apply, a path", "apply, bytes", "start_address", "header"}
 
 
 # Who passes a bare address sees to it that there is a pool.

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import io
+import shutil
 import struct
+import subprocess
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -323,6 +325,225 @@ def test_the_same_as_others_read_and_write(
         assert again.total_size == theirs.maximum_address
 
 
+# ------------------------------------------------------------------- exact to the byte
+
+
+def segments(data: bytes) -> list[tuple[int, bytes]]:
+    """All data of a file as bincopy reads it, zeros too."""
+    file = bincopy.BinFile()
+    file.add(data.decode())
+    return [(part.address, bytes(part.data)) for part in file.segments]
+
+
+def corpus() -> dict[str, Any]:
+    """Files with gaps of all sizes, zeros at their ends, one byte alone, much at once."""
+    places = {
+        "one byte": {0x400001: b"w"},
+        "one zero": {7: b"\0"},
+        "gaps of a byte": {at: b"\0" if at % 4 else b"x" for at in range(0, 600, 2)},
+        "zeros around": {0xFFF0: bytes(8) + b"x" + bytes(30), 0x10100: bytes(300)},
+        "far apart": {0: b"a", 0x8000000: bytes(5), 0xFFFFFFFF: b"\0"},
+        "much": {3: bytes(range(256)) * 300, 1 << 20: bytes(70_000)},
+        "erased flash": {0x8000000: b"\xff" * 40 + bytes(40) + b"\xff"},
+    }
+    files = {}
+    for name, parts in places.items():
+        files[name] = file = bincopy.BinFile()
+        for at, data in parts.items():
+            file.add_binary(data, at)
+    return files
+
+
+@BOTH
+@pytest.mark.parametrize("block_size", [1, 64, 65536])
+@pytest.mark.parametrize("name", corpus())
+def test_round_trips_are_exact(form: str, block_size: int, name: str) -> None:
+    theirs = corpus()[name]
+    text = (theirs.as_ihex() if form == HEX else theirs.as_srec()).encode()
+    expected = [(part.address, bytes(part.data)) for part in theirs.segments]
+    with loaded(text, form, block_size) as pool, pool.clone() as clone:
+        assert segments(saved(pool, form)) == expected
+        assert segments(saved(clone, SREC if form == HEX else HEX)) == expected
+        assert list(pool.written()) == [(at, len(data)) for at, data in expected]
+        again = loaded(saved(clone, form), form, 16)
+        assert saved(again, form) == saved(pool, form)
+
+
+@BOTH
+def test_a_file_that_is_changed(form: str) -> None:
+    """What is written comes in, zeros too, and what is discarded goes out."""
+    theirs = corpus()["far apart"]
+    with loaded(theirs.as_ihex().encode(), HEX, 65536) as pool, pool.clone() as before:
+        pool.write(0x100, bytes(3))
+        pool.fill(0x8000004, 0, 3)
+        pool.discard(0, 1)
+        expected = [(0x100, bytes(3)), (0x8000000, bytes(7)), (0xFFFFFFFF, b"\0")]
+        assert segments(saved(pool, form)) == expected
+        pool.restore(before)
+        assert segments(saved(pool, form)) == segments(theirs.as_ihex().encode())
+
+
+@BOTH
+def test_elf_files_are_exact(form: str) -> None:
+    data = elf([(0x8000001, 0x8000001, b"\0code\0", 99), (0x9000, 0x9000, bytes(7), 0)])
+    with loaded(data, "elf", 65536) as pool:
+        expected = [(0x9000, bytes(7)), (0x8000001, b"\0code\0")]
+        assert segments(saved(pool, form)) == expected
+
+
+@BOTH
+def test_pools_that_track_what_was_written(form: str) -> None:
+    with MemoryPool(GIB, track_written=True) as pool:
+        pool.write(0x20003, b"\0x\0")
+        assert segments(saved(pool, form)) == [(0x20003, b"\0x\0")]
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["a path", "a sparse file", "a stream", "a pipe"])
+def test_zeros_of_raw_images_are_data(form: str, how: str, tmp_path: Path) -> None:
+    data = b"A" * 4096 + bytes(4096 * 20) + b"B" * 16 + bytes(5)
+    path = tmp_path / "z.bin"
+    path.write_bytes(data)
+    source: Any = {"a stream": io.BytesIO(data), "a pipe": Slow(data)}.get(how, path)
+    if how == "a sparse file":
+        with MemoryPool(len(data)) as pool:
+            pool.write(0, data[:4096])
+            pool.write(4096 * 21, b"B" * 16)
+            pool.save(path)
+    with MemoryPool.load(source, 4096, format="raw") as pool:
+        assert segments(saved(pool, form)) == [(0, data)]
+
+
+@pytest.mark.skipif(shutil.which("objcopy") is None, reason="there is no objcopy")
+@pytest.mark.parametrize("name", corpus())
+def test_objcopy_reads_the_same(name: str, tmp_path: Path) -> None:
+    """And what it writes is read."""
+    theirs = corpus()[name]
+    expected = [(part.address, bytes(part.data)) for part in theirs.segments]
+    names = {HEX: ("ours.hex", "ihex"), SREC: ("ours.srec", "srec")}
+    with loaded(theirs.as_ihex().encode(), HEX, 65536) as pool:
+        for form, (file, target) in names.items():
+            pool.save(tmp_path / file, format=form)
+            for back, (_, kind) in names.items():
+                command = ["objcopy", "-I", target, "-O", kind, file, "back"]
+                subprocess.run(command, cwd=tmp_path, check=True)
+                text = (tmp_path / "back").read_bytes()
+                assert segments(saved(loaded(text, back, 4096), back)) == expected
+
+
+# ------------------------------------------------------------ start addresses, headers
+
+
+DATA = ":0100000061" + "9E"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "start"),
+    [
+        (5, b"\x08\0\1\1", 0x8000101),
+        (5, bytes(4), 0),
+        (5, b"\xff" * 4, 0xFFFFFFFF),
+        (3, b"\x12\x34\x56\x78", 0x12340 + 0x5678),
+        (3, bytes(4), 0),
+    ],
+)
+def test_start_addresses_of_hex_files(kind: int, data: bytes, start: int) -> None:
+    """Both kinds come out as they came in, wherever they stood; also from a clone."""
+    record = ihex(kind, 0, data)
+    for lines in ([DATA, record, END], [record, DATA, END]):
+        with loaded("\n".join(lines).encode(), HEX) as pool, pool.clone() as clone:
+            assert pool.start_address == clone.start_address == start
+            text = "\n".join([DATA, record, END, ""])
+            assert saved(pool, HEX).decode() == saved(clone, HEX).decode() == text
+            pool.start_address = start  # a plain number
+            assert saved(clone, SREC).decode().endswith(srec("7", start) + "\n")
+            pool.start_address = None
+            assert saved(pool, HEX).decode() == "\n".join([DATA, END, ""])
+            pool.restore(clone)
+            assert pool.start_address == start
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [("9", 0x1234), ("8", 0x123456), ("7", 0x8000101), ("7", 0)]
+)
+def test_start_addresses_of_srecords(kind: str, start: int) -> None:
+    lines = [srec("0", 0, b"title"), srec("1", 0, b"a"), srec(kind, start)]
+    with loaded("\n".join(lines).encode(), SREC) as pool:
+        assert pool.start_address == (start or None)  # 0 says nothing
+        text = saved(pool, SREC).decode()
+        assert text.endswith(srec("7", start) + "\n")
+        assert saved(loaded(text.encode(), SREC), SREC).decode() == text
+        assert (":04000005" in saved(pool, HEX).decode()) == (start > 0)
+
+
+def test_headers_of_srecords() -> None:
+    line, last = srec("1", 0, b"a"), srec("9", 0)
+    for headers, found in {
+        (): None,
+        (b"",): b"",
+        (b"title",): b"title",
+        (b"\0\xff", b"another"): b"\0\xff",
+    }.items():
+        lines = [*(srec("0", 0, header) for header in headers), line, last]
+        with loaded("\n".join(lines).encode(), SREC) as pool, pool.clone() as clone:
+            assert pool.header == clone.header == found
+            first = saved(clone, SREC).decode().split("\n")[0]
+            assert first == (srec("3", 0, b"a") if found is None else lines[0])
+    with loaded(f"{DATA}\n{END}".encode(), HEX) as pool:
+        assert pool.header == b"pymempool"
+        pool.header = bytearray(252)
+        again = loaded(saved(pool, SREC), SREC)
+        assert again.header == bytes(252) == pool.header
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_entry_points_of_elf_files(bits: int) -> None:
+    program = elf(PROGRAM, bits=bits)
+    with loaded(program, "elf") as pool:
+        assert pool.start_address == 0x1234
+        assert "S7050000" + "1234" in saved(pool, SREC).decode()
+    none = program[:24] + bytes(4) + program[28:]
+    assert loaded(none, "elf").start_address is None
+
+
+@BOTH
+def test_start_addresses_that_a_format_has_no_room_for(form: str) -> None:
+    with MemoryPool(100) as pool:
+        for far in (1 << 32, (1 << 64) - 1):
+            pool.start_address, file = far, io.BytesIO()
+            with pytest.raises(FormatError, match="start address is 0x"):
+                pool.save(file, format=form)
+            assert file.getvalue() == b""
+
+
+def test_wrong_start_addresses_and_headers(pool: MemoryPool) -> None:
+    for wrong in (-1, 1 << 64):
+        with pytest.raises(PoolRangeError, match="start_address"):
+            pool.start_address = wrong
+    for kind in ("0", 1.5):
+        with pytest.raises(TypeError):
+            pool.start_address = kind  # type: ignore[assignment]
+        with pytest.raises(TypeError):
+            pool.header = kind  # type: ignore[assignment]
+    with pytest.raises(PoolRangeError, match="size of header is 253"):
+        pool.header = bytes(253)
+    assert (pool.start_address, pool.header) == (None, b"pymempool")
+
+
+@pytest.mark.skipif(shutil.which("objcopy") is None, reason="there is no objcopy")
+def test_objcopy_reads_the_same_start_address(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text(f"{DATA}\n{ihex(5, 0, bytes((0, 0, 16, 1)))}\n{END}\n")
+    kinds = {HEX: "ihex", SREC: "srec"}
+    with MemoryPool.load(tmp_path / "in") as pool:
+        for form, kind in kinds.items():
+            pool.save(tmp_path / "ours", format=form)
+            for back, their in kinds.items():
+                command = ["objcopy", "-I", kind, "-O", their, "ours", "back"]
+                subprocess.run(command, cwd=tmp_path, check=True)
+                with MemoryPool.load(tmp_path / "back", format=back) as again:
+                    assert again.start_address == 0x1001
+
+
 # --------------------------------------------------------------------- what can be read
 
 
@@ -564,6 +785,126 @@ def test_guess(tmp_path: Path) -> None:
         sniff_module.guess(tmp_path / "none")
 
 
+TEXT = ":0400010061626364" + "71\n:00000001FF\n"  # abcd at 1
+HEX_FILE = TEXT.encode()
+SREC_FILE = b"S107000161626364" + b"6D\nS9030000FC\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "found"),
+    [
+        ("x", HEX_FILE, "hex"),
+        ("x.bin", HEX_FILE, "hex"),  # no suffix of any format
+        ("x.HEX", HEX_FILE, "hex"),
+        ("x.hex", b"\xef\xbb\xbf" + HEX_FILE, "hex"),
+        ("x.hex", b"\n" * 100 + HEX_FILE, "hex"),
+        ("x", b"\xef\xbb\xbf" + HEX_FILE, "hex"),
+        ("x", SREC_FILE, "srec"),
+        ("x.s19", SREC_FILE, "srec"),
+        ("x.s19", SREC_FILE.lower(), "srec"),
+        ("x.mot", b" \r\n" + SREC_FILE, "srec"),
+        ("x", SREC_FILE.lower(), "raw"),
+        ("x", b"; a comment\n" + HEX_FILE, "raw"),
+        ("x.hex.gz", b"raw", "raw"),  # a path is never compressed
+        ("x", b"raw", "raw"),
+    ],
+)
+def test_what_a_file_is(name: str, data: bytes, found: str, tmp_path: Path) -> None:
+    """The same by path, by URL, of an open file and for the command line."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert sniff_module.guess(path) == found
+    sources: list[Any] = [path, str(path), bytes(path), path.open("rb")]
+    for source in sources:
+        with MemoryPool.load(source) as pool:
+            if found == "raw":
+                assert pool[:] == data
+            else:
+                assert (list(pool.written()), pool[:]) == ([(1, 4)], b"\0abcd")
+    sources[-1].close()
+    with MemoryPool.load(path, format="raw") as pool:
+        assert pool[:] == data
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "error"),
+    [
+        ("x.hex", b"; a comment\n" + HEX_FILE, "line 1: no record: '; a comment'"),
+        ("x.hex", TEXT.encode("utf-16"), "line 1: no record"),
+        ("x.hex", b"", "the last record is missing"),
+        ("x.hex", b"\0" * 5000, "line 1: longer than a record"),
+        ("x.s19", b"# a comment\n" + SREC_FILE, "line 1: no record"),
+        ("x.elf", b"text", "no ELF file"),
+        ("x.hex", SREC_FILE, "of the format srec, the suffix is of hex"),
+        ("x.s37", HEX_FILE, "of the format hex, the suffix is of srec"),
+        ("x.hex", b"\x7fELF", "of the format elf, the suffix is of hex"),
+    ],
+)
+def test_files_that_are_not_what_their_suffix_says(
+    name: str, data: bytes, error: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=error):
+        MemoryPool.load(path)
+    if data:
+        with MemoryPool.load(path, format="raw") as pool:
+            assert pool[:] == data
+
+
+def test_the_suffix_says_what_is_saved(tmp_path: Path) -> None:
+    with MemoryPool(100, 4) as pool:
+        pool.write(4, b"abcd")
+        for name, start in {"x.hex": b":0400", "x.S19": b"S0", "x.bin": bytes(4)}.items():
+            pool.save(tmp_path / name)
+            assert (tmp_path / name).read_bytes().startswith(start)
+            with MemoryPool.load(tmp_path / name) as again:
+                assert again[:8] == pool[:8]
+            with (tmp_path / name).open("wb") as file:
+                pool.save(file)
+            assert (tmp_path / name).read_bytes().startswith(start)
+        with pytest.raises(ValueError, match="possible are hex and srec"):
+            pool.save(tmp_path / "x.elf")
+        pool.save(tmp_path / "delta.hex", since=pool)  # has a format of its own
+        pool.apply(tmp_path / "delta.hex")
+
+
+def test_compressed_files_of_urls_are_recognised(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    with MemoryPool(100, 4) as pool:
+        pool.write(4, b"abcd")
+        for url in ("memory://f/x.hex.gz", (tmp_path / "x.s19.xz").as_uri()):
+            pool.save(url)
+            with MemoryPool.load(url) as again:
+                assert list(again.written()) == [(4, 4)]
+
+
+@pytest.mark.parametrize("data", [HEX_FILE, SREC_FILE, b"raw", b":", b"", b"r" * 70_000])
+def test_streams_are_recognised(data: bytes) -> None:
+    """None of what was read to recognise them is lost."""
+
+    class Pipe(Slow):
+        def seekable(self) -> bool:
+            return True  # a lie
+
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            raise OSError(errno.ESPIPE, "no")
+
+        def tell(self) -> int:
+            return 64
+
+    for source in (Slow(data), Pipe(data)):
+        if not data:
+            with pytest.raises(PoolRangeError, match="empty"):
+                MemoryPool.load(source)
+            continue
+        with MemoryPool.load(source) as pool:
+            short = data in (HEX_FILE, SREC_FILE)
+            assert pool[:] == (b"\0abcd" if short else data)
+    with MemoryPool.load(Slow(elf(PROGRAM))) as pool:
+        assert pool[-4:] == b"data"
+
+
 def test_without_the_package(pool: MemoryPool, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
@@ -772,6 +1113,31 @@ def test_elf_with_hostile_tables(bits: int, big: bool, tmp_path: Path) -> None:
         path.write_bytes(patched(program, bits, big, **numbers))
         with pytest.raises(FormatError, match="no ELF file, or a damaged one"):
             MemoryPool.load(path, format="elf")
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_elf_whose_sections_cover_no_segment(bits: int) -> None:
+    """As memory dumps, with nothing but the null section, and stripped files."""
+    whole = runs(loaded(elf(PROGRAM, bits=bits, sections=False), "elf"))
+    program = bytearray(elf(PROGRAM, bits=bits))
+    assert runs(loaded(patched(bytes(program), bits, section_count=1), "elf")) == whole
+    at, word = header_at(bits)["sections"]
+    (first,) = struct.unpack_from("<" + word, program, at)
+    program[first:] = bytes(len(program) - first)  # a table of zeros
+    assert runs(loaded(bytes(program), "elf")) == whole
+
+
+def test_elf_in_which_some_segments_have_sections() -> None:
+    """Of those the sections are loaded, of the others all bytes."""
+    program = bytearray(elf([*PROGRAM, (0x9000, 0x9000, b"no section", 0)]))
+    (table,) = struct.unpack_from("<Q", program, header_at(64)["sections"][0])
+    struct.pack_into("<Q", program, table + 5 * 64 + 8, 0)  # the flags: not allocated
+    at = table + 64 + 24  # the first section: without its first 4 and last 8 bytes
+    offset, size = struct.unpack_from("<2Q", program, at)
+    struct.pack_into("<2Q", program, at, offset + 4, size - 12)
+    pool = loaded(bytes(program), "elf", 1)
+    assert list(pool.extents()) == [(0x9000, 10), (0x8000004, 388), (0x8000200, 4)]
+    assert pool.read(0x9000, 10) == b"no section"
 
 
 @pytest.mark.parametrize("sections", [True, False])

@@ -307,6 +307,32 @@ def test_file_that_grows_meanwhile(
 # ------------------------------------------------------------------- files of the path
 
 
+@pytest.mark.parametrize("refusal", [OSError(errno.ENODEV, "no mapping"), ValueError()])
+@pytest.mark.parametrize("size", [5, 3 * PIECE + 7])
+def test_files_that_cannot_be_mapped(
+    size: int, refusal: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of the kernel, and of some file systems."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise refusal
+
+    data = random.Random(size).randbytes(size)
+    (tmp_path / "file").write_bytes(data)
+    monkeypatch.setattr(raw_module.mmap, "mmap", refuse)
+    with MemoryPool.load(tmp_path / "file") as pool:
+        assert pool[:] == data
+        assert pool.stats.adopted_blocks == 0
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/sys/kernel/notes"), reason="this kernel has no such file"
+)
+def test_a_file_of_the_kernel() -> None:
+    with MemoryPool.load("/sys/kernel/notes") as pool:
+        assert pool[:] == Path("/sys/kernel/notes").read_bytes()
+
+
 def test_loaded_pool_never_changes_the_file(tmp_path: Path) -> None:
     pool, path = filled(PIECE), tmp_path / "image"
     pool.save(path)
