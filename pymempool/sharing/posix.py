@@ -24,6 +24,7 @@ from multiprocessing import ProcessError
 from typing import Any
 
 from ..errors import SharingError
+from .late import or_error
 
 _MEMORY_FOLDER = "/dev/shm"
 _PROCESSES = "/proc"
@@ -91,13 +92,13 @@ class Segment:
     # -------------------------------------------------------------------------- pickles
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return at_address, self._address()
+        return or_error, (at_address, *self._address())
 
     def reduce_with_descriptor(self) -> tuple[Any, ...]:
         """As __reduce__(), for picklers that can pass a descriptor to a process."""
         from multiprocessing.reduction import DupFd
 
-        return received, (DupFd(self._descriptor), *self._address())
+        return or_error, (received, DupFd(self._descriptor), *self._address())
 
     def _address(self) -> tuple[str, int, int, int, int]:
         return machine(), os.getpid(), self._descriptor, *self._key

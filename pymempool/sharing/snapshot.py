@@ -49,8 +49,9 @@ class SharedSnapshot(Generic[_Pool]):
     drop its snapshot at once; such a pickle is loaded once, in a process that has the
     sender alive, and one that nobody loads keeps the memory until the sender ends. All
     other pickles are addresses: any number of processes of the same user may load them,
-    while the process that made the pickle keeps its snapshot. Loading raises SharingError
-    where the memory cannot be reached.
+    while the process that made the pickle keeps its snapshot. Where the memory cannot be
+    reached, a snapshot is loaded all the same, and its methods and facts raise
+    SharingError, or the OSError of the system.
 
     A process has one open file for each segment of its snapshots, and one for each
     segment that opened pools use (none with Python 3.13 or later). They are closed with
@@ -60,16 +61,22 @@ class SharedSnapshot(Generic[_Pool]):
     close(), too; other methods raise PoolClosedError then.
     """
 
-    def __init__(self, kind: type[_Pool], segments: tuple[Segment, ...]) -> None:
+    def __init__(
+        self, kind: type[_Pool], segments: tuple[Segment | OSError, ...]
+    ) -> None:
         """The snapshot in some segments, which makes pools of a class. None is trusted.
+
+        In place of a segment there may be the error that opening it raised.
 
         Raises FormatError, TypeError.
         """
         if not (isinstance(kind, type) and issubclass(kind, Owned)):
             raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
-        self._table = unpack(segments)
         self._kind: Any = kind
-        self._segments: tuple[Segment, ...] | None = segments  # None once closed
+        self._error = next((it for it in segments if isinstance(it, OSError)), None)
+        there = tuple(it for it in segments if not isinstance(it, OSError))
+        self._unpacked = unpack(there) if self._error is None else None
+        self._segments: tuple[Segment, ...] | None = there  # None once closed
         self._base: Any = None  # the pool that was opened first
         self._states: Callable[[], _States | None] = _no_states
         register_with_loky()
@@ -100,7 +107,17 @@ class SharedSnapshot(Generic[_Pool]):
     def _open_segments(self) -> tuple[Segment, ...]:
         if self._segments is None:
             raise PoolClosedError("the shared snapshot is closed")
+        if self._error is not None:
+            raise self._error.with_traceback(None)
         return self._segments
+
+    @property
+    def _table(self) -> Table:
+        """What the segments hold; also there once they are closed."""
+        if self._unpacked is None:
+            assert self._error is not None
+            raise self._error.with_traceback(None)
+        return self._unpacked
 
     def _remember(self, owner: Owner, state: Owned) -> None:
         """Keeps the state of the pool that was shared, as long as that is open."""
@@ -146,6 +163,8 @@ class SharedSnapshot(Generic[_Pool]):
     def __repr__(self) -> str:
         if self.closed:
             return "<SharedSnapshot, closed>"
+        if self._error is not None:
+            return f"<SharedSnapshot, unreachable: {self._error}>"
         count = f"{self.segments} segment{'s' if self.segments > 1 else ''}"
         return (
             f"<SharedSnapshot of {self.total_size} bytes,"
@@ -158,7 +177,8 @@ class SharedSnapshot(Generic[_Pool]):
         """Drops this process's hold on the shared memory, but for what pools use.
 
         Closing twice does nothing. Pools opened from it, and snapshots shared since it,
-        stay what they are.
+        stay what they are. Do not close it right after it was put into a queue or sent to
+        an executor: these pickle it later, in a thread.
         """
         self._segments = self._base = None
         states = self._states()

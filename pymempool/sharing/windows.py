@@ -15,6 +15,7 @@ from ctypes import c_int, c_uint32, c_void_p, c_wchar_p
 from typing import Any
 
 from ..errors import SharingError
+from .late import or_error
 
 _FILE_MAP_READ = 4
 
@@ -53,7 +54,7 @@ class Segment:
         return self._memory
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Segment, (self._name, self.size)
+        return or_error, (Segment, self._name, self.size)
 
     def reduce_with_descriptor(self) -> tuple[Any, ...]:
         """As __reduce__(), for picklers that can pass a handle to a process."""
@@ -62,7 +63,8 @@ class Segment:
         dup_handle: Any = vars(reduction)["DupHandle"]
         handle = _open(self._name)
         try:
-            return received, (dup_handle(handle, _FILE_MAP_READ), self._name, self.size)
+            passed = dup_handle(handle, _FILE_MAP_READ)
+            return or_error, (received, passed, self._name, self.size)
         finally:
             _close(handle)
 

@@ -37,7 +37,7 @@ def segment_of(snapshot: SharedSnapshot[Any]) -> Any:
 
 def address_of(snapshot: SharedSnapshot[Any]) -> list[Any]:
     """Machine, process, descriptor, device and inode."""
-    return [*segment_of(snapshot).__reduce__()[1]]
+    return [*segment_of(snapshot).__reduce__()[1][1:]]
 
 
 def refused(address: list[Any]) -> str:
@@ -153,7 +153,7 @@ def test_a_process_maps_a_segment_once(snapshot: SharedSnapshot[MemoryPool]) -> 
 def test_address(snapshot: SharedSnapshot[MemoryPool]) -> None:
     found = posix_module.at_address(*address_of(snapshot))
     assert found.size == segment_of(snapshot).size
-    assert not os.get_inheritable(found.__reduce__()[1][2])
+    assert not os.get_inheritable(found.__reduce__()[1][3])
 
 
 def test_address_on_another_machine(snapshot: SharedSnapshot[MemoryPool]) -> None:
