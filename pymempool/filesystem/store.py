@@ -24,6 +24,7 @@ from .._native.calls import library_for
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolLimitError
 from ..pool import MemoryPool
+from .paths import join_path
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -54,16 +55,17 @@ def _new_lock(owner: StoredFile | Store) -> threading.RLock:
 class StoredFile:
     """The bytes of a file. It lives while it has a path, or somebody has it open."""
 
-    def __init__(self, pool: MemoryPool, length: int = 0) -> None:
+    def __init__(self, origin: MemoryPool, pool: MemoryPool, length: int = 0) -> None:
         self.lock = _new_lock(self)
-        self.pool = pool
+        self.origin = origin  # the one of its store
+        self.pool = pool  # a clone of that
         self.length = length  # the pool holds zeros behind it
         self.created = self.modified = now()
 
     def clone(self) -> StoredFile:
         """Returns a copy, in constant time. Raises PoolMemoryError."""
         with self.lock:
-            return StoredFile(self.pool.clone(), self.length)
+            return StoredFile(self.origin, self.pool.clone(), self.length)
 
     def _clipped(self, at: int, size: int) -> int:
         """Returns how many of `size` bytes at an offset are in the file."""
@@ -147,7 +149,23 @@ class Store:
 
     def new_file(self) -> StoredFile:
         """Returns an empty file without a path."""
-        return StoredFile(self.origin.clone())
+        return StoredFile(self.origin, self.origin.clone())
+
+    def copy_of(self, file: StoredFile) -> StoredFile:
+        """Returns a copy of a file, in constant time if it is of this store.
+
+        Raises PoolMemoryError; OSError with ENOSPC.
+        """
+        clone = file.clone()
+        if clone.origin is self.origin:
+            return clone
+        copy = self.new_file()
+        try:
+            copy.pool.copy_from(clone.pool, 0, clone.length)
+        except PoolLimitError as error:
+            raise OSError(errno.ENOSPC, str(error)) from error
+        copy.length = clone.length
+        return copy
 
     def find(self, names: list[str]) -> Entry | None:
         """Returns the entry with a path; None if there is none."""
@@ -221,16 +239,6 @@ class Store:
                 fail(errno.EINVAL, join_path(target))
             self.link(target, entry)
             self.unlink(source)
-
-
-def split_path(path: str) -> list[str]:
-    """Returns the names in a path."""
-    return [name for name in path.split("/") if name]
-
-
-def join_path(names: list[str]) -> str:
-    """Returns the path of names; empty for the root."""
-    return "".join("/" + name for name in names)
 
 
 # -------------------------------------------------------------------- stores by name

@@ -73,7 +73,6 @@ def test_instances_have_stores_of_their_own(fs: Any) -> None:
     assert not other.exists("/a")
     assert fs != other
     assert fs == fs and hash(fs) == hash(fs)
-    assert fs.unstrip_protocol("a") == "mempool:///a"
 
 
 def test_a_name_is_a_store_that_stays(name: str) -> None:
@@ -92,12 +91,6 @@ def test_a_name_is_a_store_that_stays(name: str) -> None:
     assert second.cat("/folder/a") == b"stays"
     assert MempoolFileSystem(name).ls("") == []
     MempoolFileSystem.drop("never there")
-
-
-def test_urls_without_a_name_are_refused() -> None:
-    for url in ("mempool://", "mempool:///a"):
-        with pytest.raises(ValueError, match="names no store"):
-            fsspec.open(url, "wb")
 
 
 def test_names_and_what_a_store_is_made_of(name: str) -> None:
@@ -350,9 +343,8 @@ def test_folders_are_no_files(fs: Any) -> None:
 def test_paths(fs: Any) -> None:
     fs.pipe("a//b/", b"1")
     assert fs.find("") == ["/a/b"]
-    for same in ("/a/b", "mempool://any/a/b", "//a/b//", PureWindowsPath("a\\b")):
+    for same in ("/a/b", "//a/b//", PureWindowsPath("a\\b")):
         assert fs.cat_file(same) == b"1"
-    assert fs._strip_protocol(["mempool://x", "y/"]) == ["", "/y"]
 
 
 def test_removing(fs: Any) -> None:
