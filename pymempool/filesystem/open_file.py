@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._core.raw_file import RawFile, fail
 from .._native.buffers import readable
 from .paths import split_path
-from .store import LENGTH_MAX, Store, StoredFile
+from .store import LENGTH_MAX, Link, Store, StoredFile, link_all
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -106,19 +106,28 @@ class MempoolFile(RawFile):
         other files. Raises FileExistsError for the mode "xb" if the path is taken now,
         IsADirectoryError, NotADirectoryError.
         """
-        if self._pending and self._file is not None:
-            exclusive = self.mode[0] == "x"
-            self._store.link(split_path(self.path)[1], self._file, exclusive)
-        self._settle()
+        link_all(self.links())
+        self.discard()
+
+    def links(self) -> list[Link]:
+        """Returns what commit() has to do: one link, or none."""
+        if not self._pending or self._file is None:
+            return []
+        names = split_path(self.path)[1]
+        return [Link(self._store, names, self._file, self.mode[0] == "x")]
 
     def discard(self) -> None:
         """Makes commit() do nothing; closing the file frees what was written."""
-        self._settle()
-
-    def _settle(self) -> None:
         self._pending = False
         if self.closed:
             self._file = None
+
+    def pending_at(self, store: Store, names: list[str]) -> StoredFile | None:
+        """Returns the file that commit() would give this path; None if it would not."""
+        for link in self.links():
+            if link.store is store and link.names == names:
+                return link.file
+        return None
 
     # --------------------------------------------------------------------- for RawFile
 

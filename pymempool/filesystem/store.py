@@ -15,8 +15,9 @@ import errno
 import os
 import threading
 import weakref
+from contextlib import ExitStack
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Callable, NamedTuple, Union
 
 from .._core import ranges
 from .._core.raw_file import fail
@@ -126,6 +127,19 @@ class Directory:
         self.entries: dict[str, Entry] = {}
         self.created = self.modified = now()
 
+    def put(self, name: str, entry: Entry | None) -> Callable[[], None]:
+        """Gives a name to an entry, or frees it for None; returns what undoes that."""
+        old, modified = self.entries.pop(name, None), self.modified
+        if entry is not None:
+            self.entries[name] = entry
+        self.modified = now()
+
+        def undo() -> None:
+            self.put(name, old)
+            self.modified = modified
+
+        return undo
+
 
 Entry = Union[StoredFile, Directory]
 
@@ -177,24 +191,31 @@ class Store:
                 entry = entry.entries.get(name)
             return entry
 
-    def make_directories(self, names: list[str]) -> Directory:
+    def make_directories(
+        self, names: list[str], undo: list[Callable[[], None]] | None = None
+    ) -> Directory:
         """Returns the directory with a path. It and those above it are made if missing.
+
+        undo: gets what undoes this.
 
         The caller has locked the store. Raises NotADirectoryError.
         """
         at = self.root
+        steps = [] if undo is None else undo
         for count, name in enumerate(names, 1):
             entry = at.entries.get(name)
             if entry is None:
-                entry = at.entries[name] = Directory()
-                at.modified = now()
+                entry = Directory()
+                steps.append(at.put(name, entry))
             if not isinstance(entry, Directory):
                 fail(errno.ENOTDIR, join_path(names[:count]))
             at = entry
         return at
 
-    def link(self, names: list[str], entry: Entry, exclusive: bool = False) -> None:
-        """Gives an entry a path. A file may replace a file.
+    def link(
+        self, names: list[str], entry: Entry, exclusive: bool = False
+    ) -> list[Callable[[], None]]:
+        """Gives an entry a path; returns what undoes that. A file may replace a file.
 
         exclusive: whether the path must be free.
 
@@ -206,16 +227,15 @@ class Store:
                 fail(errno.EISDIR, join_path(names))
             if old and (exclusive or isinstance(entry, Directory)):
                 fail(errno.EEXIST, join_path(names))
-            directory = self.make_directories(names[:-1])
-            directory.entries[names[-1]] = entry
-            directory.modified = now()
+            undo: list[Callable[[], None]] = []
+            directory = self.make_directories(names[:-1], undo)
+            undo.append(directory.put(names[-1], entry))
+            return undo
 
     def unlink(self, names: list[str]) -> None:
         """Removes an entry that exists from its directory."""
         with self.lock:
-            directory = self.make_directories(names[:-1])
-            del directory.entries[names[-1]]
-            directory.modified = now()
+            self.make_directories(names[:-1]).put(names[-1], None)
 
     def move(self, source: list[str], target: list[str], into: bool) -> None:
         """Gives an entry another path.
@@ -239,6 +259,34 @@ class Store:
                 fail(errno.EINVAL, join_path(target))
             self.link(target, entry)
             self.unlink(source)
+
+
+class Link(NamedTuple):
+    """A path that a file is to have, with what Store.link() takes."""
+
+    store: Store
+    names: list[str]
+    file: StoredFile
+    exclusive: bool
+
+
+def link_all(links: list[Link]) -> None:
+    """Gives files their paths in one atomic step. If one cannot have it, none has.
+
+    Raises what link() raises.
+    """
+    undo: list[Callable[[], None]] = []
+    with ExitStack() as locked:
+        # In one order, or two threads would wait for each other.
+        for store in sorted({link.store for link in links}, key=id):
+            locked.enter_context(store.lock)
+        try:
+            for store, names, file, exclusive in links:
+                undo += store.link(names, file, exclusive)
+        except BaseException:
+            for step in reversed(undo):
+                step()
+            raise
 
 
 # -------------------------------------------------------------------- stores by name

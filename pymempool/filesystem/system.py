@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 from .._core.raw_file import fail
 from .open_file import MempoolFile
 from .paths import join_path, split_path
-from .store import Directory, Entry, Store, StoredFile, drop_store, now, open_store
+from .store import (
+    Directory,
+    Entry,
+    Store,
+    StoredFile,
+    drop_store,
+    link_all,
+    now,
+    open_store,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 try:
     _Base: Any = importlib.import_module("fsspec").AbstractFileSystem
+    _FsspecTransaction: Any = importlib.import_module("fsspec.transaction").Transaction
 except ImportError as error:
     raise ImportError(
         "mempool:// needs fsspec: pip install 'pymempool[fsspec]'", name="fsspec"
@@ -40,6 +50,35 @@ def _unpickled(name: str, process: int) -> MempoolFileSystem:
     return MempoolFileSystem(name)
 
 
+class _Transaction(_FsspecTransaction):  # type: ignore[misc] # fsspec has no types
+    """fsspec's transaction, but its files appear in one atomic step, or none of them."""
+
+    def _files(self) -> list[MempoolFile]:
+        """Returns the files in order, each once, without what compresses them."""
+        opened = dict.fromkeys(self.files)
+        return [file for file in opened if isinstance(file, MempoolFile)]
+
+    def pending_at(self, store: Store, names: list[str]) -> StoredFile | None:
+        """Returns the file that would have this path after a commit now."""
+        found = (file.pending_at(store, names) for file in reversed(self._files()))
+        return next(filter(None, found), None)
+
+    def complete(self, commit: bool = True) -> None:
+        """Gives all files their paths, or discards them if that fails.
+
+        Raises what MempoolFile.commit() raises.
+        """
+        files = self._files()
+        self.files.clear()
+        try:
+            if commit:
+                link_all([link for file in files for link in file.links()])
+        finally:
+            for file in files:
+                file.discard()
+            super().complete(commit=False)  # there are no files: it ends the transaction
+
+
 class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
     """A file system in memory for fsspec: mempool://NAME/path.
 
@@ -56,10 +95,13 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
     instance without a name cannot be pickled; the pickle of one with a name can be loaded
     in the same process.
 
-    Any number of threads may use an instance. Transactions are fsspec's own, and are not
-    for several threads.
+    Within `with fs.transaction:` files that are written appear at its end, in one atomic
+    step, or none of them if it fails; all else happens at once, as everywhere in fsspec.
+    A file that is opened for changes again goes on from what the transaction has written.
+    Any number of threads may use an instance, but a transaction is for one.
     """
 
+    transaction_type = _Transaction
     cachable = False  # each instance may have a store of its own
     protocol = "mempool"
     root_marker = "/"
@@ -247,6 +289,8 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         path = self._strip_protocol(path)
         with store.lock:
             old = store.find(names)
+            if self._intrans and not autocommit and mode != "rb":
+                old = self.transaction.pending_at(store, names) or old
             if old is None and mode[0] == "r":
                 fail(errno.ENOENT, path)
             if old is not None and mode[0] == "x":
@@ -259,7 +303,7 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         old = None if mode[0] == "w" else old
         file = store.new_file() if old is None else old.clone()
         opened = MempoolFile(self, store, path, mode, file, False)
-        if mode == "r+b":  # fsspec's open() does so for all other modes
+        if self._intrans:  # fsspec's open() adds what it returns, which may compress
             self.transaction.files.append(opened)
         return opened
 
