@@ -76,7 +76,7 @@ class MempoolFile(RawFile):
         self._check_writable()
         file = self._open_file()
         with readable(data) as source:
-            at = None if self.mode[0] == "a" else self._position
+            at = None if self._mode[0] == "a" else self._position
             self._position = file.write(at, source.address, source.size)
             size: int = source.size
         return size
@@ -114,7 +114,7 @@ class MempoolFile(RawFile):
         if not self._pending or self._file is None:
             return []
         names = split_path(self.path)[1]
-        return [Link(self._store, names, self._file, self.mode[0] == "x")]
+        return [Link(self._store, names, self._file, self._mode[0] == "x")]
 
     def discard(self) -> None:
         """Makes commit() do nothing; closing the file frees what was written."""

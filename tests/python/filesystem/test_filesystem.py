@@ -167,6 +167,7 @@ def test_modes_are_those_of_local_files(
         except OSError as error:
             return [error.errno]
         with file:
+            add(lambda: file.mode)
             add(file.readable), add(file.writable), add(file.seekable), add(file.tell)
             add(lambda: file.read(2)), add(lambda: file.write(b"abc")), add(file.tell)
             add(lambda: file.seek(1)), add(lambda: file.write(b"X")), add(file.tell)
@@ -185,9 +186,10 @@ def test_modes_are_those_of_local_files(
         assert fs.cat("/file") == local.read_bytes()
 
 
-def test_modes_spelled_otherwise(fs: Any) -> None:
+def test_modes_spelled_otherwise(fs: Any, tmp_path: Path) -> None:
     with fs.open("/a", "wb+") as file:
-        assert file.mode == "w+b"
+        with io.FileIO(tmp_path / "a", "wb+") as local:
+            assert file.mode == local.mode == "rb+"
     for mode in ("bw", "rwb", "b", "r+x+b"):
         with pytest.raises(ValueError, match="mode"):
             fs.open("/a", mode)
@@ -580,6 +582,12 @@ def test_archives_and_compression(fs: Any) -> None:
     assert gzip.decompress(fs.cat("/a.gz")) == b"text" * 1000
     with fs.open("/a.gz", compression="infer") as file:
         assert file.read() == b"text" * 1000
+    with fs.open("/b.gz", "w+b") as file:
+        with gzip.GzipFile(fileobj=file, mode="wb") as archive:
+            archive.write(b"text" * 1000)
+        file.seek(0)
+        with gzip.GzipFile(fileobj=file) as archive:  # which reads, by file.mode
+            assert archive.read() == b"text" * 1000
     with io.BufferedRandom(fs.open("/a", "w+b")) as buffered:
         buffered.write(b"12345")
         buffered.seek(1)
