@@ -238,7 +238,7 @@ class Store:
             self.make_directories(names[:-1]).put(names[-1], None)
 
     def move(self, source: list[str], target: list[str], into: bool) -> None:
-        """Gives an entry another path.
+        """Gives an entry another path. A move onto itself does nothing.
 
         into: whether the target is a directory to move the entry into; it may be missing.
 
@@ -249,6 +249,8 @@ class Store:
             entry = self.find(source)
             if entry is None:
                 fail(errno.ENOENT, join_path(source))
+            if target == source:
+                return
             if not source:
                 fail(errno.EINVAL, "/")
             if into or isinstance(self.find(target), Directory):

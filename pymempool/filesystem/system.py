@@ -8,6 +8,7 @@ import importlib
 import operator
 import os
 from functools import partial
+from glob import has_magic
 from typing import TYPE_CHECKING, Any
 
 from .._core.raw_file import fail
@@ -211,6 +212,10 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
             fail(errno.EISDIR, path)
         return entry
 
+    def _is_pattern(self, path: Any) -> bool:
+        """Whether a path is to be matched: it has a *, ? or [, and no entry has it."""
+        return has_magic(os.fspath(path)) and not self.exists(path)
+
     # ----------------------------------------------------------------------- information
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
@@ -345,23 +350,39 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Moves a file or a whole directory in constant time, as mv of a shell does.
+        """Moves files and whole directories, as mv of a shell does.
 
-        path2: a directory to move it into, which exists or ends in "/"; else the new
-            path, where a file is replaced.
+        path1: a path, a pattern or a list of them.
+        path2: a directory to move into, which exists or ends in "/"; else the new path,
+            where a file is replaced. For a pattern or a list it is a directory, or a
+            list of new paths.
+        recursive, maxdepth: without effect; a directory moves with all that is in it.
 
-        Lists and patterns, a maxdepth, and what goes to another store are moved by
-        fsspec, file by file.
+        Takes constant time for each, and is one atomic step, but between two stores: then
+        all is copied before it is removed. A move onto itself does nothing. Raises
+        ValueError if two would have one new path; what Store.move() raises.
         """
-        simple = not isinstance(path1, list) and maxdepth is None
-        if simple and not any(sign in str(path1) for sign in "*?["):
-            store, source = self._locate(path1)
-            other, target = self._locate(path2)
-            if store is other:
-                store.move(source, target, str(path2).endswith("/"))
-                return
-            recursive = self.isdir(path1)
-        super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+        if isinstance(path1, list) or self._is_pattern(path1):
+            for pair in self._moves(path1, path2):
+                self.mv(*pair)
+            return
+        store, source = self._locate(path1)
+        other, target = self._locate(path2)
+        if store is other:
+            store.move(source, target, str(path2).endswith("/"))
+        else:
+            super().mv(path1, path2, recursive=self.isdir(path1))
+
+    def _moves(self, path1: Any, path2: Any) -> list[tuple[str, str]]:
+        """Returns the old and the new path of each that a list or a pattern names."""
+        if isinstance(path2, list):
+            found, targets = self._strip_protocol(path1), self._strip_protocol(path2)
+        else:
+            found, folder = self.expand_path(path1), self._strip_protocol(path2)
+            targets = [f"{folder}/{path.rpartition('/')[2]}" for path in found]
+        if not len(set(targets)) == len(targets) == len(found):
+            raise ValueError(f"{len(found)} paths and not so many new ones: {targets}")
+        return list(zip(found, targets))
 
     def rm_file(self, path: str) -> None:
         """Removes a file. Raises FileNotFoundError, IsADirectoryError."""

@@ -187,9 +187,8 @@ def test_modes_are_those_of_local_files(
 
 
 def test_modes_spelled_otherwise(fs: Any, tmp_path: Path) -> None:
-    with fs.open("/a", "wb+") as file:
-        with io.FileIO(tmp_path / "a", "wb+") as local:
-            assert file.mode == local.mode == "rb+"
+    with fs.open("/a", "wb+") as file, io.FileIO(tmp_path / "a", "wb+") as local:
+        assert file.mode == local.mode == "rb+"
     for mode in ("bw", "rwb", "b", "r+x+b"):
         with pytest.raises(ValueError, match="mode"):
             fs.open("/a", mode)
@@ -386,6 +385,61 @@ def test_moving(fs: Any) -> None:
     fs.mkdir("/new/into/d")
     refused(errno.EISDIR, fs.mv, "/d", "/new/into")
     assert fs.find("") == ["/new/3", "/new/d/e/1"]
+
+
+def test_moves_onto_themselves_change_nothing(name: str) -> None:
+    fs = MempoolFileSystem(name)
+    fs.pipe({"/src/d/1": b"1", "/src/f": b"f", "/g": b"g", "/[x]*": b"x"})
+    there = {path: (fs.info(path), fs.isdir(path) or fs.cat_file(path)) for path in ALL}
+    for source, target in (
+        ("/src", "/src"),
+        ("/src", "/src/"),
+        ("/src/d", "/src"),
+        ("/src/d", "/src/"),
+        ("/src/f", "/src"),
+        ("/g", "/g"),
+        ("/g", "/g/"),
+        ("/g", "/"),
+        ("/", "/"),
+        ("/*", "/"),
+        ("/s*", "/"),
+        ("/src/*", "/src"),
+        ("/[x]*", "/[x]*"),
+        (["/g", "/src"], ["/g", "/src"]),
+        (["/g", "/src"], "/"),
+    ):
+        fs.mv(source, target)
+        fs.mv(source, target, recursive=True, maxdepth=1)
+        if isinstance(source, str):
+            fs.mv(f"mempool://{name}{source}", target)
+            fs.mv(source, f"mempool://{name}{target}")
+        for path, before in there.items():
+            assert (fs.info(path), fs.isdir(path) or fs.cat_file(path)) == before
+    assert fs.find("", withdirs=True) == sorted(ALL)
+    for missing in ("/nothing", "/nothing*"):
+        with pytest.raises(FileNotFoundError):
+            fs.mv(missing, missing)
+
+
+ALL = ["/g", "/src", "/src/d", "/src/d/1", "/src/f", "/[x]*"]
+
+
+def test_moving_many(fs: Any) -> None:
+    fs.pipe({"/a/x": b"1", "/a/d/y": b"2", "/b/x": b"3", "/c": b"4"})
+    fs.mv(["/a/x", "/c"], ["/1", "/2"])
+    fs.mv("/a/*", "/new")  # a directory with what is in it
+    assert fs.find("") == ["/1", "/2", "/b/x", "/new/d/y"]
+    fs.mv(["/1", "/b/x"], "/new")
+    assert fs.find("") == ["/2", "/new/1", "/new/d/y", "/new/x"]
+    fs.pipe("/b/x", b"5")
+    for paths, target in (
+        (["/b/x", "/new/x"], "/one"),
+        (["/b/x", "/new/x"], ["/one", "/one"]),
+        (["/b/x", "/new/x"], ["/one"]),
+    ):
+        with pytest.raises(ValueError, match="2 paths"):
+            fs.mv(paths, target)
+    assert (fs.cat("/b/x"), fs.cat("/new/x"), fs.exists("/one")) == (b"5", b"3", False)
 
 
 # ---------------------------------------------------------------------- copies and limits
