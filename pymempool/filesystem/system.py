@@ -216,6 +216,28 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         """Whether a path is to be matched: it has a *, ? or [, and no entry has it."""
         return has_magic(os.fspath(path)) and not self.exists(path)
 
+    def expand_path(
+        self,
+        path: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Returns the paths that paths and patterns stand for, sorted.
+
+        A path that exists stands for itself, even if it has a *, ? or [ in it.
+        """
+        paths = self._strip_protocol(list(path) if _is_many(path) else [path])
+        literal = [one for one in paths if has_magic(one) and self.exists(one)]
+        rest = [one for one in paths if one not in literal]
+        found = set(literal)
+        if rest or not literal:
+            found.update(super().expand_path(rest, recursive, maxdepth, **kwargs))
+        if recursive:
+            for one in literal:
+                found.update(self.find(one, maxdepth=maxdepth, withdirs=True))
+        return sorted(found)
+
     # ----------------------------------------------------------------------- information
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
@@ -410,6 +432,10 @@ def _in_place(
     elif mode[0] == "w":
         old.truncate(0)
     return old
+
+
+def _is_many(path: Any) -> bool:
+    return not isinstance(path, (str, os.PathLike))
 
 
 def _info(path: str, entry: Entry) -> dict[str, Any]:

@@ -348,6 +348,43 @@ def test_paths(fs: Any) -> None:
         assert fs.cat_file(same) == b"1"
 
 
+@pytest.mark.parametrize("odd", ["[1]", "*", "?", "**", "a[!b]c"])
+def test_names_that_look_like_patterns(fs: Any, tmp_path: Path, odd: str) -> None:
+    """What exists is meant literally; what does not is a pattern."""
+    names = {f"/x{odd}": b"file", f"/d{odd}/f{odd}": b"below"}
+    others = {"/x1": b"1", "/xa": b"2", "/d1/f1": b"3", "/da/fa": b"4", "/daac/f": b"5"}
+    fs.pipe({**names, **others})
+    for path, data in names.items():
+        assert fs.cat(path) == fs.cat([path])[path] == fs.open(path).read() == data
+        assert fs.cat_ranges([path], [0], [9]) == [data]
+        assert fs.expand_path(path) == [path]
+        assert fs.info(path)["size"] == fs.size(path) == fs.du(path) == len(data)
+        assert fs.get_mapper(fs._parent(path))[path.rpartition("/")[2]] == data
+        fs.get_file(path, f"{tmp_path}/got")
+        assert (tmp_path / "got").read_bytes() == data
+    below = [f"/d{odd}", f"/d{odd}/f{odd}"]
+    assert fs.find(f"/d{odd}", withdirs=True) == below
+    assert fs.expand_path(f"/d{odd}", recursive=True) == below
+    assert fs.expand_path([f"/d{odd}", "/x1"], recursive=True) == [*below, "/x1"]
+    assert fs.expand_path(f"/d{odd}", recursive=True, maxdepth=1) == below
+    fs.copy(f"/d{odd}", "/copy", recursive=True)  # as fsspec has it for patterns
+    assert fs.find("/copy") == [f"/copy/f{odd}"]
+    fs.cp_file(f"/x{odd}", f"/y{odd}")
+    fs.copy(f"/x{odd}", "/z/")
+    fs.mv(f"/x{odd}", f"/moved{odd}")
+    assert fs.cat(f"/y{odd}") == fs.cat(f"/z/x{odd}") == fs.cat(f"/moved{odd}") == b"file"
+    fs.mv([f"/moved{odd}"], "/into")
+    fs.rm(f"/into/moved{odd}")
+    fs.rm([f"/y{odd}", f"/z/x{odd}", "/z"])
+    fs.rm(f"/d{odd}", recursive=True)
+    fs.rm("/copy", recursive=True)
+    fs.rmdir("/into")
+    assert fs.cat(fs.find("")) == others
+    assert len(fs.expand_path("/x[1-9a]")) == len(fs.expand_path("/x?")) == 2
+    with pytest.raises(FileNotFoundError):
+        fs.rm("/z?")
+
+
 def test_removing(fs: Any) -> None:
     fs.pipe({"/d/1": b"", "/d/e/f/2": b"", "/k": b"", "/l": b""})
     fs.mkdir("/d/empty/empty")
