@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 try:
     _Base: Any = importlib.import_module("fsspec").AbstractFileSystem
     _FsspecTransaction: Any = importlib.import_module("fsspec.transaction").Transaction
+    _FsspecFile: Any = importlib.import_module("fsspec.spec").AbstractBufferedFile
 except ImportError as error:
     raise ImportError(
         "mempool:// needs fsspec: pip install 'pymempool[fsspec]'", name="fsspec"
@@ -49,6 +50,17 @@ def _unpickled(name: str, process: int) -> MempoolFileSystem:
             f"the store {name!r} is in the memory of process {process}, not of this one"
         )
     return MempoolFileSystem(name)
+
+
+class _BufferedFile(_FsspecFile):  # type: ignore[misc] # fsspec has no types
+    """A file that is read through a cache of fsspec, for who asks for one: blockcache."""
+
+    def __init__(self, system: Any, path: str, file: StoredFile, **options: Any) -> None:
+        self._file = file  # which the cache may read at once
+        super().__init__(system, path, "rb", **{**options, "size": file.length})
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        return self._file.read(start, end - start)
 
 
 class _Transaction(_FsspecTransaction):  # type: ignore[misc] # fsspec has no types
@@ -308,7 +320,7 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         autocommit: bool = True,
         cache_options: Any = None,
         **kwargs: Any,
-    ) -> MempoolFile:
+    ) -> MempoolFile | _BufferedFile:
         mode = f"{mode[0]}+b" if mode[1:] == "b+" else mode
         if mode not in _MODES:
             raise ValueError(f"mode is {mode!r}, possible are {', '.join(_MODES)}")
@@ -326,6 +338,9 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
                 fail(errno.EISDIR, path)
             if autocommit or mode == "rb":
                 file = _in_place(store, names, old, mode)
+                if mode == "rb" and "cache_type" in kwargs:
+                    options = {"block_size": block_size, "cache_options": cache_options}
+                    return _BufferedFile(self, path, file, **options, **kwargs)
                 return MempoolFile(self, store, path, mode, file, True)
         old = None if mode[0] == "w" else old
         file = store.new_file() if old is None else old.clone()

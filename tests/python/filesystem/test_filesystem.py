@@ -708,6 +708,53 @@ def test_cached_files(name: str, tmp_path: Path) -> None:
     assert MempoolFileSystem(name).cat("/a") == b"2"
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # fsspec leaves its files open
+@pytest.mark.parametrize("cache", ["blockcache", "cached", "filecache", "simplecache"])
+def test_caches_in_front(name: str, tmp_path: Path, cache: str) -> None:
+    data = bytes(range(256)) * 100
+    MempoolFileSystem(name).pipe({"/d/a": data, "/empty": b"", "/short": b"s"})
+    for folder, chained in (("one", True), ("two", False), ("two", False)):
+        storage = {"cache_storage": str(tmp_path / folder)}
+        if chained:
+            fs, path = fsspec.url_to_fs(
+                f"{cache}::mempool://{name}/d/a", **{cache: storage}
+            )
+        else:
+            target = {"target_protocol": "mempool", "target_options": {"name": name}}
+            fs, path = fsspec.filesystem(cache, **target, **storage), "/d/a"
+        with fs.open(path) as file:
+            assert (file.read(3), file.seek(-2, 2), file.read()) == (
+                data[:3],
+                25598,
+                data[-2:],
+            )
+            assert (file.seek(5000), file.read(5000)) == (5000, data[5000:10000])
+        assert fs.cat(path) == data
+        assert fs.cat("/short") == b"s"
+        assert fs.ls("/d", detail=False) == ["/d/a"]
+        assert fs.size(f"mempool://{name}/d/a") == len(data)
+        if cache != "simplecache":  # whose files to be written are local ones
+            continue
+        with fs.open("/new", "wb") as file:
+            file.write(b"new")
+        assert MempoolFileSystem(name).cat("/new") == b"new"
+    gc.collect()
+
+
+@pytest.mark.parametrize("kind", ["none", "readahead", "bytes", "blockcache", "all"])
+def test_read_caches_of_open_files(fs: Any, kind: str) -> None:
+    data = bytes(range(256)) * 100
+    fs.pipe("/a", data)
+    with fs.open("/a", block_size=999, cache_type=kind) as file:
+        fs.rm("/a")
+        assert (file.read(2), file.seek(2000), file.read(), file.size) == (
+            data[:2],
+            2000,
+            data[2000:],
+            len(data),
+        )
+
+
 # -------------------------------------------------------------------------------- threads
 
 
