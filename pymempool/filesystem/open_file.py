@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .._core.raw_file import RawFile, fail
 from .._native.buffers import readable
 from .paths import split_path
-from .store import LENGTH_MAX, Link, Store, StoredFile, link_all
+from .store import Link, Store, link_all
+from .stored_file import LENGTH_MAX, StoredFile
 
 if TYPE_CHECKING:
     from typing import SupportsIndex

@@ -3,119 +3,29 @@
 
     Store ─► Directory ─► StoredFile: a length, and a clone of Store.origin
 
-Files of one store are relatives: they share its memory limit, and a copy takes no memory
-until one of the two is written to. The lock of a store guards its tree. The lock of a
-file guards its length and its bytes together. A thread may lock a store and then a file,
-not the other way round.
+Files of one store and of its clones are relatives: they share a memory limit, and a copy
+takes no memory until one of the two is written to. The lock of a store guards its tree.
+The lock of a file guards its length and its bytes together. A thread may lock stores and
+then files, not the other way round.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import threading
-import weakref
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Callable, NamedTuple, Union
 
-from .._core import ranges
 from .._core.raw_file import fail
-from .._native.calls import library_for
-from .._native.signatures import SIZE_MAX
 from ..errors import PoolLimitError
 from ..pool import MemoryPool
+from .locks import new_lock
 from .paths import join_path
+from .stored_file import LENGTH_MAX, StoredFile, now
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
-#: The largest length of a file in bytes: elsewhere positions are signed.
-LENGTH_MAX = SIZE_MAX >> 1
-
 _BLOCK_SIZE = 4096  # bytes, where nobody asks for another
-
-
-def now() -> datetime:
-    """Returns the time, in UTC."""
-    return datetime.now(timezone.utc)
-
-
-_lock_owners: weakref.WeakSet[StoredFile | Store] = weakref.WeakSet()
-
-
-def _new_lock(owner: StoredFile | Store) -> threading.RLock:
-    """Returns the lock of a file or a store, which a forked child replaces.
-
-    It is reentrant: a signal handler may write to the same file.
-    """
-    _lock_owners.add(owner)
-    return threading.RLock()
-
-
-class StoredFile:
-    """The bytes of a file. It lives while it has a path, or somebody has it open."""
-
-    def __init__(self, origin: MemoryPool, pool: MemoryPool, length: int = 0) -> None:
-        self.lock = _new_lock(self)
-        self.origin = origin  # the one of its store
-        self.pool = pool  # a clone of that
-        self.length = length  # the pool holds zeros behind it
-        self.created = self.modified = now()
-
-    def clone(self) -> StoredFile:
-        """Returns a copy, in constant time. Raises PoolMemoryError."""
-        with self.lock:
-            return StoredFile(self.origin, self.pool.clone(), self.length)
-
-    def _clipped(self, at: int, size: int) -> int:
-        """Returns how many of `size` bytes at an offset are in the file."""
-        return max(0, min(size, self.length - at))
-
-    def read(self, at: int, size: int) -> bytes:
-        """Reads up to `size` bytes, fewer at the end."""
-        with self.lock:
-            count = self._clipped(at, size)
-            return self.pool.read(at, count) if count else b""
-
-    def read_into(self, at: int, address: int, size: int) -> int:
-        """Reads up to `size` bytes to an address; returns the number of bytes."""
-        with self.lock:
-            count = self._clipped(at, size)
-            call = library_for(count).pool_read
-            done: int = call(self.pool.handle, address, at, count)
-            return done
-
-    def write(self, at: int | None, address: int, size: int) -> int:
-        """Writes `size` bytes, at the end if `at` is None; returns where they end.
-
-        All or nothing. Raises OSError: EFBIG, ENOSPC; PoolMemoryError.
-        """
-        with self.lock:
-            if at is None:
-                at = self.length
-            end = at + size
-            if end > LENGTH_MAX:
-                fail(errno.EFBIG)
-            if size:
-                try:
-                    ranges.put(self.pool._owner, at, address, size)
-                except PoolLimitError as error:
-                    raise OSError(errno.ENOSPC, str(error)) from error
-                self.length = max(self.length, end)
-                self.modified = now()
-            return end
-
-    def truncate(self, length: int) -> None:
-        """Makes the file longer, by a hole, or shorter. Raises OSError with ENOSPC."""
-        with self.lock:
-            if length < self.length:
-                try:
-                    self.pool.discard(length, LENGTH_MAX - length)
-                except PoolLimitError as error:  # from a block shared with a copy
-                    raise OSError(errno.ENOSPC, str(error)) from error
-            self.length = length
-            self.modified = now()
 
 
 class Directory:
@@ -150,16 +60,36 @@ class Store:
     Methods lock the store where they do not say that the caller does.
     """
 
-    def __init__(
-        self, limit: SupportsIndex | None, block_size: SupportsIndex | None
-    ) -> None:
-        if block_size is None:
-            block_size = _BLOCK_SIZE
+    def __init__(self, origin: MemoryPool) -> None:
         #: The empty pool of which all files are clones.
-        self.origin = MemoryPool(LENGTH_MAX, block_size, memory_limit=limit)
-        self.limit = self.origin.stats.memory_limit
-        self.lock = _new_lock(self)
+        self.origin = origin
+        self.limit = origin.stats.memory_limit
+        self.lock = new_lock(self)
         self.root = Directory()
+
+    def clone(self) -> Store:
+        """Returns a store with a copy of all files, of one moment.
+
+        Takes constant time for each file. The two share blocks and the memory limit, and
+        copies between them take constant time. Raises PoolMemoryError.
+        """
+        clone = Store(self.origin)
+        folders = [(self.root, clone.root)]
+        with self.lock, ExitStack() as locked:
+            for folder, copy in folders:  # which grows
+                for name, entry in folder.entries.items():
+                    if isinstance(entry, Directory):
+                        made = copy.entries[name] = Directory()
+                        folders.append((entry, made))
+                    else:
+                        locked.enter_context(entry.lock)
+            for folder, copy in folders:
+                copy.created, copy.modified = folder.created, folder.modified
+                for name, entry in folder.entries.items():
+                    if isinstance(entry, StoredFile):
+                        file = copy.entries[name] = entry.clone()
+                        file.created, file.modified = entry.created, entry.modified
+        return clone
 
     def new_file(self) -> StoredFile:
         """Returns an empty file without a path."""
@@ -263,6 +193,13 @@ class Store:
             self.unlink(source)
 
 
+def new_store(limit: SupportsIndex | None, block_size: SupportsIndex | None) -> Store:
+    """Returns an empty store. Raises what MemoryPool() raises."""
+    if block_size is None:
+        block_size = _BLOCK_SIZE
+    return Store(MemoryPool(LENGTH_MAX, block_size, memory_limit=limit))
+
+
 class Link(NamedTuple):
     """A path that a file is to have, with what Store.link() takes."""
 
@@ -289,59 +226,3 @@ def link_all(links: list[Link]) -> None:
             for step in reversed(undo):
                 step()
             raise
-
-
-# -------------------------------------------------------------------- stores by name
-
-_named: dict[str, Store] = {}
-_named_lock: threading.RLock  # guards _named
-
-
-def _renew_locks() -> None:
-    """Replaces all locks: in a forked child their owners may be missing threads."""
-    global _named_lock
-    _named_lock = threading.RLock()
-    for owner in list(_lock_owners):
-        owner.lock = threading.RLock()
-
-
-_renew_locks()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
-
-
-def open_store(
-    name: str, limit: SupportsIndex | None, block_size: SupportsIndex | None
-) -> Store:
-    """Returns the store of a name, which is made if there is none.
-
-    limit, block_size: as for MempoolFileSystem; None also means what a store has.
-
-    Raises TypeError, ValueError: see MempoolFileSystem.
-    """
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a str, not {type(name).__name__}")
-    if not name or "/" in name:
-        raise ValueError(f"name is {name!r}, allowed is a name that is not empty, no '/'")
-    with _named_lock:
-        store = _named.get(name)
-        if store is None:
-            store = _named[name] = Store(limit, block_size)
-    if limit is not None and limit != store.limit:
-        raise ValueError(
-            f"limit is {limit}, but the store {name!r} has a limit of"
-            f" {store.limit or None}"
-        )
-    if block_size is not None:
-        wanted, held = Store(None, block_size).origin, store.origin.block_size
-        if wanted.block_size != held:
-            raise ValueError(
-                f"block_size is {block_size}, but the store {name!r} has blocks of {held}"
-            )
-    return store
-
-
-def drop_store(name: str) -> None:
-    """Forgets the store of a name, if there is one."""
-    with _named_lock:
-        _named.pop(name, None)

@@ -14,16 +14,9 @@ from typing import TYPE_CHECKING, Any
 from .._core.raw_file import fail
 from .open_file import MempoolFile
 from .paths import join_path, split_path
-from .store import (
-    Directory,
-    Entry,
-    Store,
-    StoredFile,
-    drop_store,
-    link_all,
-    now,
-    open_store,
-)
+from .registry import drop_store, name_store, open_store, store_names
+from .store import Directory, Entry, Store, link_all, new_store
+from .stored_file import StoredFile, now
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -140,15 +133,39 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         PoolMemoryError.
         """
         super().__init__(**storage_options)
+        if name is None:
+            self._use(None, new_store(limit, block_size))
+        else:
+            self._use(name, open_store(name, limit, block_size))
+
+    def _use(self, name: str | None, store: Store) -> None:
         self.name = name
+        self._store = store
         # Not a bound method, with which the instance would hold itself.
         self._strip_protocol = partial(  # type: ignore[method-assign]
             type(self)._strip_protocol, own=name
         )
-        if name is None:
-            self._store = Store(limit, block_size)
-        else:
-            self._store = open_store(name, limit, block_size)
+
+    def clone(self, name: str | None = None) -> MempoolFileSystem:
+        """Returns a file system with a copy of all files and directories: a snapshot.
+
+        name: a name for its store, which no other has; None for none.
+
+        The copy is of one moment, takes constant time for each file and keeps their
+        times. The two stores share blocks until they are written to, and one limit.
+        Raises ValueError for another name, TypeError, PoolMemoryError.
+        """
+        store = self._store.clone()
+        if name is not None:
+            name_store(name, store)
+        clone = type(self)()
+        clone._use(name, store)
+        return clone
+
+    @classmethod
+    def stores(cls) -> list[str]:
+        """Returns the names of the stores that have one, sorted."""
+        return store_names()
 
     @classmethod
     def drop(cls, name: str) -> None:

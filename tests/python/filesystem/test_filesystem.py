@@ -32,7 +32,12 @@ fsspec = pytest.importorskip("fsspec", reason="mempool:// is for fsspec")
 dirfs = importlib.import_module("fsspec.implementations.dirfs")
 filesystem = importlib.import_module("pymempool.filesystem")
 MempoolFileSystem = filesystem.MempoolFileSystem
-from internals import ranges_module, store_module  # noqa: E402
+from internals import (  # noqa: E402
+    LENGTH_MAX,
+    locks_module,
+    ranges_module,
+    registry_module,
+)
 
 BLOCK = 4096
 
@@ -233,7 +238,7 @@ def test_appending_goes_to_the_end_of_all(fs: Any) -> None:
 
 
 def test_holes_and_the_far_end(fs: Any) -> None:
-    end = store_module.LENGTH_MAX
+    end = LENGTH_MAX
     with fs.open("/a", "w+b") as file:
         file.seek(end - 1)
         assert file.write(b"z") == 1
@@ -867,12 +872,13 @@ def test_locks_are_made_anew(fs: Any) -> None:
     """What a forked child does, whose other threads are gone."""
     fs.pipe("/a", b"1")
 
-    def locks() -> set[int]:
-        return {id(store_module._named_lock), id(fs._store.lock), id(fs._file("/a").lock)}
+    def locks() -> list[Any]:
+        owners = registry_module._named, fs._store, fs._file("/a")
+        return [owner.lock for owner in owners]
 
-    before = store_module._named_lock, fs._store.lock, fs._file("/a").lock
-    store_module._renew_locks()
-    assert locks().isdisjoint(map(id, before))
+    before = locks()
+    locks_module._renew()
+    assert not any(new in before for new in locks())
     assert fs.cat("/a") == b"1"
 
 
@@ -882,7 +888,7 @@ def test_in_a_child_of_a_thread_that_had_the_locks(fs: Any, name: str) -> None:
     held, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with store_module._named_lock, fs._store.lock, fs._file("/a").lock:
+        with registry_module._named.lock, fs._store.lock, fs._file("/a").lock:
             held.set()
             leave.wait()
 

@@ -113,7 +113,10 @@ _LATER = {
         "Step",
         "next_step",
     ),
+    "pymempool.filesystem.locks": ("locks_module",),
+    "pymempool.filesystem.registry": ("registry_module",),
     "pymempool.filesystem.store": ("store_module",),
+    "pymempool.filesystem.stored_file": ("LENGTH_MAX",),
 }
 
 
