@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What mempool:// holds: trees of files, each of them a clone of its store's origin.
 
-    Store ─► Directory ─► StoredFile: a length, and a clone of Store.origin
+    Store ─► Directory ─► StoredFile: a length, and a clone of Store.origin; small files
+                          are a bytearray
 
 Files of one store and of its clones are relatives: they share a memory limit, and a copy
 takes no memory until one of the two is written to. The lock of a store guards its tree.
@@ -16,7 +17,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Callable, NamedTuple, Union
 
 from .._core.raw_file import fail
-from ..errors import PoolLimitError
 from ..pool import MemoryPool
 from .locks import new_lock
 from .paths import join_path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import SupportsIndex
 
 _BLOCK_SIZE = 4096  # bytes, where nobody asks for another
+_SMALL_MAX = 4096  # bytes that are copied as fast as a pool is cloned
 
 
 class Directory:
@@ -64,6 +65,8 @@ class Store:
         #: The empty pool of which all files are clones.
         self.origin = origin
         self.limit = origin.stats.memory_limit
+        # A limit counts blocks alone, so with one all files have blocks.
+        self._small_max = 0 if self.limit else min(origin.block_size, _SMALL_MAX)
         self.lock = new_lock(self)
         self.root = Directory()
 
@@ -93,7 +96,7 @@ class Store:
 
     def new_file(self) -> StoredFile:
         """Returns an empty file without a path."""
-        return StoredFile(self.origin, self.origin.clone())
+        return StoredFile(self.origin, self._small_max)
 
     def copy_of(self, file: StoredFile) -> StoredFile:
         """Returns a copy of a file, in constant time if it is of this store.
@@ -104,11 +107,7 @@ class Store:
         if clone.origin is self.origin:
             return clone
         copy = self.new_file()
-        try:
-            copy.pool.copy_from(clone.pool, 0, clone.length)
-        except PoolLimitError as error:
-            raise OSError(errno.ENOSPC, str(error)) from error
-        copy.length = clone.length
+        copy.assign(clone)
         return copy
 
     def find(self, names: list[str]) -> Entry | None:

@@ -126,7 +126,8 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         limit: int, the most bytes that all files together may hold, in whole blocks; a
             block that copies share counts once. None for no limit.
         block_size: int, in bytes; files take memory in blocks of the largest power of two
-            not above it. None for 4096.
+            not above it. None for 4096. Without a limit, a file of up to 4096 bytes that
+            fits one block takes only its bytes.
 
         For a store that exists, None means what the store has, and another value raises
         ValueError. Raises ValueError for another name too; PoolRangeError,

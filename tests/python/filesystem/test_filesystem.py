@@ -575,7 +575,8 @@ def test_commit_and_discard(fs: Any) -> None:
     assert not fs.exists("/a")
 
 
-def test_memory_of_what_is_not_committed(fs: Any) -> None:
+def test_memory_of_what_is_not_committed() -> None:
+    fs = MempoolFileSystem(limit=BLOCK)
 
     def held() -> int:
         return int(fs._store.origin.stats.family_bytes)
@@ -840,9 +841,10 @@ READS: dict[str, Callable[[Any], bytes]] = {
 @pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize("change", ["truncate", "write"])
 def test_reads_are_one_step(
-    fs: Any, name: str, change: str, monkeypatch: pytest.MonkeyPatch
+    name: str, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody sees bytes that are cut off as zeros, nor half of a write past the end."""
+    fs = MempoolFileSystem(limit=BLOCK)  # with a limit all files have blocks
     fs.pipe("/a", b"0123456789")
     spot = {"truncate": (MemoryPool, "discard"), "write": (ranges_module, "put")}[change]
     call, seen, read = getattr(*spot), [], threading.Event()
