@@ -2,6 +2,7 @@
 """Paths of mempool://: the store that a URL names, and the names of the entries below it.
 
     /folder/file                  in the store of the file system that is called
+    mempool:///folder/file        the same
     mempool://NAME/folder/file    in the store NAME, from every file system
 
 fsspec's functions for many paths and file systems hand complete URLs on, as they do for
@@ -18,17 +19,17 @@ _PROTOCOL = "mempool:"
 
 
 def split_path(path: Any) -> tuple[str | None, list[str]]:
-    """Returns the store and the names in a path: None for the store if it is no URL.
+    """Returns the store and the names in a path: None for the store if it names none.
 
-    Raises ValueError for a URL without the name of a store.
+    Raises ValueError for a URL with one slash, as pathlib makes of two.
     """
     text: str = path.as_posix() if isinstance(path, PurePath) else os.fspath(path)
     if not text.startswith(_PROTOCOL):
         return None, _names(text)
-    store, _, rest = text[len(_PROTOCOL) + 2 :].partition("/")
-    if not store or not text.startswith(_PROTOCOL + "//"):
+    if not text.startswith(_PROTOCOL + "//"):
         raise ValueError(f"{text!r} names no store, allowed is mempool://NAME/path")
-    return store, _names(rest)
+    store, _, rest = text[len(_PROTOCOL) + 2 :].partition("/")
+    return store or None, _names(rest)
 
 
 def _names(path: str) -> list[str]:

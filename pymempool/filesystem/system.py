@@ -45,6 +45,18 @@ def _unpickled(name: str, process: int) -> MempoolFileSystem:
     return MempoolFileSystem(name)
 
 
+class _Missing(str):
+    """The empty name of a URL without one, which the name that is given replaces.
+
+    fsspec drops what a URL says if it does not differ from what is given.
+    """
+
+    __slots__ = ()
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
 class _BufferedFile(_FsspecFile):  # type: ignore[misc] # fsspec has no types
     """A file that is read through a cache of fsspec, for who asks for one: blockcache."""
 
@@ -94,7 +106,7 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
 
     Each method takes paths and URLs: `/path` is in the store of the instance, and
     `mempool://NAME/path` in the store of that name, in whichever instance. Listings name
-    what is in another store by its URL. A URL without a name raises ValueError.
+    what is in another store by its URL. fsspec opens `mempool:///path` with name= only.
 
     A copy of a file takes memory only as it is written to. A move takes constant time,
     for a file and for a full directory. Directories above a new file are made. An
@@ -217,9 +229,12 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         return join_path(names, store) if names else f"{join_path([], store)}/"
 
     @staticmethod
-    def _get_kwargs_from_urls(path: Any) -> dict[str, str]:
+    def _get_kwargs_from_urls(path: Any) -> dict[str, Any]:
         store, _ = split_path(path)
-        return {} if store is None else {"name": store}
+        if store is not None:
+            return {"name": store}
+        # What is written to a store that no other URL leads to would be lost.
+        return {"name": _Missing()} if "://" in os.fspath(path) else {}
 
     def _locate(self, path: Any) -> tuple[Store, list[str]]:
         """Returns the store and the names that a path means here."""

@@ -109,23 +109,29 @@ def test_paths_are_short_only_within_their_store(one: Any) -> None:
         MempoolFileSystem().unstrip_protocol("/a")
 
 
-@pytest.mark.parametrize("url", ["mempool://", "mempool:///a", "mempool:/one/a"])
+@pytest.mark.parametrize("url", ["mempool:///a", "mempool:///"])
 def test_urls_that_name_no_store(one: Any, url: str) -> None:
     for call in (
-        lambda: one.open(url, "wb"),
-        lambda: one.cat_file(PurePosixPath(url)),  # which has one slash
-        lambda: one.pipe(url, b"1"),
-        lambda: one.unstrip_protocol(url),
+        lambda: fsspec.open(url, "wb"),
+        lambda: fsspec.url_to_fs(url),
+        lambda: generic.rsync("mempool://one", url),
     ):
-        with pytest.raises(ValueError, match="names no store"):
+        with pytest.raises(ValueError, match="name"):
             call()
-    if "://" in url:  # else it is a path on the disk
-        for call in (
-            lambda: fsspec.open(url, "wb"),
-            lambda: generic.rsync("mempool://one", url),
-        ):
+    system, path = fsspec.url_to_fs(url, name="one")
+    assert (system, path) == (one, url[len("mempool://") :].rstrip("/"))
+    assert one.unstrip_protocol(url) == url.replace("///", "//one/")
+    one.pipe("/a", b"1")
+    assert one.ls(url, detail=False) == ["/a"]
+    with fsspec.open("mempool:///a", name="one") as file:
+        assert file.read() == b"1"
+
+
+def test_paths_of_pathlib_have_one_slash(one: Any) -> None:
+    for path in ("mempool:/one/a", PurePosixPath("mempool://one/a")):
+        for call in (one.cat_file, one.unstrip_protocol, one.touch, one.ls, one.rm):
             with pytest.raises(ValueError, match="names no store"):
-                call()
+                call(path)
     assert one.ls("") == []
 
 

@@ -117,6 +117,7 @@ _LATER = {
     "pymempool.filesystem.registry": ("registry_module",),
     "pymempool.filesystem.store": ("store_module",),
     "pymempool.filesystem.stored_file": ("LENGTH_MAX",),
+    "pymempool.filesystem.universal": ("MempoolPath",),
 }
 
 
