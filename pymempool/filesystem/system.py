@@ -105,8 +105,8 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
     which lives until drop(name) or the end of the process.
 
     Each method takes paths and URLs: `/path` is in the store of the instance, and
-    `mempool://NAME/path` in the store of that name, in whichever instance. Listings name
-    what is in another store by its URL. fsspec opens `mempool:///path` with name= only.
+    `mempool://NAME/path` in the store of that name, in whichever instance. What is
+    found below a URL is named by URLs. fsspec opens `mempool:///path` with name= only.
 
     A copy of a file takes memory only as it is written to. A move takes constant time,
     for a file and for a full directory. Directories above a new file are made. An
@@ -287,19 +287,49 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Returns name, size, type, created and modified of a file or a directory."""
-        return _info(*self._entry(path))
+        found: dict[str, Any] = self._named_as(path, [_info(*self._entry(path))])[0]
+        return found
+
+    def find(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Returns the files below a path, sorted, as fsspec's find() does."""
+        return self._named_as(path, super().find(path, *args, **kwargs))
+
+    def glob(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Returns what matches a pattern, sorted, as fsspec's glob() does."""
+        return self._named_as(path, super().glob(path, *args, **kwargs))
+
+    def _named_as(self, path: Any, found: Any) -> Any:
+        """Returns what was found below a path, named by URLs if the path is one.
+
+        Who has a path from fsspec.url_to_fs() takes what does not begin with it for
+        something outside, as pyarrow does.
+        """
+        if split_path(path)[0] is None:
+            return found
+        if isinstance(found, dict):
+            infos = self._named_as(path, [*found.values()])
+            return {one["name"]: one for one in infos}
+        return [
+            self._url(one)
+            if isinstance(one, str)
+            else {**one, "name": self._url(one["name"])}
+            for one in found
+        ]
+
+    def _url(self, path: str) -> str:
+        return self.unstrip_protocol(path).rstrip("/")
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         """Lists a directory, sorted by name, or a file. Raises FileNotFoundError."""
         with self._locate(path)[0].lock:
-            path, entry = self._entry(path)
+            at, entry = self._entry(path)
             if isinstance(entry, Directory):
                 found = [
-                    _info(f"{path}/{name}", one) for name, one in entry.entries.items()
+                    _info(f"{at}/{name}", one) for name, one in entry.entries.items()
                 ]
             else:
-                found = [_info(path, entry)]
-        found.sort(key=operator.itemgetter("name"))
+                found = [_info(at, entry)]
+        found = sorted(self._named_as(path, found), key=operator.itemgetter("name"))
         return found if detail else [one["name"] for one in found]
 
     def created(self, path: str) -> datetime:

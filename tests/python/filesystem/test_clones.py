@@ -90,7 +90,7 @@ def test_names_of_clones(fs: Any) -> None:
     assert clone == MempoolFileSystem("snapshot") and clone.name == "snapshot"
     assert clone.unstrip_protocol("/a") == "mempool://snapshot/a"
     assert clone.cat("mempool://snapshot/a") == fs.cat("mempool://snapshot/a") == b"1"
-    assert clone.find("mempool://snapshot") == ["/a"]
+    assert clone.find("mempool://snapshot") == ["mempool://snapshot/a"]
     for name, error in (("snapshot", ValueError), ("a/b", ValueError), (5, TypeError)):
         with pytest.raises(error, match="name"):
             fs.clone(name)

@@ -122,7 +122,7 @@ def test_urls_that_name_no_store(one: Any, url: str) -> None:
     assert (system, path) == (one, url[len("mempool://") :].rstrip("/"))
     assert one.unstrip_protocol(url) == url.replace("///", "//one/")
     one.pipe("/a", b"1")
-    assert one.ls(url, detail=False) == ["/a"]
+    assert one.ls(url, detail=False) == one.find(url) == ["/a"]
     with fsspec.open("mempool:///a", name="one") as file:
         assert file.read() == b"1"
 
@@ -243,6 +243,30 @@ def test_changes_of_the_tree_are_in_the_store_of_the_url(one: Any, two: Any) -> 
         one.mkdir("mempool://two/made")
     one.rm("mempool://two", recursive=True)
     assert two.ls("") == []
+
+
+def test_what_is_found_is_named_as_the_path_is(one: Any, two: Any) -> None:
+    for fs in (one, two):
+        fs.pipe("/d/f", b"1")
+    for top in ("", "mempool://one", "mempool://two"):
+        path = f"{top}/d/f"
+        assert one.find(top or "/") == one.glob(f"{top}/**/f") == [path]
+        assert one.ls(f"{top}/d", detail=False) == one.ls(path, detail=False) == [path]
+        assert one.info(path)["name"] == one.ls(f"{top}/d")[0]["name"] == path
+        assert one.info(top or "/")["name"] == top
+        for found in (one.find(top, detail=True), one.glob(path, detail=True)):
+            assert [(key, info["name"]) for key, info in found.items()] == [(path, path)]
+
+
+def test_data_sets_of_pyarrow(one: Any) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="writes and reads data sets")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="writes and reads data sets")
+    fs, path = fsspec.url_to_fs("mempool://one/set")
+    table = pyarrow.table({"a": [1, 2, 3], "b": ["x", "y", "x"]})
+    parquet.write_to_dataset(table, path, partition_cols=["b"], filesystem=fs)
+    assert one.ls("/set", detail=False) == ["/set/b=x", "/set/b=y"]
+    read = parquet.read_table(path, filesystem=fs).to_pydict()
+    assert sorted(zip(read["a"], read["b"])) == [(1, "x"), (2, "y"), (3, "x")]
 
 
 def test_files_keep_to_their_stores(one: Any, two: Any) -> None:
