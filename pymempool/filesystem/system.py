@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import operator
 import os
 from functools import partial
@@ -15,21 +14,13 @@ from .._core.raw_file import fail
 from .open_file import MempoolFile
 from .paths import join_path, split_path
 from .registry import drop_store, name_store, open_store, store_names
-from .store import Directory, Entry, Store, link_all, new_store
+from .store import Directory, Entry, Store, new_store
 from .stored_file import StoredFile, now
+from .subclasses import BufferedFile, FileSystem, MissingName, Transaction
 
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import SupportsIndex
-
-try:
-    _Base: Any = importlib.import_module("fsspec").AbstractFileSystem
-    _FsspecTransaction: Any = importlib.import_module("fsspec.transaction").Transaction
-    _FsspecFile: Any = importlib.import_module("fsspec.spec").AbstractBufferedFile
-except ImportError as error:
-    raise ImportError(
-        "mempool:// needs fsspec: pip install 'pymempool[fsspec]'", name="fsspec"
-    ) from error
 
 _MODES = ("rb", "r+b", "wb", "w+b", "ab", "a+b", "xb", "x+b")
 
@@ -45,59 +36,7 @@ def _unpickled(name: str, process: int) -> MempoolFileSystem:
     return MempoolFileSystem(name)
 
 
-class _Missing(str):
-    """The empty name of a URL without one, which the name that is given replaces.
-
-    fsspec drops what a URL says if it does not differ from what is given.
-    """
-
-    __slots__ = ()
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-
-class _BufferedFile(_FsspecFile):  # type: ignore[misc] # fsspec has no types
-    """A file that is read through a cache of fsspec, for who asks for one: blockcache."""
-
-    def __init__(self, system: Any, path: str, file: StoredFile, **options: Any) -> None:
-        self._file = file  # which the cache may read at once
-        super().__init__(system, path, "rb", **{**options, "size": file.length})
-
-    def _fetch_range(self, start: int, end: int) -> bytes:
-        return self._file.read(start, end - start)
-
-
-class _Transaction(_FsspecTransaction):  # type: ignore[misc] # fsspec has no types
-    """fsspec's transaction, but its files appear in one atomic step, or none of them."""
-
-    def _files(self) -> list[MempoolFile]:
-        """Returns the files in order, each once, without what compresses them."""
-        opened = dict.fromkeys(self.files)
-        return [file for file in opened if isinstance(file, MempoolFile)]
-
-    def pending_at(self, store: Store, names: list[str]) -> StoredFile | None:
-        """Returns the file that would have this path after a commit now."""
-        found = (file.pending_at(store, names) for file in reversed(self._files()))
-        return next(filter(None, found), None)
-
-    def complete(self, commit: bool = True) -> None:
-        """Gives all files their paths, or discards them if that fails.
-
-        Raises what MempoolFile.commit() raises.
-        """
-        files = self._files()
-        self.files.clear()
-        try:
-            if commit:
-                link_all([link for file in files for link in file.links()])
-        finally:
-            for file in files:
-                file.discard()
-            super().complete(commit=False)  # there are no files: it ends the transaction
-
-
-class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
+class MempoolFileSystem(FileSystem):  # type: ignore[misc] # fsspec has no types
     """A file system in memory for fsspec: mempool://NAME/path.
 
     An instance without a name has a store of its own, which lives as long as the instance
@@ -119,7 +58,7 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
     Any number of threads may use an instance, but a transaction is for one.
     """
 
-    transaction_type = _Transaction
+    transaction_type = Transaction
     cachable = False  # each instance may have a store of its own
     protocol = "mempool"
     root_marker = "/"
@@ -234,7 +173,7 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         if store is not None:
             return {"name": store}
         # What is written to a store that no other URL leads to would be lost.
-        return {"name": _Missing()} if "://" in os.fspath(path) else {}
+        return {"name": MissingName()} if "://" in os.fspath(path) else {}
 
     def _locate(self, path: Any) -> tuple[Store, list[str]]:
         """Returns the store and the names that a path means here."""
@@ -383,7 +322,7 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         autocommit: bool = True,
         cache_options: Any = None,
         **kwargs: Any,
-    ) -> MempoolFile | _BufferedFile:
+    ) -> MempoolFile | BufferedFile:
         mode = f"{mode[0]}+b" if mode[1:] == "b+" else mode
         if mode not in _MODES:
             raise ValueError(f"mode is {mode!r}, possible are {', '.join(_MODES)}")
@@ -403,7 +342,7 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
                 file = _in_place(store, names, old, mode)
                 if mode == "rb" and "cache_type" in kwargs:
                     options = {"block_size": block_size, "cache_options": cache_options}
-                    return _BufferedFile(self, path, file, **options, **kwargs)
+                    return BufferedFile(self, path, file, **options, **kwargs)
                 return MempoolFile(self, store, path, mode, file, True)
         old = None if mode[0] == "w" else old
         file = store.new_file() if old is None else old.clone()
