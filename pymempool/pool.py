@@ -13,7 +13,7 @@ a third to half of the time of `import pymempool`.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, overload
 
@@ -916,6 +916,7 @@ class MemoryPool(Owned):
         format: str = "auto",
         since: MemoryPool | None = None,
         progress: Progress | None = None,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Writes the contents of one moment to a file, byte for byte.
 
@@ -927,6 +928,8 @@ class MemoryPool(Owned):
             clone: then a delta is written, the bytes of delta(since).
         progress: called as progress(done, total), in bytes of the image, after each
             piece of at most 1 MiB, or larger hole, and at the end.
+        storage_options: for a URL, what fsspec.open() takes for its file systems: keys,
+            endpoints, {"zip": {...}} for a part of a chained URL.
 
         A path gets a new file, in which holes take no room (on Windows they do). It is
         written in the folder of the path, without a name, brought to the disk, and then
@@ -952,11 +955,13 @@ class MemoryPool(Owned):
         of archives), a failed save() leaves no old file, or a half one.
 
         Raises OSError, TypeError, what `file`, `progress` and clone() raise; ValueError
-        for another format, and what formats cannot hold; ImportError for a missing extra.
+        for another format, what formats cannot hold, and storage_options without a URL;
+        ImportError for a missing extra.
         """
-        from .images import formats
+        from .images import formats, locations
 
-        formats.save(self, file, format, since, progress)
+        location = locations.with_options(file, storage_options)
+        formats.save(self, location, format, since, progress)
 
     @property
     def start_address(self) -> int | None:
@@ -1023,6 +1028,7 @@ class MemoryPool(Owned):
         delta: ReadableBuffer | str | PathLike[str] | SupportsRead[bytes],
         *,
         progress: Progress | None = None,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Brings this pool from the contents that a delta starts from to its own.
 
@@ -1032,6 +1038,7 @@ class MemoryPool(Owned):
             socket. Of this just the delta is read, so that another one may follow.
         progress: called as progress(done, total), in bytes of the delta, after each
             MiB at most and at the end; total is None before.
+        storage_options: as for save().
 
         The contents and the size of this pool must be those that the delta starts from,
         however it came to them: load() of a full image, and each delta after it, in their
@@ -1041,11 +1048,12 @@ class MemoryPool(Owned):
 
         Raises CheckpointError for a delta that is damaged, or was made for other
         contents; PoolMemoryError, PoolLimitError, OSError, TypeError, ImportError, what
-        the file and `progress` raise. Then nothing has changed.
+        the file and `progress` raise; ValueError for storage_options without a URL. Then
+        nothing has changed.
         """
-        from .images import formats
+        from .images import formats, locations
 
-        formats.apply(self, delta, progress)
+        formats.apply(self, locations.with_options(delta, storage_options), progress)
 
     @classmethod
     def load(
@@ -1058,6 +1066,7 @@ class MemoryPool(Owned):
         wipe: bool = False,
         progress: Progress | None = None,
         pickle_path: bool = False,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> Self:
         """A pool with the contents and the size of a file.
 
@@ -1074,6 +1083,7 @@ class MemoryPool(Owned):
             not known.
         pickle_path: whether pickles of this pool and its clones name the file, and hold
             only what was changed since; for raw images at a path.
+        storage_options: as for save().
 
         The file of a path is mapped and adopted: nothing is read before it is needed,
         holes are left out where the system reports them, and the pool never writes to
@@ -1096,11 +1106,11 @@ class MemoryPool(Owned):
         the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
         ValueError for another format, a damaged file, `pickle_path` with what is no raw
-        image at a path, or, with "auto", first bytes and a suffix that contradict each
-        other; or what reports damage in a compressed one (EOFError, OSError, an error of
+        image at a path, storage_options without a URL, or, with "auto", first bytes and a
+        suffix that contradict each other; or what reports damage in a compressed one (EOFError, OSError, an error of
         zlib or lzma); ImportError for a missing extra.
         """
-        from .images import formats
+        from .images import formats, locations
 
         make = partial(
             cls._made,
@@ -1108,7 +1118,8 @@ class MemoryPool(Owned):
             memory_limit=memory_limit,
             wipe=wipe,
         )
-        load = partial(formats.load, make, file, format, wipe, progress)
+        location = locations.with_options(file, storage_options)
+        load = partial(formats.load, make, location, format, wipe, progress)
         if not pickle_path:
             return load()
         from ._core import loaded

@@ -9,7 +9,12 @@ install_for_python() {
         return
     fi
     python3 -m venv "$installed"
-    "$installed/bin/pip" install -q --disable-pip-version-check '.[test]' 'coverage>=7.10'
+    local pip=("$installed/bin/pip" --disable-pip-version-check -q)
+    "${pip[@]}" install '.[test]' 'coverage>=7.10'
+    # The tests of universal_pathlib for other file systems are in none of its wheels.
+    "${pip[@]}" download --no-deps --no-binary :all: universal_pathlib -d "$scratch/upath"
+    tar -xzf "$scratch"/upath/*.tar.gz -C "$scratch/upath"
+    cp -r "$scratch"/upath/*/upath/tests "$installed"/lib/python3*/site-packages/upath
 }
 
 # Two tests would wait for ever for a lock that coverage.py takes while it looks at a line:

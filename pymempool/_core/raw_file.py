@@ -37,15 +37,16 @@ class RawFile(io.RawIOBase):
 
     def __init__(self, mode: str, position: int = 0) -> None:
         super().__init__()
-        self._mode = mode
+        self._mode = mode  # "r+b" as open() takes it, never "rb+"
         self._position = position
 
     # ------------------------------------------------------------------------ facts
 
     @property
     def mode(self) -> str:
-        """The mode that the file was opened with."""
-        return self._mode
+        """The mode, as io.FileIO spells it: "rb+" for "r+b" and for "w+b"."""
+        kind, plus, _ = self._mode.partition("+")
+        return f"{'r' if kind[0] == 'w' else kind[0]}b+" if plus else kind
 
     def readable(self) -> bool:
         """Whether the mode allows reading."""

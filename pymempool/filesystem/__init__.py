@@ -2,7 +2,8 @@
 """mempool://, a file system in memory for fsspec. Its files are clones of one pool."""
 
 from .._core.names import publish
-from .system import MempoolFile, MempoolFileSystem, _unpickled
+from .open_file import MempoolFile
+from .system import MempoolFileSystem, _unpickled
 
 __all__ = ["MempoolFile", "MempoolFileSystem"]
 

@@ -1,164 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""mempool:// for fsspec: the file system and its open files."""
+"""mempool:// for fsspec: the file system."""
 
 from __future__ import annotations
 
 import errno
-import importlib
 import operator
 import os
-from pathlib import PurePath
+from functools import partial
+from glob import has_magic
 from typing import TYPE_CHECKING, Any
 
-from .._core.raw_file import RawFile, fail
-from .._native.buffers import readable
-from .store import (
-    LENGTH_MAX,
-    Directory,
-    Entry,
-    Store,
-    StoredFile,
-    drop_store,
-    join_path,
-    now,
-    open_store,
-    split_path,
-)
+from .._core.raw_file import fail
+from .open_file import MempoolFile
+from .paths import join_path, split_path
+from .registry import drop_store, name_store, open_store, store_names
+from .store import Directory, Entry, Store, new_store
+from .stored_file import StoredFile, now
+from .subclasses import BufferedFile, FileSystem, MissingName, Transaction
 
 if TYPE_CHECKING:
     from datetime import datetime
     from typing import SupportsIndex
 
-    from _typeshed import ReadableBuffer
-
-try:
-    _Base: Any = importlib.import_module("fsspec").AbstractFileSystem
-except ImportError as error:
-    raise ImportError(
-        "mempool:// needs fsspec: pip install 'pymempool[fsspec]'", name="fsspec"
-    ) from error
-
 _MODES = ("rb", "r+b", "wb", "w+b", "ab", "a+b", "xb", "x+b")
-
-
-class MempoolFile(RawFile):
-    """An open file of a MempoolFileSystem: unbuffered, with a position of its own.
-
-    Each read and each write is one atomic step. A write writes all of its bytes or
-    raises: OSError with ENOSPC if it would pass the limit of the store, PoolMemoryError
-    if the system has no memory. A file opened for appending writes at the end, even if
-    another one has moved it. The position has no lock: threads open a file each.
-
-    The file stays usable after its path was removed, moved, or given to another file.
-    """
-
-    _position_max = LENGTH_MAX
-
-    def __init__(
-        self,
-        system: MempoolFileSystem,
-        path: str,
-        mode: str,
-        file: StoredFile,
-        inplace: bool,
-    ) -> None:
-        """Made by MempoolFileSystem.open()."""
-        super().__init__(mode, file.length if mode[0] == "a" else 0)
-        self.fs = system
-        self.path = path
-        self.autocommit = inplace
-        self._file: StoredFile | None = file  # None once nobody can need it
-        self._pending = not inplace  # whether commit() has something to do
-
-    @property
-    def size(self) -> int:
-        """The length of the file in bytes."""
-        return self._length()
-
-    def close(self) -> None:
-        """Closes the file. What waits for commit() is kept. May be called again."""
-        super().close()
-        if not self._pending:
-            self._file = None
-
-    def peek(self, size: int = 0, /) -> bytes:
-        """Reads some bytes without moving the position. Makes readline() fast."""
-        self._check_readable()
-        return self._read_at(self._position, max(size, 8192))
-
-    def write(self, data: ReadableBuffer, /) -> int:
-        """Writes all of `data`; returns its size in bytes.
-
-        data: a contiguous bytes-like object.
-
-        Raises OSError: ENOSPC, EFBIG; PoolMemoryError; io.UnsupportedOperation if the
-        mode forbids writing. Then nothing has changed.
-        """
-        self._check_writable()
-        file = self._open_file()
-        with readable(data) as source:
-            at = None if self.mode[0] == "a" else self._position
-            self._position = file.write(at, source.address, source.size)
-            size: int = source.size
-        return size
-
-    def truncate(self, size: SupportsIndex | None = None, /) -> int:
-        """Makes the file end at `size`; returns `size`.
-
-        size: int, in bytes; None for the position, which does not move.
-
-        Raises OSError: EINVAL for a size that no file can have; ENOSPC if the new end is
-        in a block that a copy shares, and the limit leaves no room for another.
-        """
-        self._check_writable()
-        file = self._open_file()
-        length = self._position if size is None else int(operator.index(size))
-        if not 0 <= length <= LENGTH_MAX:
-            fail(errno.EINVAL)
-        file.truncate(length)
-        return length
-
-    # -------------------------------------------------------------------- transactions
-
-    def commit(self) -> None:
-        """Gives a file that was opened with autocommit=False its path.
-
-        The file may be closed or open. Commits once, in one atomic step; does nothing for
-        other files. Raises FileExistsError for the mode "xb" if the path is taken now,
-        IsADirectoryError, NotADirectoryError.
-        """
-        if self._pending and self._file is not None:
-            exclusive = self.mode[0] == "x"
-            self.fs._store.link(split_path(self.path), self._file, exclusive)
-        self._settle()
-
-    def discard(self) -> None:
-        """Makes commit() do nothing; closing the file frees what was written."""
-        self._settle()
-
-    def _settle(self) -> None:
-        self._pending = False
-        if self.closed:
-            self._file = None
-
-    # --------------------------------------------------------------------- for RawFile
-
-    def _check_open(self) -> None:
-        self._open_file()
-
-    def _open_file(self) -> StoredFile:
-        if self.closed or self._file is None:
-            raise ValueError("I/O operation on closed file")
-        return self._file
-
-    def _length(self) -> int:
-        return self._open_file().length
-
-    def _read_at(self, position: int, size: int) -> bytes:
-        return self._open_file().read(position, LENGTH_MAX if size < 0 else size)
-
-    def _read_into(self, position: int, address: int, size: int) -> int:
-        return self._open_file().read_into(position, address, size)
 
 
 # -------------------------------------------------------------------------- file system
@@ -172,22 +36,29 @@ def _unpickled(name: str, process: int) -> MempoolFileSystem:
     return MempoolFileSystem(name)
 
 
-class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
+class MempoolFileSystem(FileSystem):  # type: ignore[misc] # fsspec has no types
     """A file system in memory for fsspec: mempool://NAME/path.
 
     An instance without a name has a store of its own, which lives as long as the instance
     or an open file. Instances of one name, and URLs, share a store within the process,
     which lives until drop(name) or the end of the process.
 
+    Each method takes paths and URLs: `/path` is in the store of the instance, and
+    `mempool://NAME/path` in the store of that name, in whichever instance. What is
+    found below a URL is named by URLs. fsspec opens `mempool:///path` with name= only.
+
     A copy of a file takes memory only as it is written to. A move takes constant time,
     for a file and for a full directory. Directories above a new file are made. An
     instance without a name cannot be pickled; the pickle of one with a name can be loaded
     in the same process.
 
-    Any number of threads may use an instance. Transactions are fsspec's own, and are not
-    for several threads.
+    Within `with fs.transaction:` files that are written appear at its end, in one atomic
+    step, or none of them if it fails; all else happens at once, as everywhere in fsspec.
+    A file that is opened for changes again goes on from what the transaction has written.
+    Any number of threads may use an instance, but a transaction is for one.
     """
 
+    transaction_type = Transaction
     cachable = False  # each instance may have a store of its own
     protocol = "mempool"
     root_marker = "/"
@@ -206,18 +77,47 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         limit: int, the most bytes that all files together may hold, in whole blocks; a
             block that copies share counts once. None for no limit.
         block_size: int, in bytes; files take memory in blocks of the largest power of two
-            not above it. None for 4096.
+            not above it. None for 4096. Without a limit, a file of up to 4096 bytes that
+            fits one block takes only its bytes.
 
         For a store that exists, None means what the store has, and another value raises
         ValueError. Raises ValueError for another name too; PoolRangeError,
         PoolMemoryError.
         """
         super().__init__(**storage_options)
-        self.name = name
         if name is None:
-            self._store = Store(limit, block_size)
+            self._use(None, new_store(limit, block_size))
         else:
-            self._store = open_store(name, limit, block_size)
+            self._use(name, open_store(name, limit, block_size))
+
+    def _use(self, name: str | None, store: Store) -> None:
+        self.name = name
+        self._store = store
+        # Not a bound method, with which the instance would hold itself.
+        self._strip_protocol = partial(  # type: ignore[method-assign]
+            type(self)._strip_protocol, own=name
+        )
+
+    def clone(self, name: str | None = None) -> MempoolFileSystem:
+        """Returns a file system with a copy of all files and directories: a snapshot.
+
+        name: a name for its store, which no other has; None for none.
+
+        The copy is of one moment, takes constant time for each file and keeps their
+        times. The two stores share blocks until they are written to, and one limit.
+        Raises ValueError for another name, TypeError, PoolMemoryError.
+        """
+        store = self._store.clone()
+        if name is not None:
+            name_store(name, store)
+        clone = type(self)()
+        clone._use(name, store)
+        return clone
+
+    @classmethod
+    def stores(cls) -> list[str]:
+        """Returns the names of the stores that have one, sorted."""
+        return store_names()
 
     @classmethod
     def drop(cls, name: str) -> None:
@@ -244,55 +144,131 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
     # --------------------------------------------------------------------------- paths
 
     @classmethod
-    def _strip_protocol(cls, path: Any) -> Any:
+    def _strip_protocol(cls, path: Any, own: str | None = None) -> Any:
+        """Returns a path in its shortest form: a URL only of another store than `own`."""
         if isinstance(path, list):
-            return [cls._strip_protocol(one) for one in path]
-        path = path.as_posix() if isinstance(path, PurePath) else os.fspath(path)
-        if path.startswith("mempool://"):
-            path = path[len("mempool://") :].partition("/")[2]
-        return join_path(split_path(path))
+            return [cls._strip_protocol(one, own) for one in path]
+        store, names = split_path(path)
+        return join_path(names, None if store == own else store)
+
+    @classmethod
+    def _parent(cls, path: Any) -> str:
+        store, names = split_path(path)
+        return join_path(names[:-1], store) or cls.root_marker
 
     def unstrip_protocol(self, name: str) -> str:
-        """The URL of a path; fsspec can open it if the store has a name."""
-        return f"mempool://{self.name or ''}{self._strip_protocol(name) or '/'}"
+        """Returns the URL of a path, which fsspec can open.
+
+        Raises ValueError for a path in a store without a name, which no URL leads to.
+        """
+        store, names = split_path(name)
+        store = store or self.name
+        if store is None:
+            raise ValueError(f"{name!r} is in a store without a name, which has no URLs")
+        return join_path(names, store) if names else f"{join_path([], store)}/"
 
     @staticmethod
-    def _get_kwargs_from_urls(path: str) -> dict[str, str]:
-        name = path.partition("://")[2].partition("/")[0]
-        if not name:
-            raise ValueError(f"{path!r} names no store, allowed is mempool://NAME/path")
-        return {"name": name}
+    def _get_kwargs_from_urls(path: Any) -> dict[str, Any]:
+        store, _ = split_path(path)
+        if store is not None:
+            return {"name": store}
+        # What is written to a store that no other URL leads to would be lost.
+        return {"name": MissingName()} if "://" in os.fspath(path) else {}
 
-    def _entry(self, path: str) -> tuple[str, Entry]:
+    def _locate(self, path: Any) -> tuple[Store, list[str]]:
+        """Returns the store and the names that a path means here."""
+        name, names = split_path(path)
+        if name is None or name == self.name:
+            return self._store, names
+        return open_store(name, None, None), names
+
+    def _entry(self, path: Any) -> tuple[str, Entry]:
+        store, names = self._locate(path)
         path = self._strip_protocol(path)
-        entry = self._store.find(split_path(path))
+        entry = store.find(names)
         if entry is None:
             fail(errno.ENOENT, path)
         return path, entry
 
-    def _file(self, path: str) -> StoredFile:
+    def _file(self, path: Any) -> StoredFile:
         path, entry = self._entry(path)
         if isinstance(entry, Directory):
             fail(errno.EISDIR, path)
         return entry
 
+    def _is_pattern(self, path: Any) -> bool:
+        """Whether a path is to be matched: it has a *, ? or [, and no entry has it."""
+        return has_magic(os.fspath(path)) and not self.exists(path)
+
+    def expand_path(
+        self,
+        path: Any,
+        recursive: bool = False,
+        maxdepth: int | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Returns the paths that paths and patterns stand for, sorted.
+
+        A path that exists stands for itself, even if it has a *, ? or [ in it.
+        """
+        paths = self._strip_protocol(list(path) if _is_many(path) else [path])
+        literal = [one for one in paths if has_magic(one) and self.exists(one)]
+        rest = [one for one in paths if one not in literal]
+        found = set(literal)
+        if rest or not literal:
+            found.update(super().expand_path(rest, recursive, maxdepth, **kwargs))
+        if recursive:
+            for one in literal:
+                found.update(self.find(one, maxdepth=maxdepth, withdirs=True))
+        return sorted(found)
+
     # ----------------------------------------------------------------------- information
 
     def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
         """Returns name, size, type, created and modified of a file or a directory."""
-        return _info(*self._entry(path))
+        found: dict[str, Any] = self._named_as(path, [_info(*self._entry(path))])[0]
+        return found
+
+    def find(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Returns the files below a path, sorted, as fsspec's find() does."""
+        return self._named_as(path, super().find(path, *args, **kwargs))
+
+    def glob(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Returns what matches a pattern, sorted, as fsspec's glob() does."""
+        return self._named_as(path, super().glob(path, *args, **kwargs))
+
+    def _named_as(self, path: Any, found: Any) -> Any:
+        """Returns what was found below a path, named by URLs if the path is one.
+
+        Who has a path from fsspec.url_to_fs() takes what does not begin with it for
+        something outside, as pyarrow does.
+        """
+        if split_path(path)[0] is None:
+            return found
+        if isinstance(found, dict):
+            infos = self._named_as(path, [*found.values()])
+            return {one["name"]: one for one in infos}
+        return [
+            self._url(one)
+            if isinstance(one, str)
+            else {**one, "name": self._url(one["name"])}
+            for one in found
+        ]
+
+    def _url(self, path: str) -> str:
+        return self.unstrip_protocol(path).rstrip("/")
 
     def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
         """Lists a directory, sorted by name, or a file. Raises FileNotFoundError."""
-        with self._store.lock:
-            path, entry = self._entry(path)
+        with self._locate(path)[0].lock:
+            at, entry = self._entry(path)
             if isinstance(entry, Directory):
                 found = [
-                    _info(f"{path}/{name}", one) for name, one in entry.entries.items()
+                    _info(f"{at}/{name}", one) for name, one in entry.entries.items()
                 ]
             else:
-                found = [_info(path, entry)]
-        found.sort(key=operator.itemgetter("name"))
+                found = [_info(at, entry)]
+        found = sorted(self._named_as(path, found), key=operator.itemgetter("name"))
         return found if detail else [one["name"] for one in found]
 
     def created(self, path: str) -> datetime:
@@ -307,33 +283,34 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
         """Makes a directory. Raises FileExistsError, or another OSError."""
-        names = split_path(self._strip_protocol(path))
-        with self._store.lock:
-            if self._store.find(names) is not None:
-                fail(errno.EEXIST, join_path(names))
+        store, names = self._locate(path)
+        with store.lock:
+            if store.find(names) is not None:
+                fail(errno.EEXIST, self._strip_protocol(path))
             if not create_parents:
-                self._entry(join_path(names[:-1]))
-            self._store.make_directories(names)
+                self._entry(self._parent(path))
+            store.make_directories(names)
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Makes a directory and those above it.
 
         Raises FileExistsError, NotADirectoryError.
         """
-        with self._store.lock:
+        with self._locate(path)[0].lock:
             if not (exist_ok and self.isdir(path)):
                 self.mkdir(path)
 
     def rmdir(self, path: str) -> None:
         """Removes an empty directory, but not the root. Raises OSError."""
-        with self._store.lock:
+        store, names = self._locate(path)
+        with store.lock:
             path, entry = self._entry(path)
             if not isinstance(entry, Directory):
                 fail(errno.ENOTDIR, path)
             if entry.entries:
                 fail(errno.ENOTEMPTY, path)
-            if path:
-                self._store.unlink(split_path(path))
+            if names:
+                store.unlink(names)
 
     # --------------------------------------------------------------------------- files
 
@@ -345,14 +322,16 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         autocommit: bool = True,
         cache_options: Any = None,
         **kwargs: Any,
-    ) -> MempoolFile:
+    ) -> MempoolFile | BufferedFile:
         mode = f"{mode[0]}+b" if mode[1:] == "b+" else mode
         if mode not in _MODES:
             raise ValueError(f"mode is {mode!r}, possible are {', '.join(_MODES)}")
+        store, names = self._locate(path)
         path = self._strip_protocol(path)
-        names, store = split_path(path), self._store
         with store.lock:
             old = store.find(names)
+            if self._intrans and not autocommit and mode != "rb":
+                old = self.transaction.pending_at(store, names) or old
             if old is None and mode[0] == "r":
                 fail(errno.ENOENT, path)
             if old is not None and mode[0] == "x":
@@ -360,25 +339,17 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
             if isinstance(old, Directory):
                 fail(errno.EISDIR, path)
             if autocommit or mode == "rb":
-                return MempoolFile(
-                    self, path, mode, self._in_place(names, old, mode), True
-                )
+                file = _in_place(store, names, old, mode)
+                if mode == "rb" and "cache_type" in kwargs:
+                    options = {"block_size": block_size, "cache_options": cache_options}
+                    return BufferedFile(self, path, file, **options, **kwargs)
+                return MempoolFile(self, store, path, mode, file, True)
         old = None if mode[0] == "w" else old
         file = store.new_file() if old is None else old.clone()
-        opened = MempoolFile(self, path, mode, file, False)
-        if mode == "r+b":  # fsspec's open() does so for all other modes
+        opened = MempoolFile(self, store, path, mode, file, False)
+        if self._intrans:  # fsspec's open() adds what it returns, which may compress
             self.transaction.files.append(opened)
         return opened
-
-    def _in_place(
-        self, names: list[str], old: StoredFile | None, mode: str
-    ) -> StoredFile:
-        if old is None:
-            old = self._store.new_file()
-            self._store.link(names, old)
-        elif mode[0] == "w":
-            old.truncate(0)
-        return old
 
     def touch(self, path: str, truncate: bool = True, **kwargs: Any) -> None:
         """Makes an empty file, or gives one that exists the time of now as modified().
@@ -398,14 +369,17 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
             return file.read(at, stop - at)
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copies a file in constant time, or makes an empty directory for a directory."""
-        with self._store.lock:
-            source, entry = self._entry(path1)
-            target = self._strip_protocol(path2)
-            if isinstance(entry, Directory):
-                self.makedirs(target, exist_ok=True)
-            elif source != target:
-                self._store.link(split_path(target), entry.clone())
+        """Copies a file, or makes an empty directory for a directory.
+
+        Takes constant time within a store, and the blocks are shared. A copy to another
+        store that is no clone takes memory of its own; raises OSError with ENOSPC.
+        """
+        _, entry = self._entry(path1)
+        store, names = self._locate(path2)
+        if isinstance(entry, Directory):
+            self.makedirs(path2, exist_ok=True)
+        elif entry is not store.find(names):
+            store.link(names, store.copy_of(entry))
 
     def mv(
         self,
@@ -415,26 +389,46 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         maxdepth: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Moves a file or a whole directory in constant time, as mv of a shell does.
+        """Moves files and whole directories, as mv of a shell does.
 
-        path2: a directory to move it into, which exists or ends in "/"; else the new
-            path, where a file is replaced.
+        path1: a path, a pattern or a list of them.
+        path2: a directory to move into, which exists or ends in "/"; else the new path,
+            where a file is replaced. For a pattern or a list it is a directory, or a
+            list of new paths.
+        recursive, maxdepth: without effect; a directory moves with all that is in it.
 
-        Lists and patterns, or a maxdepth, are moved by fsspec, file by file.
+        Takes constant time for each, and is one atomic step, but between two stores: then
+        all is copied before it is removed. A move onto itself does nothing. Raises
+        ValueError if two would have one new path; what Store.move() raises.
         """
-        simple = not isinstance(path1, list) and maxdepth is None
-        if not simple or any(sign in str(path1) for sign in "*?["):
-            super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)
+        if isinstance(path1, list) or self._is_pattern(path1):
+            for pair in self._moves(path1, path2):
+                self.mv(*pair)
             return
-        source = split_path(self._strip_protocol(path1))
-        target = split_path(self._strip_protocol(path2))
-        self._store.move(source, target, str(path2).endswith("/"))
+        store, source = self._locate(path1)
+        other, target = self._locate(path2)
+        if store is other:
+            store.move(source, target, str(path2).endswith("/"))
+        else:
+            super().mv(path1, path2, recursive=self.isdir(path1))
+
+    def _moves(self, path1: Any, path2: Any) -> list[tuple[str, str]]:
+        """Returns the old and the new path of each that a list or a pattern names."""
+        if isinstance(path2, list):
+            found, targets = self._strip_protocol(path1), self._strip_protocol(path2)
+        else:
+            found, folder = self.expand_path(path1), self._strip_protocol(path2)
+            targets = [f"{folder}/{path.rpartition('/')[2]}" for path in found]
+        if not len(set(targets)) == len(targets) == len(found):
+            raise ValueError(f"{len(found)} paths and not so many new ones: {targets}")
+        return list(zip(found, targets))
 
     def rm_file(self, path: str) -> None:
         """Removes a file. Raises FileNotFoundError, IsADirectoryError."""
-        with self._store.lock:
+        store, names = self._locate(path)
+        with store.lock:
             self._file(path)
-            self._store.unlink(split_path(self._strip_protocol(path)))
+            store.unlink(names)
 
     _rm = rm_file  # the old name, which fsspec uses too
 
@@ -443,6 +437,22 @@ class MempoolFileSystem(_Base):  # type: ignore[misc] # fsspec has no types
         paths = self.expand_path(path, recursive=recursive, maxdepth=maxdepth)
         for one in reversed(paths):
             (self.rmdir if self.isdir(one) else self.rm_file)(one)
+
+
+def _in_place(
+    store: Store, names: list[str], old: StoredFile | None, mode: str
+) -> StoredFile:
+    """Returns the file that an open() without a transaction writes to or reads."""
+    if old is None:
+        old = store.new_file()
+        store.link(names, old)
+    elif mode[0] == "w":
+        old.truncate(0)
+    return old
+
+
+def _is_many(path: Any) -> bool:
+    return not isinstance(path, (str, os.PathLike))
 
 
 def _info(path: str, entry: Entry) -> dict[str, Any]:

@@ -6,14 +6,15 @@
     open file       as it is
 
 A str with "://" in it is a URL. A file that a URL names is compressed if its suffix says
-so; a file at a path never is. fsspec is imported for the first URL.
+so; a file at a path never is. fsspec is imported for the first URL. storage_options go
+with the URL, as those of fsspec.open() do.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -31,6 +32,26 @@ class _Location(NamedTuple):
     system: Any  #: the file system of fsspec; None for that of the machine
     path: str
     codec: str  #: how the file is compressed: a key of _CODECS, or empty
+
+
+class _URL(str):
+    """A URL with options for the file system that it names."""
+
+    options: dict[str, Any]
+
+
+def with_options(location: Any, options: Mapping[str, Any] | None) -> Any:
+    """Returns a location that hands storage_options to fsspec.
+
+    Raises ValueError if there are any and the location is no URL.
+    """
+    if not options:
+        return location
+    if not _is_url(location):
+        raise ValueError(f"storage_options are for a URL, not for {location!r}")
+    url = _URL(location)
+    url.options = dict(options)
+    return url
 
 
 @contextmanager
@@ -104,15 +125,22 @@ def _opened(system: Any, path: str) -> Any:
 
 def _resolve(name: Any) -> _Location:
     """Returns what a path or a URL names. Raises ImportError for a URL without fsspec."""
-    if not (isinstance(name, str) and "://" in name):
+    if not _is_url(name):
         return _Location(None, os.fsdecode(name), "")
     core = import_extra("fsspec.core", "fsspec", "a URL")
     local = importlib.import_module("fsspec.implementations.local")
-    system, path = core.url_to_fs(name)
+    options = name.options if isinstance(name, _URL) else {}
+    system, path = core.url_to_fs(str(name), **options)
     codec = os.path.splitext(path)[1]
     if isinstance(system, local.LocalFileSystem):
+        if options:
+            raise ValueError(f"storage_options are not for a local file: {name!r}")
         system = None
     return _Location(system, path, codec if codec in _CODECS else "")
+
+
+def _is_url(name: Any) -> bool:
+    return isinstance(name, str) and "://" in name
 
 
 # Suffixes, with the module and the class of the standard library that open such files.

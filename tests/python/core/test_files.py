@@ -52,7 +52,7 @@ def test_a_file_is_the_pool(pool: MemoryPool) -> None:
     with pool.open() as file:
         assert isinstance(file, PoolFile)
         assert (file.readable(), file.writable(), file.seekable()) == (True, True, True)
-        assert (file.mode, file.isatty(), file.tell()) == ("r+b", False, 0)
+        assert (file.mode, file.isatty(), file.tell()) == ("rb+", False, 0)
         assert file.seek(100) == 100
         assert file.read(3) == b"\1\2\3"
         assert file.write(b"new") == 3

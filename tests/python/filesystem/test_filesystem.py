@@ -32,7 +32,12 @@ fsspec = pytest.importorskip("fsspec", reason="mempool:// is for fsspec")
 dirfs = importlib.import_module("fsspec.implementations.dirfs")
 filesystem = importlib.import_module("pymempool.filesystem")
 MempoolFileSystem = filesystem.MempoolFileSystem
-from internals import ranges_module, store_module  # noqa: E402
+from internals import (  # noqa: E402
+    LENGTH_MAX,
+    locks_module,
+    ranges_module,
+    registry_module,
+)
 
 BLOCK = 4096
 
@@ -73,7 +78,6 @@ def test_instances_have_stores_of_their_own(fs: Any) -> None:
     assert not other.exists("/a")
     assert fs != other
     assert fs == fs and hash(fs) == hash(fs)
-    assert fs.unstrip_protocol("a") == "mempool:///a"
 
 
 def test_a_name_is_a_store_that_stays(name: str) -> None:
@@ -92,12 +96,6 @@ def test_a_name_is_a_store_that_stays(name: str) -> None:
     assert second.cat("/folder/a") == b"stays"
     assert MempoolFileSystem(name).ls("") == []
     MempoolFileSystem.drop("never there")
-
-
-def test_urls_without_a_name_are_refused() -> None:
-    for url in ("mempool://", "mempool:///a"):
-        with pytest.raises(ValueError, match="names no store"):
-            fsspec.open(url, "wb")
 
 
 def test_names_and_what_a_store_is_made_of(name: str) -> None:
@@ -141,7 +139,7 @@ def test_pickled_by_name_and_within_the_process(
 
 def test_without_fsspec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    for name in ("pymempool.filesystem", "pymempool.filesystem.system"):
+    for name in [name for name in sys.modules if name.startswith("pymempool.filesystem")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match=r"pymempool\[fsspec\]"):
         importlib.import_module("pymempool.filesystem")
@@ -174,6 +172,7 @@ def test_modes_are_those_of_local_files(
         except OSError as error:
             return [error.errno]
         with file:
+            add(lambda: file.mode)
             add(file.readable), add(file.writable), add(file.seekable), add(file.tell)
             add(lambda: file.read(2)), add(lambda: file.write(b"abc")), add(file.tell)
             add(lambda: file.seek(1)), add(lambda: file.write(b"X")), add(file.tell)
@@ -192,9 +191,9 @@ def test_modes_are_those_of_local_files(
         assert fs.cat("/file") == local.read_bytes()
 
 
-def test_modes_spelled_otherwise(fs: Any) -> None:
-    with fs.open("/a", "wb+") as file:
-        assert file.mode == "w+b"
+def test_modes_spelled_otherwise(fs: Any, tmp_path: Path) -> None:
+    with fs.open("/a", "wb+") as file, io.FileIO(tmp_path / "a", "wb+") as local:
+        assert file.mode == local.mode == "rb+"
     for mode in ("bw", "rwb", "b", "r+x+b"):
         with pytest.raises(ValueError, match="mode"):
             fs.open("/a", mode)
@@ -239,7 +238,7 @@ def test_appending_goes_to_the_end_of_all(fs: Any) -> None:
 
 
 def test_holes_and_the_far_end(fs: Any) -> None:
-    end = store_module.LENGTH_MAX
+    end = LENGTH_MAX
     with fs.open("/a", "w+b") as file:
         file.seek(end - 1)
         assert file.write(b"z") == 1
@@ -350,9 +349,45 @@ def test_folders_are_no_files(fs: Any) -> None:
 def test_paths(fs: Any) -> None:
     fs.pipe("a//b/", b"1")
     assert fs.find("") == ["/a/b"]
-    for same in ("/a/b", "mempool://any/a/b", "//a/b//", PureWindowsPath("a\\b")):
+    for same in ("/a/b", "//a/b//", PureWindowsPath("a\\b")):
         assert fs.cat_file(same) == b"1"
-    assert fs._strip_protocol(["mempool://x", "y/"]) == ["", "/y"]
+
+
+@pytest.mark.parametrize("odd", ["[1]", "*", "?", "**", "a[!b]c"])
+def test_names_that_look_like_patterns(fs: Any, tmp_path: Path, odd: str) -> None:
+    """What exists is meant literally; what does not is a pattern."""
+    names = {f"/x{odd}": b"file", f"/d{odd}/f{odd}": b"below"}
+    others = {"/x1": b"1", "/xa": b"2", "/d1/f1": b"3", "/da/fa": b"4", "/daac/f": b"5"}
+    fs.pipe({**names, **others})
+    for path, data in names.items():
+        assert fs.cat(path) == fs.cat([path])[path] == fs.open(path).read() == data
+        assert fs.cat_ranges([path], [0], [9]) == [data]
+        assert fs.expand_path(path) == [path]
+        assert fs.info(path)["size"] == fs.size(path) == fs.du(path) == len(data)
+        assert fs.get_mapper(fs._parent(path))[path.rpartition("/")[2]] == data
+        fs.get_file(path, f"{tmp_path}/got")
+        assert (tmp_path / "got").read_bytes() == data
+    below = [f"/d{odd}", f"/d{odd}/f{odd}"]
+    assert fs.find(f"/d{odd}", withdirs=True) == below
+    assert fs.expand_path(f"/d{odd}", recursive=True) == below
+    assert fs.expand_path([f"/d{odd}", "/x1"], recursive=True) == [*below, "/x1"]
+    assert fs.expand_path(f"/d{odd}", recursive=True, maxdepth=1) == below
+    fs.copy(f"/d{odd}", "/copy", recursive=True)  # as fsspec has it for patterns
+    assert fs.find("/copy") == [f"/copy/f{odd}"]
+    fs.cp_file(f"/x{odd}", f"/y{odd}")
+    fs.copy(f"/x{odd}", "/z/")
+    fs.mv(f"/x{odd}", f"/moved{odd}")
+    assert fs.cat(f"/y{odd}") == fs.cat(f"/z/x{odd}") == fs.cat(f"/moved{odd}") == b"file"
+    fs.mv([f"/moved{odd}"], "/into")
+    fs.rm(f"/into/moved{odd}")
+    fs.rm([f"/y{odd}", f"/z/x{odd}", "/z"])
+    fs.rm(f"/d{odd}", recursive=True)
+    fs.rm("/copy", recursive=True)
+    fs.rmdir("/into")
+    assert fs.cat(fs.find("")) == others
+    assert len(fs.expand_path("/x[1-9a]")) == len(fs.expand_path("/x?")) == 2
+    with pytest.raises(FileNotFoundError):
+        fs.rm("/z?")
 
 
 def test_removing(fs: Any) -> None:
@@ -392,6 +427,61 @@ def test_moving(fs: Any) -> None:
     fs.mkdir("/new/into/d")
     refused(errno.EISDIR, fs.mv, "/d", "/new/into")
     assert fs.find("") == ["/new/3", "/new/d/e/1"]
+
+
+def test_moves_onto_themselves_change_nothing(name: str) -> None:
+    fs = MempoolFileSystem(name)
+    fs.pipe({"/src/d/1": b"1", "/src/f": b"f", "/g": b"g", "/[x]*": b"x"})
+    there = {path: (fs.info(path), fs.isdir(path) or fs.cat_file(path)) for path in ALL}
+    for source, target in (
+        ("/src", "/src"),
+        ("/src", "/src/"),
+        ("/src/d", "/src"),
+        ("/src/d", "/src/"),
+        ("/src/f", "/src"),
+        ("/g", "/g"),
+        ("/g", "/g/"),
+        ("/g", "/"),
+        ("/", "/"),
+        ("/*", "/"),
+        ("/s*", "/"),
+        ("/src/*", "/src"),
+        ("/[x]*", "/[x]*"),
+        (["/g", "/src"], ["/g", "/src"]),
+        (["/g", "/src"], "/"),
+    ):
+        fs.mv(source, target)
+        fs.mv(source, target, recursive=True, maxdepth=1)
+        if isinstance(source, str):
+            fs.mv(f"mempool://{name}{source}", target)
+            fs.mv(source, f"mempool://{name}{target}")
+        for path, before in there.items():
+            assert (fs.info(path), fs.isdir(path) or fs.cat_file(path)) == before
+    assert fs.find("", withdirs=True) == sorted(ALL)
+    for missing in ("/nothing", "/nothing*"):
+        with pytest.raises(FileNotFoundError):
+            fs.mv(missing, missing)
+
+
+ALL = ["/g", "/src", "/src/d", "/src/d/1", "/src/f", "/[x]*"]
+
+
+def test_moving_many(fs: Any) -> None:
+    fs.pipe({"/a/x": b"1", "/a/d/y": b"2", "/b/x": b"3", "/c": b"4"})
+    fs.mv(["/a/x", "/c"], ["/1", "/2"])
+    fs.mv("/a/*", "/new")  # a directory with what is in it
+    assert fs.find("") == ["/1", "/2", "/b/x", "/new/d/y"]
+    fs.mv(["/1", "/b/x"], "/new")
+    assert fs.find("") == ["/2", "/new/1", "/new/d/y", "/new/x"]
+    fs.pipe("/b/x", b"5")
+    for paths, target in (
+        (["/b/x", "/new/x"], "/one"),
+        (["/b/x", "/new/x"], ["/one", "/one"]),
+        (["/b/x", "/new/x"], ["/one"]),
+    ):
+        with pytest.raises(ValueError, match="2 paths"):
+            fs.mv(paths, target)
+    assert (fs.cat("/b/x"), fs.cat("/new/x"), fs.exists("/one")) == (b"5", b"3", False)
 
 
 # ---------------------------------------------------------------------- copies and limits
@@ -485,7 +575,8 @@ def test_commit_and_discard(fs: Any) -> None:
     assert not fs.exists("/a")
 
 
-def test_memory_of_what_is_not_committed(fs: Any) -> None:
+def test_memory_of_what_is_not_committed() -> None:
+    fs = MempoolFileSystem(limit=BLOCK)
 
     def held() -> int:
         return int(fs._store.origin.stats.family_bytes)
@@ -588,6 +679,12 @@ def test_archives_and_compression(fs: Any) -> None:
     assert gzip.decompress(fs.cat("/a.gz")) == b"text" * 1000
     with fs.open("/a.gz", compression="infer") as file:
         assert file.read() == b"text" * 1000
+    with fs.open("/b.gz", "w+b") as file:
+        with gzip.GzipFile(fileobj=file, mode="wb") as archive:
+            archive.write(b"text" * 1000)
+        file.seek(0)
+        with gzip.GzipFile(fileobj=file) as archive:  # which reads, by file.mode
+            assert archive.read() == b"text" * 1000
     with io.BufferedRandom(fs.open("/a", "w+b")) as buffered:
         buffered.write(b"12345")
         buffered.seek(1)
@@ -615,6 +712,53 @@ def test_cached_files(name: str, tmp_path: Path) -> None:
     with fsspec.open(url, "wb", simplecache={"cache_storage": str(tmp_path)}) as file:
         file.write(b"2")
     assert MempoolFileSystem(name).cat("/a") == b"2"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # fsspec leaves its files open
+@pytest.mark.parametrize("cache", ["blockcache", "cached", "filecache", "simplecache"])
+def test_caches_in_front(name: str, tmp_path: Path, cache: str) -> None:
+    data = bytes(range(256)) * 100
+    MempoolFileSystem(name).pipe({"/d/a": data, "/empty": b"", "/short": b"s"})
+    for folder, chained in (("one", True), ("two", False), ("two", False)):
+        storage = {"cache_storage": str(tmp_path / folder)}
+        if chained:
+            fs, path = fsspec.url_to_fs(
+                f"{cache}::mempool://{name}/d/a", **{cache: storage}
+            )
+        else:
+            target = {"target_protocol": "mempool", "target_options": {"name": name}}
+            fs, path = fsspec.filesystem(cache, **target, **storage), "/d/a"
+        with fs.open(path) as file:
+            assert (file.read(3), file.seek(-2, 2), file.read()) == (
+                data[:3],
+                25598,
+                data[-2:],
+            )
+            assert (file.seek(5000), file.read(5000)) == (5000, data[5000:10000])
+        assert fs.cat(path) == data
+        assert fs.cat("/short") == b"s"
+        assert fs.ls("/d", detail=False) == ["/d/a"]
+        assert fs.size(f"mempool://{name}/d/a") == len(data)
+        if cache != "simplecache":  # whose files to be written are local ones
+            continue
+        with fs.open("/new", "wb") as file:
+            file.write(b"new")
+        assert MempoolFileSystem(name).cat("/new") == b"new"
+    gc.collect()
+
+
+@pytest.mark.parametrize("kind", ["none", "readahead", "bytes", "blockcache", "all"])
+def test_read_caches_of_open_files(fs: Any, kind: str) -> None:
+    data = bytes(range(256)) * 100
+    fs.pipe("/a", data)
+    with fs.open("/a", block_size=999, cache_type=kind) as file:
+        fs.rm("/a")
+        assert (file.read(2), file.seek(2000), file.read(), file.size) == (
+            data[:2],
+            2000,
+            data[2000:],
+            len(data),
+        )
 
 
 # -------------------------------------------------------------------------------- threads
@@ -697,9 +841,10 @@ READS: dict[str, Callable[[Any], bytes]] = {
 @pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize("change", ["truncate", "write"])
 def test_reads_are_one_step(
-    fs: Any, name: str, change: str, monkeypatch: pytest.MonkeyPatch
+    name: str, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody sees bytes that are cut off as zeros, nor half of a write past the end."""
+    fs = MempoolFileSystem(limit=BLOCK)  # with a limit all files have blocks
     fs.pipe("/a", b"0123456789")
     spot = {"truncate": (MemoryPool, "discard"), "write": (ranges_module, "put")}[change]
     call, seen, read = getattr(*spot), [], threading.Event()
@@ -729,12 +874,13 @@ def test_locks_are_made_anew(fs: Any) -> None:
     """What a forked child does, whose other threads are gone."""
     fs.pipe("/a", b"1")
 
-    def locks() -> set[int]:
-        return {id(store_module._named_lock), id(fs._store.lock), id(fs._file("/a").lock)}
+    def locks() -> list[Any]:
+        owners = registry_module._named, fs._store, fs._file("/a")
+        return [owner.lock for owner in owners]
 
-    before = store_module._named_lock, fs._store.lock, fs._file("/a").lock
-    store_module._renew_locks()
-    assert locks().isdisjoint(map(id, before))
+    before = locks()
+    locks_module._renew()
+    assert not any(new in before for new in locks())
     assert fs.cat("/a") == b"1"
 
 
@@ -744,7 +890,7 @@ def test_in_a_child_of_a_thread_that_had_the_locks(fs: Any, name: str) -> None:
     held, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with store_module._named_lock, fs._store.lock, fs._file("/a").lock:
+        with registry_module._named.lock, fs._store.lock, fs._file("/a").lock:
             held.set()
             leave.wait()
 

@@ -28,15 +28,20 @@ import pymempool
 from pymempool import MemoryPool, PoolClosedError, PoolFile
 
 #: What of ours needs a package that may be missing.
-NEEDED = {"distributed": "distributed", "filesystem": "fsspec"}
+NEEDED = {
+    "distributed": "distributed",
+    "filesystem": "fsspec",
+    "filesystem.universal": "upath",
+}
 
 
 def modules() -> Iterator[str]:
     """The package, and those of its modules that can be imported here."""
     yield "pymempool"
     for found in pkgutil.walk_packages(pymempool.__path__, "pymempool."):
-        _, first, *_ = parts = found.name.split(".")
-        if first in NEEDED and find_spec(NEEDED[first]) is None:
+        _, first, *rest = parts = found.name.split(".")
+        needed = {NEEDED.get(first), NEEDED.get(".".join([first, *rest]))} - {None}
+        if not all(map(find_spec, needed)):
             continue
         # The library looks like an extension.
         if parts[-1] != "__main__" and not parts[-1].startswith("libmemory_pool"):

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Locks that a forked child replaces: their owners there may be missing threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Any
+
+_owners: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def new_lock(owner: Any) -> threading.RLock:
+    """Returns a lock for owner.lock. A signal handler may take it again."""
+    _owners.add(owner)
+    return threading.RLock()
+
+
+def _renew() -> None:
+    for owner in list(_owners):
+        owner.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
