@@ -197,7 +197,8 @@ def test_members_of_instances(instance: Any) -> None:
             refusing.add(name)
     if isinstance(instance, MemoryPool) and instance.closed:
         assert refusing == {
-            *("total_size", "block_size", "handle", "stats", "_as_parameter_")
+            *("total_size", "block_size", "handle", "stats", "_as_parameter_"),
+            *("start_address", "header"),
         }
     else:
         assert refusing == set()
