@@ -1107,8 +1107,8 @@ class MemoryPool(Owned):
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
         ValueError for another format, a damaged file, `pickle_path` with what is no raw
         image at a path, storage_options without a URL, or, with "auto", first bytes and a
-        suffix that contradict each other; or what reports damage in a compressed one (EOFError, OSError, an error of
-        zlib or lzma); ImportError for a missing extra.
+        suffix that contradict each other; or what reports damage in a compressed one
+        (EOFError, OSError, an error of zlib or lzma); ImportError for a missing extra.
         """
         from .images import formats, locations
 
