@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._core.file import PoolFile
@@ -14,6 +15,7 @@ from ._native.paths import get_include, get_library
 from .errors import (
     CheckpointError,
     FormatError,
+    OverlapError,
     PoolClosedError,
     PoolError,
     PoolLimitError,
@@ -26,6 +28,7 @@ from .history import History
 from .pool import MemoryPool, trim
 
 if TYPE_CHECKING:
+    from .images.merging import merge
     from .sharing.snapshot import SharedSnapshot
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "FormatError",
     "History",
     "MemoryPool",
+    "OverlapError",
     "PoolClosedError",
     "PoolError",
     "PoolFile",
@@ -47,20 +51,20 @@ __all__ = [
     "__version__",
     "get_include",
     "get_library",
+    "merge",
     "trim",
 ]
 
-_LATE = "SharedSnapshot"  # with which multiprocessing is imported
+# Modules that are imported when their names are first used.
+_LATE = {"SharedSnapshot": ".sharing.snapshot", "merge": ".images.merging"}
 
 publish(
     __name__,
-    *(globals()[name] for name in __all__ if name not in ("__version__", _LATE)),
+    *(globals()[name] for name in __all__ if name not in ("__version__", *_LATE)),
 )
 
 
 def __getattr__(name: str) -> Any:
-    if name == _LATE:
-        from .sharing.snapshot import SharedSnapshot
-
-        return SharedSnapshot
+    if name in _LATE:
+        return getattr(import_module(_LATE[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,6 +39,10 @@ class FormatError(PoolError, ValueError):
     """A file is not what its format says, or cannot hold what it was to hold."""
 
 
+class OverlapError(PoolError, ValueError):
+    """Pools that are merged have set the same bytes, or start at different addresses."""
+
+
 class CheckpointError(PoolError, ValueError):
     """A delta is damaged, is none at all, or was made for other contents."""
 

@@ -917,6 +917,9 @@ class MemoryPool(Owned):
         since: MemoryPool | None = None,
         progress: Progress | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        crop: tuple[SupportsIndex, SupportsIndex | None] | None = None,
+        fill: SupportsIndex | None = None,
+        from_lowest: bool = False,
     ) -> None:
         """Writes the contents of one moment to a file, byte for byte.
 
@@ -930,6 +933,17 @@ class MemoryPool(Owned):
             piece of at most 1 MiB, or larger hole, and at the end.
         storage_options: for a URL, what fsspec.open() takes for its file systems: keys,
             endpoints, {"zip": {...}} for a part of a chained URL.
+        crop: (start, end): only bytes at these offsets are written; an end of None is
+            that of the pool.
+        fill: 0 .. 255: the byte for all that was not set, see written(). In a raw image
+            that is everything else up to its end; in other formats, what is between the
+            first and the last byte that was set, or all of a `crop` that has an end.
+        from_lowest: whether a raw image begins with the first byte that was set, or is
+            filled by `fill`, and not with offset 0.
+
+        With any of the last three, a raw image ends with the last byte that was set, or
+        filled, and not where the pool ends: a program of 64 bytes at 0x08000000 can be
+        a file of 64 bytes.
 
         A path gets a new file, in which holes take no room (on Windows they do). It is
         written in the folder of the path, without a name, brought to the disk, and then
@@ -955,13 +969,18 @@ class MemoryPool(Owned):
         of archives), a failed save() leaves no old file, or a half one.
 
         Raises OSError, TypeError, what `file`, `progress` and clone() raise; ValueError
-        for another format, what formats cannot hold, and storage_options without a URL;
+        for another format, what formats cannot hold, nothing that was set in the range,
+        from_lowest with a format that has addresses, any of the last three with `since`,
+        and storage_options without a URL; PoolRangeError for a wrong range or `fill`;
         ImportError for a missing extra.
         """
         from .images import formats, locations
+        from .images.selection import Selection
 
         location = locations.with_options(file, storage_options)
-        formats.save(self, location, format, since, progress)
+        selected = crop is not None or fill is not None or from_lowest
+        selection = Selection(crop, fill, from_lowest) if selected else None
+        formats.save(self, location, format, since, progress, selection)
 
     @property
     def start_address(self) -> int | None:
@@ -996,15 +1015,17 @@ class MemoryPool(Owned):
             integer("size of header", len(data), 0, 252)
         self._owner.image = self._owner.image._replace(header=data)
 
-    def _begin_image(self, whole: bool) -> None:
+    def _begin_image(self, whole: bool, offset: int = 0) -> None:
         """For load(): a raw image is whole, of others the bytes that are set are tracked.
 
-        What follows is written by load(), which nobody else sees.
+        offset: where a whole image begins, which was loaded; others load() now writes.
         """
-        if whole:
+        if whole and not offset:
             self._owner.image = self._owner.image._replace(whole=True)
-        else:
-            marks.track(self._owner)
+            return
+        tracked = marks.track(self._owner)
+        if whole:
+            ranges.fill(tracked, offset, 1, tracked.total_size - offset)
 
     def delta(self, base: MemoryPool) -> bytes:
         """Returns what turns the contents and the size of `base` into those of this pool.
@@ -1067,6 +1088,7 @@ class MemoryPool(Owned):
         progress: Progress | None = None,
         pickle_path: bool = False,
         storage_options: Mapping[str, Any] | None = None,
+        offset: SupportsIndex = 0,
     ) -> Self:
         """A pool with the contents and the size of a file.
 
@@ -1084,6 +1106,9 @@ class MemoryPool(Owned):
         pickle_path: whether pickles of this pool and its clones name the file, and hold
             only what was changed since; for raw images at a path.
         storage_options: as for save().
+        offset: where a raw image begins in the pool: the bytes before are not set, and
+            the pool tracks what is. For other formats, what is added to the addresses
+            and to the start address, also a negative number.
 
         The file of a path is mapped and adopted: nothing is read before it is needed,
         holes are left out where the system reports them, and the pool never writes to
@@ -1103,7 +1128,8 @@ class MemoryPool(Owned):
         A clone of what was loaded lives as long as the pool and its clones do.
 
         What is adopted does not count for the memory limit, but for a last block that
-        the end of the file cuts short. Raises PoolRangeError for an empty file, OSError,
+        the end of the file cuts short. Raises PoolRangeError for an empty file, and for
+        an `offset` that leads to addresses which no pool has; OSError,
         PoolMemoryError, PoolLimitError, TypeError, what `file` and `progress` raise;
         ValueError for another format, a damaged file, `pickle_path` with what is no raw
         image at a path, storage_options without a URL, or, with "auto", first bytes and a
@@ -1119,7 +1145,9 @@ class MemoryPool(Owned):
             wipe=wipe,
         )
         location = locations.with_options(file, storage_options)
-        load = partial(formats.load, make, location, format, wipe, progress)
+        load = partial(
+            formats.load, make, location, format, wipe, progress, offset=offset
+        )
         if not pickle_path:
             return load()
         from ._core import loaded

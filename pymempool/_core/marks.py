@@ -42,12 +42,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def track(owner: Owner) -> None:
-    """Begins to mark what is set, in a pool that holds nothing yet."""
+def track(owner: Owner) -> Owner:
+    """Begins to mark what is set; returns the marks, which say that nothing was."""
     size = owner.ask()
     block_size = min(owner.block_size, _BLOCK_MAX)
     options = PoolOptions(sizeof(PoolOptions), size, block_size, 0, 0)
-    owner.marked = Marked(owner.alias(), Owner(handles.create(options), size))
+    marks = Owner(handles.create(options), size)
+    owner.marked = Marked(owner.alias(), marks)
+    return marks
 
 
 def clone(owner: Owner) -> Owner:

@@ -61,7 +61,7 @@ class Filler(Generic[_Pool]):
         for offset, data in items:
             self.write(offset, data)
 
-    def _begin_image(self, whole: bool) -> None:
+    def _begin_image(self, whole: bool, offset: int = 0) -> None:
         """A sharded pool does not track which bytes were set."""
 
     def _write(self, offset: int, data: memoryview, begin: int, end: int) -> None:

@@ -22,15 +22,18 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, cast
 
-from ..errors import FormatError, PoolUnrelatedError
+from .._native.arguments import integer
+from .._native.signatures import SIZE_MAX
+from ..errors import FormatError, PoolRangeError, PoolUnrelatedError
 from . import deltas, elf, intel_hex, locations, raw, sniff, srec
 from .builder import PoolBuilder
 from .extras import import_extra
 from .pools import AnyPool, DeltaPool, ReadablePool, written
 from .progress import Progress, callback
 from .records import ADDRESSES_END, DataAt, Facts, Lines, windows_of_data
+from .selection import Selected, Selection
 from .streams import Unread, binary_file, put_back, read_full, write_all
 
 #: The names of formats for save() and load(), beside AUTO. "elf" can only be loaded.
@@ -68,16 +71,22 @@ def save(
     format: Any,
     since: DeltaPool | None,
     progress: Any,
+    selection: Selection | None = None,
 ) -> None:
     """Writes the contents that a pool has at one moment, or a delta to them.
 
     location: a path, a URL, or an open binary file.
+    selection: which bytes of a MemoryPool are written; None for all.
 
     MemoryPool.save() has the rest.
     """
     report = callback(progress)
     _check_format(format)
+    if selection is not None:
+        selection = selection.checked()
     if since is not None:
+        if selection is not None:
+            raise ValueError("crop, fill and from_lowest are not for a delta")
         if format not in ("raw", AUTO):
             raise ValueError(f"format is {format!r}, but a delta has its own")
         _check_both(pool, since)
@@ -86,11 +95,17 @@ def save(
         return
     if format == AUTO:
         format = sniff.by_suffix(location) or "raw"
-    with pool.clone() as snapshot, locations.writing(location) as file:
-        if format == "raw":
-            raw.save(snapshot, file, report)
-        else:
-            _save_records(snapshot, file, format, report)
+    if selection and selection.from_lowest and format != "raw":
+        raise ValueError(f"from_lowest is for raw images, {format} files have addresses")
+    with pool.clone() as snapshot:
+        image: ReadablePool = snapshot
+        if selection is not None:
+            image = cast("ReadablePool", Selected(snapshot, selection, format == "raw"))
+        with locations.writing(location) as file:
+            if format == "raw":
+                raw.save(image, file, report)
+            else:
+                _save_records(image, file, format, report)
 
 
 def delta(pool: DeltaPool, base: DeltaPool) -> bytes:
@@ -180,6 +195,7 @@ def load(
     wipe: bool,
     progress: Any,
     opened: Callable[[str | None, Any], None] | None = None,
+    offset: Any = 0,
 ) -> AnyPool:
     """Returns the pool whose image is at a location. MemoryPool.load() has the rest.
 
@@ -187,9 +203,11 @@ def load(
     location: a path, a URL, or an open binary file.
     wipe: whether the pool wipes its blocks, so that it must copy a mapped file.
     opened: called with the path of a raw image, or None, and the file before it is read.
+    offset: added to the addresses, and to the start address.
     """
     report = callback(progress)
     _check_format(format)
+    offset = integer("offset", offset, -SIZE_MAX, SIZE_MAX)
     path = locations.path_of(location)
     with locations.reading(location) as file:
         if format == AUTO:
@@ -197,15 +215,20 @@ def load(
             format = sniff.recognise(start, location)
             file = put_back(file, start)
         if opened is not None:
-            opened(path if format == "raw" else None, file)
+            opened(path if format == "raw" and not offset else None, file)
         if format == "raw":
             mapped = path is not None and not isinstance(file, Unread)
-            return raw.load(make, file, mapped, wipe, report)
-        return _load_addressed(make, file, format, report)
+            offset = integer("offset of a raw image", offset, 0, SIZE_MAX)
+            return raw.load(make, file, offset, mapped, wipe, report)
+        return _load_addressed(make, file, format, offset, report)
 
 
 def _load_addressed(
-    make: Callable[[int], AnyPool], file: Any, format: str, report: Progress
+    make: Callable[[int], AnyPool],
+    file: Any,
+    format: str,
+    offset: int,
+    report: Progress,
 ) -> AnyPool:
     """Returns the pool whose data an open binary file holds.
 
@@ -230,10 +253,19 @@ def _load_addressed(
     builder, facts = PoolBuilder(make, report), Facts()
     try:
         for address, data in _ADDRESSED[format].read(file, facts):
-            builder.add(address, data)
+            builder.add(_moved("there is data at", address, offset), data)
         pool = builder.finish(_ADDRESSED[format].title)
+        if offset and facts.start_address is not None:
+            facts.start_address = _moved("the program starts at", facts.start_address, offset)
         pool.start_address, pool.header = facts.start_address, facts.header
         return pool
     except BaseException:
         builder.close()
         raise
+
+
+def _moved(what: str, address: int, offset: int) -> int:
+    """Returns an address in a file as one in the pool. Raises PoolRangeError below 0."""
+    if address + offset < 0:
+        raise PoolRangeError(f"{what} {address:#x}, which {offset:#x} moves below 0")
+    return address + offset

@@ -44,8 +44,8 @@ class WritablePool(Protocol):
     start_address: int | None
     header: bytes | None
 
-    def _begin_image(self, whole: bool) -> None:
-        """Says what is now known as set: all bytes, or those that will be written."""
+    def _begin_image(self, whole: bool, offset: int = 0) -> None:
+        """Says what is now known as set: all from an offset on, or what will be written."""
 
 
 class DeltaPool(ReadablePool, WritablePool, Protocol):

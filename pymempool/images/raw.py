@@ -128,6 +128,7 @@ class _Image:
 def load(
     make: Callable[[int], AnyPool],
     file: Any,
+    offset: int,
     mapped: bool,
     wipe: bool,
     report: Progress,
@@ -135,6 +136,7 @@ def load(
     """Returns the pool whose image an open binary file holds.
 
     make: makes an empty pool of a size in bytes.
+    offset: where in the pool the image begins; before it is a hole, which is not set.
     mapped: whether the file may be mapped, if it is a regular one.
     wipe: whether the pool wipes its blocks, so that it must copy a mapped file.
 
@@ -143,10 +145,10 @@ def load(
     """
     image = _mapping(file.fileno()) if mapped else None
     if image is None:  # pipes, devices, files of the kernel, URLs
-        pool = _read(make, file, report)
+        pool = _read(make, file, offset, report)
     else:
-        pool = _adopt(make, file.fileno(), image, wipe, report)
-    pool._begin_image(whole=True)  # a hole in an image is zeros, and they were set
+        pool = _adopt(make, file.fileno(), image, offset, wipe, report)
+    pool._begin_image(whole=True, offset=offset)  # a hole in an image is zeros, and they were set
     return pool
 
 
@@ -165,22 +167,23 @@ def _adopt(
     make: Callable[[int], AnyPool],
     file: int,
     image: memoryview,
+    offset: int,
     wipe: bool,
     report: Progress,
 ) -> AnyPool:
     """Returns a pool of the bytes of a mapped file."""
     size = len(image)
-    pool = make(size)
+    pool = make(offset + size)
     try:
         stop = 0
         for start, stop in _in_blocks(_data_in(file, size), pool.block_size, size):
             if not wipe:
-                pool.adopt(start, image[start:stop])
+                pool.adopt(offset + start, image[start:stop])
                 report(stop, size)
                 continue
             for at in range(start, stop, PIECE):  # adopted memory cannot be wiped
                 end = min(stop, at + PIECE)
-                _write_data(pool, at, image[at:end])
+                _write_data(pool, offset + at, image[at:end])
                 report(end, size)
         if stop < size:
             report(size, size)
@@ -226,17 +229,19 @@ def _in_blocks(
         yield begin, end
 
 
-def _read(make: Callable[[int], AnyPool], file: Any, report: Progress) -> AnyPool:
+def _read(
+    make: Callable[[int], AnyPool], file: Any, offset: int, report: Progress
+) -> AnyPool:
     """Returns a pool of the bytes that a file has up to its end."""
     pool, size = None, 0
     try:
         while piece := read_full(file, PIECE):
             start, size = size, size + len(piece)
             if pool is None:
-                pool = make(size)
+                pool = make(offset + size)
             else:
-                pool.resize(size)
-            _write_data(pool, start, memoryview(piece))
+                pool.resize(offset + size)
+            _write_data(pool, offset + start, memoryview(piece))
             report(size, None)
         if pool is None:
             raise PoolRangeError("the image is empty, a pool has 1 byte or more")

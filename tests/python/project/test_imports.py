@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "sharing": {"errors", "_native", "_core"},
     "pool": {"errors", "_native", "_core", "images", "pictures", "sharing"},
     "history": {"errors", "_native", "_core", "pool"},
-    "__init__": {"errors", "_native", "_core", "sharing", "pool", "history"},
+    "__init__": {"errors", "_native", "_core", "images", "sharing", "pool", "history"},
 }
 ALLOWED |= {
     "filesystem": {"errors", "_native", "_core", "pool"},

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Selected: the bytes of a pool that save() is asked for, and what is between them.
+
+    pool ─► its runs of written(), in `crop` ─► Selected ─► raw, intel_hex or srec
+                                      `fill` ──┘
+
+Nothing is copied: a Selected has the methods of a pool that writers of formats use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .._native.arguments import integer
+from .._native.signatures import SIZE_MAX
+from ..errors import FormatError, PoolRangeError
+
+_Run = tuple[int, int]  # offset and size
+
+
+class Selection(NamedTuple):
+    """Which bytes of a pool are saved. The fields are arguments of save()."""
+
+    crop: tuple[Any, Any] | None = None
+    fill: Any = None
+    from_lowest: Any = False
+
+    def checked(self) -> Selection:
+        """The same in plain integers. Raises PoolRangeError, TypeError."""
+        crop, fill, from_lowest = self
+        if crop is not None:
+            start, end = crop
+            start = integer("crop[0]", start, 0, SIZE_MAX)
+            end = SIZE_MAX if end is None else integer("crop[1]", end, 0, SIZE_MAX)
+            if start >= end:
+                raise PoolRangeError(f"crop is empty: {start:#x} .. {end:#x}")
+            crop = start, end
+        if fill is not None:
+            fill = integer("fill", fill, 0, 255)
+        return Selection(crop, fill, bool(from_lowest))
+
+
+class Selected:
+    """The selected bytes of a pool that nobody changes: a ReadablePool as it is used.
+
+    A raw image has all bytes up to its end, of which those that were not set are `fill`.
+    Other formats have the bytes that were set; with `fill` also those between the first
+    and the last of them, or all of a `crop` that has an end.
+    """
+
+    def __init__(self, pool: Any, selection: Selection, raw: bool) -> None:
+        """pool: a MemoryPool. Raises FormatError if nothing in it is selected."""
+        crop, self._fill, from_lowest = selection
+        self._pool, self._raw = pool, raw
+        self._start, self._stop = crop or (0, SIZE_MAX)
+        self._stop = min(self._stop, pool.total_size)
+        first = last = None
+        for run in self._runs(self._start, self._stop):
+            first, last = first or run, run
+        low, high = self._start, 0
+        if first is not None and last is not None:
+            low, high = first[0], sum(last)
+        if self._fill is not None and crop is not None:
+            low, high = crop[0], high if crop[1] == SIZE_MAX else crop[1]
+        if not high:
+            raise FormatError(f"no byte was set from {self._start:#x} on, in what is saved")
+        self._low, self._high = low, high
+        self._base = low if from_lowest else 0  #: what is at the offset 0 of the image
+        self.start_address, self.header = pool.start_address, pool.header
+
+    def _runs(self, start: int, end: int) -> Iterator[_Run]:
+        """The runs that were set in a range of the pool, of what is not cropped."""
+        start, end = max(start, self._start), min(end, self._stop)
+        return self._pool.written(start, end - start) if start < end else iter(())
+
+    @property
+    def total_size(self) -> int:
+        return self._high - self._base
+
+    def written(self) -> Iterator[_Run]:
+        if self._fill is None:
+            return self._runs(self._low, self._high)
+        return iter([(self._low, self._high - self._low)])
+
+    def extents(self) -> Iterator[_Run]:
+        """The runs that are not zeros in a raw image."""
+        if self._fill:
+            yield 0, self.total_size
+            return
+        low, high = max(self._low, self._start), min(self._high, self._stop)
+        if low < high:
+            for start, size in self._pool.extents(low, high - low):
+                yield start - self._base, size
+
+    def read(self, offset: int, size: int) -> bytes:
+        data = bytearray(size)
+        self.readinto(offset, memoryview(data))
+        return bytes(data)
+
+    def readinto(self, offset: int, buffer: memoryview) -> int:
+        start, size = offset + self._base, len(buffer)
+        buffer[:] = bytes([self._fill or 0]) * size
+        for at, count in self._runs(start, start + size):
+            self._pool.readinto(at, buffer[at - start : at - start + count])
+        return size
