@@ -66,5 +66,7 @@ publish(
 
 def __getattr__(name: str) -> Any:
     if name in _LATE:
-        return getattr(import_module(_LATE[name], __name__), name)
+        thing = getattr(import_module(_LATE[name], __name__), name)
+        publish(__name__, thing)
+        return thing
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ Read = Callable[[int, int], bytes]  # returns the bytes of a run
 
 LINES = 8  # the most in a dump
 
-_LINE = 16  # bytes in a line of a dump
+LINE = 16  #: bytes in a line of a dump
 
 _differing = re.compile(rb"[^\0]+")
 
@@ -46,7 +46,7 @@ class Dump:
         """
         text = []
         for begin in islice(_lines_of(where), LINES):
-            low, high = max(begin, start), min(begin + _LINE, end)
+            low, high = max(begin, start), min(begin + LINE, end)
             one, other = self._one(low, high - low), self._other(low, high - low)
             text += self._line(begin, low - begin, one, other)
         return text
@@ -70,13 +70,13 @@ def _lines_of(where: Iterable[Run]) -> Iterator[int]:
     """The offsets of the lines that have a byte of the runs."""
     done = 0
     for start, size in where:
-        begin = max(start - start % _LINE, done)
-        done = -(-(start + size) // _LINE) * _LINE
-        yield from range(begin, done, _LINE)
+        begin = max(start - start % LINE, done)
+        done = -(-(start + size) // LINE) * LINE
+        yield from range(begin, done, LINE)
 
 
 def _hex(data: bytes, indent: int) -> str:
-    return f"{'   ' * indent}{data.hex(' ')}".ljust(3 * _LINE - 1)
+    return f"{'   ' * indent}{data.hex(' ')}".ljust(3 * LINE - 1)
 
 
 def _text(data: bytes, indent: int) -> str:

@@ -68,42 +68,49 @@ def _path(name: str) -> str:
 
 
 @contextmanager
-def opened(name: str, format: str | None = None) -> Iterator[Image]:
+def opened(name: str, format: str | None = None, offset: int = 0) -> Iterator[Image]:
     """Yields an image as a pool, which is closed when the block ends.
 
     name: a path, a URL, or STANDARD.
     format: None to recognise it.
+    offset: added to the addresses; where a raw image begins.
 
     Raises CommandError.
     """
     with named("read", name), progress(f"reading {shown(name)}") as report:
-        image = _load(name, format, report)
+        image = _load(name, format, offset, report)
     with image.pool:
         yield image
 
 
-def _load(name: str, format: str | None, report: Progress | None) -> Image:
+def _load(name: str, format: str | None, offset: int, report: Progress | None) -> Image:
     if name == STANDARD or is_url(name) or is_special(name):
-        return _load_once(name, format, report)
+        return _load_once(name, format, offset, report)
     format = format or sniff.guess(name)
     found = os.stat(name)
     # The allocated size, where the system reports one: holes need no blocks.
     size = min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)
     block_size = _block_size(size, format)
-    pool = MemoryPool.load(name, block_size, format=format, progress=report)
+    pool = MemoryPool.load(
+        name, block_size, format=format, progress=report, offset=offset
+    )
     return Image(name, format, pool)
 
 
-def _load_once(name: str, format: str | None, report: Progress | None) -> Image:
+def _load_once(
+    name: str, format: str | None, offset: int, report: Progress | None
+) -> Image:
     """Loads what cannot be read twice, or is slow to read: a copy is made first."""
     source = _standard_input() if name == STANDARD else name
     copy = MemoryPool.load(source, 4096, format="raw", progress=report)
     format = format or sniff.recognise(copy[: sniff.GUESSED], name)
-    if format == "raw":
+    if format == "raw" and not offset:
         return Image(name, format, copy)
     with copy, copy.open("rb") as file:
         block_size = _block_size(copy.total_size, format)
-        pool = MemoryPool.load(file, block_size, format=format, progress=report)
+        pool = MemoryPool.load(
+            file, block_size, format=format, progress=report, offset=offset
+        )
     return Image(name, format, pool)
 
 

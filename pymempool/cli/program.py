@@ -19,8 +19,10 @@ from . import (
     demo,
     diff,
     digest,
+    dump,
     find,
     inspect,
+    merge,
     serve,
 )
 from .errors import CommandError
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    images = inspect, convert, diff, digest, find
+    images = inspect, convert, merge, dump, diff, digest, find
     for each in (demo, *images, serve, control, config, bench):
         each.add(commands)
     return parser

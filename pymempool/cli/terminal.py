@@ -17,7 +17,7 @@ from .._core.words import encodable
 Span = Union[str, tuple[str, str]]  # a text, or one with a style of rich
 
 LABEL = "cyan"
-_NOTE = "dim"
+NOTE = "dim"
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -69,7 +69,7 @@ class Page:
 
     def note(self, text: str) -> None:
         """Writes a line that matters less."""
-        self.line((text, _NOTE))
+        self.line((text, NOTE))
 
     def fact(self, label: str, text: str) -> None:
         """Writes a label in a column of its own, and a text."""

@@ -256,7 +256,9 @@ def _load_addressed(
             builder.add(_moved("there is data at", address, offset), data)
         pool = builder.finish(_ADDRESSED[format].title)
         if offset and facts.start_address is not None:
-            facts.start_address = _moved("the program starts at", facts.start_address, offset)
+            facts.start_address = _moved(
+                "the program starts at", facts.start_address, offset
+            )
         pool.start_address, pool.header = facts.start_address, facts.header
         return pool
     except BaseException:

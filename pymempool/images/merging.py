@@ -1,33 +1,29 @@
 # SPDX-License-Identifier: MIT
 """merge(): the bytes that were set in several pools, in one pool.
 
-    pools ─► runs of written() ─┬─► overlaps ─► the policy ─► OverlapError
-                                └─► PoolBuilder ─► pool
+pools ─► runs of written() ─┬─► overlaps ─► the policy ─► OverlapError
+                            └─► PoolBuilder ─► pool
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
 
 from ..errors import OverlapError
 from .builder import PENDING_MAX, PoolBuilder
+from .pools import AnyMergeable, MergeablePool
 from .progress import callback
 from .records import Facts
-
-if TYPE_CHECKING:
-    from ..pool import MemoryPool
-
-Run = tuple[int, int]  # offset and size
+from .runs import common
 
 #: What to do where two pools have set the same bytes.
 POLICIES = ("error", "same", "first", "last")
 
 
-def merge(*pools: MemoryPool, overlap: str = "error") -> MemoryPool:
+def merge(*pools: AnyMergeable, overlap: str = "error") -> AnyMergeable:
     """Returns a new pool with the bytes that were set in any of the pools.
 
     pools: one or more; of each, the runs of written() at one moment. So they are best
@@ -37,13 +33,13 @@ def merge(*pools: MemoryPool, overlap: str = "error") -> MemoryPool:
         "same" raises it only if they are not the same; with "first" the first pool that
         has set a byte wins, with "last" the last one.
 
-    The new pool is of the class, and the block size, of the first one; it tracks which
-    bytes are set and ends with the last of them. It has the start address of the pools: if
+    The new pool has the class and the block size of the first one; it tracks which bytes
+    are set, and ends with the last of them. It has the start address of the pools: if
     they have different ones, `overlap` decides in the same way. It has the first header
     that is not the usual one, with "last" the last.
 
-    Raises OverlapError, PoolMemoryError, PoolLimitError, TypeError; ValueError for another
-    `overlap`, for no pools, and if nothing was set.
+    Raises OverlapError, PoolMemoryError, PoolLimitError, TypeError; ValueError for
+    another `overlap`, for no pools, and if nothing was set.
     """
     if overlap not in POLICIES:
         raise ValueError(f"overlap is {overlap!r}, possible are {', '.join(POLICIES)}")
@@ -57,8 +53,8 @@ def merge(*pools: MemoryPool, overlap: str = "error") -> MemoryPool:
 
 
 def merged(
-    pools: Sequence[MemoryPool], names: Sequence[str], overlap: str
-) -> MemoryPool:
+    pools: Sequence[AnyMergeable], names: Sequence[str], overlap: str
+) -> AnyMergeable:
     """The same. names: how the pools are called in an OverlapError."""
     make = partial(type(pools[0])._made, max_block_size=pools[0].block_size)
     with ExitStack() as stack:
@@ -90,7 +86,7 @@ def merged(
 
 
 def _refuse_overlap(
-    names: tuple[str, str], one: MemoryPool, other: MemoryPool, overlap: str
+    names: tuple[str, str], one: MergeablePool, other: MergeablePool, overlap: str
 ) -> None:
     """Raises OverlapError for the first byte that both have, if the policy says so."""
     found = common(one.written(), other.written())
@@ -106,18 +102,3 @@ def _refuse_overlap(
         raise OverlapError(
             f"{both} have different start addresses: {starts[0]:#x} and {starts[1]:#x}"
         )
-
-
-def common(one: Iterable[Run], other: Iterable[Run]) -> Iterator[Run]:
-    """Yields the runs that are in both; each has its runs in order, without overlap."""
-    others = iter(other)
-    start, size = next(others, (0, 0))
-    for begin, length in one:
-        end = begin + length
-        while size and start < end:
-            low, high = max(begin, start), min(end, start + size)
-            if low < high:
-                yield low, high - low
-            if start + size > end:  # it may go on in the next run
-                break
-            start, size = next(others, (0, 0))

@@ -45,7 +45,7 @@ class WritablePool(Protocol):
     header: bytes | None
 
     def _begin_image(self, whole: bool, offset: int = 0) -> None:
-        """Says what is now known as set: all from an offset on, or what will be written."""
+        """Says what was set: all from an offset on, or what will be written."""
 
 
 class DeltaPool(ReadablePool, WritablePool, Protocol):
@@ -56,6 +56,17 @@ class DeltaPool(ReadablePool, WritablePool, Protocol):
     def restore(self, source: Any) -> None: ...
 
 
+class MergeablePool(DeltaPool, Protocol):
+    """A pool to merge with others."""
+
+    @classmethod
+    def _made(cls, total_size: int, max_block_size: int) -> Self: ...
+    def written(self) -> Iterator[tuple[int, int]]: ...
+    def differences(
+        self, base: Any, offset: int, size: int
+    ) -> Iterator[tuple[int, int]]: ...
+
+
 def written(pool: ReadablePool) -> Iterator[tuple[int, int]]:
     """Returns the runs of bytes that were set; whole blocks in a sharded pool."""
     found: Iterator[tuple[int, int]] = getattr(pool, "written", pool.extents)()
@@ -63,3 +74,4 @@ def written(pool: ReadablePool) -> Iterator[tuple[int, int]]:
 
 
 AnyPool = TypeVar("AnyPool", bound=WritablePool)
+AnyMergeable = TypeVar("AnyMergeable", bound=MergeablePool)

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from .._native.arguments import integer
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError, PoolRangeError
-
-_Run = tuple[int, int]  # offset and size
+from .runs import Run
 
 
 class Selection(NamedTuple):
@@ -53,8 +52,8 @@ class Selected:
         """pool: a MemoryPool. Raises FormatError if nothing in it is selected."""
         crop, self._fill, from_lowest = selection
         self._pool, self._raw = pool, raw
-        self._start, self._stop = crop or (0, SIZE_MAX)
-        self._stop = min(self._stop, pool.total_size)
+        start, end = crop or (0, SIZE_MAX)
+        self._start, self._stop = int(start), min(int(end), int(pool.total_size))
         first = last = None
         for run in self._runs(self._start, self._stop):
             first, last = first or run, run
@@ -64,12 +63,14 @@ class Selected:
         if self._fill is not None and crop is not None:
             low, high = crop[0], high if crop[1] == SIZE_MAX else crop[1]
         if not high:
-            raise FormatError(f"no byte was set from {self._start:#x} on, in what is saved")
+            raise FormatError(
+                f"no byte was set from {self._start:#x} on, in what is saved"
+            )
         self._low, self._high = low, high
         self._base = low if from_lowest else 0  #: what is at the offset 0 of the image
         self.start_address, self.header = pool.start_address, pool.header
 
-    def _runs(self, start: int, end: int) -> Iterator[_Run]:
+    def _runs(self, start: int, end: int) -> Iterator[Run]:
         """The runs that were set in a range of the pool, of what is not cropped."""
         start, end = max(start, self._start), min(end, self._stop)
         return self._pool.written(start, end - start) if start < end else iter(())
@@ -78,12 +79,12 @@ class Selected:
     def total_size(self) -> int:
         return self._high - self._base
 
-    def written(self) -> Iterator[_Run]:
+    def written(self) -> Iterator[Run]:
         if self._fill is None:
             return self._runs(self._low, self._high)
         return iter([(self._low, self._high - self._low)])
 
-    def extents(self) -> Iterator[_Run]:
+    def extents(self) -> Iterator[Run]:
         """The runs that are not zeros in a raw image."""
         if self._fill:
             yield 0, self.total_size

@@ -16,9 +16,7 @@ from typing import Any
 
 import pytest
 from command_line import POSIX, Terminal, command
-from internals import (
-    convert_module,
-)
+from internals import outputs_module
 
 from pymempool import MemoryPool, cli
 
@@ -165,8 +163,8 @@ def test_convert_as_it_is_told(tell: Any) -> None:
     ],
 )
 def test_formats_by_suffix(name: str, format: str) -> None:
-    assert convert_module.target_format(name) == format
-    assert convert_module.target_format(name, "srec") == "srec"
+    assert outputs_module.target_format(name) == format
+    assert outputs_module.target_format(name, "srec") == "srec"
 
 
 @pytest.mark.usefixtures("folder")
@@ -212,7 +210,7 @@ def test_convert_that_fails_changes_nothing(
         yield report
 
     before = Path("a").read_bytes()
-    monkeypatch.setattr(convert_module, "progress", progress)
+    monkeypatch.setattr(outputs_module, "progress", progress)
     told = tell("convert", "b", "a")
     assert (told.status, told.err) in [
         (130, "pymempool: interrupted\n"),

@@ -68,6 +68,7 @@ def test_diff_for_programs(tell: Any) -> None:
         "sizes": [12345, 12345],
         "alone": [0, 0],
         "alone_data": [0, 0],
+        "gaps": [0, 0],
         "differing": 101,
         "ranges_total": 2,
         "ranges": [{"start": 5, "size": 1}, {"start": 100, "size": 100}],

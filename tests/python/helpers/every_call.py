@@ -270,6 +270,8 @@ CALLS: dict[str, Call] = {
     "save, since": lambda s: exported(s, since=s.clone),
     "save, a path": lambda s: s.pool.save(s.image),
     "load": lambda s: MemoryPool.load(io.BytesIO(s.pool[:]), 64),
+    "save, a part": lambda s: exported(s, crop=(9, 70_000), fill=255, from_lowest=True),
+    "load, offset": lambda s: MemoryPool.load(io.BytesIO(s.pool[:]), 64, offset=77),
     "load, a path": lambda s: MemoryPool.load(s.folder / "there", 64),
     "load, pickle_path": lambda s: pickle.loads(
         pickle.dumps(by_path(s.folder / "there"))
