@@ -189,3 +189,115 @@ def test_diff_takes_one_image_from_standard_input(folder: Path, tell: Any) -> No
     told = tell("diff", "-", "-")
     assert told.status == 2
     assert "only one of the images can be standard input" in told.err
+
+
+# ------------------------------------------------------------------- gaps and addresses
+
+
+@pytest.fixture
+def flashed(folder: Path, bincopy: Any) -> Path:
+    """A program, and what a device then has: 0xff where nothing was written."""
+    with MemoryPool(1 << 32, track_written=True) as pool:
+        pool.write(0x8000, b"vectors")
+        pool.write(0x8020, b"\0code\0")
+        pool.save("x.hex")
+        device = bytearray(b"\xff" * 0x80)
+        for start, size in pool.written():
+            device[start - 0x8000 : start - 0x8000 + size] = pool.read(start, size)
+    device[0x60:0x64] = b"data"
+    Path("device.bin").write_bytes(device)
+    return folder
+
+
+WITH_DEVICE = ("x.hex", "device.bin", "--offset-b", "0x8000")
+
+
+@pytest.mark.usefixtures("flashed")
+def test_diff_of_a_program_and_a_device(tell: Any) -> None:
+    told = tell("diff", *WITH_DEVICE)
+    assert told.status == 1
+    assert "differing 25 bytes, in 1 range\n" in told.out
+    assert "only      in device.bin: 25 bytes in gaps of the other\n" in told.out
+    assert "only      in device.bin: 90 bytes behind the other's end\n" in told.out
+    told = tell("diff", *WITH_DEVICE, "--within-a")
+    assert (told.status, told.err) == (0, "")
+    assert told.out == "x.hex and device.bin are the same: 32896 bytes\n"
+    assert tell("diff", *WITH_DEVICE, "--within-a", "--quiet").status == 0
+    told = tell("diff", *WITH_DEVICE, "--fill", "0xff")
+    assert told.status == 1
+    assert "differing 4 bytes, in 1 range\n" in told.out
+    assert "only      in device.bin: 115 bytes in gaps of the other\n" in told.out
+    assert "A  ff ff ff ff ff ff ff ff" in told.out
+    assert "B  64 61 74 61 ff ff ff ff" in told.out
+    assert tell("diff", *WITH_DEVICE, "--fill=0xff", "--quiet").status == 1
+
+
+@pytest.mark.usefixtures("flashed")
+def test_diff_within_the_first(tell: Any) -> None:
+    device = bytearray(Path("device.bin").read_bytes())
+    device[3] ^= 1
+    device[9] ^= 1  # which is in a gap
+    Path("device.bin").write_bytes(device)
+    told = tell("diff", *WITH_DEVICE, "--within-a", "--json")
+    facts = json.loads(told.out)
+    assert (told.status, facts["same"]) == (1, False)
+    assert facts["ranges"] == [{"start": 0x8003, "size": 1}]
+    assert [facts[name] for name in ("gaps", "alone", "alone_data")] == [[0, 0]] * 3
+    Path("device.bin").write_bytes(device[:0x24])
+    told = tell("diff", *WITH_DEVICE, "--within-a", "--fill=0", "--json")
+    facts = json.loads(told.out)
+    assert facts["gaps"] == [2, 0]
+    assert facts["ranges"] == [{"start": 0x8003, "size": 1}, {"start": 0x8024, "size": 1}]
+    facts = json.loads(tell("diff", *WITH_DEVICE, "--within-a", "--json").out)
+    assert (facts["alone"], facts["same"]) == ([2, 0], False)
+
+
+@pytest.mark.usefixtures("flashed")
+def test_equal_bytes_in_other_gaps(tell: Any) -> None:
+    Path("y.hex").write_text(":0180000000" + "7F\n:00000001FF\n")
+    Path("z.hex").write_text(":0180010000" + "7E\n:00000001FF\n")
+    told = tell("diff", "y.hex", "z.hex", "--fill=0")
+    assert told.status == 0
+    assert told.out == (
+        "y.hex and z.hex are the same: 32770 bytes\n"
+        "only      in y.hex: 1 byte in gaps of the other\n"
+        "only      in z.hex: 1 byte in gaps of the other\n"
+    )
+    assert "differing 2 bytes" in tell("diff", "y.hex", "z.hex", "--fill=1").out
+
+
+@pytest.mark.usefixtures("flashed")
+@pytest.mark.parametrize("fill", [None, 0, 0xFF])
+@pytest.mark.parametrize("within", [False, True])
+def test_diff_as_dicts_differ(tell: Any, fill: int | None, within: bool) -> None:
+    chosen = random.Random(7)
+    for _ in range(20):
+        held: list[dict[int, int]] = []
+        for name in ("y.hex", "z.hex"):
+            with MemoryPool(400, track_written=True) as pool:
+                for _ in range(5):
+                    data = bytes(chosen.choices([0, 1, 0xFF], k=chosen.randint(1, 30)))
+                    pool.write(chosen.randrange(300), data)
+                pool.save(name)
+                runs = list(pool.written())
+                held.append({a: pool[a] for at, n in runs for a in range(at, at + n)})
+        one, other = held
+        ends = [max(each) + 1 for each in held]
+        end = min(ends) if fill is None else max(ends)
+        where = sorted(one) if within else range(end)
+        filled = fill or 0
+        differing = [
+            a for a in where if a < end and one.get(a, filled) != other.get(a, filled)
+        ]
+        options = [f"--fill={fill}"] * (fill is not None) + ["--within-a"] * within
+        told = tell("diff", "y.hex", "z.hex", "--json", "--all", *options)
+        facts = json.loads(told.out)
+        listed = [each.values() for each in facts["ranges"]]
+        assert [a for at, n in listed for a in range(at, at + n)] == differing
+        gaps = [
+            len([a for a in mine.keys() - its.keys() if a < end])
+            for mine, its in ((one, other), (other, one))
+        ]
+        assert facts["gaps"] == [gaps[0], 0 if within else gaps[1]]
+        assert facts["differing"] == len(differing)
+        assert told.status == int(not facts["same"])

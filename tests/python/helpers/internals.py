@@ -50,6 +50,7 @@ from pymempool.cli import (
     control as control_module,
     demo as demo_module,
     diff as diff_module,
+    dump as dump_module,
     inputs as inputs_module,
     inspect as inspect_module,
     outputs as outputs_module,
@@ -66,6 +67,7 @@ from pymempool.images import (
     formats as formats_module,
     raw as raw_module,
     replacement as replacement_module,
+    runs as runs_module,
     sniff as sniff_module,
     srec as srec_module,
 )
