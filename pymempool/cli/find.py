@@ -14,7 +14,7 @@ from ..images.formats import FORMATS
 from ..pool import MemoryPool
 from .errors import CommandError
 from .inputs import opened
-from .parser import GUESSED, Commands, add_command
+from .parser import GUESSED, Commands, add_command, add_offset
 
 _ABOUT = """\
 Prints the offsets at which a pattern is in an image: a text, or bytes as hex digits. They
@@ -26,6 +26,7 @@ _MORE = """\
 examples:
   pymempool find password memory.img
   pymempool find --hex '7f 45 4c 46' disk.img --limit 1
+  pymempool find --hex deadbeef dump.bin --offset 0x8000000
   pymempool find --count error - < log
 
 exit status:
@@ -38,7 +39,7 @@ exit status:
 def run(options: argparse.Namespace, out: TextIO) -> int:
     """Prints where the pattern is; returns 0 if it is somewhere, or 1."""
     pattern = to_bytes(options.pattern, options.hex)
-    with opened(options.image, options.format) as image:
+    with opened(options.image, options.format, options.offset) as image:
         facts: dict[str, Any] = {
             "image": image.name,
             "format": image.format,
@@ -99,6 +100,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--hex", action="store_true", help="PATTERN is hex digits, in pairs"
     )
+    add_offset(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--count", action="store_true", help="print how often it is there")
     what.add_argument(

@@ -181,3 +181,14 @@ def test_find_in_standard_input(text: Path) -> None:
     with open("text", "rb") as source:
         done = command("find", "two", "-", stdin=source)
     assert (done.returncode, done.stdout) == (0, b"0x4\n")
+
+
+@pytest.mark.usefixtures("folder", "bincopy")
+def test_find_by_address(tell: Any) -> None:
+    """Addresses of a program, and those that a raw image has on its device."""
+    assert tell("convert", "a", "a.hex", "--offset", "0x8000000").status == 0
+    options = [["a.hex"], ["a", "--offset", "0x8000000"]]
+    for arguments in options:
+        told = tell("find", "--hex", "fe ff 00", *arguments, "--limit", "2")
+        assert (told.status, told.out) == (0, "0x80000fe\n0x80001fe\n")
+        assert tell("find", "xx\0", *arguments).status == 1
