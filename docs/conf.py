@@ -40,7 +40,10 @@ nitpick_ignore_regex = [
         "py:class",
         r"_typeshed\.\w+|collections\.abc\.\w+|pathlib\.Path|ReadableBuffer|WriteableBuffer|StrOrBytesPath|PathLike|Supports\w+",
     ),
-    ("py:class", r"(.*\.)?_Buffer|Owned|.*\.Progress|Progress|FailAllocation|.*\.Layout"),
+    (
+        "py:class",
+        r"(.*\.)?_Buffer|Owned|.*\.Progress|Progress|FailAllocation|.*\.Layout|.*AnyMergeable",
+    ),
     ("py:class", r".*\._Pool"),
     ("py:class", r"(distributed\.client\.)?Client"),
     ("c:identifier", r"size_t|u?int\w*_t"),

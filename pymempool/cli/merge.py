@@ -17,12 +17,12 @@ from .inputs import Image, opened, refuse_same
 from .parser import Commands, add_command, number
 
 _ABOUT = f"""\
-Writes the bytes of several images as one image: raw, Intel HEX or S-records. Where two
-images have the same address, --overlap decides; a byte that is twice there is an error
-else. IN and OUT are files, URLs that fsspec opens, or - for standard input and output.
-IN@N adds N to the addresses of that image: a raw image begins there. (For a file whose
-name ends so, add @0.) ELF programs can only be read. A file OUT is replaced when all is
-written, and not before.
+Writes the bytes of several images as one image: raw, Intel HEX or S-records. That two
+images have bytes at the same address is an error, unless --overlap says what to do.
+IN@N adds N to the addresses of that image, so that a raw image begins there. (For a
+file whose name ends so, add @0.) ELF programs can only be read. A file OUT is replaced
+when all is written, and not before. IN and OUT are files, URLs that fsspec opens, or -
+for standard input and output.
 
 {outputs.ABOUT.format(source="an image")}
 Where images start at different addresses, --overlap decides, or --start.

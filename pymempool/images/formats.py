@@ -100,7 +100,7 @@ def save(
     with pool.clone() as snapshot:
         image: ReadablePool = snapshot
         if selection is not None:
-            image = cast("ReadablePool", Selected(snapshot, selection, format == "raw"))
+            image = cast("ReadablePool", Selected(snapshot, selection))
         with locations.writing(location) as file:
             if format == "raw":
                 raw.save(image, file, report)

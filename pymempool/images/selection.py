@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Selected: the bytes of a pool that save() is asked for, and what is between them.
+"""Selected: the bytes of a pool that save() writes if not all, and what is between them.
 
     pool ─► its runs of written(), in `crop` ─► Selected ─► raw, intel_hex or srec
                                       `fill` ──┘
@@ -16,6 +16,8 @@ from .._native.arguments import integer
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError, PoolRangeError
 from .runs import Run
+
+_WINDOW = 1 << 12  # bytes that are searched for the last run
 
 
 class Selection(NamedTuple):
@@ -48,18 +50,13 @@ class Selected:
     and the last of them, or all of a `crop` that has an end.
     """
 
-    def __init__(self, pool: Any, selection: Selection, raw: bool) -> None:
+    def __init__(self, pool: Any, selection: Selection) -> None:
         """pool: a MemoryPool. Raises FormatError if nothing in it is selected."""
         crop, self._fill, from_lowest = selection
-        self._pool, self._raw = pool, raw
+        self._pool = pool
         start, end = crop or (0, SIZE_MAX)
         self._start, self._stop = int(start), min(int(end), int(pool.total_size))
-        first = last = None
-        for run in self._runs(self._start, self._stop):
-            first, last = first or run, run
-        low, high = self._start, 0
-        if first is not None and last is not None:
-            low, high = first[0], sum(last)
+        low, high = self._bounds()
         if self._fill is not None and crop is not None:
             low, high = crop[0], high if crop[1] == SIZE_MAX else crop[1]
         if not high:
@@ -69,6 +66,20 @@ class Selected:
         self._low, self._high = low, high
         self._base = low if from_lowest else 0  #: what is at the offset 0 of the image
         self.start_address, self.header = pool.start_address, pool.header
+
+    def _bounds(self) -> tuple[int, int]:
+        """The start of the first run and the end of the last one; 0 and 0 for none."""
+        start, end = self._start, self._stop
+        first = next(self._runs(start, end), None)
+        if first is None:
+            return 0, 0
+        while end - start > _WINDOW:  # the last run ends in this range
+            middle = (start + end) // 2
+            if next(self._runs(middle, end), None) is None:
+                end = middle
+            else:
+                start = middle
+        return first[0], max(map(sum, self._runs(start, end)))
 
     def _runs(self, start: int, end: int) -> Iterator[Run]:
         """The runs that were set in a range of the pool, of what is not cropped."""
@@ -101,6 +112,8 @@ class Selected:
 
     def readinto(self, offset: int, buffer: memoryview) -> int:
         start, size = offset + self._base, len(buffer)
+        if self._fill is None:  # what was not set reads as zeros
+            return int(self._pool.readinto(start, buffer))
         buffer[:] = bytes([self._fill or 0]) * size
         for at, count in self._runs(start, start + size):
             self._pool.readinto(at, buffer[at - start : at - start + count])

@@ -20,6 +20,7 @@ from pymempool import (
     PoolFile,
     PoolStats,
     SharedSnapshot,
+    merge,
 )
 from pymempool.testing import assert_only_wrote, assert_same, lend_pool, written
 
@@ -114,6 +115,9 @@ def files(pool: MemoryPool) -> None:
         assert_type(file, PoolFile)
         io.BufferedReader(file)
     pool.save(io.BytesIO(), progress=lambda done, total: None)
+    pool.save(io.BytesIO(), crop=(0, None), fill=0xFF, from_lowest=True)
+    assert_type(Mine.load("image", offset=0x8000), Mine)
+    assert_type(merge(pool, pool.clone(), overlap="same"), MemoryPool)
 
 
 def deltas(pool: MemoryPool) -> None:
