@@ -1144,9 +1144,9 @@ class MemoryPool(Owned):
         Costs a copy of what is stored. With `since` these are the blocks that changed, if
         the older snapshot was shared from an open relative of this pool, or this pool
         from that snapshot; else all bytes are compared. (With another block size, all are
-        stored.) Data of older segments is stored again when they have become small beside
-        the newer ones, or half unused, so that they stay few. To find what changed, a
-        pool keeps its shared states, like clones, until it or their snapshot is closed.
+        stored.) Data of older segments is stored again when they are half unused, or more
+        than 16 and small beside the newer ones. To find what changed, a pool keeps its
+        shared states, like clones, until it or their snapshot is closed.
 
         A pool that wipes its blocks does not wipe the shared memory, which the system
         clears before it gives it to others.

@@ -52,7 +52,7 @@ def share(
     end = pack(table)
     pieces = chain(_pieces(own, new), [memoryview(end)])
     segment = Segment.write(pieces, stored + len(end))
-    snapshot = SharedSnapshot(type(pool), (*older.segments, segment))
+    snapshot = SharedSnapshot(type(pool), (*older.segments, segment), table)
     snapshot._remember(owner, state)
     return snapshot
 

@@ -62,11 +62,15 @@ class SharedSnapshot(Generic[_Pool]):
     """
 
     def __init__(
-        self, kind: type[_Pool], segments: tuple[Segment | OSError, ...]
+        self,
+        kind: type[_Pool],
+        segments: tuple[Segment | OSError, ...],
+        table: Table | None = None,
     ) -> None:
         """The snapshot in some segments, which makes pools of a class. None is trusted.
 
-        In place of a segment there may be the error that opening it raised.
+        In place of a segment there may be the error that opening it raised. table: what
+        the segments hold, if that is known.
 
         Raises FormatError, TypeError.
         """
@@ -75,7 +79,9 @@ class SharedSnapshot(Generic[_Pool]):
         self._kind: Any = kind
         self._error = next((it for it in segments if isinstance(it, OSError)), None)
         there = tuple(it for it in segments if not isinstance(it, OSError))
-        self._unpacked = unpack(there) if self._error is None else None
+        if table is None and self._error is None:
+            table = unpack(there)
+        self._unpacked = table
         self._segments: tuple[Segment, ...] | None = there  # None once closed
         self._base: Any = None  # the pool that was opened first
         self._states: Callable[[], _States | None] = _no_states
