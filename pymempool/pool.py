@@ -36,7 +36,6 @@ from ._core.owner import CLOSED, Owned, Owner, Parameter, fail_short, owner_of
 from ._core.states import BlockState
 from ._core.stats import PoolStats
 from ._native import near
-from ._native.arguments import integer
 from ._native.buffers import in_place, is_plain, writable
 from ._native.calls import QUICK_BYTES, parallel, quick
 from ._native.near import NEAR
@@ -976,9 +975,8 @@ class MemoryPool(Owned):
 
     @start_address.setter
     def start_address(self, address: int | None) -> None:
-        if address is not None:
-            integer("start_address", address, 0, 2**64 - 1)
-        self._owner.image = self._owner.image._replace(start_address=address)
+        facts = self._owner.image._replace(start_address=address)
+        self._owner.image = facts.checked()
 
     @property
     def header(self) -> bytes | None:
@@ -991,10 +989,7 @@ class MemoryPool(Owned):
 
     @header.setter
     def header(self, data: bytes | None) -> None:
-        if data is not None:
-            data = bytes(memoryview(data))
-            integer("size of header", len(data), 0, 252)
-        self._owner.image = self._owner.image._replace(header=data)
+        self._owner.image = self._owner.image._replace(header=data).checked()
 
     def _begin_image(self, whole: bool) -> None:
         """For load(): a raw image is whole, of others the bytes that are set are tracked.
