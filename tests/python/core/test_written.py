@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import io
 import random
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -14,6 +15,7 @@ from internals import count_adopted
 from written_model import SIZE, Model, change, runs_of, tracking
 
 from pymempool import (
+    CheckpointError,
     History,
     MemoryPool,
     PoolClosedError,
@@ -180,6 +182,58 @@ def test_histories_and_deltas_know_what_was_set() -> None:
         pool.fill(0, 0, 50)
         other.apply(pool.delta(other))
         assert list(other.written()) == [(0, 100)]
+
+
+def test_deltas_set_what_they_hold() -> None:
+    """That is what differs, and short gaps; what differs in nothing stays as it was."""
+    with tracking() as base, tracking() as pool, tracking() as other:
+        for each in (base, pool, other):
+            each.write(0, b"\1" * 100)
+        pool.fill(0, 0, 40)
+        pool.discard(60, 30)
+        pool.fill(200, 0, 20)  # no difference of contents
+        pool.resize(SIZE + 50)
+        pool.write(SIZE, b"abc")
+        other.write(300, bytes(7))
+        other.start_address, other.header = 5, b"title"
+        other.apply(pool.delta(base))
+        assert other.same(pool)
+        assert list(other.written()) == [(0, 100), (300, 7), (SIZE, 3)]
+        assert (other.start_address, other.header) == (5, b"title")
+
+
+def test_deltas_that_fail_set_nothing(tmp_path: Path) -> None:
+    with tracking() as base, tracking() as pool, tracking() as other:
+        pool.fill(0, 1, 40)
+        pool.save(tmp_path / "delta", since=base)
+        delta = bytearray((tmp_path / "delta").read_bytes())
+        delta[-20] ^= 1
+        other.fill(100, 0, 5)
+        with pytest.raises(CheckpointError):
+            other.apply(delta)
+        assert list(other.written()) == [(100, 5)]
+        other.apply(tmp_path / "delta")
+        assert list(other.written()) == [(0, 40), (100, 5)]
+
+
+def test_facts_of_an_image_come_with_a_restore_and_with_no_copy() -> None:
+    with tracking() as pool, pool.clone() as other:
+        other.start_address, other.header = 5, None
+        other.fill(0, 0, 9)
+        pool.copy_from(other)
+        assert list(pool.written()) == [(0, 9)]
+        assert (pool.start_address, pool.header) == (None, b"pymempool")
+        pool.restore(other)
+        assert (pool.start_address, pool.header) == (5, None)
+
+
+def test_copies_within_a_pool_that_overlap() -> None:
+    with tracking() as pool:
+        pool.write(10, bytes(4))
+        pool.write(20, b"ab")
+        pool.copy_from(pool, 10, 12, 14)
+        assert list(pool.written()) == [(10, 8), (24, 2)]
+        assert pool[24:26] == b"ab"
 
 
 def test_limits_and_addresses_are_those_of_the_pool() -> None:
