@@ -98,6 +98,7 @@ class SharedSnapshot(Generic[_Pool]):
     def open(self) -> _Pool:
         """Makes a pool with the contents, the size and the block size of the one shared.
 
+        It also has the start address and the header, and knows which bytes were set.
         It uses the shared memory and copies nothing but a last block that the end of the
         pool cuts; a write copies the block, for this pool alone. Costs something for each
         block, 20 ms for 262,144, the first time; then a clone. Pools that a process
