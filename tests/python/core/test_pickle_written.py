@@ -214,6 +214,23 @@ def test_pools_that_know_nothing_more_cost_nothing_more(pool: MemoryPool) -> Non
     assert len(filled().__reduce_ex__(4)[1]) > 3
 
 
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_pickles_name_nothing_more(protocol: int) -> None:
+    """So that an unpickler that finds just these loads them, too."""
+    found = set()
+
+    class Names(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            found.add((module, name))
+            return super().find_class(module, name)
+
+    pool = filled()
+    pool.start_address, pool.header = 5, b"title"
+    pickled = pickle.dumps([pool, pool.clone()], protocol)
+    assert facts_of(Names(io.BytesIO(pickled)).load()[1]) == facts_of(pool)
+    assert found == {("pymempool.pool", "rebuild"), ("pymempool", "MemoryPool")}
+
+
 def test_what_c_code_made_larger() -> None:
     pool = filled()
     with MemoryPool.from_handle(pool.handle) as alias:
