@@ -316,6 +316,14 @@ def test_since_with_another_block_size_stores_all(pool: MemoryPool) -> None:
             assert contents(result) == other[:]
 
 
+def test_what_is_shared_is_told(pool: MemoryPool) -> None:
+    assert "adopted" not in repr(pool)
+    with pool.share() as snapshot, snapshot.open() as opened:
+        assert opened.stats.adopted_blocks == opened.stats.held_blocks > 0
+        told = f"{opened.stats.adopted_blocks} adopted by the family>"
+        assert repr(opened).endswith(told)
+
+
 def test_segments_stay_few() -> None:
     """One block is changed a hundred times; then all of them, one after the other."""
     with MemoryPool(1000 * BLOCK, BLOCK) as pool:
