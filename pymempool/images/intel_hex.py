@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .._core.image import SegmentedAddress
 from ..errors import FormatError
 from .extras import import_extra
 from .records import (
     DataAt,
     Facts,
     Lines,
-    SegmentedAddress,
     UsedAddresses,
     checked_start,
     parsed,
@@ -35,8 +35,7 @@ def write(bincopy: Any, windows: Iterable[DataAt], facts: Facts) -> Lines:
         yield start + len(data), lines
     last = [pack(bincopy.IHEX_END_OF_FILE, 0, 0, None)]
     if isinstance(start_address, SegmentedAddress):
-        parts = start_address.segment, start_address.offset
-        data = b"".join(part.to_bytes(2, "big") for part in parts)
+        data = start_address.record()
         last.insert(0, pack(bincopy.IHEX_START_SEGMENT_ADDRESS, 0, 4, data))
     elif start_address is not None:
         data = start_address.to_bytes(4, "big")

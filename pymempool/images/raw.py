@@ -148,9 +148,8 @@ def load(
         pool = _read(make, file, offset, report)
     else:
         pool = _adopt(make, file.fileno(), image, offset, wipe, report)
-    pool._begin_image(
-        whole=True, offset=offset
-    )  # a hole in an image is zeros, and they were set
+    # A hole in an image is zeros, and they were set.
+    pool._begin_image(whole=True, offset=offset)
     return pool
 
 
