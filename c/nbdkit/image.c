@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,8 @@
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
+
+#include "format.h"
 
 static struct {
     int file;
@@ -47,7 +48,25 @@ static int open_mappable(const char *path)
     return file < 0 ? failed(path) : file;
 }
 
-int64_t image_open(const char *path)
+/* Checks that an image is not of a format that must be converted first. */
+static int check_raw(const char *path, int file)
+{
+    unsigned char start[FORMAT_BYTES];
+    ssize_t count = pread(file, start, sizeof start, 0);
+    if (count < 0) {
+        return failed(path);
+    }
+    const Format *format = format_of(start, (size_t)count);
+    if (format == NULL) {
+        return 0;
+    }
+    nbdkit_error("image: %s: this is %s, not a raw image; convert it (%s), or serve it "
+                 "as it is by format=raw",
+                 path, format->title, format->convert);
+    return -1;
+}
+
+int64_t image_open(const char *path, bool raw)
 {
     void *data;
     int file = open_mappable(path);
@@ -57,6 +76,10 @@ int64_t image_open(const char *path)
     }
     if (size == 0) {
         nbdkit_error("image: %s: the image is empty", path);
+        close(file);
+        return -1;
+    }
+    if (!raw && check_raw(path, file) != 0) {
         close(file);
         return -1;
     }

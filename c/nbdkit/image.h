@@ -9,6 +9,7 @@
 #ifndef MEMPOOL_IMAGE_H
 #define MEMPOOL_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "memory_pool.h"
@@ -16,8 +17,10 @@
 /* After an error all these call nbdkit_error and return -1. */
 
 /* Maps an image and returns its size in bytes. It stays mapped until the process ends,
- * because nbdkit may unload the plugin while a connection still reads it. */
-int64_t image_open(const char *path);
+ * because nbdkit may unload the plugin while a connection still reads it.
+ *
+ * raw: do not look whether it is of a format that must be converted first. */
+int64_t image_open(const char *path, bool raw);
 
 /* Makes the open image the contents of the pool from offset 0 on. The pool must be at
  * least as large. Returns 0. */

@@ -120,7 +120,7 @@ def _address(options: argparse.Namespace, private: str) -> DiskAddress:
 
 def _parameters(options: argparse.Namespace) -> list[str]:
     """The parameters of the plugin, which parses the sizes and reports errors in them."""
-    names = ("size", "block_size", "limit", "image", "save")
+    names = ("size", "block_size", "limit", "image", "format", "save")
     given = {name.replace("_", "-"): getattr(options, name) for name in names}
     return [f"{name}={value}" for name, value in given.items() if value is not None]
 
@@ -255,6 +255,9 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--image", metavar="FILE", help="start with this raw image; it is not changed"
+    )
+    parser.add_argument(
+        "--format", choices=["raw"], help="the image is raw, whatever it looks like"
     )
     parser.add_argument("--limit", metavar="N", help="memory limit (default: none)")
     parser.add_argument(

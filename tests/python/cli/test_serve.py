@@ -163,6 +163,7 @@ def test_the_page_shows_what_is_told(fake: Fake, tell: Any) -> None:
 def test_every_option_reaches_nbdkit(fake: Fake, private: Path, tell: Any) -> None:
     disk, control = private / "my disk?&%", private / "my control"
     arguments = ["--limit", "4G", "--block-size", "4K", "--image", "a=b", "--save", "c d"]
+    arguments += ["--format", "raw"]
     told = tell(
         *("serve", "1T", *arguments, "--socket", disk, "--control", control),
         *("--plugin", "lib/p.so"),
@@ -173,7 +174,7 @@ def test_every_option_reaches_nbdkit(fake: Fake, private: Path, tell: Any) -> No
     assert asked == ["--dump-plugin", plugin]
     assert called[6:] == [
         *("--unix", str(disk), plugin, "size=1T", "block-size=4K", "limit=4G"),
-        *("image=a=b", "save=c d", f"control={control}"),
+        *("image=a=b", "format=raw", "save=c d", f"control={control}"),
     ]
     escaped = f"{private}/my%20disk%3F%26%25"
     first = introduced(
@@ -345,6 +346,8 @@ def test_a_name_that_cannot_be(fake: Fake, tell: Any, option: str) -> None:
         ("nbdkit: mempool: error: limit: too low\n", 1, "limit: too low"),
         ("/x/disk: Address already in use\n", 1, "/x/disk: Address already in use"),
         ("nbdkit: error: a\nnbdkit: error: b\n", 1, "a\nb"),
+        ("nbdkit: mempool: note: a\nnbdkit: error: b\n", 1, "b"),
+        ("nbdkit: mempool: note: a\n", 3, "nbdkit ended with status 3"),
         ("", 3, "nbdkit ended with status 3"),
     ],
 )
