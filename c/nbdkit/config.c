@@ -8,7 +8,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-Config config = {.size = -1, .block = BLOCK_SIZE_DEFAULT};
+Config config = {.size = -1, .block = CONFIG_BLOCK_SIZE};
 
 /* Parses a size of at least `least` bytes; -1 after nbdkit_error if it is none. */
 static int take_size(const char *key, const char *value, int64_t least, int64_t *size)

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { BLOCK_SIZE_DEFAULT = 65536 };
+enum { CONFIG_BLOCK_SIZE = 65536 };
 
 /* Constant from the first connection on. */
 typedef struct Config {

@@ -135,11 +135,7 @@ int image_adopt(MemoryPool *pool)
 
 /* ------------------------------------------------------------------------- save */
 
-static int save_failed(const char *path)
-{
-    nbdkit_error("save: %s: %m", path);
-    return -1;
-}
+static const char NOT_REGULAR[] = "not a regular file";
 
 /* A file that is to replace another one. If the system allows, it has no name until it is
  * complete, so that nothing is left of it if nbdkit is killed. */
@@ -289,17 +285,23 @@ static char *real_target(const char *path)
     return target != NULL || errno != ENOENT ? target : strdup(path);
 }
 
-int image_check_target(const char *path, int64_t size)
+/* Whether a path names a regular file, or nothing: a rename would replace a device. */
+static bool may_replace(const char *path)
 {
     struct stat facts;
+    return stat(path, &facts) != 0 || S_ISREG(facts.st_mode);
+}
+
+int image_check_target(const char *path, int64_t size)
+{
     NewFile made = {-1, NULL};
     char *target = real_target(path);
     int result = -1;
-    if (target != NULL && stat(target, &facts) == 0 && !S_ISREG(facts.st_mode)) {
-        nbdkit_error("save: %s: not a regular file", path);
+    if (target != NULL && !may_replace(target)) {
+        nbdkit_error("save: %s: %s", path, NOT_REGULAR);
     } else if (target == NULL || new_open(&made, target) != 0 ||
                ftruncate(made.file, size) != 0) {
-        save_failed(path);
+        nbdkit_error("save: %s: %m", path);
     } else {
         result = 0;
     }
@@ -379,34 +381,38 @@ static int set_mode(int file, const char *path)
     return fchmod(file, 0666 & ~mask);
 }
 
-/* Saves a pool that no other thread changes. */
-static int save_still(MemoryPool *pool, const char *path)
+/* Saves a pool that no other thread changes to a path without symbolic links. Returns 0,
+ * or -1 with errno. */
+static int save_still(MemoryPool *pool, const char *target)
 {
     NewFile made = {-1, NULL};
-    char *target = real_target(path);
     int result = -1;
-    if (target != NULL && new_open(&made, target) == 0 &&
-        set_mode(made.file, target) == 0 && write_image(pool, made.file) == 0 &&
-        new_take_place(&made, target) == 0) {
+    if (new_open(&made, target) == 0 && set_mode(made.file, target) == 0 &&
+        write_image(pool, made.file) == 0 && new_take_place(&made, target) == 0) {
         sync_folder(target);
         result = 0;
-    } else {
-        save_failed(path);
     }
+    int error = errno;
     new_close(&made);
-    free(target);
+    errno = error;
     return result;
 }
 
-int image_save(MemoryPool *pool, const char *path)
+const char *image_save(MemoryPool *pool, const char *path)
 {
+    const char *error = NULL;
+    char *target = real_target(path);
     MemoryPool *still = pool_clone(pool);
-    int result;
-    if (still == NULL) {
-        errno = ENOMEM;
-        return save_failed(path);
+    if (target == NULL) {
+        error = strerror(errno);
+    } else if (still == NULL) {
+        error = strerror(ENOMEM);
+    } else if (!may_replace(target)) {
+        error = NOT_REGULAR;
+    } else if (save_still(still, target) != 0) {
+        error = strerror(errno);
     }
-    result = save_still(still, path);
     pool_destroy(still);
-    return result;
+    free(target);
+    return error;
 }

@@ -14,7 +14,7 @@
 
 #include "memory_pool.h"
 
-/* After an error all these call nbdkit_error and return -1. */
+/* After an error those that return int or int64_t call nbdkit_error and return -1. */
 
 /* Maps an image and returns its size in bytes. It stays mapped until the process ends,
  * because nbdkit may unload the plugin while a connection still reads it.
@@ -31,7 +31,8 @@ int image_adopt(MemoryPool *pool);
 int image_check_target(const char *path, int64_t size);
 
 /* Saves the pool, as it is at the moment of the call, by a sparse temporary file and an
- * atomic rename. Returns 0. */
-int image_save(MemoryPool *pool, const char *path);
+ * atomic rename. Returns NULL, or a text that says why it could not; then the old file is
+ * unchanged. */
+const char *image_save(MemoryPool *pool, const char *path);
 
 #endif

@@ -56,7 +56,7 @@ static void mempool_dump_plugin(void)
     unsigned version = pool_version();
     printf("memory_pool_version=%u.%u.%u\n", version >> 16, version >> 8 & 255,
            version & 255);
-    printf("block_size_default=%d\n", BLOCK_SIZE_DEFAULT);
+    printf("block_size_default=%d\n", CONFIG_BLOCK_SIZE);
 }
 
 /* ---------------------------------------------------------------- start and end */
@@ -150,9 +150,13 @@ static void mempool_cleanup(void)
 {
     Disk disk;
     control_stop();
-    if (config.save != NULL && disks_open("", &disk)) {
-        lost = image_save(disk.pool, config.save) != 0;
-        disks_close(&disk);
+    if (config.save != NULL && disks_find("", &disk)) {
+        const char *error = image_save(disk.pool, config.save);
+        if (error != NULL) {
+            nbdkit_error("save: %s: %s", config.save, error);
+            lost = true;
+        }
+        pool_destroy(disk.pool);
     }
 }
 

@@ -131,6 +131,22 @@ class Model:
         return bytes(handle.pread(SIZE, 0))
 
 
+def save(model: Model) -> None:
+    """Saves the disk: the file is the old one, or the new one as a whole."""
+    saved = os.path.join(os.path.dirname(plan_path), "saved.img")
+    before = b"old" * 1000
+    with open(saved, "wb") as file:
+        file.write(before)
+    answer = control.say(f"save {saved}")
+    with open(saved, "rb") as file:
+        found = file.read()
+    assert found in (before, model.disks[""]), f"{answer}: half a file"
+    if answer:
+        assert (answer == "ok") == (found != before), answer
+    left = [name for name in os.listdir(os.path.dirname(saved)) if name[0] == "."]
+    assert left == [], "a temporary file was left behind"
+
+
 def make_all(model: Model, turn: int) -> None:
     """Every call, with bytes of this turn."""
     byte = bytes([turn % 255 + 1])
@@ -145,6 +161,7 @@ def make_all(model: Model, turn: int) -> None:
     model.request(lambda h: h.zero(500, 0, nbd.CMD_FLAG_NO_HOLE), 0, bytes(500))
     with suppress(nbd.Error):
         connect("b").pread(SIZE, 0)
+    save(model)
     for question in ("list", "stats", "help"):
         tell(question)
     disks = model.disks

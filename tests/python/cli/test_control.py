@@ -9,6 +9,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -60,6 +61,24 @@ def test_a_command_that_tells_nothing(answers: Answers, path: str, tell: Any) ->
     told = tell("control", path, "restore", "clean", "-")
     assert (told.status, told.out, told.err) == (0, "", "")
     assert came == [b"restore clean -\n"]
+
+
+@POSIX
+def test_a_path_is_that_of_the_caller(
+    answers: Answers, path: str, tell: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    came = answers(b"ok\n")
+    told = tell("control", path, "save", "100% \N{EURO SIGN}", "copy")
+    assert (told.status, told.out, told.err) == (0, "", "")
+    assert came == [f"save {tmp_path}/100%25%20%E2%82%AC copy\n".encode()]
+
+
+@POSIX
+def test_a_path_that_is_missing(answers: Answers, path: str, tell: Any) -> None:
+    came = answers(b"error usage: save FILE [DISK]\n")
+    assert tell("control", path, "save").err.endswith("usage: save FILE [DISK]\n")
+    assert came == [b"save\n"]
 
 
 @POSIX
