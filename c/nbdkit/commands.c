@@ -10,6 +10,7 @@
 #include "commands.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,40 @@ static const char *run_stats(char **words, Text *json)
 
 static const char *run_help(char **words, Text *json);
 
+/* Adds the ranges in which two pools differ that nobody changes meanwhile. */
+static const char *write_changes(MemoryPool *base, MemoryPool *pool, Text *json)
+{
+    size_t at = 0, start, size;
+    int found;
+    while ((found = pool_next_change(pool, base, at, SIZE_MAX, &start, &size)) == 1) {
+        text_add(json, "%s{\"offset\": %zu, \"size\": %zu}", at == 0 ? "[" : ", ", start,
+                 size);
+        at = start + size;
+    }
+    text_add(json, at == 0 ? "[]" : "]");
+    return found == 0 ? NULL : pool_status_text(pool_last_status());
+}
+
+static const char *run_changes(char **words, Text *json)
+{
+    Disk base, disk;
+    if (!disks_find(name_of(words[0]), &base)) {
+        return DISK_UNKNOWN;
+    }
+    if (!disks_find(name_of(words[1]), &disk)) {
+        pool_destroy(base.pool);
+        return DISK_UNKNOWN;
+    }
+    MemoryPool *from = pool_clone(base.pool), *to = from ? pool_clone(disk.pool) : NULL;
+    const char *error =
+        to == NULL ? pool_status_text(pool_last_status()) : write_changes(from, to, json);
+    pool_destroy(to);
+    pool_destroy(from);
+    pool_destroy(disk.pool);
+    pool_destroy(base.pool);
+    return error;
+}
+
 /* ---------------------------------------------------------------------- the table */
 
 static const struct Command {
@@ -167,7 +202,8 @@ static const struct Command {
     {"clone", "DISK NAME", 2, 2, run_clone, false},         /* a writable export */
     {"restore", "FROM [DISK]", 1, 2, run_restore, false},   /* DISK becomes like FROM */
     {"drop", "NAME", 1, 1, run_drop, false},
-    {"save", "FILE [DISK]", 1, 2, run_save, true}, /* DISK becomes a raw image */
+    {"save", "FILE [DISK]", 1, 2, run_save, true},       /* DISK becomes a raw image */
+    {"changes", "FROM [DISK]", 1, 2, run_changes, true}, /* ranges that may differ */
     {"list", "", 0, 0, run_list, false},
     {"stats", "", 0, 0, run_stats, false},
     {"help", "", 0, 0, run_help, false},

@@ -33,6 +33,7 @@ commands:
   restore FROM [DISK]    give DISK (-) the contents of FROM; unmount it first
   drop NAME              remove a snapshot or clone
   save FILE [DISK]       write what DISK (-) holds now to a raw image
+  changes FROM [DISK]    list the ranges in which DISK (-) may differ from FROM
   list, stats, help      list the disks, the statistics, the commands
 
 exit status:
@@ -43,7 +44,7 @@ exit status:
 
 _TIMEOUT = 60  # seconds; a restore that frees much memory takes a while
 
-_LONG = ("save",)  # commands that take as long as their disk is large
+_LONG = ("save", "changes")  # commands that take as long as their disk is large
 
 _WORD = re.compile(r"[!-~]+")  # ASCII without spaces, as the plugin requires
 

@@ -147,6 +147,21 @@ def save(model: Model) -> None:
     assert left == [], "a temporary file was left behind"
 
 
+def changes(model: Model) -> None:
+    """Compares two disks: the ranges are right, or there is an error."""
+    if "a" not in model.disks:
+        return
+    answer = control.say("changes a")
+    if answer.startswith("ok "):
+        old, new = model.disks["a"], bytearray(model.disks[""])
+        for change in json.loads(answer[3:]):
+            run = slice(change["offset"], change["offset"] + change["size"])
+            new[run] = old[run]
+        assert new == old, "a change that was not told"
+    else:
+        assert answer == "" or answer.startswith("error "), answer
+
+
 def make_all(model: Model, turn: int) -> None:
     """Every call, with bytes of this turn."""
     byte = bytes([turn % 255 + 1])
@@ -162,6 +177,7 @@ def make_all(model: Model, turn: int) -> None:
     with suppress(nbd.Error):
         connect("b").pread(SIZE, 0)
     save(model)
+    changes(model)
     for question in ("list", "stats", "help"):
         tell(question)
     disks = model.disks

@@ -31,7 +31,17 @@ def test_only_the_owner_may_connect(server: Server) -> None:
 def test_help_names_every_command(server: Server) -> None:
     told = [line.split()[0] for line in server.control("help")]
     assert told == [
-        *("snapshot", "clone", "restore", "drop", "save", "list", "stats", "help"),
+        *(
+            "snapshot",
+            "clone",
+            "restore",
+            "drop",
+            "save",
+            "changes",
+            "list",
+            "stats",
+            "help",
+        ),
     ]
 
 

@@ -116,6 +116,19 @@ def test_a_list(answers: Answers, path: str, tell: Any) -> None:
 
 
 @POSIX
+def test_ranges(answers: Answers, path: str, tell: Any) -> None:
+    answers(b'ok [{"offset": 0, "size": 65536}, {"offset": 1048576, "size": 4096}]\n')
+    told = tell("control", path, "changes", "one")
+    assert told.out == "   offset   size\n        0  65536\n  1048576   4096\n"
+
+
+@POSIX
+def test_no_ranges(answers: Answers, path: str, tell: Any) -> None:
+    answers(b"ok []\n")
+    assert tell("control", path, "changes", "one").out == ""
+
+
+@POSIX
 def test_lines(answers: Answers, path: str, tell: Any) -> None:
     answers(b'ok ["snapshot NAME [DISK]", "help"]\n')
     assert tell("control", path, "help").out == "snapshot NAME [DISK]\nhelp\n"
