@@ -8,7 +8,14 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-Config config = {.size = -1, .block = CONFIG_BLOCK_SIZE};
+#include "disks.h"
+#include "record.h"
+
+Config config = {
+    .size = -1,
+    .block = CONFIG_BLOCK_SIZE,
+    .records = RECORDS_DEFAULT,
+};
 
 /* Parses a size of at least `least` bytes; -1 after nbdkit_error if it is none. */
 static int take_size(const char *key, const char *value, int64_t least, int64_t *size)
@@ -43,6 +50,28 @@ static int take_format(const char *value)
     return 0;
 }
 
+static int take_record(const char *value)
+{
+    if (strcmp(value, "flush") != 0) {
+        nbdkit_error("record=%s: only flush is possible", value);
+        return -1;
+    }
+    config.record = true;
+    return 0;
+}
+
+static int take_records(const char *value)
+{
+    if (nbdkit_parse_int("records", value, &config.records) != 0) {
+        return -1;
+    }
+    if (config.records < 1 || config.records >= DISKS_MAX) {
+        nbdkit_error("records=%s: out of range", value);
+        return -1;
+    }
+    return 0;
+}
+
 int config_take(const char *key, const char *value)
 {
     if (strcmp(key, "size") == 0) {
@@ -59,6 +88,12 @@ int config_take(const char *key, const char *value)
     }
     if (strcmp(key, "format") == 0) {
         return take_format(value);
+    }
+    if (strcmp(key, "record") == 0) {
+        return take_record(value);
+    }
+    if (strcmp(key, "records") == 0) {
+        return take_records(value);
     }
     if (strcmp(key, "save") == 0) {
         return take_path(nbdkit_absolute_path(value), &config.save);

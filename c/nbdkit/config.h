@@ -14,6 +14,8 @@ typedef struct Config {
     int64_t block; /* bytes */
     int64_t limit; /* bytes; 0: none */
     bool raw;      /* the image is raw, whatever it looks like */
+    bool record;   /* a snapshot at each flush */
+    int records;   /* how many of them to keep */
     char *image;   /* absolute paths; NULL: none */
     char *save;
     char *control;
@@ -37,6 +39,8 @@ void config_end(void);
     "                 a request that would exceed it fails (default none).\n"            \
     "image=FILE       Start with the contents of a raw image, which is not changed.\n"   \
     "format=raw       The image is raw, although it looks like another format.\n"        \
+    "record=flush     Make a snapshot of the disk whenever a client flushes.\n"          \
+    "records=N        Keep so many of these, the newest (default 1000).\n"               \
     "save=FILE        Write the disk to a raw image at the end.\n"                       \
     "control=SOCKET   UNIX socket for commands; `help` lists them."
 

@@ -4,7 +4,7 @@
  *
  *     NBD clients ──► nbdkit ──► plugin.c ──► pool of the connection's disk
  *                                   │
- *                                disks.c   the disk itself, snapshots, clones
+ *                      record.c ──► disks.c   the disk itself, snapshots, clones
  *                                   ▲
  *     control socket ──► control.c ──► commands.c
  *     command line ──► config.c
@@ -30,6 +30,7 @@
 #include "disks.h"
 #include "image.h"
 #include "memory_pool.h"
+#include "record.h"
 #include "traffic.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -270,10 +271,11 @@ static int no(void *handle)
     return 0;
 }
 
+/* FUA needs nothing, unless it is recorded: nbdkit emulates it by a flush. */
 static int mempool_can_fua(void *handle)
 {
     (void)handle;
-    return NBDKIT_FUA_NATIVE;
+    return config.record ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NATIVE;
 }
 
 /* Without an image there is nothing to be cached; with one, nbdkit reads the range. */
@@ -285,21 +287,28 @@ static int mempool_can_cache(void *handle)
 
 /* --------------------------------------------------------------------- requests */
 
-/* Fails a request with the status of the library's last call. Only the first error of a
- * connection is logged. */
-static int failed(Connection *connection, const char *request)
+/* Fails a request. Only the first error of a connection is logged. */
+static int fail(Connection *connection, const char *request, const char *reason,
+                int error)
 {
-    PoolStatus status = pool_last_status();
     traffic_count_failure();
     if (!atomic_exchange(&connection->logged, true)) {
         nbdkit_error("export '%s': %s: %s; further errors of this connection are not "
                      "logged",
-                     connection->disk.name, request, pool_status_text(status));
+                     connection->disk.name, request, reason);
     }
-    nbdkit_set_error(status == POOL_LIMIT       ? ENOSPC
-                     : status == POOL_NO_MEMORY ? ENOMEM
-                                                : EIO);
+    nbdkit_set_error(error);
     return -1;
+}
+
+/* Fails a request with the status of the library's last call. */
+static int failed(Connection *connection, const char *request)
+{
+    PoolStatus status = pool_last_status();
+    return fail(connection, request, pool_status_text(status),
+                status == POOL_LIMIT       ? ENOSPC
+                : status == POOL_NO_MEMORY ? ENOMEM
+                                           : EIO);
 }
 
 static int mempool_pread(void *handle, void *buffer, uint32_t count, uint64_t offset,
@@ -327,11 +336,16 @@ static int mempool_pwrite(void *handle, const void *buffer, uint32_t count,
     return 0;
 }
 
+/* Flushes nothing, but may record the state; then it fails if that does. */
 static int mempool_flush(void *handle, uint32_t flags)
 {
-    (void)handle;
+    Connection *connection = handle;
     (void)flags;
-    return 0;
+    if (!config.record || connection->disk.name[0] != '\0') {
+        return 0;
+    }
+    const char *error = record_flush(connection->disk.pool, config.records);
+    return error == NULL ? 0 : fail(connection, "flush", error, ENOMEM);
 }
 
 /* A trim is a hint, so it must not fail: if there is no memory to copy the shared blocks

@@ -120,7 +120,9 @@ def _address(options: argparse.Namespace, private: str) -> DiskAddress:
 
 def _parameters(options: argparse.Namespace) -> list[str]:
     """The parameters of the plugin, which parses the sizes and reports errors in them."""
-    names = ("size", "block_size", "limit", "image", "format", "save")
+    names = (
+        *("size", "block_size", "limit", "image", "format", "record", "records", "save"),
+    )
     given = {name.replace("_", "-"): getattr(options, name) for name in names}
     return [f"{name}={value}" for name, value in given.items() if value is not None]
 
@@ -262,6 +264,14 @@ def add(commands: Commands) -> None:
     parser.add_argument("--limit", metavar="N", help="memory limit (default: none)")
     parser.add_argument(
         "--block-size", metavar="N", help="largest size of a block (default: 64K)"
+    )
+    parser.add_argument(
+        "--record",
+        choices=["flush"],
+        help="make a snapshot whenever a client flushes",
+    )
+    parser.add_argument(
+        "--records", metavar="N", help="keep the newest N of these (default: 1000)"
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--socket", metavar="PATH", help="serve at this UNIX socket")

@@ -163,7 +163,7 @@ def test_the_page_shows_what_is_told(fake: Fake, tell: Any) -> None:
 def test_every_option_reaches_nbdkit(fake: Fake, private: Path, tell: Any) -> None:
     disk, control = private / "my disk?&%", private / "my control"
     arguments = ["--limit", "4G", "--block-size", "4K", "--image", "a=b", "--save", "c d"]
-    arguments += ["--format", "raw"]
+    arguments += ["--format", "raw", "--record", "flush", "--records", "9"]
     told = tell(
         *("serve", "1T", *arguments, "--socket", disk, "--control", control),
         *("--plugin", "lib/p.so"),
@@ -174,7 +174,14 @@ def test_every_option_reaches_nbdkit(fake: Fake, private: Path, tell: Any) -> No
     assert asked == ["--dump-plugin", plugin]
     assert called[6:] == [
         *("--unix", str(disk), plugin, "size=1T", "block-size=4K", "limit=4G"),
-        *("image=a=b", "format=raw", "save=c d", f"control={control}"),
+        *(
+            "image=a=b",
+            "format=raw",
+            "record=flush",
+            "records=9",
+            "save=c d",
+            f"control={control}",
+        ),
     ]
     escaped = f"{private}/my%20disk%3F%26%25"
     first = introduced(
