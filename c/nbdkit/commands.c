@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clients.h"
 #include "disks.h"
 #include "image.h"
 #include "traffic.h"
@@ -153,6 +154,13 @@ static const char *run_stats(char **words, Text *json)
     return NULL;
 }
 
+static const char *run_clients(char **words, Text *json)
+{
+    (void)words;
+    clients_write(json);
+    return NULL;
+}
+
 static const char *run_help(char **words, Text *json);
 
 /* Adds the ranges in which two pools differ that nobody changes meanwhile. */
@@ -205,6 +213,7 @@ static const struct Command {
     {"save", "FILE [DISK]", 1, 2, run_save, true},       /* DISK becomes a raw image */
     {"changes", "FROM [DISK]", 1, 2, run_changes, true}, /* ranges that may differ */
     {"list", "", 0, 0, run_list, false},
+    {"clients", "", 0, 0, run_clients, false},
     {"stats", "", 0, 0, run_stats, false},
     {"help", "", 0, 0, run_help, false},
 };

@@ -25,6 +25,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "clients.h"
 #include "config.h"
 #include "control.h"
 #include "disks.h"
@@ -47,6 +48,7 @@ static bool lost; /* saving failed */
 /* A client's connection to one disk, which stays as long as the client does. */
 typedef struct Connection {
     Disk disk;
+    Peer peer; /* if there is a control socket */
     int64_t size;
     size_t block_size;
     atomic_bool logged; /* an error was; a full disk fails thousands of requests */
@@ -219,12 +221,18 @@ static void *mempool_open(int readonly)
     pool_stats(connection->disk.pool, &stats);
     connection->size = (int64_t)stats.total_size;
     connection->block_size = stats.block_size;
+    if (config.control != NULL) {
+        clients_add(&connection->peer, connection->disk.name);
+    }
     return connection;
 }
 
 static void mempool_close(void *handle)
 {
     Connection *connection = handle;
+    if (config.control != NULL) {
+        clients_remove(&connection->peer);
+    }
     disks_close(&connection->disk);
     free(connection);
 }

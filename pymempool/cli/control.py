@@ -34,7 +34,8 @@ commands:
   drop NAME              remove a snapshot or clone
   save FILE [DISK]       write what DISK (-) holds now to a raw image
   changes FROM [DISK]    list the ranges in which DISK (-) may differ from FROM
-  list, stats, help      list the disks, the statistics, the commands
+  list, clients          list the disks, the clients that are connected
+  stats, help            list the statistics, the commands
 
 exit status:
   0  the command succeeded
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
     """Sends a command and prints the answer; returns 0."""
     command, *rest = options.words
     if command == "save" and rest:  # escaped, because words have no spaces
-        rest[0] = quote(os.fsencode(os.path.abspath(rest[0])))
+        rest[0] = path_word(rest[0])
     timeout = None if command in _LONG else _TIMEOUT
     answer = request(options.socket, [command, *rest], timeout)
     if options.json:
@@ -61,6 +62,11 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
     else:
         _print(answer, Page(out))
     return 0
+
+
+def path_word(path: str) -> str:
+    """Returns the word that stands for a path, relative to the present folder."""
+    return quote(os.fsencode(os.path.abspath(path)))
 
 
 def request(path: str, words: list[str], timeout: float | None = _TIMEOUT) -> Any:

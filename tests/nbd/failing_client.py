@@ -178,7 +178,7 @@ def make_all(model: Model, turn: int) -> None:
         connect("b").pread(SIZE, 0)
     save(model)
     changes(model)
-    for question in ("list", "stats", "help"):
+    for question in ("list", "clients", "stats", "help"):
         tell(question)
     disks = model.disks
     if "a" in disks:

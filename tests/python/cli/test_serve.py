@@ -20,7 +20,12 @@ import pytest
 from command_line import POSIX, Terminal, command
 from documents import ROOT, blocks
 from fake_nbdkit import PLAN, SHOWN, STATS
-from internals import serve_display_module, serve_module, serve_resources_module
+from internals import (
+    control_module,
+    serve_display_module,
+    serve_module,
+    serve_resources_module,
+)
 
 from pymempool import cli
 
@@ -190,7 +195,7 @@ def test_every_option_reaches_nbdkit(fake: Fake, private: Path, tell: Any) -> No
     assert told.out.startswith(first)
     assert told.out.endswith("\nsaving to c d\nended\n")
     assert not disk.exists()  # nbdkit leaves it behind
-    control.unlink()  # which nbdkit would have removed
+    assert not control.exists()
 
 
 @POSIX
@@ -413,6 +418,10 @@ def test_a_disk_that_cannot_be_saved(fake: Fake, tell: Any) -> None:
         (["--port", "65536"], "a port is 1 to 65535"),
         (["--port", "-1"], "a port is 1 to 65535"),
         (["--port", "nbd"], "a port is 1 to 65535"),
+        (["--wait", "-1"], "a number of seconds"),
+        (["--wait", "nan"], "a number of seconds"),
+        (["--wait", "1e9"], "a number of seconds"),
+        (["--wait", "1000001"], "a number of seconds"),
         (["--port", "\N{SUPERSCRIPT TWO}"], "a port is 1 to 65535"),
         (["--port", "1", "--socket", "x"], "not allowed with argument"),
         (["1G"], "unrecognized arguments: 1G"),
@@ -480,6 +489,69 @@ def test_nobody_reads_any_more(fake: Fake) -> None:
         done = command("serve", "1G", stdout=closed)
     assert (done.returncode, done.stderr) == (141, b"")
     assert not Path(fake.calls()[1][3]).exists()
+
+
+# ---------------------------------------------------------------- clients that stay
+
+CLIENTS = [{"client": "pid 7", "export": ""}, {"client": "[::1]:8", "export": "one"}]
+WAITING = "waiting 0.05 s at most for clients: pid 7, [::1]:8\n"
+
+
+@pytest.fixture
+def staying(fake: Fake, tell: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Serves with clients that stay, and with answers to what comes after SIGTERM."""
+    monkeypatch.setattr(serve_module, "_AT_ONCE", 0.05)
+
+    def start(*answers: Any, save: bool = True) -> Any:
+        fake.plan(answers=[STATS, "!TERM", *answers], end="!say waits")
+        return tell("serve", "1G", "--wait", "0.05", *(["--save", "x"] if save else []))
+
+    return start
+
+
+@POSIX
+def test_clients_that_stay_are_disconnected(staying: Any) -> None:
+    told = staying(CLIENTS, "ok\n", "ok\n")
+    assert (told.status, told.err) == (0, "")
+    assert f"\nsaving to x\n{WAITING}" in told.out and told.out.endswith("\nended\n")
+    told = staying(CLIENTS, save=False)
+    assert (told.status, told.err) == (0, "")
+    assert WAITING in told.out and "sav" not in told.out
+
+
+@POSIX
+@pytest.mark.parametrize("answer", [[], "error there is no such command\n"])
+def test_it_waits_for_nbdkit_without_clients(staying: Any, answer: Any) -> None:
+    told = staying(answer, "!end 0")
+    assert (told.status, told.err) == (0, "")
+    assert "waiting" not in told.out and told.out.endswith("\nended\n")
+
+
+@POSIX
+def test_a_disk_that_cannot_be_saved_while_clients_stay(staying: Any) -> None:
+    told = staying(CLIENTS, "error full\n", "error still full\n")
+    assert (told.status, told.err) == (2, "pymempool: error: still full\n")
+    assert told.out.endswith(f"\nsaving to x\nnot saved: full\n{WAITING}")
+
+
+@POSIX
+def test_clients_that_leave_at_the_last_moment(
+    staying: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, saves = control_module.request, []
+
+    def late(path: str, words: list[str], timeout: float | None) -> Any:
+        saves.extend(word for word in words if word == "save")
+        if len(saves) == 2:
+            answer = request(path, ["list"], timeout)
+            os.unlink(path)
+            raise control_module.CommandError(f"gone after {answer}")
+        return request(path, words, timeout)
+
+    monkeypatch.setattr(control_module, "request", late)
+    told = staying(CLIENTS, "ok\n", "ok\n", "!end 0")
+    assert (told.status, told.err) == (0, "")
+    assert told.out.endswith("\nended\n") and len(saves) == 2
 
 
 # ----------------------------------------------------------------- what lies in the way
