@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import KIB, MIB, PATIENCE, Serve, Server, nbdsh, run
+from conftest import KIB, MIB, PATIENCE, Serve, Server, nbdsh, needs_status, run
 from test_images import preloading
 
 
@@ -72,6 +72,7 @@ def test_names_with_spaces_and_other_letters(serve: Serve, tmp_path: Path) -> No
     assert name.read_bytes() == bytes(MIB)
 
 
+@needs_status
 def test_what_cannot_be_saved(serve: Serve, tmp_path: Path) -> None:
     server, file = serve("1M"), tmp_path / "file"
     path = "error FILE is an absolute path, in which %XX stands for a byte that is not 0"
