@@ -4,8 +4,10 @@
  *
  * One thread serves the listener and all clients with poll(). Only that thread uses the
  * data of clients, so that nothing here needs a lock; it runs commands one after the
- * other. A client that does not read its answers blocks only itself: its next command
- * waits until the last answer was sent.
+ * other. A command that may take long runs in a thread of its own, which alone uses the
+ * client's Work until it has written the client's index to a pipe. A client that does not
+ * read its answers blocks only itself: its next command waits until the last answer was
+ * sent.
  */
 #define _GNU_SOURCE /* accept4, pipe2 */
 #include "control.h"
@@ -34,9 +36,17 @@ enum {
     LINE_SIZE = 500,
     PAUSE_MS = 100, /* before the next accept, if no descriptor was free  */
     STOP = 0,       /* index in polled: of the pipe that ends the thread, */
-    LISTENER = 1,   /* of the listener,                                   */
-    CLIENTS = 2,    /* and of the first client                            */
+    DONE = 1,       /* of the pipe of indices of clients,                 */
+    LISTENER = 2,   /* of the listener,                                   */
+    CLIENTS = 3,    /* and of the first client                            */
 };
+
+/* A command that runs in a thread of its own. */
+typedef struct Work {
+    pthread_t thread;
+    char line[LINE_SIZE + 1];
+    Text answer;
+} Work;
 
 typedef struct Client {
     int socket;           /* -1: a free slot                       */
@@ -45,6 +55,8 @@ typedef struct Client {
     Text answer;          /* being sent; without bytes: there is none */
     size_t sent;          /* bytes of the answer                   */
     bool last;            /* close the connection after the answer */
+    bool working;         /* work.thread exists                    */
+    Work work;
 } Client;
 
 static struct {
@@ -52,7 +64,8 @@ static struct {
     bool listening; /* the socket exists, and control_stop removes it */
     bool running;   /* the thread exists                              */
     int listener;
-    int stop[2]; /* a pipe */
+    int stop[2]; /* pipes */
+    int done[2];
     pthread_t thread;
     Client clients[CLIENTS_MAX];
 } control;
@@ -76,6 +89,41 @@ static bool line_is_printable(const char *line, size_t size)
     return true;
 }
 
+static void *work(void *given)
+{
+    Client *client = given;
+    unsigned char index = (unsigned char)(client - control.clients);
+    commands_run(client->work.line, &client->work.answer);
+    (void)!write(control.done[1], &index, 1); /* there is room for all clients */
+    return NULL;
+}
+
+/* Takes over the answer of the client's thread, which has ended or will soon. */
+static void client_join(Client *client)
+{
+    pthread_join(client->work.thread, NULL);
+    client->working = false;
+    client->answer = client->work.answer;
+    if (client->answer.failed) {
+        client_close(client);
+    }
+}
+
+/* Runs a command, in a thread of its own if it may take long. */
+static void client_run(Client *client, size_t size)
+{
+    client->work.answer = (Text){.bytes = NULL};
+    memcpy(client->work.line, client->line, size);
+    client->work.line[size] = '\0';
+    if (!commands_slow(client->work.line)) {
+        commands_run(client->work.line, &client->answer);
+    } else if (pthread_create(&client->work.thread, NULL, work, client) == 0) {
+        client->working = true;
+    } else {
+        text_add(&client->answer, "error the system has no thread for this\n");
+    }
+}
+
 /* Runs the command in the first `size` bytes of the line, or answers with an error.
  * Closes the connection if there is no memory for the answer. */
 static void client_answer(Client *client, size_t size, const char *error)
@@ -86,10 +134,7 @@ static void client_answer(Client *client, size_t size, const char *error)
     if (error != NULL) {
         text_add(&client->answer, "error %s\n", error);
     } else {
-        char line[LINE_SIZE + 1];
-        memcpy(line, client->line, size);
-        line[size] = '\0';
-        commands_run(line, &client->answer);
+        client_run(client, size);
     }
     if (client->answer.failed) {
         client_close(client);
@@ -100,7 +145,7 @@ static void client_answer(Client *client, size_t size, const char *error)
 static void client_next(Client *client)
 {
     char *end = memchr(client->line, '\n', client->used);
-    if (client->answer.bytes != NULL || client->last) {
+    if (client->answer.bytes != NULL || client->last || client->working) {
         return;
     }
     if (end != NULL) {
@@ -159,7 +204,7 @@ static void client_go_on(Client *client)
     while (client->socket >= 0) {
         client_next(client);
         if (client->socket < 0 || client->answer.bytes == NULL) {
-            return; /* closed, or waiting for a command */
+            return; /* closed, working, or waiting for a command */
         }
         client_send(client);
         if (client->answer.bytes != NULL) {
@@ -205,12 +250,14 @@ static size_t wait_for_events(struct pollfd *polled, bool paused)
 {
     size_t count = CLIENTS;
     polled[STOP] = (struct pollfd){.fd = control.stop[0], .events = POLLIN};
+    polled[DONE] = (struct pollfd){.fd = control.done[0], .events = POLLIN};
     polled[LISTENER] =
         (struct pollfd){.fd = paused ? -1 : control.listener, .events = POLLIN};
     for (size_t at = 0; at < CLIENTS_MAX; at++) {
         const Client *client = &control.clients[at];
         short events = client->answer.bytes == NULL ? POLLIN : POLLOUT;
-        polled[CLIENTS + at] = (struct pollfd){.fd = client->socket, .events = events};
+        int file = client->working ? -1 : client->socket;
+        polled[CLIENTS + at] = (struct pollfd){.fd = file, .events = events};
         if (client->socket >= 0) {
             count = CLIENTS + at + 1;
         }
@@ -222,6 +269,19 @@ static size_t wait_for_events(struct pollfd *polled, bool paused)
     return count;
 }
 
+/* Answers a client whose thread has run its command. */
+static void finish_work(void)
+{
+    unsigned char index;
+    if (read(control.done[0], &index, 1) == 1) {
+        Client *client = &control.clients[index];
+        client_join(client);
+        if (client->socket >= 0) {
+            client_go_on(client);
+        }
+    }
+}
+
 static void *serve(void *unused)
 {
     struct pollfd polled[CLIENTS + CLIENTS_MAX];
@@ -230,6 +290,9 @@ static void *serve(void *unused)
         size_t count = wait_for_events(polled, paused);
         if (polled[STOP].revents != 0) {
             return unused;
+        }
+        if (polled[DONE].revents != 0) {
+            finish_work();
         }
         for (size_t at = CLIENTS; at < count; at++) {
             if (polled[at].revents != 0) {
@@ -307,7 +370,9 @@ int control_listen(const char *path)
 int control_start(void)
 {
     sigset_t all, before;
-    int error = pipe2(control.stop, O_CLOEXEC) == 0 ? 0 : errno;
+    bool made =
+        pipe2(control.stop, O_CLOEXEC) == 0 && pipe2(control.done, O_CLOEXEC) == 0;
+    int error = made ? 0 : errno;
     for (size_t at = 0; at < CLIENTS_MAX; at++) {
         control.clients[at].socket = -1;
     }
@@ -333,10 +398,15 @@ void control_stop(void)
         (void)!write(control.stop[1], "", 1); /* does not block: the pipe is empty */
         pthread_join(control.thread, NULL);
         for (size_t at = 0; at < CLIENTS_MAX; at++) {
+            if (control.clients[at].working) {
+                client_join(&control.clients[at]);
+            }
             if (control.clients[at].socket >= 0) {
                 client_close(&control.clients[at]);
             }
         }
+        close(control.done[0]);
+        close(control.done[1]);
         close(control.stop[0]);
         close(control.stop[1]);
         control.running = false;

@@ -20,7 +20,8 @@ int control_listen(const char *path);
  * serves. Returns 0, or -1 after nbdkit_error. */
 int control_start(void);
 
-/* Ends the thread and all connections, and removes the socket; each only if it exists. */
+/* Waits for commands that run, ends the thread and all connections, and removes the
+ * socket; each only if it exists. */
 void control_stop(void);
 
 #endif

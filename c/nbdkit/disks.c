@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char NO_MEMORY[] = "the system has no more memory";
-static const char NO_DISK[] = "there is no disk of that name";
+const char DISK_UNKNOWN[] = "there is no disk of that name";
 
 static struct {
     pthread_mutex_t mutex; /* guards the three below */
@@ -49,8 +49,7 @@ static const char *add_locked(const Disk *disk)
     return NULL;
 }
 
-/* Copies an entry, with a reference to its pool. Locks: the table. */
-static bool find(const char *name, Disk *disk)
+bool disks_find(const char *name, Disk *disk)
 {
     pthread_mutex_lock(&table.mutex);
     size_t at = find_locked(name);
@@ -86,7 +85,7 @@ void disks_end(void)
 
 bool disks_open(const char *name, Disk *disk)
 {
-    bool found = find(name, disk);
+    bool found = disks_find(name, disk);
     if (found) {
         atomic_fetch_add(&table.connections, 1);
     }
@@ -121,8 +120,8 @@ const char *disks_clone(const char *of, const char *name, bool writable)
         return "a name is up to 64 of the characters A-Z a-z 0-9 . _ -, and starts with "
                "a letter or a digit";
     }
-    if (!find(of, &from)) {
-        return NO_DISK;
+    if (!disks_find(of, &from)) {
+        return DISK_UNKNOWN;
     }
     strcpy(made.name, name);
     strcpy(made.origin, from.name);
@@ -145,13 +144,13 @@ const char *disks_restore(const char *name, const char *from)
 {
     Disk disk, source;
     const char *error = NULL;
-    if (!find(name, &disk)) {
-        return NO_DISK;
+    if (!disks_find(name, &disk)) {
+        return DISK_UNKNOWN;
     }
     if (!disk.writable) {
         error = "a snapshot is read-only";
-    } else if (!find(from, &source)) {
-        error = NO_DISK;
+    } else if (!disks_find(from, &source)) {
+        error = DISK_UNKNOWN;
     } else {
         PoolStatus status = pool_restore(disk.pool, source.pool);
         error = status == POOL_OK ? NULL : pool_status_text(status);
@@ -177,7 +176,7 @@ const char *disks_drop(const char *name)
     }
     pthread_mutex_unlock(&table.mutex);
     pool_destroy(pool);
-    return pool == NULL ? NO_DISK : NULL;
+    return pool == NULL ? DISK_UNKNOWN : NULL;
 }
 
 int disks_visit(int (*visit)(const Disk *disk, void *context), void *context)

@@ -37,6 +37,8 @@ bool disk_name_is_good(const char *name);
 /* Functions that change the table return NULL, or a text that says why they changed
  * nothing. */
 
+extern const char DISK_UNKNOWN[]; /* "there is no disk of that name" */
+
 /* Creates the table, with the disk itself, and takes over the pool's reference. To be
  * called before any other function, while no other one runs. */
 const char *disks_start(MemoryPool *pool);
@@ -45,8 +47,11 @@ const char *disks_start(MemoryPool *pool);
 void disks_end(void);
 
 /* Copies the entry of a name to *disk, with a reference to its pool, which the caller
- * must drop by disks_close. Counts a connection. Returns false if there is no such disk.
- * Locks: the table. */
+ * must drop by pool_destroy. Returns false if there is no such disk. Locks: the table. */
+bool disks_find(const char *name, Disk *disk);
+
+/* The same for a connection, which is counted until it calls disks_close. Locks: the
+ * table. */
 bool disks_open(const char *name, Disk *disk);
 
 /* Drops the reference that disks_open added. Locks: none. */

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,8 @@
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
+
+#include "format.h"
 
 static struct {
     int file;
@@ -47,7 +48,25 @@ static int open_mappable(const char *path)
     return file < 0 ? failed(path) : file;
 }
 
-int64_t image_open(const char *path)
+/* Checks that an image is not of a format that must be converted first. */
+static int check_raw(const char *path, int file)
+{
+    unsigned char start[FORMAT_BYTES];
+    ssize_t count = pread(file, start, sizeof start, 0);
+    if (count < 0) {
+        return failed(path);
+    }
+    const Format *format = format_of(start, (size_t)count);
+    if (format == NULL) {
+        return 0;
+    }
+    nbdkit_error("image: %s: this is %s, not a raw image; convert it (%s), or serve it "
+                 "as it is by format=raw",
+                 path, format->title, format->convert);
+    return -1;
+}
+
+int64_t image_open(const char *path, bool raw)
 {
     void *data;
     int file = open_mappable(path);
@@ -57,6 +76,10 @@ int64_t image_open(const char *path)
     }
     if (size == 0) {
         nbdkit_error("image: %s: the image is empty", path);
+        close(file);
+        return -1;
+    }
+    if (!raw && check_raw(path, file) != 0) {
         close(file);
         return -1;
     }
@@ -112,11 +135,7 @@ int image_adopt(MemoryPool *pool)
 
 /* ------------------------------------------------------------------------- save */
 
-static int save_failed(const char *path)
-{
-    nbdkit_error("save: %s: %m", path);
-    return -1;
-}
+static const char NOT_REGULAR[] = "not a regular file";
 
 /* A file that is to replace another one. If the system allows, it has no name until it is
  * complete, so that nothing is left of it if nbdkit is killed. */
@@ -266,17 +285,23 @@ static char *real_target(const char *path)
     return target != NULL || errno != ENOENT ? target : strdup(path);
 }
 
-int image_check_target(const char *path, int64_t size)
+/* Whether a path names a regular file, or nothing: a rename would replace a device. */
+static bool may_replace(const char *path)
 {
     struct stat facts;
+    return stat(path, &facts) != 0 || S_ISREG(facts.st_mode);
+}
+
+int image_check_target(const char *path, int64_t size)
+{
     NewFile made = {-1, NULL};
     char *target = real_target(path);
     int result = -1;
-    if (target != NULL && stat(target, &facts) == 0 && !S_ISREG(facts.st_mode)) {
-        nbdkit_error("save: %s: not a regular file", path);
+    if (target != NULL && !may_replace(target)) {
+        nbdkit_error("save: %s: %s", path, NOT_REGULAR);
     } else if (target == NULL || new_open(&made, target) != 0 ||
                ftruncate(made.file, size) != 0) {
-        save_failed(path);
+        nbdkit_error("save: %s: %m", path);
     } else {
         result = 0;
     }
@@ -356,34 +381,38 @@ static int set_mode(int file, const char *path)
     return fchmod(file, 0666 & ~mask);
 }
 
-/* Saves a pool that no other thread changes. */
-static int save_still(MemoryPool *pool, const char *path)
+/* Saves a pool that no other thread changes to a path without symbolic links. Returns 0,
+ * or -1 with errno. */
+static int save_still(MemoryPool *pool, const char *target)
 {
     NewFile made = {-1, NULL};
-    char *target = real_target(path);
     int result = -1;
-    if (target != NULL && new_open(&made, target) == 0 &&
-        set_mode(made.file, target) == 0 && write_image(pool, made.file) == 0 &&
-        new_take_place(&made, target) == 0) {
+    if (new_open(&made, target) == 0 && set_mode(made.file, target) == 0 &&
+        write_image(pool, made.file) == 0 && new_take_place(&made, target) == 0) {
         sync_folder(target);
         result = 0;
-    } else {
-        save_failed(path);
     }
+    int error = errno;
     new_close(&made);
-    free(target);
+    errno = error;
     return result;
 }
 
-int image_save(MemoryPool *pool, const char *path)
+const char *image_save(MemoryPool *pool, const char *path)
 {
+    const char *error = NULL;
+    char *target = real_target(path);
     MemoryPool *still = pool_clone(pool);
-    int result;
-    if (still == NULL) {
-        errno = ENOMEM;
-        return save_failed(path);
+    if (target == NULL) {
+        error = strerror(errno);
+    } else if (still == NULL) {
+        error = strerror(ENOMEM);
+    } else if (!may_replace(target)) {
+        error = NOT_REGULAR;
+    } else if (save_still(still, target) != 0) {
+        error = strerror(errno);
     }
-    result = save_still(still, path);
     pool_destroy(still);
-    return result;
+    free(target);
+    return error;
 }

@@ -9,15 +9,18 @@
 #ifndef MEMPOOL_IMAGE_H
 #define MEMPOOL_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "memory_pool.h"
 
-/* After an error all these call nbdkit_error and return -1. */
+/* After an error those that return int or int64_t call nbdkit_error and return -1. */
 
 /* Maps an image and returns its size in bytes. It stays mapped until the process ends,
- * because nbdkit may unload the plugin while a connection still reads it. */
-int64_t image_open(const char *path);
+ * because nbdkit may unload the plugin while a connection still reads it.
+ *
+ * raw: do not look whether it is of a format that must be converted first. */
+int64_t image_open(const char *path, bool raw);
 
 /* Makes the open image the contents of the pool from offset 0 on. The pool must be at
  * least as large. Returns 0. */
@@ -28,7 +31,8 @@ int image_adopt(MemoryPool *pool);
 int image_check_target(const char *path, int64_t size);
 
 /* Saves the pool, as it is at the moment of the call, by a sparse temporary file and an
- * atomic rename. Returns 0. */
-int image_save(MemoryPool *pool, const char *path);
+ * atomic rename. Returns NULL, or a text that says why it could not; then the old file is
+ * unchanged. */
+const char *image_save(MemoryPool *pool, const char *path);
 
 #endif

@@ -4,9 +4,10 @@
  *
  *     NBD clients ──► nbdkit ──► plugin.c ──► pool of the connection's disk
  *                                   │
- *                                disks.c   the disk itself, snapshots, clones
+ *                      record.c ──► disks.c   the disk itself, snapshots, clones
  *                                   ▲
  *     control socket ──► control.c ──► commands.c
+ *     command line ──► config.c
  *     files ◄──► image.c
  *
  * A request is one call of the library, which does the locking: requests run in parallel,
@@ -24,10 +25,13 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "clients.h"
+#include "config.h"
 #include "control.h"
 #include "disks.h"
 #include "image.h"
 #include "memory_pool.h"
+#include "record.h"
 #include "traffic.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -37,101 +41,25 @@
 #define VERSION                                                                          \
     TEXT(POOL_VERSION_MAJOR) "." TEXT(POOL_VERSION_MINOR) "." TEXT(POOL_VERSION_PATCH)
 
-enum { BLOCK_SIZE_DEFAULT = 65536 };
-
-/* The parameters of the command line; constant from the first connection on. */
-static struct {
-    int64_t size;  /* bytes; -1: as the image */
-    int64_t block; /* bytes */
-    int64_t limit; /* bytes; 0: none */
-    char *image;   /* absolute paths; NULL: none */
-    char *save;
-    char *control;
-} config = {.size = -1, .block = BLOCK_SIZE_DEFAULT};
+enum { SECTOR = 512 }; /* bytes; most clients use whole ones only */
 
 static bool lost; /* saving failed */
 
 /* A client's connection to one disk, which stays as long as the client does. */
 typedef struct Connection {
     Disk disk;
+    Peer peer; /* if there is a control socket */
     int64_t size;
     size_t block_size;
     atomic_bool logged; /* an error was; a full disk fails thousands of requests */
 } Connection;
-
-/* ------------------------------------------------------------------- parameters */
-
-/* Parses a size of at least `least` bytes; -1 after nbdkit_error if it is none. */
-static int config_size(const char *key, const char *value, int64_t least, int64_t *size)
-{
-    int64_t parsed = nbdkit_parse_size(value);
-    if (parsed == -1) {
-        return -1;
-    }
-    if (parsed < least || (uint64_t)parsed > SIZE_MAX) {
-        nbdkit_error("%s=%s: out of range", key, value);
-        return -1;
-    }
-    *size = parsed;
-    return 0;
-}
-
-/* Stores an absolute path, which *path then owns; -1 if it is NULL. */
-static int config_path(char *absolute, char **path)
-{
-    free(*path); /* the last one counts */
-    *path = absolute;
-    return absolute == NULL ? -1 : 0;
-}
-
-static int mempool_config(const char *key, const char *value)
-{
-    if (strcmp(key, "size") == 0) {
-        return config_size(key, value, 1, &config.size);
-    }
-    if (strcmp(key, "block-size") == 0) {
-        return config_size(key, value, 1, &config.block);
-    }
-    if (strcmp(key, "limit") == 0) {
-        return config_size(key, value, 0, &config.limit);
-    }
-    if (strcmp(key, "image") == 0) {
-        return config_path(nbdkit_realpath(value), &config.image);
-    }
-    if (strcmp(key, "save") == 0) {
-        return config_path(nbdkit_absolute_path(value), &config.save);
-    }
-    if (strcmp(key, "control") == 0) {
-        return config_path(nbdkit_absolute_path(value), &config.control);
-    }
-    nbdkit_error("unknown parameter: %s", key);
-    return -1;
-}
-
-static int mempool_config_complete(void)
-{
-    if (config.size == -1 && config.image == NULL) {
-        nbdkit_error("size=SIZE or image=FILE must be given");
-        return -1;
-    }
-    return 0;
-}
-
-#define mempool_config_help                                                              \
-    "size=SIZE        (required without image) Size of the disk.\n"                      \
-    "block-size=SIZE  Memory comes in blocks of at most this size (default 64K).\n"      \
-    "limit=SIZE       Most memory that the disk, its snapshots and clones may take;\n"   \
-    "                 a request that would exceed it fails (default none).\n"            \
-    "image=FILE       Start with the contents of a raw image, which is not changed.\n"   \
-    "save=FILE        Write the disk to a raw image at the end.\n"                       \
-    "control=SOCKET   UNIX socket for: snapshot, clone, restore, drop, list, stats."
 
 static void mempool_dump_plugin(void)
 {
     unsigned version = pool_version();
     printf("memory_pool_version=%u.%u.%u\n", version >> 16, version >> 8 & 255,
            version & 255);
-    printf("block_size_default=%d\n", BLOCK_SIZE_DEFAULT);
+    printf("block_size_default=%d\n", CONFIG_BLOCK_SIZE);
 }
 
 /* ---------------------------------------------------------------- start and end */
@@ -163,7 +91,7 @@ static MemoryPool *make_pool(void)
 /* Opens the image; the disk gets its size if there is no size parameter. */
 static int open_image(void)
 {
-    int64_t size = image_open(config.image);
+    int64_t size = image_open(config.image, config.raw);
     if (size == -1) {
         return -1;
     }
@@ -177,6 +105,17 @@ static int open_image(void)
     return 0;
 }
 
+/* Notes a size of which clients cannot use the end. */
+static void note_size(void)
+{
+    if (config.size % SECTOR != 0) {
+        fprintf(stderr,
+                "nbdkit: mempool: note: the disk has %" PRIi64 " bytes, no multiple of "
+                "%d: Linux does not use the rest, and qemu cannot write it\n",
+                config.size, SECTOR);
+    }
+}
+
 /* Does all that can fail, before nbdkit goes into the background. */
 static int mempool_get_ready(void)
 {
@@ -185,6 +124,7 @@ static int mempool_get_ready(void)
     if (config.image != NULL && open_image() != 0) {
         return -1;
     }
+    note_size();
     pool = make_pool();
     if (pool == NULL) {
         return -1;
@@ -213,9 +153,13 @@ static void mempool_cleanup(void)
 {
     Disk disk;
     control_stop();
-    if (config.save != NULL && disks_open("", &disk)) {
-        lost = image_save(disk.pool, config.save) != 0;
-        disks_close(&disk);
+    if (config.save != NULL && disks_find("", &disk)) {
+        const char *error = image_save(disk.pool, config.save);
+        if (error != NULL) {
+            nbdkit_error("save: %s: %s", config.save, error);
+            lost = true;
+        }
+        pool_destroy(disk.pool);
     }
 }
 
@@ -223,9 +167,7 @@ static void mempool_unload(void)
 {
     control_stop();
     disks_end();
-    free(config.image);
-    free(config.save);
-    free(config.control);
+    config_end();
     if (lost) { /* there is no other way to report it to the parent process */
         exit(EXIT_FAILURE);
     }
@@ -279,12 +221,18 @@ static void *mempool_open(int readonly)
     pool_stats(connection->disk.pool, &stats);
     connection->size = (int64_t)stats.total_size;
     connection->block_size = stats.block_size;
+    if (config.control != NULL) {
+        clients_add(&connection->peer, connection->disk.name);
+    }
     return connection;
 }
 
 static void mempool_close(void *handle)
 {
     Connection *connection = handle;
+    if (config.control != NULL) {
+        clients_remove(&connection->peer);
+    }
     disks_close(&connection->disk);
     free(connection);
 }
@@ -331,10 +279,11 @@ static int no(void *handle)
     return 0;
 }
 
+/* FUA needs nothing, unless it is recorded: nbdkit emulates it by a flush. */
 static int mempool_can_fua(void *handle)
 {
     (void)handle;
-    return NBDKIT_FUA_NATIVE;
+    return config.record ? NBDKIT_FUA_EMULATE : NBDKIT_FUA_NATIVE;
 }
 
 /* Without an image there is nothing to be cached; with one, nbdkit reads the range. */
@@ -346,21 +295,28 @@ static int mempool_can_cache(void *handle)
 
 /* --------------------------------------------------------------------- requests */
 
-/* Fails a request with the status of the library's last call. Only the first error of a
- * connection is logged. */
-static int failed(Connection *connection, const char *request)
+/* Fails a request. Only the first error of a connection is logged. */
+static int fail(Connection *connection, const char *request, const char *reason,
+                int error)
 {
-    PoolStatus status = pool_last_status();
     traffic_count_failure();
     if (!atomic_exchange(&connection->logged, true)) {
         nbdkit_error("export '%s': %s: %s; further errors of this connection are not "
                      "logged",
-                     connection->disk.name, request, pool_status_text(status));
+                     connection->disk.name, request, reason);
     }
-    nbdkit_set_error(status == POOL_LIMIT       ? ENOSPC
-                     : status == POOL_NO_MEMORY ? ENOMEM
-                                                : EIO);
+    nbdkit_set_error(error);
     return -1;
+}
+
+/* Fails a request with the status of the library's last call. */
+static int failed(Connection *connection, const char *request)
+{
+    PoolStatus status = pool_last_status();
+    return fail(connection, request, pool_status_text(status),
+                status == POOL_LIMIT       ? ENOSPC
+                : status == POOL_NO_MEMORY ? ENOMEM
+                                           : EIO);
 }
 
 static int mempool_pread(void *handle, void *buffer, uint32_t count, uint64_t offset,
@@ -388,11 +344,16 @@ static int mempool_pwrite(void *handle, const void *buffer, uint32_t count,
     return 0;
 }
 
+/* Flushes nothing, but may record the state; then it fails if that does. */
 static int mempool_flush(void *handle, uint32_t flags)
 {
-    (void)handle;
+    Connection *connection = handle;
     (void)flags;
-    return 0;
+    if (!config.record || connection->disk.name[0] != '\0') {
+        return 0;
+    }
+    const char *error = record_flush(connection->disk.pool, config.records);
+    return error == NULL ? 0 : fail(connection, "flush", error, ENOMEM);
 }
 
 /* A trim is a hint, so it must not fail: if there is no memory to copy the shared blocks
@@ -468,9 +429,9 @@ static struct nbdkit_plugin plugin = {
     .version = VERSION,
     .description = "A RAM disk that holds only what was written to it, with a limit,\n"
                    "snapshots and clones while it is served.",
-    .config = mempool_config,
-    .config_complete = mempool_config_complete,
-    .config_help = mempool_config_help,
+    .config = config_take,
+    .config_complete = config_check,
+    .config_help = CONFIG_HELP,
     .magic_config_key = "size",
     .dump_plugin = mempool_dump_plugin,
     .get_ready = mempool_get_ready,

@@ -2,16 +2,19 @@
 """`pymempool control`: sends a command to a served disk and prints the answer.
 
 A command is a line of words, and the answer is a line: `ok`, `ok` and JSON, or `error`
-and a reason. The plugin for nbdkit defines the commands; this module knows none of them.
+and a reason. The plugin for nbdkit defines the commands; this module knows of them only
+which ones take long, and that `save` has a path.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import socket
 from typing import Any, TextIO
+from urllib.parse import quote
 
 from .._core.words import human, shown
 from .errors import CommandError
@@ -29,7 +32,10 @@ commands:
   clone DISK NAME        make NAME, a writable clone of DISK
   restore FROM [DISK]    give DISK (-) the contents of FROM; unmount it first
   drop NAME              remove a snapshot or clone
-  list, stats, help      list the disks, the statistics, the commands
+  save FILE [DISK]       write what DISK (-) holds now to a raw image
+  changes FROM [DISK]    list the ranges in which DISK (-) may differ from FROM
+  list, clients          list the disks, the clients that are connected
+  stats, help            list the statistics, the commands
 
 exit status:
   0  the command succeeded
@@ -39,12 +45,18 @@ exit status:
 
 _TIMEOUT = 60  # seconds; a restore that frees much memory takes a while
 
+_LONG = ("save", "changes")  # commands that take as long as their disk is large
+
 _WORD = re.compile(r"[!-~]+")  # ASCII without spaces, as the plugin requires
 
 
 def run(options: argparse.Namespace, out: TextIO) -> int:
     """Sends a command and prints the answer; returns 0."""
-    answer = request(options.socket, options.words)
+    command, *rest = options.words
+    if command == "save" and rest:  # escaped, because words have no spaces
+        rest[0] = path_word(rest[0])
+    timeout = None if command in _LONG else _TIMEOUT
+    answer = request(options.socket, [command, *rest], timeout)
     if options.json:
         out.write(json.dumps(answer, indent=2) + "\n")
     else:
@@ -52,11 +64,17 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
     return 0
 
 
-def request(path: str, words: list[str], timeout: float = _TIMEOUT) -> Any:
+def path_word(path: str) -> str:
+    """Returns the word that stands for a path, relative to the present folder."""
+    return quote(os.fsencode(os.path.abspath(path)))
+
+
+def request(path: str, words: list[str], timeout: float | None = _TIMEOUT) -> Any:
     """Sends a command; returns the JSON of its answer, None if it has none.
 
     path: of the control socket.
-    timeout: seconds to wait for the connection, and for each part of the answer.
+    timeout: seconds to wait for the connection, and for each part of the answer; None:
+        for ever.
 
     Raises CommandError if the command fails, or cannot be sent.
     """
@@ -81,7 +99,7 @@ def request(path: str, words: list[str], timeout: float = _TIMEOUT) -> Any:
         ) from error
 
 
-def _exchange(path: str, line: str, timeout: float) -> str:
+def _exchange(path: str, line: str, timeout: float | None) -> str:
     with socket.socket(socket.AF_UNIX) as connected:
         connected.settimeout(timeout)
         connected.connect(path)

@@ -69,8 +69,9 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def reason(lines: list[str], status: int) -> str:
     """Returns why nbdkit ended: the lines that it wrote, if any, else its exit status."""
-    if lines:
-        return "\n".join(map(without_prefix, lines))
+    errors = [line for line in lines if ": note: " not in line]
+    if errors:
+        return "\n".join(map(without_prefix, errors))
     if status < 0:
         return f"nbdkit was ended by {signal.Signals(-status).name}"
     return f"nbdkit ended with status {status}"

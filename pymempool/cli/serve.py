@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -62,6 +63,8 @@ Event = Union[str, int, None]
 _STARTING = 0.02  # seconds from one look for the pidfile to the next
 _SECOND = 1.0  # between statistics
 _TIMEOUT = 5.0  # seconds to wait for statistics
+_AT_ONCE = 1.0  # seconds in which nbdkit ends if no client is connected
+_WAIT = 10.0  # seconds that clients have to leave
 
 # Per connection. Requests wait for nothing but a processor: with nbdkit's default of 16,
 # four connections to two processors wrote 1.4 times slower.
@@ -95,8 +98,9 @@ def run(options: argparse.Namespace, out: TextIO) -> int:
         command = [program, "--foreground", "--exit-with-parent", "--pidfile", str(ready)]
         command += ["--threads", _THREADS]
         command += [*address.options, plugin, *_parameters(options), f"control={control}"]
-        service = _Service(address, control, options.save, ready, out)
-        with signals_to(service.events), socket_removed(address.socket):
+        service = _Service(address, control, options.save, options.wait, ready, out)
+        sockets = socket_removed(address.socket), socket_removed(control)
+        with signals_to(service.events), sockets[0], sockets[1]:
             service.start(command)
             try:
                 service.watch()
@@ -120,7 +124,9 @@ def _address(options: argparse.Namespace, private: str) -> DiskAddress:
 
 def _parameters(options: argparse.Namespace) -> list[str]:
     """The parameters of the plugin, which parses the sizes and reports errors in them."""
-    names = ("size", "block_size", "limit", "image", "save")
+    names = (
+        *("size", "block_size", "limit", "image", "format", "record", "records", "save"),
+    )
     given = {name.replace("_", "-"): getattr(options, name) for name in names}
     return [f"{name}={value}" for name, value in given.items() if value is not None]
 
@@ -133,10 +139,12 @@ class _Service:
         address: DiskAddress,
         control: str,
         save: str | None,
+        wait: float,
         ready: Path,
         out: TextIO,
     ) -> None:
         self._address, self._control, self._save = address, control, save
+        self._wait = wait  # seconds that clients have to leave
         self._ready = ready  # nbdkit writes this file when it serves
         self._out, self._page = out, Page(out)
         self._lines: list[str] = []  # of nbdkit, not yet printed
@@ -206,12 +214,19 @@ class _Service:
     def end(self) -> None:
         """Ends nbdkit, which saves the disk, and waits for it.
 
-        Raises CommandError if nbdkit failed, now or before. An exception while it waits,
-        such as KeyboardInterrupt, kills nbdkit; then the disk is not saved.
+        nbdkit waits for its clients. If there are any, the disk is saved at once; those
+        that have not left after a while are disconnected, and it is saved again.
+
+        Raises CommandError if nbdkit failed, now or before, or cannot save. An exception
+        while it waits, such as KeyboardInterrupt, kills nbdkit; then the disk is not
+        saved, or is as it was when the clients were waited for.
         """
         try:
             self._process.terminate()
-            status = self._process.wait()
+            if self._clients_have_left():
+                status = self._process.wait()
+            else:
+                status = self._cut_off()
         finally:
             self._process.kill()
             self._process.wait()
@@ -222,6 +237,46 @@ class _Service:
             raise CommandError(nbdkit.reason(self._lines, status))
         for line in [*self._lines, "ended"]:
             self._line(line)
+
+    def _clients_have_left(self) -> bool:
+        """Waits until the clients have left or their time is over; returns which."""
+        if self._waited(_AT_ONCE):
+            return True
+        try:
+            clients = control.request(self._control, ["clients"], _TIMEOUT)
+        except CommandError:
+            clients = []
+        if not clients:
+            return True  # nbdkit ends, and saves the disk itself
+        try:
+            self._save_now()
+        except CommandError as error:
+            self._line(f"not saved: {error}")
+        names = ", ".join(client["client"] for client in clients)
+        self._line(f"waiting {self._wait:g} s at most for clients: {names}")
+        return self._waited(self._wait)
+
+    def _cut_off(self) -> int:
+        """Saves the disk once more; returns 0, and nbdkit is to be killed."""
+        try:
+            self._save_now()
+        except CommandError:
+            if os.path.exists(self._control):
+                raise
+            return self._process.wait()  # they have left meanwhile
+        return 0
+
+    def _waited(self, seconds: float) -> bool:
+        """Waits for nbdkit so long; returns whether it has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.returncode is not None
+
+    def _save_now(self) -> None:
+        """Saves the disk while nbdkit runs. Raises CommandError."""
+        if self._save is not None:
+            words = ["save", control.path_word(self._save)]
+            control.request(self._control, words, timeout=None)
 
     def _introduce(self, stats: dict[str, Any]) -> None:
         """Prints where the disk is, and commands to use it."""
@@ -256,9 +311,20 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--image", metavar="FILE", help="start with this raw image; it is not changed"
     )
+    parser.add_argument(
+        "--format", choices=["raw"], help="the image is raw, whatever it looks like"
+    )
     parser.add_argument("--limit", metavar="N", help="memory limit (default: none)")
     parser.add_argument(
         "--block-size", metavar="N", help="largest size of a block (default: 64K)"
+    )
+    parser.add_argument(
+        "--record",
+        choices=["flush"],
+        help="make a snapshot whenever a client flushes",
+    )
+    parser.add_argument(
+        "--records", metavar="N", help="keep the newest N of these (default: 1000)"
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--socket", metavar="PATH", help="serve at this UNIX socket")
@@ -267,9 +333,22 @@ def add(commands: Commands) -> None:
         "--address", metavar="A", help="listen at this address (default: 127.0.0.1)"
     )
     parser.add_argument("--save", metavar="FILE", help="write a raw image at the end")
+    parser.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=_seconds,
+        default=_WAIT,
+        help="that clients have to leave at the end (default: 10)",
+    )
     parser.add_argument("--control", metavar="PATH", help="socket for pymempool control")
     parser.add_argument("--plugin", metavar="FILE", help="nbdkit-mempool-plugin.so")
     parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) > 1e6:
+        raise argparse.ArgumentTypeError("a number of seconds, 1000000 at most")
+    return float(text)
 
 
 def _port(text: str) -> int:

@@ -131,6 +131,37 @@ class Model:
         return bytes(handle.pread(SIZE, 0))
 
 
+def save(model: Model) -> None:
+    """Saves the disk: the file is the old one, or the new one as a whole."""
+    saved = os.path.join(os.path.dirname(plan_path), "saved.img")
+    before = b"old" * 1000
+    with open(saved, "wb") as file:
+        file.write(before)
+    answer = control.say(f"save {saved}")
+    with open(saved, "rb") as file:
+        found = file.read()
+    assert found in (before, model.disks[""]), f"{answer}: half a file"
+    if answer:
+        assert (answer == "ok") == (found != before), answer
+    left = [name for name in os.listdir(os.path.dirname(saved)) if name[0] == "."]
+    assert left == [], "a temporary file was left behind"
+
+
+def changes(model: Model) -> None:
+    """Compares two disks: the ranges are right, or there is an error."""
+    if "a" not in model.disks:
+        return
+    answer = control.say("changes a")
+    if answer.startswith("ok "):
+        old, new = model.disks["a"], bytearray(model.disks[""])
+        for change in json.loads(answer[3:]):
+            run = slice(change["offset"], change["offset"] + change["size"])
+            new[run] = old[run]
+        assert new == old, "a change that was not told"
+    else:
+        assert answer == "" or answer.startswith("error "), answer
+
+
 def make_all(model: Model, turn: int) -> None:
     """Every call, with bytes of this turn."""
     byte = bytes([turn % 255 + 1])
@@ -145,7 +176,9 @@ def make_all(model: Model, turn: int) -> None:
     model.request(lambda h: h.zero(500, 0, nbd.CMD_FLAG_NO_HOLE), 0, bytes(500))
     with suppress(nbd.Error):
         connect("b").pread(SIZE, 0)
-    for question in ("list", "stats", "help"):
+    save(model)
+    changes(model)
+    for question in ("list", "clients", "stats", "help"):
         tell(question)
     disks = model.disks
     if "a" in disks:

@@ -51,7 +51,7 @@ def test_each_request_fails_while_it_serves(serve: Serve, failing: Failing) -> N
 def test_each_request_fails_at_the_start_or_the_end(
     tmp_path: Path, failing: Failing
 ) -> None:
-    image, data = tmp_path / "image", pattern(20_000)
+    image, data = tmp_path / "image", pattern(20_480)
     image.write_bytes(data)
     until = refused = unsaved = 0
     while until == 0 or failing.failed():

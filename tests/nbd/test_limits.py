@@ -109,6 +109,41 @@ def test_a_snapshot_needs_memory_only_when_something_changes(serve: Serve) -> No
     run("qemu-io", "-f", "raw", server.uri(), "-c", "write -P 2 0 64k")
 
 
+def test_a_write_that_found_no_room_is_repeated(serve: Serve) -> None:
+    """As qemu does when its machine goes on; the connection and the data are the same."""
+    server = serve("1G", "limit=1M")
+    code = """
+old, new = bytes([1]) * (1 << 20), bytes([2]) * (256 << 10)
+h.pwrite(old, 0)
+print("written", flush=True)
+input()
+for at in range(0, 1 << 20, len(new)):
+    try:
+        h.pwrite(new, at)
+    except nbd.Error as error:
+        print(error.errno, h.pread(1 << 20, 0) == old, flush=True)
+        input()
+        h.pwrite(new, at)
+print(h.pread(1 << 20, 0) == new * 4)
+"""
+    program = f"import nbd\nh = nbd.NBD()\nh.connect_uri({server.uri()!r})\n{code}"
+    with subprocess.Popen(
+        ["python3", "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as client:
+        assert client.stdin is not None and client.stdout is not None
+        assert client.stdout.readline() == "written\n"
+        server.control("snapshot one")
+        print(file=client.stdin, flush=True)
+        assert client.stdout.readline() == "ENOSPC True\n"
+        server.control("drop one")
+        print(file=client.stdin, flush=True)
+        assert client.stdout.read() == "True\n"
+
+
 def test_clients_that_are_killed_leave_nothing_behind(server: Server) -> None:
     code = f"""
 import nbd

@@ -305,3 +305,50 @@ def test_a_disk_that_cannot_be_saved(served: Any, folder: Path) -> None:
     status, out, err = service.end()
     assert status == 2 and out.endswith("saving to sub/saved.img\n")
     assert err.startswith("pymempool: error: save: ")
+
+
+STAYS = """
+import nbd, sys
+h = nbd.NBD()
+h.connect_uri(sys.argv[1])
+h.pwrite(b"written", 0)
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_clients_that_stay_are_named_and_disconnected(served: Any, folder: Path) -> None:
+    """nbdkit itself waits for ever."""
+    service = served("1M", "--save", "saved.img", "--wait", "1", "--control", "control")
+    command = ["/usr/bin/python3", "-c", STAYS, service.told["address"]]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdout is not None and client.stdout.readline() == "there\n"
+        listed = {"client": f"pid {client.pid}", "export": ""}
+        assert service.control("clients") == [listed]
+        status, out, err = service.end()
+        assert (status, err) == (0, "")
+        told = f"saving to saved.img\nwaiting 1 s at most for clients: pid {client.pid}\n"
+        assert f"{told}ended\n" in out
+        assert (folder / "saved.img").read_bytes()[:7] == b"written"
+        assert not (folder / "control").exists()
+        assert client.poll() is None
+        client.communicate("")
+
+
+def test_clients_by_tcp_are_listed(served: Any) -> None:
+    for address, form in (("127.0.0.1", r"127\.0\.0\.1:\d+"), ("::1", r"\[::1\]:\d+")):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family) as tried:
+            tried.bind((address, 0))
+            port = tried.getsockname()[1]
+        service = served("1M", "--port", str(port), "--address", address)
+        command = ["/usr/bin/python3", "-c", STAYS, service.told["address"]]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as client:
+            assert client.stdout is not None and client.stdout.readline() == "there\n"
+            [listed] = service.control("clients")
+            assert re.fullmatch(form, listed["client"])
+            client.communicate("")

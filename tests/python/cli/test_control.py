@@ -9,6 +9,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -63,6 +64,24 @@ def test_a_command_that_tells_nothing(answers: Answers, path: str, tell: Any) ->
 
 
 @POSIX
+def test_a_path_is_that_of_the_caller(
+    answers: Answers, path: str, tell: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    came = answers(b"ok\n")
+    told = tell("control", path, "save", "100% \N{EURO SIGN}", "copy")
+    assert (told.status, told.out, told.err) == (0, "", "")
+    assert came == [f"save {tmp_path}/100%25%20%E2%82%AC copy\n".encode()]
+
+
+@POSIX
+def test_a_path_that_is_missing(answers: Answers, path: str, tell: Any) -> None:
+    came = answers(b"error usage: save FILE [DISK]\n")
+    assert tell("control", path, "save").err.endswith("usage: save FILE [DISK]\n")
+    assert came == [b"save\n"]
+
+
+@POSIX
 def test_statistics(answers: Answers, path: str, tell: Any) -> None:
     answers(b'ok {"total_size": 1024, "held_bytes": 0, "memory_limit": 0, "disks": 12}\n')
     told = tell("control", path, "stats")
@@ -94,6 +113,19 @@ def test_a_list(answers: Answers, path: str, tell: Any) -> None:
         "       -               yes      64 KiB\n"
         "   clean       -        no         0 B\n"
     )
+
+
+@POSIX
+def test_ranges(answers: Answers, path: str, tell: Any) -> None:
+    answers(b'ok [{"offset": 0, "size": 65536}, {"offset": 1048576, "size": 4096}]\n')
+    told = tell("control", path, "changes", "one")
+    assert told.out == "   offset   size\n        0  65536\n  1048576   4096\n"
+
+
+@POSIX
+def test_no_ranges(answers: Answers, path: str, tell: Any) -> None:
+    answers(b"ok []\n")
+    assert tell("control", path, "changes", "one").out == ""
 
 
 @POSIX

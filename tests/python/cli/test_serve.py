@@ -20,7 +20,12 @@ import pytest
 from command_line import POSIX, Terminal, command
 from documents import ROOT, blocks
 from fake_nbdkit import PLAN, SHOWN, STATS
-from internals import serve_display_module, serve_module, serve_resources_module
+from internals import (
+    control_module,
+    serve_display_module,
+    serve_module,
+    serve_resources_module,
+)
 
 from pymempool import cli
 
@@ -163,6 +168,7 @@ def test_the_page_shows_what_is_told(fake: Fake, tell: Any) -> None:
 def test_every_option_reaches_nbdkit(fake: Fake, private: Path, tell: Any) -> None:
     disk, control = private / "my disk?&%", private / "my control"
     arguments = ["--limit", "4G", "--block-size", "4K", "--image", "a=b", "--save", "c d"]
+    arguments += ["--format", "raw", "--record", "flush", "--records", "9"]
     told = tell(
         *("serve", "1T", *arguments, "--socket", disk, "--control", control),
         *("--plugin", "lib/p.so"),
@@ -173,7 +179,14 @@ def test_every_option_reaches_nbdkit(fake: Fake, private: Path, tell: Any) -> No
     assert asked == ["--dump-plugin", plugin]
     assert called[6:] == [
         *("--unix", str(disk), plugin, "size=1T", "block-size=4K", "limit=4G"),
-        *("image=a=b", "save=c d", f"control={control}"),
+        *(
+            "image=a=b",
+            "format=raw",
+            "record=flush",
+            "records=9",
+            "save=c d",
+            f"control={control}",
+        ),
     ]
     escaped = f"{private}/my%20disk%3F%26%25"
     first = introduced(
@@ -182,7 +195,7 @@ def test_every_option_reaches_nbdkit(fake: Fake, private: Path, tell: Any) -> No
     assert told.out.startswith(first)
     assert told.out.endswith("\nsaving to c d\nended\n")
     assert not disk.exists()  # nbdkit leaves it behind
-    control.unlink()  # which nbdkit would have removed
+    assert not control.exists()
 
 
 @POSIX
@@ -345,6 +358,8 @@ def test_a_name_that_cannot_be(fake: Fake, tell: Any, option: str) -> None:
         ("nbdkit: mempool: error: limit: too low\n", 1, "limit: too low"),
         ("/x/disk: Address already in use\n", 1, "/x/disk: Address already in use"),
         ("nbdkit: error: a\nnbdkit: error: b\n", 1, "a\nb"),
+        ("nbdkit: mempool: note: a\nnbdkit: error: b\n", 1, "b"),
+        ("nbdkit: mempool: note: a\n", 3, "nbdkit ended with status 3"),
         ("", 3, "nbdkit ended with status 3"),
     ],
 )
@@ -403,6 +418,10 @@ def test_a_disk_that_cannot_be_saved(fake: Fake, tell: Any) -> None:
         (["--port", "65536"], "a port is 1 to 65535"),
         (["--port", "-1"], "a port is 1 to 65535"),
         (["--port", "nbd"], "a port is 1 to 65535"),
+        (["--wait", "-1"], "a number of seconds"),
+        (["--wait", "nan"], "a number of seconds"),
+        (["--wait", "1e9"], "a number of seconds"),
+        (["--wait", "1000001"], "a number of seconds"),
         (["--port", "\N{SUPERSCRIPT TWO}"], "a port is 1 to 65535"),
         (["--port", "1", "--socket", "x"], "not allowed with argument"),
         (["1G"], "unrecognized arguments: 1G"),
@@ -470,6 +489,69 @@ def test_nobody_reads_any_more(fake: Fake) -> None:
         done = command("serve", "1G", stdout=closed)
     assert (done.returncode, done.stderr) == (141, b"")
     assert not Path(fake.calls()[1][3]).exists()
+
+
+# ---------------------------------------------------------------- clients that stay
+
+CLIENTS = [{"client": "pid 7", "export": ""}, {"client": "[::1]:8", "export": "one"}]
+WAITING = "waiting 0.05 s at most for clients: pid 7, [::1]:8\n"
+
+
+@pytest.fixture
+def staying(fake: Fake, tell: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Serves with clients that stay, and with answers to what comes after SIGTERM."""
+    monkeypatch.setattr(serve_module, "_AT_ONCE", 0.05)
+
+    def start(*answers: Any, save: bool = True) -> Any:
+        fake.plan(answers=[STATS, "!TERM", *answers], end="!say waits")
+        return tell("serve", "1G", "--wait", "0.05", *(["--save", "x"] if save else []))
+
+    return start
+
+
+@POSIX
+def test_clients_that_stay_are_disconnected(staying: Any) -> None:
+    told = staying(CLIENTS, "ok\n", "ok\n")
+    assert (told.status, told.err) == (0, "")
+    assert f"\nsaving to x\n{WAITING}" in told.out and told.out.endswith("\nended\n")
+    told = staying(CLIENTS, save=False)
+    assert (told.status, told.err) == (0, "")
+    assert WAITING in told.out and "sav" not in told.out
+
+
+@POSIX
+@pytest.mark.parametrize("answer", [[], "error there is no such command\n"])
+def test_it_waits_for_nbdkit_without_clients(staying: Any, answer: Any) -> None:
+    told = staying(answer, "!end 0")
+    assert (told.status, told.err) == (0, "")
+    assert "waiting" not in told.out and told.out.endswith("\nended\n")
+
+
+@POSIX
+def test_a_disk_that_cannot_be_saved_while_clients_stay(staying: Any) -> None:
+    told = staying(CLIENTS, "error full\n", "error still full\n")
+    assert (told.status, told.err) == (2, "pymempool: error: still full\n")
+    assert told.out.endswith(f"\nsaving to x\nnot saved: full\n{WAITING}")
+
+
+@POSIX
+def test_clients_that_leave_at_the_last_moment(
+    staying: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, saves = control_module.request, []
+
+    def late(path: str, words: list[str], timeout: float | None) -> Any:
+        saves.extend(word for word in words if word == "save")
+        if len(saves) == 2:
+            answer = request(path, ["list"], timeout)
+            os.unlink(path)
+            raise control_module.CommandError(f"gone after {answer}")
+        return request(path, words, timeout)
+
+    monkeypatch.setattr(control_module, "request", late)
+    told = staying(CLIENTS, "ok\n", "ok\n", "!end 0")
+    assert (told.status, told.err) == (0, "")
+    assert told.out.endswith("\nended\n") and len(saves) == 2
 
 
 # ----------------------------------------------------------------- what lies in the way

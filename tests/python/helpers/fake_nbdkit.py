@@ -108,7 +108,7 @@ def act(action: str, more: str = "") -> None:
 
 def finish(end: Any) -> None:
     if isinstance(end, str):
-        act(end[1:])
+        act(*end[1:].split(" ", 1))
     else:
         leave(end[0], "", end[1])
 
