@@ -174,7 +174,7 @@ def _delta_file(source: Any) -> tuple[AbstractContextManager[Any], bool]:
 
 
 def load(
-    make: Callable[[int], AnyPool],
+    make: Callable[..., AnyPool],
     location: Any,
     format: Any,
     wipe: bool,
@@ -183,7 +183,8 @@ def load(
 ) -> AnyPool:
     """Returns the pool whose image is at a location. MemoryPool.load() has the rest.
 
-    make: makes an empty pool of a size in bytes.
+    make: makes an empty pool of a size in bytes; its blocks have the size that the user
+        asked for, or at most that of a second argument.
     location: a path, a URL, or an open binary file.
     wipe: whether the pool wipes its blocks, so that it must copy a mapped file.
     opened: called with the path of a raw image, or None, and the file before it is read.
@@ -205,11 +206,11 @@ def load(
 
 
 def _load_addressed(
-    make: Callable[[int], AnyPool], file: Any, format: str, report: Progress
+    make: Callable[..., AnyPool], file: Any, format: str, report: Progress
 ) -> AnyPool:
     """Returns the pool whose data an open binary file holds.
 
-    make: makes an empty pool of a size in bytes.
+    make: as for load().
     format: "hex", "srec" or "elf". The file is read to its end. An ELF file that cannot
         seek, or does not start at the position of the file, is held in memory meanwhile.
     report: called as report(done, None), in bytes of data, after each MiB or so and
