@@ -70,7 +70,7 @@ def unpack(lines: list[bytes], kind: Kind) -> list[Run] | None:
         addresses = [high << 8 | low for high, low in zip(addresses, column)]
     parts = [raw[at : at + size] for at in range(head, len(raw), row)]
     pairs = enumerate(zip(addresses, addresses[1:]), 1)
-    breaks = [at for at, (one, next) in pairs if next - one != size]
+    breaks = [at for at, (one, after) in pairs if after - one != size]
     return [
         Run(first, addresses[first], b"".join(parts[first:last]), size)
         for first, last in zip([0, *breaks], [*breaks, count])

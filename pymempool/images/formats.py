@@ -125,13 +125,14 @@ def _save_records(
         allowed = [name for name, it in _ADDRESSED.items() if it.write]
         raise ValueError(f"format is {format!r}, possible are {' and '.join(allowed)}")
     bincopy = import_extra("bincopy", "images", "this format")
-    end = max((start + size for start, size in written(snapshot)), default=0)
-    if end > ADDRESSES_END:
-        raise FormatError(
-            f"there is data up to {end}, but the addresses of {title}"
-            f" end at {ADDRESSES_END}"
-        )
     total_size, facts = snapshot.total_size, Facts()
+    if total_size > ADDRESSES_END:
+        end = max((start + size for start, size in written(snapshot)), default=0)
+        if end > ADDRESSES_END:
+            raise FormatError(
+                f"there is data up to {end}, but the addresses of {title}"
+                f" end at {ADDRESSES_END}"
+            )
     for name in vars(facts):  # a sharded pool has none of them
         setattr(facts, name, getattr(snapshot, name, getattr(facts, name)))
     for at, lines in write(bincopy, windows_of_data(snapshot), facts):

@@ -97,6 +97,7 @@ def test_lines_are_those_of_bincopy(
     assert lines == run(kind, address, data, size)
 
 
+DAMAGE = st.sampled_from(b"0123456789abcdefABCDEF") | st.integers(0, 255)
 RUNS = st.lists(
     st.tuples(
         st.integers(0, 0x400) | st.integers(0xFE00, 0xFF00),
@@ -113,7 +114,7 @@ RUNS = st.lists(
     RUNS,
     st.sampled_from(["\n", "\r\n", " \n", "\n\n"]),
     st.booleans(),
-    st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=2),
+    st.lists(st.tuples(st.integers(0), DAMAGE), max_size=2),
     st.randoms(use_true_random=False),
 )
 def test_together_or_one_by_one(
@@ -170,6 +171,7 @@ def test_the_end_of_the_addresses_among_many() -> None:
         lambda lines: [lines[0] + lines[1], " " * len(lines[0] + lines[1]), *lines[2:]],
         lambda lines: [*lines[:-1], lines[-1][:-2] + "zz"],
         lambda lines: [*lines[:-1], lines[-1][:-2] + lines[-1][:1] + "0"],
+        lambda lines: [*lines[:-1], lines[-1][:-4] + "00" + lines[-1][-2:]],
         lambda lines: [line[:-1] for line in lines],
         lambda lines: [line[:9] for line in lines],
         lambda lines: ["" for line in lines],
@@ -181,6 +183,18 @@ def test_lines_that_are_not_alike_or_wrong(kind: str, wrong: Any) -> None:
     assert alike.unpack([line.encode() for line in lines], KINDS[kind]) is None
     text = file_of(kind, lines)
     assert found(text, kind, ALL) == found(text, kind, NONE)
+
+
+def test_records_of_the_same_length_without_data() -> None:
+    """Between records of two bytes of data, those that say where these are."""
+    lines = []
+    for high in range(20):
+        lines.append(str(bincopy.pack_ihex(4, 0, 2, bytes([0, high]))))
+        lines += run("0", 0x1000, b"abcd", 2)
+    expected = [(high * 0x10000 + 0x1000, b"abcd") for high in range(20)]
+    text = file_of("0", lines)
+    assert found(text, "0", ALL) == found(text, "0", NONE)
+    assert found(text, "0", ALL)[0] == expected
 
 
 @pytest.mark.parametrize("form", ["hex", "srec"])
