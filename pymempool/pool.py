@@ -122,8 +122,8 @@ class MemoryPool(Owned):
         track_written: whether written(), and Intel HEX and S-record files, are exact to
             the byte, and not by whole blocks. This takes a byte more for each byte that
             was set, which does not count for the limit, and a short write takes some
-            twenty times as long. Calls that change such pools take turns. Pickles keep
-            neither this nor the start address and the header.
+            twenty times as long. Calls that change such pools take turns. Clones, pickles
+            and shared snapshots track it as well.
 
         Raises PoolRangeError, PoolMemoryError; TypeError for both sizes of blocks.
         """
@@ -690,8 +690,9 @@ class MemoryPool(Owned):
 
         With protocol 5 out of band, if asked. The copy is no relative of this pool; but
         pools of one pickle that are relatives stay so, and what they share is written
-        once. As long as a pickler remembers a pool, it holds a clone of it. Raises what
-        clone() and read() raise.
+        once. As long as a pickler remembers a pool, it holds a clone of it. Which bytes
+        were set, the start address and the header go along: the first as a byte more for
+        each byte that was set, with track_written. Raises what clone() and read() raise.
 
         As with clone(), what a subclass adds to its instances is its own to carry over;
         it may have a __reduce__ of its own.
@@ -762,10 +763,11 @@ class MemoryPool(Owned):
         offset, size: in bytes; size is None for all up to the end of the pool.
 
         Exact to the byte in a pool that was made with track_written, or loaded from an
-        Intel HEX, S-record or ELF file, and in its clones. There zeros that a call wrote
-        count, fill(offset, 0, size) included; what discard() and take() removed does not,
-        nor what resize() added. Of what a pin or C code wrote only the bytes that are not
-        zero count. All runs are of one moment.
+        Intel HEX, S-record or ELF file, in its clones, and in those that pickles and
+        shared snapshots make of it. There zeros that a call wrote count, fill(offset, 0,
+        size) included; what discard() and take() removed does not, nor what resize()
+        added. Of what a pin or C code wrote only the bytes that are not zero count. All
+        runs are of one moment.
 
         A pool that was loaded from a raw image has all its bytes. In others the runs are
         those of extents(): whole blocks. Costs a look at the data that is held. Raises
@@ -970,32 +972,29 @@ class MemoryPool(Owned):
 
         From a record of type 3 or 5 of an Intel HEX file, the last one of S-records if it
         is not 0, or the entry point of an ELF file; written to such files by save(), and
-        the same in clones. It may be set to 0 .. 2**64 - 1, or None. Raises
-        PoolRangeError, TypeError.
+        the same in clones, pickles and shared snapshots. It may be set to 0 .. 2**64 - 1,
+        or None. Raises PoolRangeError, TypeError.
         """
         return self._owner.image.start_address
 
     @start_address.setter
     def start_address(self, address: int | None) -> None:
-        if address is not None:
-            integer("start_address", address, 0, 2**64 - 1)
-        self._owner.image = self._owner.image._replace(start_address=address)
+        facts = self._owner.image._replace(start_address=address)
+        self._owner.image = facts.checked()
 
     @property
     def header(self) -> bytes | None:
         """The header of S-record files: the data of their first S0 record.
 
         `b"pymempool"` at first; None for no such record. It may be set to 252 bytes at
-        most. Clones have the same. Raises PoolRangeError, TypeError.
+        most. Clones, pickles and shared snapshots have the same. Raises PoolRangeError,
+        TypeError.
         """
         return self._owner.image.header
 
     @header.setter
     def header(self, data: bytes | None) -> None:
-        if data is not None:
-            data = bytes(memoryview(data))
-            integer("size of header", len(data), 0, 252)
-        self._owner.image = self._owner.image._replace(header=data)
+        self._owner.image = self._owner.image._replace(header=data).checked()
 
     def _begin_image(self, whole: bool) -> None:
         """For load(): a raw image is whole, of others the bytes that are set are tracked.
@@ -1046,6 +1045,8 @@ class MemoryPool(Owned):
         order. All or nothing, for other threads too; what they write meanwhile is undone,
         as by restore(). Costs what changes, in time and in memory, and two digests, of
         which the first hashes all that is held if this was never done: see digest().
+        A delta is of contents: with track_written, the bytes that it holds are set, zeros
+        too, and those that stay the same are set or not as before.
 
         Raises CheckpointError for a delta that is damaged, or was made for other
         contents; PoolMemoryError, PoolLimitError, OSError, TypeError, ImportError, what
@@ -1145,14 +1146,16 @@ class MemoryPool(Owned):
 
         The snapshot can be sent to other processes, which open() it without a copy. Holes
         take no memory. This pool keeps its own memory, too: to have the data once, close
-        it and go on with `snapshot.open()`.
+        it and go on with `snapshot.open()`. Which bytes were set, the start address and
+        the header go along; with track_written in segments of their own, a byte more for
+        each byte that was set.
 
         Costs a copy of what is stored. With `since` these are the blocks that changed, if
         the older snapshot was shared from an open relative of this pool, or this pool
         from that snapshot; else all bytes are compared. (With another block size, all are
-        stored.) Data of older segments is stored again when they have become small beside
-        the newer ones, or half unused, so that they stay few. To find what changed, a
-        pool keeps its shared states, like clones, until it or their snapshot is closed.
+        stored.) Data of older segments is stored again when they are half unused, or more
+        than 16 and small beside the newer ones. To find what changed, a pool keeps its
+        shared states, like clones, until it or their snapshot is closed.
 
         A pool that wipes its blocks does not wipe the shared memory, which the system
         clears before it gives it to others.

@@ -50,6 +50,15 @@ def track(owner: Owner) -> None:
     owner.marked = Marked(owner.alias(), Owner(handles.create(options), size))
 
 
+def attach(owner: Owner, source: Owner) -> None:
+    """Begins to mark what is set, in a pool of which somebody kept the marks so far.
+
+    source: the pool that they are. They are not trusted: whatever is not zero marks a
+        byte, and the size is made right by the next change, as after one by C code.
+    """
+    owner.marked = Marked(owner.alias(), _clone(source))
+
+
 def clone(owner: Owner) -> Owner:
     """A clone of a pool, with its marks."""
     if owner.marked is None:

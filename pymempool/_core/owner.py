@@ -18,17 +18,7 @@ from .._native.calls import fail, last_status, quick, read_stats
 from .._native.handles import PoolReference
 from .._native.near import as_argument
 from ..errors import PoolClosedError, PoolRangeError, Status
-
-
-class ImageFacts(NamedTuple):
-    """What a pool keeps of the image that it was loaded from, and clones get."""
-
-    whole: bool = False  #: a raw image, of which each byte was set
-    start_address: int | None = None
-    header: bytes | None = b"pymempool"
-
-
-_NO_IMAGE = ImageFacts()
+from .image import NO_IMAGE
 
 
 class Marked(NamedTuple):
@@ -71,7 +61,7 @@ class Owner:
         self._block_size = 0
         self.loaded = loaded
         self.marked: Marked | None = None  #: where the bytes that are set are tracked
-        self.image = _NO_IMAGE
+        self.image = NO_IMAGE  #: what is known of the file it was loaded from
         self.total_size = self.ask() if total_size is None else total_size
 
     def alias(self) -> Owner:
@@ -136,6 +126,13 @@ class Owned:
     """
 
     _owner: Owner = CLOSED
+
+
+def holder(owner: Owner) -> Owned:
+    """What has an owner, and is no MemoryPool."""
+    pool = Owned()
+    pool._owner = owner
+    return pool
 
 
 def owner_of(pool: Owned) -> Owner:

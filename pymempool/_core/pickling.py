@@ -2,8 +2,9 @@
 """Pools as pickles: each is a clone of a Moment, which is written once.
 
     pool ─► Moment ─► new pool: options, and one buffer for each run of data
-                  └─► a base, and what differs from it: an earlier Moment of a relative in
-                      the same pickle, or the file that the pool was loaded from
+     │            └─► a base, and what differs from it: an earlier Moment of a relative in
+     │                the same pickle, or the file that the pool was loaded from
+     └────► if it has them: what is known of its image; its marks, as a pool of their own
 
 A pickler writes what it remembers as a reference. So relatives in one pickle stay
 relatives, and what they share is written once. A pool cannot ask a pickler what it
@@ -25,7 +26,8 @@ from weakref import WeakValueDictionary
 
 from .._native.arguments import integer
 from .._native.signatures import HUGE, OVERCOMMIT, SIZE_MAX, WIPE
-from . import lifecycle, pins, ranges, stats, walks
+from . import lifecycle, marks, pins, ranges, stats, walks
+from .image import NO_IMAGE, ImageFacts
 from .owner import Owned, Owner, owner_of
 
 Rebuild = Callable[..., Any]  # the function that pickles name
@@ -42,8 +44,14 @@ def reduced(pool: Owned, make: type[Owned], rebuild: Rebuild) -> tuple[Any, ...]
 
     make: the class of the pools that Moments are loaded as.
     """
-    moment = Moment(lifecycle.clone(pool._owner), make, rebuild)
-    return rebuild, (type(pool), moment.known and moment.known.mark, moment)
+    owner = lifecycle.clone(pool._owner)
+    moment = Moment(owner, make, rebuild)
+    facts = type(pool), moment.known and moment.known.mark, moment
+    if owner.marked is None and owner.image == NO_IMAGE and owner.loaded is None:
+        return rebuild, facts
+    pool_of: Any = make._cloned  # type: ignore[attr-defined]
+    written = owner.marked and pool_of(owner.marked.marks)
+    return rebuild, (*facts, None, (), (), owner.image.packed(), written)
 
 
 class Mark:
@@ -145,12 +153,16 @@ def rebuild(
     total_size: Any = None,
     starts: Any = (),
     pieces: Any = (),
+    image: Any = None,
+    written: Any = None,
 ) -> Any:
     """The pool that reduced(), or a Moment, took apart. No argument but kind is trusted.
 
     kind: the class of the pool.
     origin: a pool to clone, or the options of a new one.
     total_size: None for that of the pool to clone.
+    image: ImageFacts, packed; None for those of the pool to clone.
+    written: None, or a pool that marks what was set in this one, see marks.py.
     """
     if isinstance(origin, tuple):
         pool = _fresh(kind, total_size, *origin)
@@ -158,6 +170,10 @@ def rebuild(
         pool = kind._cloned(owner_of(origin))
     if total_size is not None:
         _put(pool, integer("total_size", total_size, 1, SIZE_MAX), starts, pieces)
+    if image is not None:
+        pool._owner.image = ImageFacts.unpacked(image)
+    if written is not None:
+        marks.attach(pool._owner, owner_of(written))
     return pool
 
 

@@ -67,9 +67,12 @@ def bytes_of_others(owner: Owner) -> int:
 
 
 def in_words(owner: Owner) -> str:
-    """How large a pool is, and what it holds."""
+    """How large a pool is, what it holds, and how much of files and shared memory."""
     stats = read_stats(owner.address, _UP_TO_SHARED, quick)
-    return (
+    words = (
         f"{stats.total_size} bytes, {stats.held_bytes} held"
         f" in {stats.held_blocks} blocks of {stats.block_size}"
     )
+    if stats.adopted_blocks:
+        words += f", {stats.adopted_blocks} adopted by the family"
+    return words

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from . import lifecycle, ranges, walks
-from .owner import Owned, Owner
+from .owner import Owned, Owner, holder
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -44,20 +44,14 @@ def _marked(moment: Owner, offset: int, size: int) -> Iterator[_Run]:
     assert moment.marked is not None
     plain, marks = moment.marked
     size = max(0, min(size, marks.ask() - offset, plain.ask() - offset))
-    for at, count in _windows(_holder(plain), _holder(marks), offset, size):
+    for at, count in _windows(holder(plain), holder(marks), offset, size):
         held = ranges.fetch("pool_read", marks, at, count)
         if held != _ONES[:count]:
-            data = ranges.fetch("pool_read", plain, at, count).translate(_TO_MARKS)
+            data = ranges.fetch("pool_read", plain, at, count)
             both = int.from_bytes(held, "little") | int.from_bytes(data, "little")
-            held = both.to_bytes(count, "little")
+            held = both.to_bytes(count, "little").translate(_TO_MARKS)
         for found in _ones.finditer(held):
             yield at + found.start(), found.end() - found.start()
-
-
-def _holder(owner: Owner) -> Owned:
-    pool = Owned()
-    pool._owner = owner
-    return pool
 
 
 def _windows(one: Owned, other: Owned, offset: int, size: int) -> Iterator[_Run]:

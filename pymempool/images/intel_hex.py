@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from .._core.image import SegmentedAddress
 from ..errors import FormatError
 from . import alike
 from .extras import import_extra
@@ -13,7 +14,6 @@ from .records import (
     DataAt,
     Facts,
     Lines,
-    SegmentedAddress,
     UsedAddresses,
     checked_start,
     data_records,
@@ -42,8 +42,7 @@ def write(bincopy: Any, windows: Iterable[DataAt], facts: Facts) -> Lines:
         yield start + len(data), lines
     last = [pack(bincopy.IHEX_END_OF_FILE, 0, 0, None)]
     if isinstance(start_address, SegmentedAddress):
-        parts = start_address.segment, start_address.offset
-        data = b"".join(part.to_bytes(2, "big") for part in parts)
+        data = start_address.record()
         last.insert(0, pack(bincopy.IHEX_START_SEGMENT_ADDRESS, 0, 4, data))
     elif start_address is not None:
         data = start_address.to_bytes(4, "big")

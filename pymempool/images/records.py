@@ -35,20 +35,6 @@ _RECORD_SIZE = 32  # bytes in a record that is written
 _LINE_MAX = 1024  # characters; records have 521 at most
 
 
-class SegmentedAddress(int):
-    """An address that a HEX file gives as those of the 8086: 16 * segment + offset."""
-
-    segment: int
-    offset: int
-
-    @classmethod
-    def parsed(cls, data: bytes) -> SegmentedAddress:
-        segment, offset = (int.from_bytes(data[at : at + 2], "big") for at in (0, 2))
-        address = cls(16 * segment + offset)
-        address.segment, address.offset = segment, offset
-        return address
-
-
 class Facts:
     """What a file says beside its data. Readers fill it in, writers write it."""
 

@@ -2,6 +2,7 @@
 """Sharing: a pool's state, or what changed in it, is written to a new segment.
 
     pool ─► clone ─► data that no older segment has ─► a segment, with the whole table
+                └──► if it has marks, the same with them: another segment
 
 A snapshot that is shared since another one refers to the segments of that, and adds its
 own. table.py says when data of older segments is stored anew, so that they stay few.
@@ -15,7 +16,7 @@ from itertools import chain, takewhile
 from typing import Any, NamedTuple
 
 from .._core import content, lifecycle, ranges, stats, walks
-from .._core.owner import Owned, Owner
+from .._core.owner import Owned, Owner, holder
 from .._native.buffers import writable
 from .._native.signatures import SIZE_MAX, WIPE
 from ..errors import PoolUnrelatedError
@@ -33,8 +34,25 @@ def share(
     """A snapshot of a pool, with the arguments of MemoryPool.share()."""
     if not (since is None or isinstance(since, SharedSnapshot)):
         raise TypeError(f"a SharedSnapshot is needed, not {type(since).__name__}")
-    owner, state = pool._owner, Owned()
-    state._owner = own = lifecycle.clone(owner)
+    owner = pool._owner
+    state = lifecycle.clone(owner)
+    marks = None
+    if state.marked is not None:
+        marks, _ = _stored(state.marked.marks, since and since._marks, False)
+    segments, table = _stored(state, since, digest)
+    image = state.image.packed()
+    snapshot = SharedSnapshot(type(pool), segments, image, marks, table=table)
+    snapshot._remember(owner, state)
+    return snapshot
+
+
+def _stored(
+    own: Owner, since: SharedSnapshot[Any] | None, digest: bool
+) -> tuple[tuple[Segment, ...], Table]:
+    """The segments that have a state, a new one and those of an older snapshot; and what
+    they hold.
+    """
+    state = holder(own)
     own.ask()
     older = _NONE if since is None else _reusable(state, since)
     held = (Extent(*run, len(older.segments), 0) for run in walks.extents(state, 0, None))
@@ -52,9 +70,7 @@ def share(
     end = pack(table)
     pieces = chain(_pieces(own, new), [memoryview(end)])
     segment = Segment.write(pieces, stored + len(end))
-    snapshot = SharedSnapshot(type(pool), (*older.segments, segment))
-    snapshot._remember(owner, state)
-    return snapshot
+    return (*older.segments, segment), table
 
 
 class _Reusable(NamedTuple):

@@ -3,6 +3,9 @@
 
     segments ─► read-only mappings ─► adopted by a pool, extent by extent ─► its clones
 
+A pool with marks has a second snapshot within the first: that of its marks, which are a
+pool as well, with segments of their own.
+
 To find what changed since, the process that shared the pool keeps a clone of that state,
 as long as both the snapshot and the pool are open: so closing the pool frees its memory.
 """
@@ -10,11 +13,13 @@ as long as both the snapshot and the pool are open: so closing the pool frees it
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
 
+from .._core import marks
+from .._core.image import ImageFacts
 from .._core.names import publish
-from .._core.owner import Owned, Owner
+from .._core.owner import Owned, Owner, holder
 from ..errors import PoolClosedError
 from .segment import Segment, register_with_loky
 from .table import Table, unpack
@@ -62,20 +67,34 @@ class SharedSnapshot(Generic[_Pool]):
     """
 
     def __init__(
-        self, kind: type[_Pool], segments: tuple[Segment | OSError, ...]
+        self,
+        kind: type[_Pool],
+        segments: tuple[Segment | OSError, ...],
+        image: Mapping[str, Any] | None = None,
+        marks: tuple[Segment | OSError, ...] | None = None,
+        *,
+        table: Table | None = None,
     ) -> None:
         """The snapshot in some segments, which makes pools of a class. None is trusted.
 
+        image: what is known of the image of the pool, see ImageFacts.packed(), if any.
+        marks: the segments of its marks, if it has any.
+        table: what the segments hold, if that is known.
+
         In place of a segment there may be the error that opening it raised.
 
-        Raises FormatError, TypeError.
+        Raises FormatError, PoolRangeError, TypeError.
         """
         if not (isinstance(kind, type) and issubclass(kind, Owned)):
             raise TypeError(f"a class of MemoryPool is needed, not {kind!r}")
         self._kind: Any = kind
+        self._image = ImageFacts.unpacked({} if image is None else image)
+        self._marks = None if marks is None else SharedSnapshot(kind, marks)
         self._error = next((it for it in segments if isinstance(it, OSError)), None)
         there = tuple(it for it in segments if not isinstance(it, OSError))
-        self._unpacked = unpack(there) if self._error is None else None
+        if table is None and self._error is None:
+            table = unpack(there)
+        self._unpacked = table
         self._segments: tuple[Segment, ...] | None = there  # None once closed
         self._base: Any = None  # the pool that was opened first
         self._states: Callable[[], _States | None] = _no_states
@@ -84,6 +103,7 @@ class SharedSnapshot(Generic[_Pool]):
     def open(self) -> _Pool:
         """Makes a pool with the contents, the size and the block size of the one shared.
 
+        It also has the start address and the header, and knows which bytes were set.
         It uses the shared memory and copies nothing but a last block that the end of the
         pool cuts; a write copies the block, for this pool alone. Costs something for each
         block, 20 ms for 262,144, the first time; then a clone. Pools that a process
@@ -101,7 +121,12 @@ class SharedSnapshot(Generic[_Pool]):
         """The pool that the others are clones of."""
         segments, base = self._open_segments(), self._base
         if base is None:
-            base = self._base = _adopt(self._kind, self._table, segments)
+            marked = None if self._marks is None else self._marks._opened()
+            base = _adopt(self._kind, self._table, segments)
+            base._owner.image = self._image
+            if marked is not None:
+                marks.attach(base._owner, marked._owner)
+            self._base = base
         return base
 
     def _open_segments(self) -> tuple[Segment, ...]:
@@ -119,11 +144,19 @@ class SharedSnapshot(Generic[_Pool]):
             raise self._error.with_traceback(None)
         return self._unpacked
 
-    def _remember(self, owner: Owner, state: Owned) -> None:
+    @property
+    def _tables(self) -> list[Table]:
+        """That of the pool, and that of its marks, if it has any."""
+        return [self._table, *(self._marks._tables if self._marks is not None else [])]
+
+    def _remember(self, owner: Owner, state: Owner) -> None:
         """Keeps the state of the pool that was shared, as long as that is open."""
         states = _all_states.setdefault(owner, weakref.WeakKeyDictionary())
-        states[self] = state
+        states[self] = holder(state)
         self._states = weakref.ref(states)
+        if self._marks is not None:
+            assert owner.marked is not None is not state.marked
+            self._marks._remember(owner.marked.marks, state.marked.marks)
 
     def _relatives(self) -> Iterator[Owned]:
         """Pools of this state, of which the one that is shared next may be a relative."""
@@ -152,13 +185,17 @@ class SharedSnapshot(Generic[_Pool]):
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of data in the segment that share() wrote for this snapshot."""
-        return self._table.stored[-1]
+        """Bytes that share() stored for this snapshot: data, and marks of bytes set."""
+        return sum(table.stored[-1] for table in self._tables)
 
     @property
     def segments(self) -> int:
-        """How many shared memory objects it needs: more than one after share(since=)."""
-        return len(self._table.stored)
+        """How many shared memory objects it needs.
+
+        One, and more after share(since=). A pool with track_written needs as many for
+        the marks of what was set.
+        """
+        return sum(len(table.stored) for table in self._tables)
 
     def __repr__(self) -> str:
         if self.closed:
@@ -181,6 +218,8 @@ class SharedSnapshot(Generic[_Pool]):
         an executor: these pickle it later, in a thread.
         """
         self._segments = self._base = None
+        if self._marks is not None:
+            self._marks.close()
         states = self._states()
         if states is not None:
             states.pop(self, None)
@@ -203,7 +242,10 @@ class SharedSnapshot(Generic[_Pool]):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return SharedSnapshot, (self._kind, self._open_segments())
+        facts, image = (self._kind, self._open_segments()), self._image.packed()
+        if self._marks is not None:
+            return SharedSnapshot, (*facts, image, self._marks._open_segments())
+        return SharedSnapshot, (*facts, image) if image else facts
 
 
 publish("pymempool", SharedSnapshot)

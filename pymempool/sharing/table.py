@@ -29,6 +29,8 @@ _WIPE, _DIGEST = 1, 2  # flags
 _FOOTER = struct.Struct("<8sII16sQQQQQ32s")
 _EXTENT = struct.Struct("<4Q")
 _ID_SIZE = 16
+
+MANY = 16  # segments: each is an open file, and a mapping, in each process
 _NO_RUN = SIZE_MAX, 2 * SIZE_MAX  # behind all that a pool can have
 
 
@@ -193,15 +195,16 @@ def kept(sizes: list[tuple[int, int]], new: int) -> int:
     sizes: of each, the bytes in use and the bytes stored.
     new: bytes that are to be stored in any case.
 
-    Data of the others is stored anew. A segment is kept if it has twice as many bytes in
-    use as all later ones together, and uses half of what it stores. So the number of
-    segments grows with the logarithm of the size, a byte is copied as often, and no more
-    than half of the memory is wasted.
+    Data of the others is stored anew. That is done where less than half of a segment is
+    in use; and, once there are MANY, to those that have not twice as many bytes in use as
+    all later ones together. So most snapshots store what is new and nothing else, a byte
+    is stored as often as the logarithm of the size at most, and half of the memory is
+    wasted at most.
     """
-    count = len(sizes)
+    count, many = len(sizes), len(sizes) >= MANY
     for index in reversed(range(len(sizes))):
         used, stored = sizes[index]
-        if used < 2 * new or 2 * used < stored:
+        if 2 * used < stored or (many and used < 2 * new):
             count = index
         new += used
     return count

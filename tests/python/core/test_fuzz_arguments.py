@@ -102,11 +102,14 @@ CALLS = {
     "compare_exchange": method("nnn?s", models.compare_exchange, "compare_exchange"),
     "clone": method("", models.twin, "clone"),
     "restore": method("p", models.restore, "restore"),
-    "extents": Call(
-        "",
-        lambda world, pair: models.runs(pair.flat, bytearray()),
-        lambda pool: list(pool.extents()),
-    ),
+    **{
+        name: Call(
+            "",
+            lambda world, pair: models.runs(pair.flat, bytearray()),
+            lambda pool, name=name: list(getattr(pool, name)()),
+        )
+        for name in ("extents", "written")
+    },
     "changes": Call("p", models.changes, lambda pool, base: list(pool.changes(base))),
     "pool[]": Call("k", models.get_item, operator.getitem),
     "pool[] =": Call("kv", models.set_item, operator.setitem),
@@ -149,10 +152,11 @@ ALWAYS = {"MemoryPool", "trim", "get_include", "get_library"}
 ALWAYS |= {"repr", "bool", "closed", "close", "with"}
 
 
-# These name files, or need more packages; test_files.py, test_images.py, test_deltas.py,
-# test_arrays.py, test_pictures.py and test_sharing.py have what is odd for them.
+# These name files, or need more packages; test_files.py, test_images.py, test_formats.py,
+# test_deltas.py, test_arrays.py, test_pictures.py and test_sharing.py have what is odd
+# for them.
 ELSEWHERE = {"array", "open", "save", "load", "delta", "apply", "states", "map", "svg"}
-ELSEWHERE |= {"plot", "share"}
+ELSEWHERE |= {"plot", "share", "start_address", "header"}
 
 
 def test_all_that_is_public_is_tried() -> None:

@@ -402,14 +402,17 @@ pieces = st.lists(
 ).flatmap(
     lambda found: st.sampled_from([found, sorted(found, key=lambda piece: piece[0])])
 )
+names = st.sampled_from(["whole", "start_address", "header"])
 arguments = st.builds(
-    lambda origin, size, found: [
+    lambda origin, size, found, image, marks: [
         MemoryPool,
         None,
         origin,
         size,
         [start for start, _ in found],
         [piece for _, piece in found],
+        image,
+        marks,
     ],
     st.tuples(
         st.integers(1, 500),
@@ -421,11 +424,13 @@ arguments = st.builds(
     | st.just(BASE),
     st.integers(1, 500),
     pieces,
+    st.none() | st.dictionaries(names, anything, max_size=2),
+    st.sampled_from([None, BASE]),
 )
 wrong = st.one_of(anything, st.lists(anything, max_size=5).map(tuple), st.lists(anything))
 
 
-@given(arguments, st.none() | st.tuples(st.integers(0, 5), wrong))
+@given(arguments, st.none() | st.tuples(st.integers(0, 7), wrong))
 def test_any_arguments(arguments: list[Any], change: tuple[int, Any] | None) -> None:
     if change is not None:
         arguments[change[0]] = change[1]
@@ -435,7 +440,7 @@ def test_any_arguments(arguments: list[Any], change: tuple[int, Any] | None) -> 
     if made is None:
         assert count_adopted() == 0
         return
-    kind, _, origin, total_size, starts, found = arguments
+    kind, _, origin, total_size, starts, found, _, _ = arguments
     with made:
         assert kind is MemoryPool
         if total_size is None:
@@ -447,3 +452,5 @@ def test_any_arguments(arguments: list[Any], change: tuple[int, Any] | None) -> 
         for start, piece in zip(starts, found):
             data = bytes(piece) if isinstance(piece, int) else piece
             assert made.read(start, len(data)) == data
+        written = sum(size for _, size in made.written())
+        assert written >= sum(1 for byte in made[:] if byte)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import errno
 import io
+import pickle
 import shutil
 import struct
 import subprocess
 import tracemalloc
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 from hypothesis import given, strategies as st
@@ -497,6 +499,37 @@ def test_headers_of_srecords() -> None:
         pool.header = bytearray(252)
         again = loaded(saved(pool, SREC), SREC)
         assert again.header == bytes(252) == pool.header
+
+
+SENT: dict[str, Callable[[MemoryPool], MemoryPool]] = {
+    **{
+        f"protocol {protocol}": partial(
+            lambda protocol, pool: pickle.loads(pickle.dumps(pool, protocol)), protocol
+        )
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    },
+    "shared": lambda pool: pool.share().open(),
+    "shared and sent": lambda pool: pickle.loads(pickle.dumps(pool.share().open())),
+}
+
+
+@pytest.mark.parametrize("how", SENT)
+def test_sent_pools_save_the_same_files(how: str) -> None:
+    """Both kinds of start addresses, headers, and bytes by the byte."""
+    far = [ihex(4, 0, b"\x08\0"), ihex(0, 0x100, bytes(3))]
+    files = [("\n".join([DATA, *far, END]).encode(), HEX), (elf(PROGRAM), "elf")]
+    for kind in (3, 5):
+        start = ihex(kind, 0, b"\x12\x34\x56\x78")
+        files.append(("\n".join([DATA, start, END]).encode(), HEX))
+    for headers in ([], [srec("0", 0, b"")], [srec("0", 0, b"\0\xff")]):
+        lines = [*headers, srec("1", 5, b"\0a"), srec("9", 0x1234)]
+        files.append(("\n".join(lines).encode(), SREC))
+    for data, form in files:
+        pool = loaded(data, form, 4096)
+        sent = SENT[how](pool)
+        assert list(sent.written()) == list(pool.written())
+        for other in (HEX, SREC):
+            assert saved(sent, other) == saved(pool, other)
 
 
 @pytest.mark.parametrize("bits", [32, 64])

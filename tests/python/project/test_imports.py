@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "_native": {"errors"},
     "_core": {"errors", "_native"},
-    "images": {"errors", "_native"},
+    "images": {"errors", "_native", "_core"},
     "pictures": {"errors", "_native", "_core"},
     "sharing": {"errors", "_native", "_core"},
     "pool": {"errors", "_native", "_core", "images", "pictures", "sharing"},
