@@ -36,9 +36,11 @@ from ._core.owner import CLOSED, Owned, Owner, Parameter, fail_short, owner_of
 from ._core.states import BlockState
 from ._core.stats import PoolStats
 from ._native import near
+from ._native.arguments import integer
 from ._native.buffers import in_place, is_plain, writable
 from ._native.calls import QUICK_BYTES, parallel, quick
 from ._native.near import NEAR
+from ._native.signatures import SIZE_MAX
 from .errors import PoolRangeError
 
 if TYPE_CHECKING:
@@ -1100,7 +1102,9 @@ class MemoryPool(Owned):
             one with track_written, see written(). Or "auto", for the format that the
             first bytes show, or else the suffix, or else raw: give "raw" if a raw image
             may hold such a file.
-        max_block_size, memory_limit, wipe: as for a new pool.
+        max_block_size, memory_limit, wipe: as for a new pool. Where data that a format
+            gives addresses is scattered, blocks are smaller, of 64 bytes at least, so
+            that their gaps take 1 MiB at most, or as much as the data.
         progress: as for save(), after each run of data or piece; total is None if it is
             not known.
         pickle_path: whether pickles of this pool and its clones name the file, and hold
@@ -1138,15 +1142,17 @@ class MemoryPool(Owned):
         """
         from .images import formats, locations
 
-        make = partial(
-            cls._made,
-            max_block_size=max_block_size,
-            memory_limit=memory_limit,
-            wipe=wipe,
-        )
-        location = locations.with_options(file, storage_options)
+        most = integer("max_block_size", max_block_size, 1, SIZE_MAX)
         load = partial(
-            formats.load, make, location, format, wipe, progress, offset=offset
+            formats.load,
+            lambda total_size, block_max=most: cls._made(
+                total_size, min(most, block_max), memory_limit=memory_limit, wipe=wipe
+            ),
+            locations.with_options(file, storage_options),
+            format,
+            wipe,
+            progress,
+            offset=offset,
         )
         if not pickle_path:
             return load()

@@ -86,7 +86,7 @@ def load(
         pool is made smaller afterwards.
     """
 
-    def filler(total_size: int) -> Any:
+    def filler(total_size: int, block_max: int = block) -> Any:
         size = max(total_size, min(room, TOTAL_MAX))
         return Filler(make(size), size, total_size, block)
 

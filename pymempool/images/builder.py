@@ -14,6 +14,10 @@ from .records import ADDRESSES_END
 PENDING_MAX = 1 << 20  #: the most bytes that wait to be written
 _PENDING_RUNS_MAX = 1 << 16  # each takes more memory than a few bytes do
 
+# The sizes of blocks to choose from. Smaller ones take no less memory: a block has a
+# header of 32 bytes, and where data is scattered, most memory goes to the tree's nodes.
+_BLOCK_MIN, _BLOCK_MAX = 64, 1 << 20
+
 
 class PoolBuilder(Generic[AnyPool]):
     """A pool that is being made of data at addresses.
@@ -21,10 +25,14 @@ class PoolBuilder(Generic[AnyPool]):
     The size of the pool, which decides the size of its blocks, is known only at the end.
     So the first MiB waits, or less if it is in small runs. If there is more, the pool
     starts with all addresses of 32 bits, or as many as are needed, and is cut at the end.
+    What waited also decides whether blocks must be small, since the data is scattered.
     """
 
-    def __init__(self, make: Callable[[int], AnyPool], report: Progress) -> None:
-        """make: makes an empty pool of a size. report: called with the bytes written."""
+    def __init__(self, make: Callable[..., AnyPool], report: Progress) -> None:
+        """make: makes an empty pool of a size, with blocks of at most another size.
+
+        report: called with the bytes written.
+        """
         self._make, self._report = make, report
         self._pool: AnyPool | None = None
         self._pending: list[tuple[int, bytearray]] = []  # runs that wait
@@ -52,7 +60,7 @@ class PoolBuilder(Generic[AnyPool]):
     def _write(self, total_size: int) -> None:
         """Writes what waits to the pool, which gets that size or stays larger."""
         if self._pool is None:
-            self._pool = self._make(total_size)
+            self._pool = self._make(total_size, self._block_max())
             self._pool._begin_image(whole=False)
         elif self._pool.total_size < total_size:
             self._pool.resize(total_size)
@@ -60,6 +68,15 @@ class PoolBuilder(Generic[AnyPool]):
         self._done += self._pending_size
         self._pending, self._pending_size = [], 0
         self._report(self._done, None)
+
+    def _block_max(self) -> int:
+        """Returns the largest size of blocks that hold not much more than what waits."""
+        runs = sorted((start, start + len(data)) for start, data in self._pending)
+        held_max = self._pending_size + max(PENDING_MAX, self._pending_size)
+        size = _BLOCK_MAX
+        while size > _BLOCK_MIN and not _fit(runs, size, held_max // size):
+            size //= 2
+        return size
 
     def finish(self, title: str) -> AnyPool:
         """Returns the pool, which ends with the last byte of data.
@@ -77,3 +94,14 @@ class PoolBuilder(Generic[AnyPool]):
         """Closes the pool that was begun, if any."""
         if self._pool is not None:
             self._pool.close()
+
+
+def _fit(runs: list[tuple[int, int]], block_size: int, count: int) -> bool:
+    """Whether runs, from a start to an end and in order, lie in so many blocks."""
+    last = -1
+    for start, end in runs:
+        first, last = max(start // block_size, last + 1), (end - 1) // block_size
+        count -= last + 1 - first
+        if count < 0:
+            return False
+    return True

@@ -140,13 +140,14 @@ def _save_records(
         allowed = [name for name, it in _ADDRESSED.items() if it.write]
         raise ValueError(f"format is {format!r}, possible are {' and '.join(allowed)}")
     bincopy = import_extra("bincopy", "images", "this format")
-    end = max((start + size for start, size in written(snapshot)), default=0)
-    if end > ADDRESSES_END:
-        raise FormatError(
-            f"there is data up to {end}, but the addresses of {title}"
-            f" end at {ADDRESSES_END}"
-        )
     total_size, facts = snapshot.total_size, Facts()
+    if total_size > ADDRESSES_END:
+        end = max((start + size for start, size in written(snapshot)), default=0)
+        if end > ADDRESSES_END:
+            raise FormatError(
+                f"there is data up to {end}, but the addresses of {title}"
+                f" end at {ADDRESSES_END}"
+            )
     for name in vars(facts):  # a sharded pool has none of them
         setattr(facts, name, getattr(snapshot, name, getattr(facts, name)))
     for at, lines in write(bincopy, windows_of_data(snapshot), facts):
@@ -189,7 +190,7 @@ def _delta_file(source: Any) -> tuple[AbstractContextManager[Any], bool]:
 
 
 def load(
-    make: Callable[[int], AnyPool],
+    make: Callable[..., AnyPool],
     location: Any,
     format: Any,
     wipe: bool,
@@ -199,7 +200,8 @@ def load(
 ) -> AnyPool:
     """Returns the pool whose image is at a location. MemoryPool.load() has the rest.
 
-    make: makes an empty pool of a size in bytes.
+    make: makes an empty pool of a size in bytes; its blocks have the size that the user
+        asked for, or at most that of a second argument.
     location: a path, a URL, or an open binary file.
     wipe: whether the pool wipes its blocks, so that it must copy a mapped file.
     opened: called with the path of a raw image, or None, and the file before it is read.
@@ -224,7 +226,7 @@ def load(
 
 
 def _load_addressed(
-    make: Callable[[int], AnyPool],
+    make: Callable[..., AnyPool],
     file: Any,
     format: str,
     offset: int,
@@ -232,7 +234,7 @@ def _load_addressed(
 ) -> AnyPool:
     """Returns the pool whose data an open binary file holds.
 
-    make: makes an empty pool of a size in bytes.
+    make: as for load().
     format: "hex", "srec" or "elf". The file is read to its end. An ELF file that cannot
         seek, or does not start at the position of the file, is held in memory meanwhile.
     report: called as report(done, None), in bytes of data, after each MiB or so and

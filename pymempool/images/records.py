@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: MIT
 """What Intel HEX and Motorola S-record files have in common: lines that are records.
 
-Records are made and parsed one by one, so that a file of any length needs little memory
-beside the pool. Records that are written hold 32 bytes.
+A file is read and written by pieces of 64 KiB, so that one of any length needs little
+memory beside the pool. Of lines that hold data and are alike, many are parsed and made at
+once, see alike.py; others one by one. Records that are written hold 32 bytes.
 """
 
 from __future__ import annotations
 
 import re
+from array import array
+from bisect import bisect_right
 from codecs import BOM_UTF8
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, Callable, Optional
 
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError
+from . import alike
+from .alike import Kind
 from .pools import ReadablePool, written
 from .streams import read_full, read_some
 
@@ -61,78 +67,134 @@ def windows_of_data(snapshot: ReadablePool) -> Iterator[DataAt]:
             at += count
 
 
-def split_into_records(start: int, data: bytes) -> Iterator[DataAt]:
-    """Yields the same data, cut at the multiples of the size of a record."""
-    at = 0
-    while at < len(data):
-        count = _RECORD_SIZE - (start + at) % _RECORD_SIZE
-        yield start + at, data[at : at + count]
-        at += count
+def data_records(
+    kind: Kind, start: int, data: bytes, pack: Callable[[int, bytes], str]
+) -> list[str]:
+    """Returns the lines of data, cut at the multiples of the size of a record.
+
+    pack: makes a record of less than that size.
+    """
+    first = min(-start % _RECORD_SIZE, len(data))
+    last = len(data) - (len(data) - first) % _RECORD_SIZE
+    lines = [pack(start, data[:first])] if first else []
+    if first < last:
+        lines += alike.pack(kind, start + first, data[first:last], _RECORD_SIZE)
+    if last < len(data):
+        lines.append(pack(start + last, data[last:]))
+    return lines
 
 
 # ------------------------------------------------------------------------ parsing
 
 
-def _lines(file: Any) -> Iterator[tuple[int, str]]:
-    """Yields the lines that are not blank, each with its number, from 1 on."""
+def lines_of(file: Any) -> Iterator[tuple[int, list[bytes]]]:
+    """Yields the lines of a file, those of one length together, by the first's number."""
     rest = bytes(read_full(file, len(BOM_UTF8)))  # with which some editors begin
     rest = b"" if rest == BOM_UTF8 else rest
     number, piece = 1, b"\n"
     while piece:
         piece = read_some(file, WINDOW)
         *lines, rest = (rest + piece if piece else rest + b"\n").split(b"\n")
-        for line in lines:
-            if len(line) > _LINE_MAX:
-                raise FormatError(f"line {number}: longer than a record can be")
-            if line.strip():
-                yield number, line.strip().decode("ascii", "replace")
-            number += 1
-        if len(rest) > _LINE_MAX:
-            raise FormatError(f"line {number}: longer than a record can be")
+        for length, group in groupby(lines, len):
+            _check_length(number, length)
+            together = list(group)
+            yield number, together
+            number += len(together)
+        _check_length(number, len(rest))
+
+
+def _check_length(number: int, length: int) -> None:
+    if length > _LINE_MAX:
+        raise FormatError(f"line {number}: longer than a record can be")
 
 
 def parsed(
-    file: Any, parse: Callable[[str], Any], pattern: str, error: type[Exception]
+    number: int,
+    lines: list[bytes],
+    parse: Callable[[str], Any],
+    pattern: str,
+    error: type[Exception],
 ) -> Iterator[tuple[int, str, Any]]:
-    """Parses the records of a file; yields the number of the line, its text, the fields.
+    """Parses lines that are not blank; yields the number, the text, the fields.
 
+    number: of the first line.
     parse: raises `error` or ValueError for what is no record.
     pattern: a regular expression that the whole line must match.
 
     Raises FormatError with the number of the line.
     """
-    for number, text in _lines(file):
+    for at, line in enumerate(lines, number):
+        text = line.strip().decode("ascii", "replace")
+        if not text:
+            continue
         if not re.fullmatch(pattern, text):
-            raise FormatError(f"line {number}: no record: {text[:40]!r}")
+            raise FormatError(f"line {at}: no record: {text[:40]!r}")
         try:
             fields = parse(text)
         except (error, ValueError) as wrong:
-            raise FormatError(f"line {number}: {wrong}") from wrong
-        yield number, text, fields
+            raise FormatError(f"line {at}: {wrong}") from wrong
+        yield at, text, fields
 
 
 class UsedAddresses:
-    """The addresses at which a file has data so far, one bit for each."""
+    """The addresses at which a file has data so far.
+
+    Most files are in ascending order. Then it is a list of runs, of 16 bytes each. What
+    comes behind something with a higher address has a bit for each address instead.
+    """
 
     _BITS = 256  # in one entry
 
     def __init__(self) -> None:
-        self._entries: dict[int, int] = {}
+        self._starts, self._ends = array("Q"), array("Q")  # of runs, in order
+        self._entries: dict[int, int] = {}  # all of them below the last end
 
-    def add(self, number: int, address: int, data: bytes) -> None:
-        """Marks the addresses of the data in a line, by its number.
+    def add(self, number: int, address: int, size: int, record_size: int) -> None:
+        """Marks the addresses of the data in some records.
+
+        number: of the line of the first one.
+        record_size: of the data in each record; the last may have less.
 
         Raises FormatError if one of them has data already, or is past the last address.
         """
-        if address + len(data) > min(ADDRESSES_END, SIZE_MAX):
+        end = address + size
+        past = end > min(ADDRESSES_END, SIZE_MAX)
+        if not past and self._take(address, end):
+            return
+        if size > record_size:  # one of the records is wrong: which?
+            for at in range(0, size, record_size):
+                part = min(record_size, size - at)
+                self.add(number + at // record_size, address + at, part, part)
+        elif past:
             raise FormatError(f"line {number}: data past the end of the addresses")
-        bits = ((1 << len(data)) - 1) << address % self._BITS
-        at = address // self._BITS
-        while bits:
-            used, new = self._entries.get(at, 0), bits & ((1 << self._BITS) - 1)
-            if used & new:
-                raise FormatError(
-                    f"line {number}: data at {address:#x} for a second time"
-                )
-            self._entries[at] = used | new
-            at, bits = at + 1, bits >> self._BITS
+        else:
+            raise FormatError(f"line {number}: data at {address:#x} for a second time")
+
+    def _take(self, start: int, end: int) -> bool:
+        """Marks a range; returns False, and marks nothing, if any of it is marked."""
+        starts, ends = self._starts, self._ends
+        if start == end:
+            return True
+        if not ends or start > ends[-1]:
+            starts.append(start)
+            ends.append(end)
+            return True
+        if start == ends[-1]:
+            ends[-1] = end
+            return True
+        if starts[bisect_right(ends, start)] < end:
+            return False
+        parts = list(self._parts(start, end))
+        if any(self._entries.get(at, 0) & bits for at, bits in parts):
+            return False
+        for at, bits in parts:
+            self._entries[at] = self._entries.get(at, 0) | bits
+        return True
+
+    def _parts(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yields the entries of a range, and the bits in them."""
+        while start < end:
+            at, first = divmod(start, self._BITS)
+            count = min(self._BITS - first, end - start)
+            yield at, ((1 << count) - 1) << first
+            start += count

@@ -64,7 +64,9 @@ from pymempool.cli import (
 from pymempool.cli.errors import CommandError
 from pymempool.cli.inputs import Image
 from pymempool.images import (
+    alike as alike_module,
     formats as formats_module,
+    intel_hex as intel_hex_module,
     raw as raw_module,
     replacement as replacement_module,
     runs as runs_module,

@@ -46,7 +46,7 @@ def load(make: Any, file: Any, form: str, progress: Any = None) -> MemoryPool:
 
 def loaded(data: bytes, form: str, block_size: int = 16, **options: Any) -> MemoryPool:
     return load(
-        lambda size: MemoryPool(size, block_size, **options), io.BytesIO(data), form
+        lambda size, _: MemoryPool(size, block_size, **options), io.BytesIO(data), form
     )
 
 
@@ -212,7 +212,7 @@ def test_files_that_take_and_give_little(pool: MemoryPool, form: str) -> None:
     file = Slow()
     pool.save(file, format=form)
     assert bytes(file.data) == saved(pool, form)
-    again = load(lambda size: MemoryPool(size, 64), file, form)
+    again = load(lambda size, _: MemoryPool(size, 64), file, form)
     assert again[:] == pool[:4032]  # where the last block of data ends
 
 
@@ -251,13 +251,16 @@ def test_progress(form: str) -> None:
         steps.clear()
         file.seek(0)
         again = load(
-            lambda size: MemoryPool(size, 4096),
+            lambda size, _: MemoryPool(size, 4096),
             file,
             form,
             lambda *step: steps.append(step),
         )
         held = sum(size for _, size in pool.extents())
-        assert [done for done, _ in steps] == [1 << 20, 2 << 20, held]
+        done = [done for done, _ in steps]
+        assert [each >> 20 for each in done] == [1, 2, held >> 20]
+        assert all(each % (1 << 20) < 1 << 16 for each in done[:2])
+        assert done[2] == held
         assert {total for _, total in steps} == {None}
         assert again[:] == pool[: again.total_size]
 
@@ -266,7 +269,7 @@ def test_progress(form: str) -> None:
 
     made: list[MemoryPool] = []
 
-    def make(size: int) -> MemoryPool:
+    def make(size: int, _: int) -> MemoryPool:
         made.append(MemoryPool(size))
         return made[0]
 
@@ -783,7 +786,7 @@ def test_any_srecords(
 def test_small_pieces_far_apart_do_not_wait_for_long() -> None:
     """Each takes some 200 bytes while it waits, which a file of a few MiB can ask for."""
     builder: PoolBuilder[MemoryPool] = PoolBuilder(
-        lambda size: MemoryPool(size, 64), lambda done, total: None
+        lambda size, _: MemoryPool(size, 64), lambda done, total: None
     )
     count = 200_000
     for at in range(count):
@@ -791,6 +794,41 @@ def test_small_pieces_far_apart_do_not_wait_for_long() -> None:
         assert len(builder._pending) < 1 << 16
     with builder.finish("one") as pool:
         assert pool[:] == (b"x\0" * count)[:-1]
+
+
+@pytest.mark.parametrize(
+    ("runs", "most", "found"),
+    [
+        ([(0, 100_000)], 65536, 65536),
+        ([(0, 100_000)], 1 << 18, 1 << 17),  # all in one
+        ([(0x100000 * at, 1) for at in range(15)], 65536, 65536),  # less than 1 MiB
+        ([(0x100000 * at, 1) for at in range(40)], 65536, 16384),
+        ([(0x100000 * at, 1) for at in range(40)], 4096, 4096),
+        ([(0x100000 * at, 1) for at in reversed(range(40))], 65536, 16384),
+        ([(1000 * at, 1) for at in range(9_000)], 65536, 64),
+        ([(1000 * at, 1) for at in range(9_000)], 16, 16),
+        ([(2 * at, 1) for at in reversed(range(9_000))], 65536, 32768),
+        ([(8192 * at, 4096) for at in range(300)], 65536, 65536),  # as much as the data
+        ([(8192 * at, 1024) for at in range(1500)], 65536, 2048),
+    ],
+)
+def test_blocks_are_small_where_data_is_scattered(
+    runs: list[tuple[int, int]], most: int, found: int
+) -> None:
+    """Else a file of a few MiB could take GiB."""
+    parts = [ihex(4, 0, b"\0\0")]
+    for start, size in runs:
+        for at in range(start, start + size, 250):
+            parts.append(ihex(4, 0, (at >> 16).to_bytes(2, "big")))
+            data = b"x" * min(250, start + size - at)
+            parts.append(ihex(0, at & 0xFFFF, data))
+    text = "\n".join([*parts, END]).encode()
+    with MemoryPool.load(io.BytesIO(text), most, format="hex") as pool:
+        assert pool.block_size == found
+        assert list(pool.written()) == sorted(runs)
+        held = sum(size for _, size in runs)
+        most = max(64 * len(runs), 2 * held, held + (1 << 20))
+        assert pool.stats.held_bytes <= most + pool.block_size
 
 
 # ------------------------------------------------------------------------------- others
@@ -1036,7 +1074,7 @@ def test_elf_in_a_part_of_a_file_and_in_a_stream() -> None:
     file = io.BytesIO(b"before" + data)
     file.seek(6)
     for source in (file, Slow(data)):
-        pool = load(lambda size: MemoryPool(size, 16), source, "elf")
+        pool = load(lambda size, _: MemoryPool(size, 16), source, "elf")
         assert pool[-4:] == b"data"
 
 
@@ -1207,7 +1245,7 @@ def test_elf_without_a_way_to_seek() -> None:
         def __init__(self, data: bytes) -> None:
             self.read = io.BytesIO(data).read
 
-    pool = load(lambda size: MemoryPool(size, 16), Only(elf(PROGRAM)), "elf")
+    pool = load(lambda size, _: MemoryPool(size, 16), Only(elf(PROGRAM)), "elf")
     assert pool[-4:] == b"data"
 
 
