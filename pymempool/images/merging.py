@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from itertools import combinations
 
 from ..errors import OverlapError
@@ -56,7 +55,7 @@ def merged(
     pools: Sequence[AnyMergeable], names: Sequence[str], overlap: str
 ) -> AnyMergeable:
     """The same. names: how the pools are called in an OverlapError."""
-    make = partial(type(pools[0])._made, max_block_size=pools[0].block_size)
+    kind, block_size = type(pools[0]), pools[0].block_size
     with ExitStack() as stack:
         moments = [stack.enter_context(pool.clone()) for pool in pools]
         if overlap in ("error", "same"):
@@ -64,7 +63,9 @@ def merged(
                 _refuse_overlap((a, b), one, other, overlap)
         if overlap == "first":
             moments.reverse()  # what is written later wins
-        builder = PoolBuilder(make, callback(None))
+        builder = PoolBuilder(
+            lambda total_size, _: kind._made(total_size, block_size), callback(None)
+        )
         try:
             for moment in moments:
                 for start, size in moment.written():
