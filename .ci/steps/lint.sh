@@ -69,7 +69,7 @@ github() {
 
 workflows_run_every_step() {
     local name
-    for name in "${first_lane[@]}" "${second_lane[@]}"; do
+    for name in "${first_lane[@]}" "${second_lane[@]}" "${on_demand[@]}"; do
         grep -qE "^ +steps: (.* )?$name( |$)|^ +- run: \.ci/$name " .github/workflows/ci.yml ||
             { printf 'ci.yml does not run the step %s\n' "$name"; return 1; }
     done

@@ -19,8 +19,12 @@ start_wine() {
 
 windows() {
     start_wine
-    run='env TEST_SCALE=50' build_and_test mingw -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake
-    # What Microsoft's compiler has in place of C11's atomics.
+    run='env TEST_SCALE=30' build_and_test mingw -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake
+}
+
+# With what Microsoft's compiler has in place of C11's atomics.
+windows_intrinsics() {
+    start_wine
     run='env TEST_SCALE=20' build_and_test mingw-intrinsics -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake \
         -DCMAKE_C_FLAGS=-DPOOL_MSVC_ATOMICS -DPOOL_INSTALL=OFF
 }
@@ -32,7 +36,7 @@ windows_python() {
     local pip=(pip --disable-pip-version-check -q)
 
     if [ ! -d "$scratch/wheels" ]; then
-        wheels
+        .ci/wheels "$scratch/wheels" windows
     fi
     local wheel=("$scratch"/wheels/*-py3-none-win_amd64.whl)
     "${pip[@]}" install --target "$packages" --platform win_amd64 --python-version 3.12 \
@@ -48,7 +52,7 @@ windows_python() {
     rm -f "$python/_wmi.pyd" # Wine has no such service and Python would wait for it
 
     # Its output must be a pipe. Wine may say that all went well of a program that crashed.
-    PYTHONDONTWRITEBYTECODE=1 timeout 900 wine "$python/python.exe" -m pytest -rs \
+    TEST_SCALE=20 PYTHONDONTWRITEBYTECODE=1 timeout 900 wine "$python/python.exe" -m pytest -rs \
         -p no:cacheprovider tests/python 2>&1 | tee "$scratch/windows-pytest.log"
     tail -n 3 "$scratch/windows-pytest.log" | grep -qE '^=+ .*passed'
 }
