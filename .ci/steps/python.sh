@@ -37,17 +37,14 @@ python_coverage() {
 python_sanitizers() {
     install_for_python
     local alone=() test
-    for test in bench cli cli_trouble clone config control counts ctest deltas demo \
-        'distributed*' docs drawings examples 'filesystem*' formats introspection kills \
-        model pictures processes readme remote 'serve*' shared_memory signatures terminal \
-        testing
-    do
+    for test in clone config kills model processes shared_memory signatures; do
         alone+=(--ignore-glob "*/test_$test.py") # little of C, or a compiler
     done
     # A bytes object of 2^63 bytes is to fail and not to stop the program. CPython itself
     # leaves much behind at its end.
     TEST_SCALE=30 ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=0 \
-        run_sanitized address,undefined libasan.so "${alone[@]}" tests/python
+        run_sanitized address,undefined libasan.so "${alone[@]}" \
+        tests/python/{core,native,sharing,testing}
     # gcc says at each fence that ThreadSanitizer does not know it; the code knows. What is
     # reported of pyarrow's own threads (test_arrow) says nothing of the pool.
     TSAN_OPTIONS=die_after_fork=0 CFLAGS=-Wno-tsan \
