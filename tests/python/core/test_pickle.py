@@ -453,4 +453,5 @@ def test_any_arguments(arguments: list[Any], change: tuple[int, Any] | None) -> 
             data = bytes(piece) if isinstance(piece, int) else piece
             assert made.read(start, len(data)) == data
         written = sum(size for _, size in made.written())
-        assert written >= sum(1 for byte in made[:] if byte)
+        held = made.read(0, min(len(made), 1000))  # no data is farther up
+        assert written >= sum(1 for byte in held if byte)
