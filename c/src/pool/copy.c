@@ -240,14 +240,17 @@ static void copy_piece(const Copy *copy, size_t src_offset, size_t size,
     MemoryPool *dst = copy->dst;
     Piece from = piece_at(copy->src, src_offset, size);
     Piece to = piece_at(dst, copy_target(copy, src_offset), size);
-    Block *block = tree_block(&copy->src->tree, from.index);
-    const Tree *shared =
-        block_is_pinned(block) ? &block_pin(block)->frozen : &copy->src->tree;
+    Block *block = tree_block(&copy->src->tree, from.index), *frozen = NULL;
+    const Tree *shared = &copy->src->tree;
     Node *leaf = tree_unshare_leaf(&dst->tree, to.index, reservation);
     AtomicPtr *slot = node_slot(leaf, 0, to.index);
-    Block *old = slot_block(slot), *frozen = tree_block(shared, from.index);
+    Block *old = slot_block(slot);
     size_t added;
-    if (copy->shares && to.size == (size_t)1 << dst->block_shift && frozen != NULL &&
+    if (copy->shares) { /* else the pins are not entered, and may end meanwhile */
+        shared = block_is_pinned(block) ? &block_pin(block)->frozen : shared;
+        frozen = tree_block(shared, from.index);
+    }
+    if (frozen != NULL && to.size == (size_t)1 << dst->block_shift &&
         (old == NULL || !block_is_pinned(old))) {
         added = old == NULL;
         if (old != frozen) {

@@ -375,7 +375,7 @@ MUTANTS["fuzz_replay"] = [
     (
         "a copy shares what is pinned in the source",
         "copy.c",
-        "block_is_pinned(block) ? &block_pin(block)->frozen : &copy->src->tree;",
+        "block_is_pinned(block) ? &block_pin(block)->frozen : shared;",
         "&copy->src->tree;",
     ),
     (
