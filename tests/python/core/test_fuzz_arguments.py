@@ -156,7 +156,7 @@ ALWAYS |= {"repr", "bool", "closed", "close", "with"}
 # test_deltas.py, test_arrays.py, test_pictures.py and test_sharing.py have what is odd
 # for them.
 ELSEWHERE = {"array", "open", "save", "load", "delta", "apply", "states", "map", "svg"}
-ELSEWHERE |= {"plot", "share", "start_address", "header"}
+ELSEWHERE |= {"plot", "share", "start_address", "header", "merge"}
 
 
 def test_all_that_is_public_is_tried() -> None:
