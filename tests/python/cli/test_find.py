@@ -58,9 +58,8 @@ def test_digest_ends_with_an_image_that_cannot_be_read(tell: Any) -> None:
     told = tell("digest", "a", "missing", "b")
     assert told.status == 2
     assert told.out == f"{digest_of(Path('a').read_bytes()).hex()}  a\n"
-    assert told.err == (
-        "pymempool: error: cannot read missing: No such file or directory\n"
-    )
+    assert told.err.startswith("pymempool: error: cannot read missing: ")
+    assert told.err.count("\n") == 1
 
 
 def test_digest_of_standard_input(folder: Path, tell: Any) -> None:
@@ -142,13 +141,14 @@ def test_find_for_programs(tell: Any) -> None:
         (["--hex", " ", "text"], "the pattern is empty"),
         (["--hex", "5", "text"], "the pattern must be pairs of hex digits"),
         (["--hex", "0x55", "text"], "the pattern must be pairs of hex digits"),
-        (["one", "missing"], "cannot read missing: No such file or directory"),
+        (["one", "missing"], "cannot read missing: "),  # the reason is the system's
     ],
 )
 def test_find_that_cannot_be(arguments: list[str], told: str, tell: Any) -> None:
     found = tell("find", *arguments)
     assert (found.status, found.out) == (2, "")
-    assert found.err == f"pymempool: error: {told}\n"
+    assert found.err.startswith(f"pymempool: error: {told}")
+    assert found.err.count("\n") == 1
 
 
 @pytest.mark.usefixtures("text")
