@@ -162,6 +162,7 @@ def test_wrong_usage_of_find(arguments: str, tell: Any) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="holes of files are unknown")
 def test_find_in_a_large_hole(tell: Any) -> None:
     with open("sparse", "wb") as file:
         file.truncate(1 << 36)
