@@ -31,5 +31,5 @@ print(pymempool.MemoryPool(1 << 40))
 END
     run_page_command demo README.md
     # The step `native` does all of the random work in C; here is a part of it, and in Python.
-    TEST_SCALE=30 run_page_command test README.md
+    TEST_SCALE=10 run_page_command test README.md
 }
