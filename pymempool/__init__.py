@@ -68,5 +68,6 @@ def __getattr__(name: str) -> Any:
     if name in _LATE:
         thing = getattr(import_module(_LATE[name], __name__), name)
         publish(__name__, thing)
+        globals()[name] = thing
         return thing
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

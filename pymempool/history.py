@@ -14,12 +14,12 @@ from __future__ import annotations
 import operator
 import os
 import threading
-import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ._core import stats
 from ._core.owner import owner_of
+from ._core.weak import WeakObjects
 from ._native.arguments import integer
 from ._native.signatures import SIZE_MAX
 from .errors import PoolClosedError
@@ -41,7 +41,7 @@ class _State(NamedTuple):
     pool: MemoryPool
 
 
-_histories: weakref.WeakSet[History] = weakref.WeakSet()
+_histories: WeakObjects[History] = WeakObjects()
 
 
 class History:
@@ -272,7 +272,7 @@ class History:
 
 def _renew_locks() -> None:
     """Replaces all locks: in a forked child their owners may be missing threads."""
-    for history in list(_histories):
+    for history in _histories:
         history._lock = threading.RLock()
 
 

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
 from ctypes import sizeof
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Callable
 
 from .._native import handles
 from .._native.arguments import integer
@@ -15,6 +14,7 @@ from .._native.signatures import HUGE, OVERCOMMIT, SIZE_MAX, WIPE, PoolOptions
 from ..errors import PoolRangeError
 from . import marks
 from .owner import CLOSED, Owned, Owner
+from .weak import WeakObjects
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -110,30 +110,15 @@ def restore(owner: Owner, source: Owner) -> None:
 # ------------------------------------------------------------------------ exit
 
 
-class _Live(weakref.ref):  # type: ignore[type-arg]
-    """Told apart by identity: a subclass may define __eq__, and __hash__ or none."""
+_live: WeakObjects[Owned] = WeakObjects()
 
-    __slots__ = ()
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-
-_live: set[_Live] = set()
-# Not a function of Python, in which the handler of a signal could raise.
-_forget: Any = _live.discard
-
-
-def close_at_exit(pool: Owned) -> None:
-    """Remembers a pool that is closed at exit, if it is there then."""
-    _live.add(_Live(pool, _forget))
+#: Remembers a pool that is closed at exit, if it is there then.
+close_at_exit: Callable[[Owned], None] = _live.add
 
 
 def _close_all() -> None:
-    with suppress(KeyError):
-        while True:
-            pool = _live.pop()()
-            if pool is not None:
-                pool.close()
+    for pool in _live:
+        pool.close()  # type: ignore[attr-defined]
 
 
 # At exit pools are closed, not destroyed: a daemon thread may be inside a call, which

@@ -22,13 +22,13 @@ import pickle
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Callable
-from weakref import WeakValueDictionary
 
 from .._native.arguments import integer
 from .._native.signatures import HUGE, OVERCOMMIT, SIZE_MAX, WIPE
 from . import lifecycle, marks, pins, ranges, stats, walks
 from .image import NO_IMAGE, ImageFacts
 from .owner import Owned, Owner, owner_of
+from .weak import Weak, weak
 
 Rebuild = Callable[..., Any]  # the function that pickles name
 
@@ -36,7 +36,7 @@ _EARLIER = 8  # the most Moments that are compared with a pool to find the neare
 
 # The newest Moment by thread and family. A thread pickles one thing at a time, so that
 # this mostly is a Moment of the same pickle.
-_newest: WeakValueDictionary[tuple[int, int], Moment] = WeakValueDictionary()
+_newest: dict[tuple[int, int], Weak] = {}
 
 
 def reduced(pool: Owned, make: type[Owned], rebuild: Rebuild) -> tuple[Any, ...]:
@@ -78,7 +78,8 @@ class Moment(Owned):
         self._make, self._rebuild = make, rebuild
         self.mark = Mark(rebuild)
         self._key = threading.get_ident(), _family(owner)
-        known = _newest.get(self._key)
+        newest = _newest.get(self._key)
+        known: Moment | None = None if newest is None else newest()
         self.known = known if known is not None and known.mark.calls == 1 else None
         self._earlier: tuple[Moment, ...] = ()  # of the same pickle
 
@@ -97,7 +98,7 @@ class Moment(Owned):
             else piece
             for _, piece in found
         ]
-        _newest[self._key] = self
+        _newest[self._key] = weak(self, _newest, self._key)
         total_size = self._owner.total_size
         return self._rebuild, (self._make, self.mark, origin, total_size, starts, pieces)
 

@@ -83,15 +83,19 @@ def owning_type(
     finalizer: str,
     members: dict[str, tuple[int, int]],
     getbuffer: str | None = None,
+    *,
+    writable: bool = False,
 ) -> Any:
     """A type whose objects have a body of so many bytes, all zero at first.
 
-    members: of the body, each with its kind and place, to be read from Python.
+    members: of the body, each with its kind and place, to be read from Python, and to be
+        written if writable is set.
     finalizer, getbuffer: names of functions of c/src/python/python.c.
     """
     rows = (_Member * (len(members) + 1))()
     for row, (member, (kind, offset)) in zip(rows, members.items()):
-        row.name, row.kind, row.flags = member.encode(), kind, _READONLY
+        row.name, row.kind = member.encode(), kind
+        row.flags = 0 if writable else _READONLY
         row.offset = OBJECT_SIZE + offset
     slots = [
         _Slot(_FINALIZE, quick.address(finalizer)),

@@ -14,10 +14,10 @@ from itertools import starmap
 from typing import NamedTuple, TextIO
 
 from .._core.comparing import Dump
+from .._core.runs import common, without
 from .._core.words import counted, human, shown
 from ..images.formats import FORMATS
 from ..images.progress import Progress
-from ..images.runs import common, without
 from ..pool import MemoryPool
 from .errors import STANDARD, CommandError
 from .inputs import Image, opened

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from typing import Any
 
-_owners: weakref.WeakSet[Any] = weakref.WeakSet()
+from .._core.weak import WeakObjects
+
+_owners: WeakObjects[Any] = WeakObjects()
 
 
 def new_lock(owner: Any) -> threading.RLock:
@@ -18,7 +19,7 @@ def new_lock(owner: Any) -> threading.RLock:
 
 
 def _renew() -> None:
-    for owner in list(_owners):
+    for owner in _owners:
         owner.lock = threading.RLock()
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import combinations
 
+from .._core.runs import common
 from ..errors import OverlapError
 from .builder import PENDING_MAX, PoolBuilder
 from .pools import AnyMergeable, MergeablePool
 from .progress import callback
 from .records import Facts
-from .runs import common
 
 #: What to do where two pools have set the same bytes.
 POLICIES = ("error", "same", "first", "last")

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from .._core.runs import Run
 from .._native.arguments import integer
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError, PoolRangeError
-from .runs import Run
 
 _WINDOW = 1 << 12  # bytes that are searched for the last run
 

@@ -17,12 +17,13 @@ import mmap
 import os
 import sys
 import tempfile
-import weakref
 from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing import ProcessError
 from typing import Any
 
+from .._core.weak import Weak, weak
+from .._native.descriptors import Descriptor, opened
 from ..errors import SharingError
 from .late import or_error
 
@@ -34,22 +35,18 @@ _MAPPING: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) els
 
 # What a process has mapped, by device and inode: a segment of several snapshots is mapped
 # once, so that its pages are found once.
-_mappings: weakref.WeakValueDictionary[tuple[int, int], mmap.mmap] = (
-    weakref.WeakValueDictionary()
-)
+_mappings: dict[tuple[int, int], Weak] = {}
 
 
 class Segment:
     """A shared memory object that is complete. Lives as long as one has its descriptor.
 
-    The descriptor is closed when this object is freed. Mappings do not need it.
+    Mappings do not need the descriptor.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        """Takes over a descriptor."""
+    def __init__(self, descriptor: Descriptor) -> None:
         self._descriptor = descriptor
-        weakref.finalize(self, os.close, descriptor).atexit = False
-        status = os.fstat(descriptor)
+        status = os.fstat(descriptor.number)
         self.size = status.st_size  #: in bytes
         self._key = status.st_dev, status.st_ino
 
@@ -61,16 +58,16 @@ class Segment:
             for piece in pieces:
                 done = 0
                 while done < len(piece):
-                    done += os.write(descriptor, piece[done:])
-            _seal(descriptor)
+                    done += os.write(descriptor.number, piece[done:])
+            _seal(descriptor.number)
         except BaseException:
-            os.close(descriptor)
+            descriptor.close()  # before whoever has the traceback drops it
             raise
         return cls(descriptor)
 
     def read(self, offset: int, size: int) -> bytes:
         """The bytes there, or as many as there are."""
-        return os.pread(self._descriptor, size, offset)
+        return os.pread(self._descriptor.number, size, offset)
 
     def map(self) -> mmap.mmap:
         """All of it as memory, for as long as somebody holds what is returned.
@@ -78,15 +75,17 @@ class Segment:
         A private mapping, since that of a sealed object may not be shared before Linux
         6.7. It is only read, so its pages are those of the object.
         """
-        mapping = _mappings.get(self._key)
+        known = _mappings.get(self._key)
+        mapping: mmap.mmap | None = None if known is None else known()
         if mapping is None:
-            mapping = _mappings[self._key] = mmap.mmap(
-                self._descriptor,
+            mapping = mmap.mmap(
+                self._descriptor.number,
                 self.size,
                 flags=mmap.MAP_PRIVATE,
                 prot=mmap.PROT_READ,
                 **_MAPPING,
             )
+            _mappings[self._key] = weak(mapping, _mappings, self._key)
         return mapping
 
     # -------------------------------------------------------------------------- pickles
@@ -98,23 +97,24 @@ class Segment:
         """As __reduce__(), for picklers that can pass a descriptor to a process."""
         from multiprocessing.reduction import DupFd
 
-        return or_error, (received, DupFd(self._descriptor), *self._address())
+        return or_error, (received, DupFd(self._descriptor.number), *self._address())
 
     def _address(self) -> tuple[str, int, int, int, int]:
-        return machine(), os.getpid(), self._descriptor, *self._key
+        return machine(), os.getpid(), self._descriptor.number, *self._key
 
 
-def _create() -> int:
+def _create() -> Descriptor:
     """The descriptor of a new, empty object."""
     if hasattr(os, "memfd_create"):
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
         try:
-            return os.memfd_create("pymempool", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            return opened(os.memfd_create, "pymempool", flags)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise
     folder = _MEMORY_FOLDER if os.path.isdir(_MEMORY_FOLDER) else None
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        return os.dup(file.fileno())
+        return opened(os.dup, file.fileno())
 
 
 def _seal(descriptor: int) -> None:
@@ -162,7 +162,7 @@ def at_address(
     try:
         status = os.stat(path)  # first: opening a pipe or a device may do something
         if (status.st_dev, status.st_ino) == wanted:
-            segment = Segment(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            segment = Segment(opened(os.open, path, os.O_RDONLY | os.O_NONBLOCK))
             if segment._key == wanted:
                 return segment
     except (FileNotFoundError, ProcessLookupError):
@@ -181,9 +181,9 @@ def at_address(
 def received(passed: Any, *address: Any) -> Segment:
     """The segment whose descriptor was passed; that at the address if this failed."""
     try:
-        descriptor = passed.detach()
+        descriptor = opened(passed.detach)
     # It was loaded before, or the sender ended, or it is no relative of this process.
     except (OSError, EOFError, RuntimeError, ProcessError):
         return at_address(*address)
-    os.set_inheritable(descriptor, False)
+    os.set_inheritable(descriptor.number, False)
     return Segment(descriptor)

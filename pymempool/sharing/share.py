@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import chain, takewhile
+from itertools import chain
 from typing import Any, NamedTuple
 
 from .._core import content, lifecycle, ranges, stats, walks
@@ -55,7 +55,7 @@ def _stored(
     state = holder(own)
     own.ask()
     older = _NONE if since is None else _reusable(state, since)
-    held = (Extent(*run, len(older.segments), 0) for run in walks.extents(state, 0, None))
+    held = [Extent(*run, len(older.segments), 0) for run in walks.extents(state, 0, None)]
     new = list(_placed(without(held, _runs(older.extents))))
     stored = sum(extent.size for extent in new)
     table = Table(
@@ -91,8 +91,8 @@ def _reusable(state: Owned, since: SharedSnapshot[Any]) -> _Reusable:
     if table.block_size != own.block_size:
         return _NONE
     total = own.total_size
-    changed = takewhile(lambda run: run[0] < total, _changed(state, since))
-    same = list(without(table.extents, chain(changed, [(total, SIZE_MAX)])))
+    changed = [run for run in _changed(state, since) if run[0] < total]
+    same = list(without(table.extents, [*changed, (total, SIZE_MAX)]))
     used = [0] * len(segments)
     for extent in same:
         used[extent.segment] += extent.size

@@ -12,14 +12,14 @@ as long as both the snapshot and the pool are open: so closing the pool frees it
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .._core import marks
 from .._core.image import ImageFacts
 from .._core.names import publish
 from .._core.owner import Owned, Owner, holder
+from .._core.weak import Weak, weak
 from ..errors import PoolClosedError
 from .segment import Segment, register_with_loky
 from .table import Table, unpack
@@ -31,14 +31,9 @@ if TYPE_CHECKING:
 
 _Pool = TypeVar("_Pool", bound=Owned)
 
-# The states of one pool, each as long as its snapshot; and those of all pools, each as
-# long as the pool is open.
-_States = weakref.WeakKeyDictionary["SharedSnapshot[Any]", Owned]
-_all_states: weakref.WeakKeyDictionary[Owner, _States] = weakref.WeakKeyDictionary()
-
-
-def _no_states() -> None:
-    """Stands in for the reference to the states, where another process has them."""
+# The states that this process shared, each as long as there is its snapshot, whose key it
+# has, and as long as the pool is open, of which it has a weak reference.
+_states: dict[int, tuple[Owned, Weak, Weak]] = {}
 
 
 class SharedSnapshot(Generic[_Pool]):
@@ -97,7 +92,6 @@ class SharedSnapshot(Generic[_Pool]):
         self._unpacked = table
         self._segments: tuple[Segment, ...] | None = there  # None once closed
         self._base: Any = None  # the pool that was opened first
-        self._states: Callable[[], _States | None] = _no_states
         register_with_loky()
 
     def open(self) -> _Pool:
@@ -151,20 +145,18 @@ class SharedSnapshot(Generic[_Pool]):
 
     def _remember(self, owner: Owner, state: Owner) -> None:
         """Keeps the state of the pool that was shared, as long as that is open."""
-        states = _all_states.setdefault(owner, weakref.WeakKeyDictionary())
-        states[self] = holder(state)
-        self._states = weakref.ref(states)
+        key = id(self)
+        ends = weak(self, _states, key), weak(owner, _states, key)
+        _states[key] = holder(state), *ends
         if self._marks is not None:
             assert owner.marked is not None is not state.marked
             self._marks._remember(owner.marked.marks, state.marked.marks)
 
-    def _relatives(self) -> Iterator[Owned]:
+    def _relatives(self) -> list[Owned]:
         """Pools of this state, of which the one that is shared next may be a relative."""
-        states = self._states()
-        state = None if states is None else states.get(self)
-        for pool in (state, self._base):
-            if pool is not None:
-                yield pool
+        state = _states.get(id(self))
+        pools = None if state is None else state[0], self._base
+        return [pool for pool in pools if pool is not None]
 
     # ---------------------------------------------------------------------------- facts
 
@@ -220,9 +212,7 @@ class SharedSnapshot(Generic[_Pool]):
         self._segments = self._base = None
         if self._marks is not None:
             self._marks.close()
-        states = self._states()
-        if states is not None:
-            states.pop(self, None)
+        _states.pop(id(self), None)
 
     @property
     def closed(self) -> bool:

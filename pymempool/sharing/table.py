@@ -20,6 +20,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+from .._core.runs import Run, without as runs_without
 from .._native.signatures import SIZE_MAX
 from ..errors import FormatError
 
@@ -31,7 +32,6 @@ _EXTENT = struct.Struct("<4Q")
 _ID_SIZE = 16
 
 MANY = 16  # segments: each is an open file, and a mapping, in each process
-_NO_RUN = SIZE_MAX, 2 * SIZE_MAX  # behind all that a pool can have
 
 
 class Extent(NamedTuple):
@@ -166,27 +166,14 @@ def _check(table: Table) -> None:
 # ------------------------------------------------------- what to store, what to keep
 
 
-def without(
-    extents: Iterable[Extent], runs: Iterable[tuple[int, int]]
-) -> Iterator[Extent]:
-    """The parts of extents outside of runs (start, size). Both are in order."""
-    ends = ((start, start + size) for start, size in runs)
-    start, stop = next(ends, _NO_RUN)
-    for extent in extents:
-        offset, size, segment, place = extent
-        at, end = offset, offset + size
-        while at < end:
-            if stop <= at:
-                start, stop = next(ends, _NO_RUN)
-            elif start <= at:
-                at = stop
-            elif at == offset and end <= start:
-                yield extent
-                break
-            else:
-                upto = min(end, start)
-                yield Extent(at, upto - at, segment, place + at - offset)
-                at = upto
+def without(extents: list[Extent], runs: Iterable[Run]) -> Iterator[Extent]:
+    """The parts of extents outside of runs. Both are in order."""
+    own = iter(extents)
+    offset = size = segment = place = 0
+    for start, length in runs_without(((it.offset, it.size) for it in extents), runs):
+        while offset + size <= start:
+            offset, size, segment, place = next(own)
+        yield Extent(start, length, segment, place + start - offset)
 
 
 def kept(sizes: list[tuple[int, int]], new: int) -> int:

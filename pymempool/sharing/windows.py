@@ -11,9 +11,10 @@ import ctypes
 import mmap
 import secrets
 from collections.abc import Iterable
-from ctypes import c_int, c_uint32, c_void_p, c_wchar_p
+from ctypes import c_int, c_ssize_t, c_uint32, c_wchar_p
 from typing import Any
 
+from .._native.descriptors import Descriptor, opened
 from ..errors import SharingError
 from .late import or_error
 
@@ -32,7 +33,7 @@ class Segment:
         try:
             self._memory: mmap.mmap = _mmap(-1, size, name, access=mmap.ACCESS_READ)
         finally:
-            _close(handle)
+            handle.close()
         self._name = name
         self.size = size  #: in bytes
 
@@ -63,38 +64,32 @@ class Segment:
         dup_handle: Any = vars(reduction)["DupHandle"]
         handle = _open(self._name)
         try:
-            passed = dup_handle(handle, _FILE_MAP_READ)
+            passed = dup_handle(handle.number, _FILE_MAP_READ)
             return or_error, (received, passed, self._name, self.size)
         finally:
-            _close(handle)
+            handle.close()
 
 
 def received(passed: Any, name: str, size: int) -> Segment:
     """The segment of that name; the handle that was passed kept it alive until now."""
     try:
-        handle = passed.detach()
+        handle = opened(passed.detach)
     except OSError:  # it was loaded before, or the sender ended
         return Segment(name, size)
     try:
         return Segment(name, size)
     finally:
-        _close(handle)
+        handle.close()
 
 
-def _open(name: str) -> int:
+def _open(name: str) -> Descriptor:
     """A handle of the section of a name."""
     call = _ctypes.WinDLL("kernel32").OpenFileMappingW
-    call.argtypes, call.restype = (c_uint32, c_int, c_wchar_p), c_void_p
-    handle: int | None = call(_FILE_MAP_READ, False, name)
-    if handle is None:
+    call.argtypes, call.restype = (c_uint32, c_int, c_wchar_p), c_ssize_t
+    handle = opened(call, _FILE_MAP_READ, False, name)
+    if handle.number == 0:
         raise SharingError(
             "the shared snapshot is no longer there: the process that shared it has"
             " closed it or ended, or runs in another session or on another machine"
         )
     return handle
-
-
-def _close(handle: int) -> None:
-    call = _ctypes.WinDLL("kernel32").CloseHandle
-    call.argtypes = (c_void_p,)
-    call(handle)

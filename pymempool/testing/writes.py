@@ -7,10 +7,11 @@ take constant time, and with pins the time for what was written through them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .._core.comparing import Run
+from .._core.runs import without
 from .._native.arguments import integer
 from .._native.signatures import SIZE_MAX
 from ..pool import MemoryPool
@@ -70,25 +71,10 @@ class Written:
                     data[low - offset : high - offset] = after.read(low, high - low)
             return bytes(data)
 
-        outside = _without(self.ranges, self._allowed)
+        outside = without(self.ranges, sorted(run for run in self._allowed if run[1]))
         text = dump(after.read, expected, outside, 0, end)
         if text:
             raise AssertionError(f"written outside of the allowed ranges: {text}")
-
-
-def _without(ranges: Iterable[Run], allowed: Iterable[Run]) -> Iterator[Run]:
-    """What of ranges that are in order is not in the allowed ones, in any order."""
-    apart = sorted(allowed)
-    for start, size in ranges:
-        end = start + size
-        for low, length in apart:
-            if low >= end:
-                break
-            if start < low:
-                yield start, low - start
-            start = max(start, low + length)
-        if start < end:
-            yield start, end - start
 
 
 def written(pool: MemoryPool) -> Written:

@@ -42,6 +42,9 @@
 static void *platform_alloc(size_t size);
 static void platform_free(void *memory);
 
+/* Closes a file descriptor, or a handle on Windows. */
+static void platform_close(intptr_t descriptor);
+
 /* Returns the size of the system's pages, the unit in which memory is returned to it: a
  * power of two, 4096 or more and PLATFORM_MAP_MIN at most. */
 static size_t platform_page_size(void);

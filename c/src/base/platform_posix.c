@@ -25,6 +25,11 @@ static void platform_free(void *memory)
     free(memory);
 }
 
+static void platform_close(intptr_t descriptor)
+{
+    (void)close((int)descriptor);
+}
+
 static size_t platform_page_size(void)
 {
     static AtomicSize known; /* 0: not asked for yet */

@@ -21,6 +21,11 @@ static void platform_free(void *memory)
     free(memory);
 }
 
+static void platform_close(intptr_t descriptor)
+{
+    (void)CloseHandle((HANDLE)descriptor);
+}
+
 static size_t platform_page_size(void)
 {
     SYSTEM_INFO info;

@@ -13,11 +13,12 @@
  *   - to pass a size in the way that costs ctypes least, which is as an int of C.
  *
  * An object's own data is its BODY, which follows CPython's header of the object. There
- * are three types, which the package creates by PyType_FromSpec:
+ * are four types, which the package creates by PyType_FromSpec:
  *
  *     reference   the address of a pool, and one reference to it
  *     window      a view or a pin; exports its memory, for a view read-only
  *     buffer      CPython's Py_buffer: memory that another object exports
+ *     descriptor  an open file or, on Windows, a handle
  */
 #include "../pool/pool.h"
 
@@ -343,6 +344,19 @@ static PoolStatus python_adopt(MemoryPool *pool, size_t offset, size_t size, voi
     return status;
 }
 
+/* ---------------------------------------------------------------- descriptors */
+
+/* Finalizer; may also be called before. The body is the bitwise complement of the
+ * descriptor, so that zero, as which it begins, stands for none. */
+static void python_end_descriptor(void *descriptor)
+{
+    intptr_t *complement = (intptr_t *)python_body(descriptor);
+    if (*complement != 0) {
+        platform_close(~*complement);
+        *complement = 0;
+    }
+}
+
 static size_t python_count_windows(void)
 {
     return size_load_relaxed(&python_windows);
@@ -396,6 +410,7 @@ static const struct {
     {"release_buffer", (PythonFunction)python_release_buffer},
     {"end_buffer", (PythonFunction)python_end_buffer},
     {"adopt", (PythonFunction)python_adopt},
+    {"end_descriptor", (PythonFunction)python_end_descriptor},
     {"count_windows", (PythonFunction)python_count_windows},
     {"count_adopted", (PythonFunction)python_count_adopted},
 };

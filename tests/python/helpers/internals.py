@@ -22,10 +22,12 @@ from pymempool._core import (
     file as file_module,
     pins as pins_module,
     ranges as ranges_module,
+    runs as runs_module,
     walks as walks_module,
     words as words_module,
 )
 from pymempool._core.owner import CLOSED, Owner
+from pymempool._core.weak import WeakObjects, weak
 from pymempool._native import (
     handles as handles_module,
     library as library_module,
@@ -34,6 +36,7 @@ from pymempool._native import (
 )
 from pymempool._native.buffers import BYTES_MAX, fresh_bytes, readable
 from pymempool._native.calls import QUICK_BYTES, parallel, quick, read_stats
+from pymempool._native.descriptors import Descriptor, opened
 from pymempool._native.finalizers import function
 from pymempool._native.near import NEAR
 from pymempool._native.signatures import (
@@ -69,7 +72,6 @@ from pymempool.images import (
     intel_hex as intel_hex_module,
     raw as raw_module,
     replacement as replacement_module,
-    runs as runs_module,
     sniff as sniff_module,
     srec as srec_module,
 )

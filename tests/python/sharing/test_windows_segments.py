@@ -38,12 +38,24 @@ class Sections:
         assert name == "kernel32"
         return self
 
-    def OpenFileMappingW(self, access: int, inherited: bool, name: str) -> int | None:
+    def OpenFileMappingW(self, access: int, inherited: bool, name: str) -> int:
         assert (access, inherited) == (4, False)
-        return self.add_handle(name) if name in self.memory else None
+        return self.add_handle(name) if name in self.memory else 0
 
-    def CloseHandle(self, handle: int) -> None:
-        del self.handles[handle]
+    def opened(self, call: Callable[..., int], *arguments: Any) -> Handle:
+        return Handle(call(*arguments), self.handles)
+
+
+class Handle:
+    """A Descriptor."""
+
+    def __init__(self, number: int, handles: dict[int, str]) -> None:
+        self.number, self._handles = number, handles
+
+    def close(self) -> None:
+        self._handles.pop(self.number, None)
+
+    __del__ = close
 
 
 class Function:
@@ -72,10 +84,10 @@ class Writing:
 @pytest.fixture
 def sections(monkeypatch: pytest.MonkeyPatch) -> Sections:
     made = Sections()
-    for name in ("OpenFileMappingW", "CloseHandle"):
-        monkeypatch.setattr(made, name, Function(getattr(made, name)))
+    monkeypatch.setattr(made, "OpenFileMappingW", Function(made.OpenFileMappingW))
     monkeypatch.setattr(windows_module, "_ctypes", made)
     monkeypatch.setattr(windows_module, "_mmap", made.map)
+    monkeypatch.setattr(windows_module, "opened", made.opened)
 
     class DupHandle:
         def __init__(self, handle: int, access: int) -> None:
