@@ -44,6 +44,7 @@
 #include "src/tree/tree_edit.c"
 
 #include "src/pool/family.c"
+#include "src/pool/limit.c"
 #include "src/pool/range.c"
 #include "src/pool/read.c"
 #include "src/pool/write.c"

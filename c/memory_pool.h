@@ -592,6 +592,34 @@ POOL_API PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size
  * *stats is unchanged. */
 POOL_API void pool_stats(MemoryPool *pool, PoolStats *stats);
 
+/* Sets the memory limit of the family, in bytes of blocks; 0: no limit. A limit below what
+ * is held frees nothing: calls that would allocate blocks fail until less is held. Locks
+ * nothing but the family's accounts. Errors: POOL_INVALID if pool is NULL. */
+POOL_API PoolStatus pool_set_limit(MemoryPool *pool, size_t memory_limit);
+
+/* What a family calls before a call on one of its pools would fail with POOL_LIMIT. It
+ * returns other than 0 if it freed memory: then the call is attempted once more.
+ *
+ * It runs in the thread of that call, which holds no lock and has changed nothing, so it
+ * may make any call on any pool; such calls are not asked about. It must return.
+ *
+ * pool     the pool of the call; of pool_copy dst
+ * context  as it was passed to pool_on_limit */
+typedef int (*PoolLimitFunction)(MemoryPool *pool, void *context);
+
+/* Sets the function that is asked when a call meets the memory limit; NULL: none. The
+ * function belongs to the family, and replaces the one before, which other threads may
+ * still be in when this call returns. Errors: POOL_INVALID if pool is NULL. */
+POOL_API PoolStatus pool_on_limit(MemoryPool *pool, PoolLimitFunction function,
+                                  void *context);
+
+/* Sets family_peak_bytes of the statistics to peak, or to family_bytes if that is more.
+ *
+ * Returns what it was; 0 with POOL_INVALID if pool is NULL. To measure a part of a
+ * program: reset to 0 before it and read after it; then reset to the larger of the two,
+ * which an outer measurement needs. */
+POOL_API size_t pool_reset_peak(MemoryPool *pool, size_t peak);
+
 /* Releases the cached memory of the process to the system: all pages without a held
  * block, and those of unused metadata.
  *

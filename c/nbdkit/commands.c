@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
 #include "clients.h"
 #include "disks.h"
 #include "image.h"
@@ -161,6 +164,29 @@ static const char *run_clients(char **words, Text *json)
     return NULL;
 }
 
+/* Sets the limit for the disk, its snapshots and clones; 0 for none. */
+static const char *run_limit(char **words, Text *json)
+{
+    int64_t limit = nbdkit_parse_size(words[0]); /* which writes the reason to the log */
+    Disk disk;
+    if (limit < 0 || (uint64_t)limit > SIZE_MAX) {
+        return "no size, as 64M, or 0 for no limit";
+    }
+    (void)disks_find("", &disk); /* the disk itself is always there */
+    PoolStats stats = stats_of(disk.pool);
+    const char *error = NULL;
+    if (limit > 0 && (size_t)limit < stats.block_size) {
+        error = "less than one block";
+    } else {
+        (void)pool_set_limit(disk.pool, (size_t)limit);
+        stats = stats_of(disk.pool);
+        text_add(json, "{\"memory_limit\": %zu, \"family_bytes\": %zu}",
+                 stats.memory_limit, stats.family_bytes);
+    }
+    pool_destroy(disk.pool);
+    return error;
+}
+
 static const char *run_help(char **words, Text *json);
 
 /* Adds the ranges in which two pools differ that nobody changes meanwhile. */
@@ -212,6 +238,7 @@ static const struct Command {
     {"drop", "NAME", 1, 1, run_drop, false},
     {"save", "FILE [DISK]", 1, 2, run_save, true},       /* DISK becomes a raw image */
     {"changes", "FROM [DISK]", 1, 2, run_changes, true}, /* ranges that may differ */
+    {"limit", "SIZE", 1, 1, run_limit, false},           /* of all disks; 0: none */
     {"list", "", 0, 0, run_list, false},
     {"clients", "", 0, 0, run_clients, false},
     {"stats", "", 0, 0, run_stats, false},

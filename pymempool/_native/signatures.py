@@ -97,6 +97,9 @@ class StatsStruct(Structure):
 #: What pool_adopt calls when the memory is not needed any more.
 RELEASE_FUNCTION = CFUNCTYPE(None, c_void_p, c_size_t, c_void_p)
 
+#: What is asked before a call fails for the memory limit.
+LIMIT_FUNCTION = CFUNCTYPE(c_int, c_void_p, c_void_p)
+
 
 class Argument(NamedTuple):
     """A parameter's type, in C and in ctypes. C may want the name inside: then as {}."""
@@ -143,6 +146,7 @@ OPTIONS = Argument("const PoolOptions *", POINTER(PoolOptions))
 STATS = Argument("PoolStats *", POINTER(StatsStruct))
 VIEW = Argument("PoolView *", POINTER(PoolView))
 RELEASE = Argument("void (*{})(void *data, size_t size, void *context)", RELEASE_FUNCTION)
+LIMIT = Argument("PoolLimitFunction", LIMIT_FUNCTION)
 
 COUNT = Result("size_t", c_size_t)  # bytes; the caller compares it with what it asked
 STATUS = Result("PoolStatus", c_int, "status")  # raises unless POOL_OK
@@ -214,6 +218,9 @@ SIGNATURES: dict[str, Signature] = {
     ),
     # facts
     "pool_stats": VOID(pool=POOL, stats=STATS),
+    "pool_set_limit": STATUS(pool=POOL, memory_limit=SIZE),
+    "pool_on_limit": STATUS(pool=POOL, function=LIMIT, context=DATA),
+    "pool_reset_peak": COUNT(pool=POOL, peak=SIZE),
     "pool_trim": COUNT(),
     "pool_fail_allocation": COUNT(number=SIZE),
     "pool_last_status": REASON(),

@@ -34,6 +34,7 @@ commands:
   drop NAME              remove a snapshot or clone
   save FILE [DISK]       write what DISK (-) holds now to a raw image
   changes FROM [DISK]    list the ranges in which DISK (-) may differ from FROM
+  limit SIZE             set the memory limit, as 64M; 0 for none
   list, clients          list the disks, the clients that are connected
   stats, help            list the statistics, the commands
 

@@ -31,7 +31,8 @@ def test_only_the_owner_may_connect(server: Server) -> None:
 def test_help_names_every_command(server: Server) -> None:
     told = [line.split()[0] for line in server.control("help")]
     changes, reports = ["snapshot", "clone", "restore", "drop"], ["list", "clients"]
-    assert told == [*changes, "save", "changes", *reports, "stats", "help"]
+    actions = [*changes, "save", "changes", "limit"]
+    assert told == [*actions, *reports, "stats", "help"]
 
 
 def test_many_lines_at_once_are_answered_in_order(server: Server) -> None:

@@ -55,6 +55,35 @@ print(h.pread(1, 4 << 20))
     assert told.count("the memory limit") == 1, told  # of thousands, one is told
 
 
+def test_the_limit_changes_while_the_disk_runs(serve: Serve) -> None:
+    server = serve("1G", "limit=1M")
+    write = "h.pwrite(bytes([7]) * (2 << 20), 0)"
+    refused = f"""
+try:
+    {write}
+except nbd.Error as error:
+    print(error.errno)
+"""
+    assert nbdsh(server.uri(), refused) == "ENOSPC\n"
+    assert server.control("limit 2M") == {"memory_limit": 2 * MIB, "family_bytes": 0}
+    nbdsh(server.uri(), write)
+    server.control("snapshot full")
+    # Below what is held: nothing is lost, and nothing is added.
+    lowered = {"memory_limit": MIB, "family_bytes": 2 * MIB}
+    assert server.control("limit 1M") == lowered
+    assert nbdsh(server.uri(), refused) == "ENOSPC\n"
+    assert server.control("limit 0") == {"memory_limit": 0, "family_bytes": 2 * MIB}
+    nbdsh(server.uri(), write)
+    assert server.stats()["family_bytes"] == 4 * MIB
+    for word, reason in (
+        ("much", "no size"),
+        ("-1", "no size"),
+        ("65535", "less than one block"),
+    ):
+        assert reason in server.ask(f"limit {word}")
+    assert server.stats()["memory_limit"] == 0
+
+
 @needs_limits
 def test_a_request_that_finds_no_memory_fails_alone(serve: Serve) -> None:
     addresses = f"--as={400 * MIB}"

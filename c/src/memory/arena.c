@@ -59,7 +59,8 @@ static bool arena_can_commit(const Arena *arena, size_t bytes)
  * lock. */
 static bool arena_within_limit(const Arena *arena, size_t count)
 {
-    return count <= (arena->limit - arena->held) / arena->block_size;
+    return arena->held <= arena->limit && /* it may have been lowered */
+           count <= (arena->limit - arena->held) / arena->block_size;
 }
 
 /* Adds an empty chunk to the front of the ring. */

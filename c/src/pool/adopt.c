@@ -137,17 +137,41 @@ static void adopt_apply(MemoryPool *pool, size_t offset, unsigned char *data, si
     }
 }
 
-/* Locks: the pool exclusively; inside it the arena. */
+/* Adopts the memory of an adoption, for which the caller has a reference. Locks: the pool
+ * exclusively; inside it the arena. */
+static PoolStatus adopt_try(MemoryPool *pool, size_t offset, Adoption *adoption)
+{
+    unsigned char *data = (unsigned char *)adoption->data;
+    size_t size = adoption->size;
+    Reservation reservation = {0};
+    PoolStatus status;
+    Block *adoptees;
+    Guard guard = pool_lock_exclusive(&pool->locks);
+    status = pool_check(pool, offset, size);
+    if (status == POOL_OK && size > 0) {
+        status = adopt_fill(pool, offset, size, adoption, &reservation, &adoptees);
+    }
+    if (status == POOL_OK) {
+        if (size > 0) {
+            adopt_apply(pool, offset, data, size, adoptees, &reservation);
+        }
+        reservation_empty(&reservation, &pool->family->arena);
+        lock_acquire(&pool->family->arena.lock);
+        adoption_drop(adoption, &reservation.released);
+        lock_release(&pool->family->arena.lock);
+    }
+    write_end(pool, guard, &reservation);
+    return status;
+}
+
 PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
                       void (*release)(void *data, size_t size, void *context),
                       void *context)
 {
     PoolStatus status =
         data == NULL && size > 0 ? POOL_INVALID : pool_check(pool, offset, size);
-    Reservation reservation = {0};
     Adoption *adoption;
-    Block *adoptees;
-    Guard guard;
+    bool asked = false;
     if (status != POOL_OK) {
         return status_set(status);
     }
@@ -160,23 +184,11 @@ PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
     adoption->size = size;
     adoption->release = release;
     adoption->context = context;
-    guard = pool_lock_exclusive(&pool->locks);
-    status = pool_check(pool, offset, size);
-    if (status == POOL_OK && size > 0) {
-        status = adopt_fill(pool, offset, size, adoption, &reservation, &adoptees);
-    }
-    if (status == POOL_OK) {
-        if (size > 0) {
-            adopt_apply(pool, offset, (unsigned char *)data, size, adoptees,
-                        &reservation);
-        }
-        reservation_empty(&reservation, &pool->family->arena);
-        lock_acquire(&pool->family->arena.lock);
-        adoption_drop(adoption, &reservation.released);
-        lock_release(&pool->family->arena.lock);
-    } else {
+    do {
+        status = adopt_try(pool, offset, adoption);
+    } while (limit_asks(pool, status, &asked));
+    if (status != POOL_OK) {
         platform_free(adoption); /* the memory stays the caller's */
     }
-    write_end(pool, guard, &reservation);
     return status_set(status);
 }

@@ -498,6 +498,7 @@ static ALWAYS_INLINE PoolStatus batch_write(MemoryPool *pool, Batch batch,
 {
     size_t total, done = 0;
     const unsigned char *at = src;
+    bool asked = false;
     PoolStatus status = batch_check(pool, src, batch, &total);
     if (status != POOL_OK || total == 0) {
         return status;
@@ -506,8 +507,10 @@ static ALWAYS_INLINE PoolStatus batch_write(MemoryPool *pool, Batch batch,
         done = batch_try_put(pool, batch, &at, total);
     }
     if (done < batch.count) {
-        status =
-            batch_put(pool, batch_after(batch, done), at, total - (size_t)(at - src));
+        do {
+            status =
+                batch_put(pool, batch_after(batch, done), at, total - (size_t)(at - src));
+        } while (limit_asks(pool, status, &asked));
     }
     return status;
 }

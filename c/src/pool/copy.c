@@ -342,15 +342,12 @@ static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
 }
 
 /* Locks: both pools exclusively; inside them the arena of dst. */
-PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
-                     size_t src_offset, size_t size)
+static PoolStatus pool_try_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
+                                size_t src_offset, size_t size)
 {
     Copy copy = {0};
     Reservation reservation = {0};
     PoolStatus status;
-    if (dst == NULL || src == NULL) {
-        return status_set(POOL_INVALID);
-    }
     copy.dst = dst;
     copy.src = src;
     copy.dst_offset = dst_offset;
@@ -366,5 +363,18 @@ PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
     }
     pools_unlock(dst, src);
     reservation_release_adopted(&reservation);
+    return status;
+}
+
+PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
+                     size_t src_offset, size_t size)
+{
+    PoolStatus status = POOL_INVALID;
+    bool asked = false;
+    if (dst != NULL && src != NULL) {
+        do {
+            status = pool_try_copy(dst, dst_offset, src, src_offset, size);
+        } while (limit_asks(dst, status, &asked));
+    }
     return status_set(status);
 }

@@ -150,30 +150,35 @@ static PoolStatus bytes_discard(MemoryPool *pool, unsigned char *dest, size_t of
 
 PoolStatus pool_discard(MemoryPool *pool, size_t offset, size_t size)
 {
-    PoolStatus status = pool_check(pool, offset, size);
-    if (status == POOL_OK && size > 0) {
-        status = bytes_discard(pool, NULL, offset, &size, false);
-    }
-    return status_set(status);
+    return pool_fill(pool, offset, 0, size);
 }
 
 size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
     PoolStatus status;
+    bool asked = false;
+    size_t taken;
     if (!pool_moves(pool, offset, dest, size)) {
         return 0;
     }
-    status = bytes_discard(pool, (unsigned char *)dest, offset, &size, true);
-    return status_set(status) == POOL_OK ? size : 0;
+    do {
+        taken = size;
+        status = bytes_discard(pool, (unsigned char *)dest, offset, &taken, true);
+    } while (limit_asks(pool, status, &asked));
+    return status_set(status) == POOL_OK ? taken : 0;
 }
 
 PoolStatus pool_fill(MemoryPool *pool, size_t offset, int byte, size_t size)
 {
     PoolStatus status = pool_check(pool, offset, size);
-    if (status == POOL_OK && size > 0) {
+    bool asked = false;
+    if (status != POOL_OK || size == 0) {
+        return status_set(status);
+    }
+    do {
         status = (byte & 0xff) == 0
                      ? bytes_discard(pool, NULL, offset, &size, false)
                      : bytes_write(pool, offset, NULL, byte & 0xff, &size, WRITE_ALL);
-    }
+    } while (limit_asks(pool, status, &asked));
     return status_set(status);
 }

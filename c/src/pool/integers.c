@@ -33,21 +33,14 @@ static void integer_store(unsigned char *bytes, size_t size, uint64_t value)
 
 /* Adds value to the integer at offset, or, if expected is not NULL, replaces it by value
  * if it equals *expected. *old gets the previous value. Locks: as bytes_write. */
-static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
-                                 const uint64_t *expected, uint64_t value, uint64_t *old)
+static PoolStatus integer_try_change(MemoryPool *pool, size_t offset, size_t size,
+                                     const uint64_t *expected, uint64_t value,
+                                     uint64_t *old)
 {
     unsigned char bytes[8];
     Reservation reservation = {0};
-    PoolStatus status;
     Guard guard;
-    if (pool == NULL || old == NULL ||
-        (size != 1 && size != 2 && size != 4 && size != 8)) {
-        return POOL_INVALID;
-    }
-    if (!checked_fits(pool_total(pool), offset, size)) {
-        return POOL_RANGE;
-    }
-    status = write_begin(pool, offset, &size, WRITE_ALL, &guard, &reservation);
+    PoolStatus status = write_begin(pool, offset, &size, WRITE_ALL, &guard, &reservation);
     if (status == POOL_OK) {
         (void)bytes_get(pool, bytes, offset, size, NULL);
         *old = integer_load(bytes, size);
@@ -60,14 +53,33 @@ static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
     return status;
 }
 
+/* The same, with all checks. */
+static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
+                                 const uint64_t *expected, uint64_t value, uint64_t *old)
+{
+    PoolStatus status;
+    bool asked = false;
+    if (pool == NULL || old == NULL ||
+        (size != 1 && size != 2 && size != 4 && size != 8)) {
+        return status_set(POOL_INVALID);
+    }
+    if (!checked_fits(pool_total(pool), offset, size)) {
+        return status_set(POOL_RANGE);
+    }
+    do {
+        status = integer_try_change(pool, offset, size, expected, value, old);
+    } while (limit_asks(pool, status, &asked));
+    return status_set(status);
+}
+
 PoolStatus pool_fetch_add(MemoryPool *pool, size_t offset, size_t size, uint64_t value,
                           uint64_t *old)
 {
-    return status_set(integer_change(pool, offset, size, NULL, value, old));
+    return integer_change(pool, offset, size, NULL, value, old);
 }
 
 PoolStatus pool_compare_exchange(MemoryPool *pool, size_t offset, size_t size,
                                  uint64_t expected, uint64_t value, uint64_t *old)
 {
-    return status_set(integer_change(pool, offset, size, &expected, value, old));
+    return integer_change(pool, offset, size, &expected, value, old);
 }

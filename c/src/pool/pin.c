@@ -240,10 +240,14 @@ static PoolStatus pin_blocks(MemoryPool *pool, size_t offset, size_t size, PoolV
 PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
     PoolStatus status = view_check(pool, offset, size, view);
-    if (status == POOL_OK) {
-        bool one = pool_index(pool, offset) == pool_index(pool, offset + (size - 1));
+    bool one, asked = false;
+    if (status != POOL_OK) {
+        return status_set(status);
+    }
+    one = pool_index(pool, offset) == pool_index(pool, offset + (size - 1));
+    do {
         status = one ? pin_block(pool, offset, size, view)
                      : pin_blocks(pool, offset, size, view);
-    }
+    } while (limit_asks(pool, status, &asked));
     return status_set(status);
 }

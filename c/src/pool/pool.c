@@ -230,7 +230,8 @@ static void pools_unlock(MemoryPool *a, MemoryPool *b)
 /* Clones one pool or two in one step: clones[i] becomes that of pools[i]. After a failure
  * there is none. The two may be of different families, but not the same. Locks: the
  * registry; then the pools exclusively, and inside them their arenas. */
-static PoolStatus pools_clone(MemoryPool *const *pools, size_t count, MemoryPool **clones)
+static PoolStatus pools_try_clone(MemoryPool *const *pools, size_t count,
+                                  MemoryPool **clones)
 {
     Share shares[2];
     PoolStatus status = POOL_OK;
@@ -255,7 +256,17 @@ static PoolStatus pools_clone(MemoryPool *const *pools, size_t count, MemoryPool
     return status;
 }
 
-/* Locks: as pools_clone. */
+static PoolStatus pools_clone(MemoryPool *const *pools, size_t count, MemoryPool **clones)
+{
+    PoolStatus status;
+    bool asked = false;
+    do {
+        status = pools_try_clone(pools, count, clones);
+    } while (limit_asks(pools[0], status, &asked));
+    return status;
+}
+
+/* Locks: as pools_try_clone. */
 MemoryPool *pool_clone(MemoryPool *pool)
 {
     MemoryPool *clone = NULL;
@@ -313,26 +324,36 @@ static void restore_apply(const Restore *restore, Reservation *reservation)
 }
 
 /* Locks: both pools exclusively; inside them the arena. */
+static PoolStatus restore_try(MemoryPool *pool, MemoryPool *from)
+{
+    Arena *arena = &pool->family->arena;
+    Reservation reservation = {0};
+    Restore restore = {pool, from, NULL, NULL};
+    PoolStatus status;
+    pools_lock(pool, from);
+    restore.pins = pins_enter(pool, 0, SIZE_MAX);
+    restore.from_pins = pins_enter(from, 0, SIZE_MAX);
+    pins_collect(restore.from_pins);
+    status = reservation_fill(&reservation, arena, restore_measure(&restore));
+    if (status == POOL_OK) {
+        restore_apply(&restore, &reservation);
+    }
+    pins_leave(arena, restore.from_pins, &reservation);
+    pins_leave(arena, restore.pins, &reservation);
+    reservation_empty(&reservation, arena);
+    pools_unlock(pool, from);
+    reservation_release_adopted(&reservation);
+    return status;
+}
+
 PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
 {
     PoolStatus status = pools_relation(pool, from);
+    bool asked = false;
     if (status == POOL_OK && pool != from) {
-        Arena *arena = &pool->family->arena;
-        Reservation reservation = {0};
-        Restore restore = {pool, from, NULL, NULL};
-        pools_lock(pool, from);
-        restore.pins = pins_enter(pool, 0, SIZE_MAX);
-        restore.from_pins = pins_enter(from, 0, SIZE_MAX);
-        pins_collect(restore.from_pins);
-        status = reservation_fill(&reservation, arena, restore_measure(&restore));
-        if (status == POOL_OK) {
-            restore_apply(&restore, &reservation);
-        }
-        pins_leave(arena, restore.from_pins, &reservation);
-        pins_leave(arena, restore.pins, &reservation);
-        reservation_empty(&reservation, arena);
-        pools_unlock(pool, from);
-        reservation_release_adopted(&reservation);
+        do {
+            status = restore_try(pool, from);
+        } while (limit_asks(pool, status, &asked));
     }
     return status_set(status);
 }

@@ -19,6 +19,8 @@ typedef struct Family {
     AtomicSize pools;         /* changed under the registry's lock */
     char padding[CACHE_LINE]; /* so that views and the arena do not share a line */
     Arena arena;
+    PoolLimitFunction on_limit; /* this and the next: guarded by the arena's lock */
+    void *on_limit_context;
 } Family;
 
 /* The first cache line has what every call reads and few calls change, the second what
@@ -62,6 +64,9 @@ static struct Registry {
 static PoolStatus registry_add(MemoryPool *pool);
 static void family_release(Family *family);
 static void registry_remove(MemoryPool *pool);
+
+/* limit.c */
+static inline bool limit_asks(MemoryPool *pool, PoolStatus status, bool *asked);
 
 /* pool.c */
 static void pools_lock(MemoryPool *a, MemoryPool *b);

@@ -31,18 +31,14 @@ static Discard cut_plan(MemoryPool *pool, size_t total_size)
 }
 
 /* Locks: the pool exclusively; inside it the arena. */
-PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
+static PoolStatus pool_try_resize(MemoryPool *pool, size_t total_size)
 {
     Reservation reservation = {0};
     Discard cut;
     Need need;
     PoolStatus status;
     unsigned height;
-    Guard guard;
-    if (pool == NULL || total_size == 0) {
-        return status_set(POOL_INVALID);
-    }
-    guard = pool_lock_exclusive(&pool->locks);
+    Guard guard = pool_lock_exclusive(&pool->locks);
     height = tree_height(pool_index(pool, total_size - 1) + 1);
     cut = cut_plan(pool, checked_min(total_size, pool_total(pool)));
     need = discard_measure(pool, &cut);
@@ -58,5 +54,17 @@ PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
         size_store_release(&pool->total_size, total_size);
     }
     write_end(pool, guard, &reservation);
+    return status;
+}
+
+PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
+{
+    PoolStatus status = POOL_INVALID;
+    bool asked = false;
+    if (pool != NULL && total_size > 0) {
+        do {
+            status = pool_try_resize(pool, total_size);
+        } while (limit_asks(pool, status, &asked));
+    }
     return status_set(status);
 }

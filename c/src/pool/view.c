@@ -124,7 +124,7 @@ static PoolStatus view_exclusive(MemoryPool *pool, size_t offset, size_t size,
 PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
     PoolStatus status = view_check(pool, offset, size, view);
-    bool pinned = false;
+    bool pinned = false, asked = false;
     Guard guard;
     if (status != POOL_OK) {
         return status_set(status);
@@ -139,7 +139,12 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
         status = pinned ? POOL_OK : view_tree(pool, &pool->tree, offset, size, view);
     }
     pool_unlock(&pool->locks, guard);
-    return status_set(pinned ? view_exclusive(pool, offset, size, view) : status);
+    if (pinned) {
+        do {
+            status = view_exclusive(pool, offset, size, view);
+        } while (limit_asks(pool, status, &asked));
+    }
+    return status_set(status);
 }
 
 /* Locks: the arena; with the last view of a family that has no pool left, the registry.

@@ -227,6 +227,9 @@ static PoolStatus bytes_write(MemoryPool *pool, size_t offset, const unsigned ch
 static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
                                              const unsigned char *src, size_t size)
 {
+    PoolStatus status;
+    bool asked = false;
+    size_t written;
     if (pool != NULL && src != NULL && size > 0 &&
         (size <= SMALL_MAX ? block_try_write(pool, offset, src, size, true, false)
                            : block_try_write(pool, offset, src, size, false, false))) {
@@ -236,9 +239,11 @@ static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
     if (!pool_moves(pool, offset, src, size)) {
         return 0;
     }
-    return status_set(bytes_write(pool, offset, src, 0, &size, WRITE_CLIPPED)) == POOL_OK
-               ? size
-               : 0;
+    do {
+        written = size;
+        status = bytes_write(pool, offset, src, 0, &written, WRITE_CLIPPED);
+    } while (limit_asks(pool, status, &asked));
+    return status_set(status) == POOL_OK ? written : 0;
 }
 
 /* Locks: the stripe of the block if it exists and is private, as in most writes; else as
