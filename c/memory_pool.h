@@ -601,13 +601,13 @@ POOL_API PoolStatus pool_set_limit(MemoryPool *pool, size_t memory_limit);
  * returns other than 0 if it freed memory: then the call is attempted once more.
  *
  * It runs in the thread of that call, which holds no lock and has changed nothing, so it
- * may make any call on any pool; such calls are not asked about. It must return.
+ * may make any call on any pool; for such calls nothing is called. It must return.
  *
  * pool     the pool of the call; of pool_copy dst
  * context  as it was passed to pool_on_limit */
 typedef int (*PoolLimitFunction)(MemoryPool *pool, void *context);
 
-/* Sets the function that is asked when a call meets the memory limit; NULL: none. The
+/* Sets the function that is called when a call meets the memory limit; NULL: none. The
  * function belongs to the family, and replaces the one before, which other threads may
  * still be in when this call returns. Errors: POOL_INVALID if pool is NULL. */
 POOL_API PoolStatus pool_on_limit(MemoryPool *pool, PoolLimitFunction function,

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._core.file import PoolFile
+from ._core.limits import Peak
 from ._core.names import publish
 from ._core.states import BlockState
 from ._core.stats import PoolStats
@@ -38,6 +39,7 @@ __all__ = [
     "History",
     "MemoryPool",
     "OverlapError",
+    "Peak",
     "PoolClosedError",
     "PoolError",
     "PoolFile",

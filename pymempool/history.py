@@ -12,14 +12,12 @@ as many for each power of two: 20 states of 5,000 reach back 0, 1, 2, 3, 4, 5, 7
 from __future__ import annotations
 
 import operator
-import os
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ._core import stats
+from ._core.locks import new_lock
 from ._core.owner import owner_of
-from ._core.weak import WeakObjects
 from ._native.arguments import integer
 from ._native.signatures import SIZE_MAX
 from .errors import PoolClosedError
@@ -39,9 +37,6 @@ STATE_BYTES = 8192
 class _State(NamedTuple):
     label: str | None
     pool: MemoryPool
-
-
-_histories: WeakObjects[History] = WeakObjects()
 
 
 class History:
@@ -87,8 +82,7 @@ class History:
         self._pool: MemoryPool | None = pool
         self._states: dict[int, _State] = {}  # by number, in order
         self._next = 0  # the number of the next state
-        self._lock = threading.RLock()  # reentrant: a signal handler may record, too
-        _histories.add(self)
+        self.lock = new_lock(self)
 
     # --------------------------------------------------------------------------- states
 
@@ -103,7 +97,7 @@ class History:
         """
         if not (label is None or isinstance(label, str)):
             raise TypeError(f"a label must be a str, not {type(label).__name__}")
-        with self._lock:
+        with self.lock:
             state = _State(label, self._recorded().clone())
             number, self._next = self._next, self._next + 1
             self._states[number] = state
@@ -118,7 +112,7 @@ class History:
         meanwhile. All states stay, those recorded after it as well: record() first if the
         present one is to be found again. Raises what restore() raises.
         """
-        with self._lock:
+        with self.lock:
             self._recorded().restore(self._state(key).pool)
 
     def at(self, key: str | SupportsIndex) -> MemoryPool:
@@ -127,7 +121,7 @@ class History:
         It may be read and written to, and the state stays what it is. Raises what clone()
         raises.
         """
-        with self._lock:
+        with self.lock:
             return self._state(key).pool.clone()
 
     def differences(
@@ -140,14 +134,14 @@ class History:
         Each as (start, size), to the byte; see MemoryPool.differences(). A state that is
         dropped meanwhile is there until the iterator ends.
         """
-        with self._lock:
+        with self.lock:
             base = self._state(a).pool
             pool = self._recorded() if b is None else self._state(b).pool
             return pool.differences(base)
 
     def drop(self, key: str | SupportsIndex) -> None:
         """Drops a state, and frees what only this one holds."""
-        with self._lock:
+        with self.lock:
             self._drop(self._number(key))
 
     # ---------------------------------------------------------------------------- facts
@@ -167,7 +161,7 @@ class History:
         record() it grows as the pool is written to. Costs the same for any number of
         states.
         """
-        with self._lock:
+        with self.lock:
             others = stats.bytes_of_others(owner_of(self._recorded()))
             return others + STATE_BYTES * len(self._states)
 
@@ -175,7 +169,7 @@ class History:
         return len(self._states)
 
     def __iter__(self) -> Iterator[str | int]:
-        with self._lock:
+        with self.lock:
             states = dict(self._states)
         for number, state in states.items():
             yield number if state.label is None else state.label
@@ -195,7 +189,7 @@ class History:
 
     def close(self) -> None:
         """Drops all states. The pool stays open, and closing twice does nothing."""
-        with self._lock:
+        with self.lock:
             self._pool = None
             for number in list(self._states):
                 self._drop(number)
@@ -227,7 +221,7 @@ class History:
 
     def _number(self, key: object) -> int:
         """The number of a state. Raises KeyError if it is not there."""
-        with self._lock:
+        with self.lock:
             self._recorded()
             if isinstance(key, str):
                 for number, state in reversed(list(self._states.items())):
@@ -268,13 +262,3 @@ class History:
             return gap / (self._next - numbers[place])
 
         return numbers[min(between, key=gap_for_its_age)]
-
-
-def _renew_locks() -> None:
-    """Replaces all locks: in a forked child their owners may be missing threads."""
-    for history in _histories:
-        history._lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Callable, SupportsIndex, TypeVar, overload
 
 from ._core import (
     adoption,
@@ -24,6 +24,7 @@ from ._core import (
     content,
     integers,
     lifecycle,
+    limits,
     marks,
     pins,
     ranges,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     )
     from typing_extensions import Self
 
+    from ._core.limits import Peak
     from .images.progress import Progress
     from .sharing.snapshot import SharedSnapshot
 
@@ -482,7 +484,8 @@ class MemoryPool(Owned):
         """The items of `item_size` bytes at each of the offsets, one after the other.
 
         offsets: a numpy array of integers of any shape, or any sequence of integers.
-        out: None, or what to fill: writable, contiguous memory of just their size.
+        out: None, or what to fill: writable, contiguous memory of just their size. Of an
+            array with items of several bytes, a number of whole ones for each item.
 
         Returns out if given; for a numpy array an array of uint8 with the same shape and
         one more axis for the bytes of an item; for other sequences bytes.
@@ -496,7 +499,8 @@ class MemoryPool(Owned):
         """Puts equal parts of `data` at the offsets, in their order.
 
         offsets: as gather() takes them.
-        data: contiguous memory; its size is a multiple of the number of offsets.
+        data: contiguous memory; its size is a multiple of the number of offsets. Of an
+            array with items of several bytes, each part has whole ones.
 
         Each item is one atomic step. Raises what gather() raises, PoolMemoryError and
         PoolLimitError; then nothing was written, unless another thread cloned, viewed,
@@ -1227,6 +1231,43 @@ class MemoryPool(Owned):
     def stats(self) -> PoolStats:
         """Facts from one moment. Costs a walk over the tree for shared_blocks."""
         return stats.read(self._owner)
+
+    def set_limit(self, memory_limit: SupportsIndex | None) -> None:
+        """Changes the memory limit of this pool and its relatives, for all of them.
+
+        memory_limit: bytes of blocks, 1 or more; None for no limit. Below what is held,
+            nothing is freed, and calls that would need blocks fail until less is held.
+
+        Raises PoolRangeError.
+        """
+        limits.set_limit(self._owner, memory_limit)
+
+    def on_limit(self, function: Callable[[], object] | None) -> None:
+        """Sets what is called before a call fails with PoolLimitError; None: nothing.
+
+        function: called without arguments, in the thread of the call, which holds no lock
+            and has changed nothing. If it returns true, it has freed something, and the
+            call is tried once more. It may use all pools; its own calls ask nobody. What
+            it raises, the call raises.
+
+        There is one function for a pool and its relatives, the last one that was set,
+        also for calls of C. It is not called any more once this object is closed or
+        freed. Another thread may still be in the one before when this returns. Raises
+        TypeError.
+        """
+        limits.on_limit(self._owner, function)
+
+    def peak(self) -> Peak:
+        """A context; its `bytes` are the most that was held in it, by the family.
+
+            with pool.peak() as peak:
+                work(pool)
+            print(peak.bytes)
+
+        Counted are bytes of blocks, each once, as family_bytes of the statistics. Peaks
+        may be nested and overlap. Raises RuntimeError if one is entered twice.
+        """
+        return limits.Peak(self._owner)
 
     def __repr__(self) -> str:
         owner = self._owner

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._native.arguments import integer
-from .._native.buffers import BYTES_MAX, readable, writable
+from .._native.buffers import BYTES_MAX, Buffer, readable, writable
 from .._native.calls import library_for
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError, PoolRangeError
@@ -15,9 +15,6 @@ from .marks import changing
 from .offsets import Offsets, check, converted
 from .owner import Owner
 from .pairs import Ranges, checked, joined
-
-if TYPE_CHECKING:
-    pass
 
 # An item takes about as long as 64 bytes do, however short it is.
 _ITEM_COST = 64
@@ -32,6 +29,7 @@ def gather(owner: Owner, offsets: Any, item_size: Any, out: Any) -> Any:
     if out is not None:
         with writable(out) as target:
             integer("size of out", target.size, size, size)
+            _check_whole("out", target, item_size)
             _fill(owner, found, item_size, target.address)
         return out
     if size > BYTES_MAX:
@@ -51,6 +49,16 @@ def gather(owner: Owner, offsets: Any, item_size: Any, out: Any) -> Any:
     return items
 
 
+def _check_whole(name: str, buffer: Buffer, item_size: int) -> None:
+    """Raises if items in the pool would be parts of the items of a typed array."""
+    own = buffer.item_size
+    if own > 1 and item_size % own:
+        raise PoolRangeError(
+            f"items of {name} have {own} bytes each, and an item in the pool would have"
+            f" {item_size}, which is no multiple of that"
+        )
+
+
 def _fill(owner: Owner, found: Offsets, item_size: int, dest: Any) -> None:
     library = library_for(found.items * (_ITEM_COST + item_size))
     with readable(found.raw) as raw:
@@ -67,6 +75,7 @@ def scatter(owner: Owner, offsets: Any, data: Any) -> None:
                 f"size of data is {source.size}, which cannot be split into"
                 f" {found.items} items of equal size"
             )
+        _check_whole("data", source, item_size)
         check(owner, found, item_size)
         if owner.marked is not None:
             with changing(owner) as (plain, marks):

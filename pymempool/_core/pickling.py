@@ -77,7 +77,7 @@ class Moment(Owned):
         self._owner = owner
         self._make, self._rebuild = make, rebuild
         self.mark = Mark(rebuild)
-        self._key = threading.get_ident(), _family(owner)
+        self._key = threading.get_ident(), pins.family(owner)
         newest = _newest.get(self._key)
         known: Moment | None = None if newest is None else newest()
         self.known = known if known is not None and known.mark.calls == 1 else None
@@ -128,13 +128,6 @@ class Moment(Owned):
                 at = start + length
             if at < end:
                 yield at, end - at
-
-
-def _family(owner: Owner) -> int:
-    """What relatives have in common."""
-    window: Any = pins.view(owner, 0, 1).obj
-    family: int = window.family
-    return family
 
 
 def _options(owner: Owner) -> tuple[Any, ...]:

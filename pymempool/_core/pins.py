@@ -135,3 +135,10 @@ def _window(kind: str, address: int, offset: int, size: int) -> Window:
 
 _ARGUMENTS = c_void_p, c_void_p, c_void_p, py_object
 _FUNCTIONS = {kind: function(kind, c_int, *_ARGUMENTS) for kind in ("view", "pin")}
+
+
+def family(owner: Owner) -> int:
+    """What relatives, and only they, have in common, as long as one of them lives."""
+    window: Any = view(owner, 0, 1).obj
+    family: int = window.family
+    return family

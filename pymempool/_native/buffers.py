@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     class _Held:
         address: int
         size: int  #: in bytes
+        item_size: int  #: bytes of an item of what is exported, 1 for plain bytes
 
 else:
 
@@ -56,6 +57,7 @@ else:
         {
             "address": (ADDRESS, _Body.address.offset),
             "size": (SIZE, _Body.size.offset),
+            "item_size": (SIZE, _Body.itemsize.offset),
         },
     )
 

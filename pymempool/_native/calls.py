@@ -6,6 +6,7 @@ The other modules import `parallel` and `quick` from here, with the checks attac
 
 from __future__ import annotations
 
+import threading
 from ctypes import CDLL, byref
 from typing import Any, NoReturn
 
@@ -21,7 +22,17 @@ __all__ = [
     "parallel",
     "quick",
     "read_stats",
+    "refusals",
 ]
+
+
+class _Refusals(threading.local):
+    """What the function called at a limit raised in this thread, to be raised again."""
+
+    raised: BaseException | None = None
+
+
+refusals = _Refusals()
 
 
 def library_for(size: int) -> CDLL:
@@ -33,6 +44,9 @@ def fail(
     function: str, arguments: tuple[Any, ...], status: int, more: str = ""
 ) -> NoReturn:
     """Raises what a status of a call means, saying what was requested, and more."""
+    raised, refusals.raised = refusals.raised, None
+    if raised is not None and status == Status.POOL_LIMIT:
+        raise raised
     text = quick.pool_status_text(status).decode()
     names = SIGNATURES[function].parameters
     asked = [

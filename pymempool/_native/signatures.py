@@ -97,8 +97,13 @@ class StatsStruct(Structure):
 #: What pool_adopt calls when the memory is not needed any more.
 RELEASE_FUNCTION = CFUNCTYPE(None, c_void_p, c_size_t, c_void_p)
 
-#: What is asked before a call fails for the memory limit.
-LIMIT_FUNCTION = CFUNCTYPE(c_int, c_void_p, c_void_p)
+
+class PoolAddress(c_void_p):
+    """A pool, as functions of Python get it that C calls."""
+
+
+#: What is called before a call fails for the memory limit.
+LIMIT_FUNCTION = CFUNCTYPE(c_int, PoolAddress, c_void_p)
 
 
 class Argument(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .locks import new_lock
+from .._core.locks import new_lock
 from .store import Store, new_store
 
 if TYPE_CHECKING:

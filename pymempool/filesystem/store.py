@@ -16,9 +16,9 @@ import errno
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Callable, NamedTuple, Union
 
+from .._core.locks import new_lock
 from .._core.raw_file import fail
 from ..pool import MemoryPool
-from .locks import new_lock
 from .paths import join_path
 from .stored_file import LENGTH_MAX, StoredFile, now
 

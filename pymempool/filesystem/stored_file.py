@@ -8,12 +8,12 @@ from ctypes import memmove, string_at
 from datetime import datetime, timezone
 
 from .._core import ranges
+from .._core.locks import new_lock
 from .._core.raw_file import fail
 from .._native.calls import library_for
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolLimitError
 from ..pool import MemoryPool
-from .locks import new_lock
 
 #: The largest length of a file in bytes: elsewhere positions are signed.
 LENGTH_MAX = SIZE_MAX >> 1

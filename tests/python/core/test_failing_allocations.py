@@ -31,6 +31,7 @@ NO_ALLOCATION = {
     *("array, frozen, numpy", "array, frozen copy, numpy", "_repr_html_"),
     *("read_many", "read_many, large", "read_many, out", "read_many, numpy"),
     *("changes, items", "written", "start_address", "header"),
+    *("set_limit", "on_limit", "peak"),
 }
 
 # Several calls to the library: the most that was ever held may have become more.

@@ -246,6 +246,9 @@ CALLS_MEANWHILE: dict[str, Callable[[MemoryPool, bytearray], Any]] = {
     "adopt": lambda pool, buffer: pool.adopt(0, bytes(5000)),
     "pickle": lambda pool, buffer: pickle.dumps([pool, pool.clone()], 5),
     "stats": lambda pool, buffer: pool.stats,
+    "set_limit": lambda pool, buffer: pool.set_limit(None),
+    "on_limit": lambda pool, buffer: pool.on_limit(None),
+    "peak": lambda pool, buffer: pool.peak().__enter__().__exit__(None, None, None),
 }
 
 

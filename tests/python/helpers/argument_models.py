@@ -327,14 +327,22 @@ def check_items(pair: Pair, offsets: list[int], size: int) -> None:
         number(offset, 0, len(pair.flat) - size)
 
 
+def check_whole(buffer: Any, size: int) -> None:
+    """Items in the pool are no parts of the items of a typed array."""
+    if size % (memoryview(buffer).itemsize or 1):
+        raise Refused
+
+
 def gather(
     world: World, pair: Pair, offsets: Any, item_size: Any, out: Any = None
 ) -> Done:
     places, size = numbers(offsets), number(item_size, 0, SIZE_MAX)
     check_items(pair, places, size)
     expected = b"".join(pair.flat[at : at + size] for at in places)
-    if out is not None and len(content(out, to_write=True)) != len(expected):
-        raise Refused
+    if out is not None:
+        if len(content(out, to_write=True)) != len(expected):
+            raise Refused
+        check_whole(out, size)
 
     def done(result: Any) -> None:
         assert out is None or result is out
@@ -348,6 +356,7 @@ def scatter(world: World, pair: Pair, offsets: Any, data: Any) -> Done:
     size, rest = divmod(len(new), len(places) or 1)
     if rest or (new and not places):
         raise Refused
+    check_whole(data, size)
     check_items(pair, places, size)
 
     def done(result: None) -> None:

@@ -150,6 +150,12 @@ def array(numbers: Iterable[Any]) -> Any:
 FEW, MANY = range(3, 3000, 300), range(5, LARGE, 100)
 SPREAD = [(at, at % 200) for at in FEW]
 
+
+def peak_of(pool: MemoryPool) -> int:
+    with pool.peak() as peak:
+        return peak.bytes
+
+
 # By the attribute's name, and what is special after a comma.
 CALLS: dict[str, Call] = {
     "__init__": lambda s: MemoryPool(100),
@@ -182,6 +188,9 @@ CALLS: dict[str, Call] = {
     "copy_from, itself": lambda s: s.pool.copy_from(s.pool, 0, LARGE, 31),
     "resize": lambda s: s.pool.resize(20_001),
     "resize, larger": lambda s: s.pool.resize(3 * TOTAL),
+    "set_limit": lambda s: s.pool.set_limit(1 << 30),
+    "on_limit": lambda s: s.pool.on_limit(len),
+    "peak": lambda s: peak_of(s.pool),
     "view": lambda s: s.pool.view(200, 20),
     "view, several blocks": lambda s: s.pool.view(200, 900),
     "view, large": lambda s: s.pool.view(90, LARGE),

@@ -204,6 +204,9 @@ def type_facts(spelling: str, ctype: Any) -> list[str]:
     """What C must say of a type if ctypes is to pass it rightly."""
     if hasattr(ctype, "_argtypes_"):
         c_names = {None: "void", ctypes.c_void_p: "void *", ctypes.c_size_t: "size_t"}
+        c_names.update(
+            {ctypes.c_int: "int", signatures_module.PoolAddress: "MemoryPool *"}
+        )
         arguments = ", ".join(c_names[argument] for argument in ctype._argtypes_)
         whole = f"{c_names[ctype._restype_]} (*)({arguments})"
         return [f"_Generic(({spelling.format('')})0, {whole}: 1, default: 0)"]

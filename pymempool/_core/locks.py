@@ -7,7 +7,7 @@ import os
 import threading
 from typing import Any
 
-from .._core.weak import WeakObjects
+from .weak import WeakObjects
 
 _owners: WeakObjects[Any] = WeakObjects()
 
