@@ -24,7 +24,6 @@ from .errors import PoolClosedError
 from .pool import MemoryPool
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import SupportsIndex
 
     from typing_extensions import Self
@@ -203,12 +202,7 @@ class History:
         self._recorded()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     # ----------------------------------------------------------- with the lock held, all

@@ -46,7 +46,6 @@ from .errors import PoolRangeError
 
 if TYPE_CHECKING:
     from os import PathLike
-    from types import TracebackType
 
     from _typeshed import (
         ReadableBuffer,
@@ -190,12 +189,7 @@ class MemoryPool(Owned):
         _ = self._owner.address  # a closed pool says so here
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     # ------------------------------------------------------------------------------ bytes

@@ -24,8 +24,6 @@ from .owner import Owner
 from .weak import Weak, weak
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 _functions: dict[int, tuple[Callable[[], object], Weak]] = {}
@@ -142,12 +140,7 @@ class Peak:
         _peaks.begin(self, self._owner, self._family)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         assert self._owner is not None
         _peaks.end(self, self._owner, self._family)
         self._runs, self._owner = False, None

@@ -25,8 +25,6 @@ from .segment import Segment, register_with_loky
 from .table import Table, unpack
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from typing_extensions import Self
 
 _Pool = TypeVar("_Pool", bound=Owned)
@@ -223,12 +221,7 @@ class SharedSnapshot(Generic[_Pool]):
         self._open_segments()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -99,6 +99,36 @@ def nbdsh(uri: str, code: str, *words: object) -> str:
     return run("python3", "-c", program + code, uri, *words)
 
 
+class Client:
+    """A program with `h`, connected to a disk, that is talked to line by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def told(self) -> str:
+        """The next line that it prints."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().rstrip("\n")
+
+    def go_on(self) -> None:
+        """Ends an input() of it."""
+        print(file=self._process.stdin, flush=True)
+
+
+@contextmanager
+def client_of(uri: str, code: str) -> Iterator[Client]:
+    """Runs such a program until it ends."""
+    program = f"import nbd\nh = nbd.NBD()\nh.connect_uri({uri!r})\n{code}"
+    with subprocess.Popen(
+        ["python3", "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        yield Client(process)
+
+
 def plugin() -> str:
     found = os.environ.get("NBDKIT_MEMPOOL_PLUGIN")
     if not found:

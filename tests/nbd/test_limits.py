@@ -12,6 +12,7 @@ from conftest import (
     MIB,
     Serve,
     Server,
+    client_of,
     nbdsh,
     need,
     needs_limits,
@@ -155,22 +156,14 @@ for at in range(0, 1 << 20, len(new)):
         h.pwrite(new, at)
 print(h.pread(1 << 20, 0) == new * 4)
 """
-    program = f"import nbd\nh = nbd.NBD()\nh.connect_uri({server.uri()!r})\n{code}"
-    with subprocess.Popen(
-        ["python3", "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    ) as client:
-        assert client.stdin is not None and client.stdout is not None
-        assert client.stdout.readline() == "written\n"
+    with client_of(server.uri(), code) as client:
+        assert client.told() == "written"
         server.control("snapshot one")
-        print(file=client.stdin, flush=True)
-        assert client.stdout.readline() == "ENOSPC True\n"
+        client.go_on()
+        assert client.told() == "ENOSPC True"
         server.control("drop one")
-        print(file=client.stdin, flush=True)
-        assert client.stdout.read() == "True\n"
+        client.go_on()
+        assert client.told() == "True"
 
 
 def test_clients_that_are_killed_leave_nothing_behind(server: Server) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 
 import pytest
-from conftest import ENVIRONMENT, KIB, MIB, Serve, Server, nbdsh, run
+from conftest import KIB, MIB, Serve, Server, client_of, nbdsh, run
 
 
 def write(server: Server, byte: int, export: str = "", at: int = 0) -> None:
@@ -183,7 +182,6 @@ def test_restore_shows_on_connections_that_are_open(server: Server) -> None:
     server.control("snapshot one")
     write(server, 2)
     code = """
-import subprocess
 def first():
     return bytes(h.pread(1, 0))
 print(first(), flush=True)
@@ -193,21 +191,13 @@ h.pwrite(b"x", 0)
 input()
 print(first())
 """
-    program = f"import nbd\nh = nbd.NBD()\nh.connect_uri({server.uri()!r})\n{code}"
-    with subprocess.Popen(
-        ["python3", "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    ) as client:
-        assert client.stdin is not None and client.stdout is not None
-        assert client.stdout.readline() == "b'\\x02'\n"
+    with client_of(server.uri(), code) as client:
+        assert client.told() == "b'\\x02'"
         server.control("restore one")
-        print(file=client.stdin, flush=True)
-        assert client.stdout.readline() == "b'\\x01'\n"
-        print(file=client.stdin, flush=True)
-        assert client.stdout.readline() == "b'x'\n"
+        client.go_on()
+        assert client.told() == "b'\\x01'"
+        client.go_on()
+        assert client.told() == "b'x'"
     assert holds(server, 1, "one")
 
 
@@ -216,27 +206,20 @@ def test_a_disk_that_is_dropped_stays_for_those_who_use_it(server: Server) -> No
     server.control("snapshot one")
     write(server, 2)
     server.settle()
-    program = (
-        f"import nbd\nh = nbd.NBD()\nh.connect_uri({server.uri('one')!r})\n"
-        "print('there', flush=True)\ninput()\n"
-        "print(bytes(h.pread(1 << 20, 0)) == bytes([1]) * (1 << 20))"
-    )
-    with subprocess.Popen(
-        ["python3", "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    ) as client:
-        assert client.stdin is not None and client.stdout is not None
-        assert client.stdout.readline() == "there\n"
+    code = """
+print("there", flush=True)
+input()
+print(bytes(h.pread(1 << 20, 0)) == bytes([1]) * (1 << 20))
+"""
+    with client_of(server.uri("one"), code) as client:
+        assert client.told() == "there"
         assert server.stats()["connections"] == 1
         server.control("drop one")
         run("nbdinfo", server.uri("one"), fails=True)
         server.control("snapshot one")  # the name is free for another
         assert server.stats()["family_bytes"] == 2 * MIB
-        print(file=client.stdin, flush=True)
-        assert client.stdout.readline() == "True\n"
+        client.go_on()
+        assert client.told() == "True"
     assert holds(server, 2, "one")
     server.settle()
     assert server.stats()["family_bytes"] == MIB

@@ -112,8 +112,7 @@ MUTANTS["test_linear"] = [
         "pool.c",
         "    pools_lock(pool, from);\n    restore.pins = ",
         "    restore.pins = ",
-        "    pools_unlock(pool, from);\n"
-        "    reservation_release_adopted(&reservation);",
+        "    pools_unlock(pool, from);\n    reservation_release_adopted(&reservation);",
         "    reservation_release_adopted(&reservation);",
     ),
     (
