@@ -37,6 +37,7 @@
 #include "src/memory/block.c"
 #include "src/memory/digests.c"
 #include "src/memory/chunk.c"
+#include "src/memory/trace.c"
 #include "src/memory/arena.c"
 
 #include "src/tree/reservation.c"

@@ -11,7 +11,7 @@ from ._core.limits import Peak
 from ._core.names import publish
 from ._core.states import BlockState
 from ._core.stats import PoolStats
-from ._native.library import __version__
+from ._native.library import __version__, tracemalloc_domain
 from ._native.paths import get_include, get_library
 from .errors import (
     CheckpointError,
@@ -54,6 +54,7 @@ __all__ = [
     "get_include",
     "get_library",
     "merge",
+    "tracemalloc_domain",
     "trim",
 ]
 
@@ -62,7 +63,11 @@ _LATE = {"SharedSnapshot": ".sharing.snapshot", "merge": ".images.merging"}
 
 publish(
     __name__,
-    *(globals()[name] for name in __all__ if name not in ("__version__", *_LATE)),
+    *(
+        globals()[name]
+        for name in __all__
+        if name not in ("__version__", "tracemalloc_domain", *_LATE)
+    ),
 )
 
 

@@ -122,6 +122,7 @@ class _Functions(Structure):
 
     _fields_ = [
         ("object_size", c_size_t),
+        ("domain", c_size_t),
         *(
             (name, c_void_p)
             for name in (
@@ -130,6 +131,7 @@ class _Functions(Structure):
                 *("PyObject_GetBuffer", "PyBuffer_Release", "PyBuffer_FillInfo"),
                 *("PyInterpreterState_Get", "PyInterpreterState_Main"),
                 *("Py_AddPendingCall", "PyBytes_FromStringAndSize", "PyBytes_AsString"),
+                *("PyTraceMalloc_Track", "PyTraceMalloc_Untrack"),
             )
         ),
         ("none", py_object),
@@ -139,9 +141,14 @@ class _Functions(Structure):
 #: The bytes that CPython keeps of every object, before what is its own.
 OBJECT_SIZE = object.__basicsize__
 
+#: The domain of tracemalloc that has the blocks of pools: traced is each block that is
+#: allocated from the first pool or clone on that is made while tracemalloc runs.
+tracemalloc_domain = 0x706F6F6C
+
 _functions = _Functions(
     OBJECT_SIZE,
-    *(cast(pythonapi[field[0]], c_void_p) for field in _Functions._fields_[1:-1]),
+    tracemalloc_domain,
+    *(cast(pythonapi[field[0]], c_void_p) for field in _Functions._fields_[2:-1]),
     None,
 )
 

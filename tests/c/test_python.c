@@ -152,11 +152,51 @@ static void *bytes_data(void *object)
     return bytes_object.bytes + HEAD;
 }
 
+/* A profiler: what it knows of blocks. It takes the GIL itself, as that of CPython. */
+enum { DOMAIN_NUMBER = 17 };
+static int profiles;          /* whether it runs */
+static size_t traced, untold; /* blocks that it knows; those freed that it did not */
+static uintptr_t traces[2 * TOTAL / BLOCK];
+
+static int track(unsigned domain, uintptr_t data, size_t size)
+{
+    size_t i;
+    CHECK_EQ_INT((int)domain, DOMAIN_NUMBER);
+    if (!profiles)
+        return -2;
+    if (size == 0) /* only the question whether it runs */
+        return CHECK(locked), 0;
+    CHECK(!locked && size == BLOCK);
+    CHECK(!lock_is_held(&pool->family->arena.lock));
+    for (i = 0; i < TEST_COUNT(traces) && traces[i] != 0; i++)
+        CHECK(traces[i] != data);
+    CHECK(i < TEST_COUNT(traces));
+    traces[i] = data;
+    traced++;
+    return 0;
+}
+
+static int untrack(unsigned domain, uintptr_t data)
+{
+    CHECK_EQ_INT((int)domain, DOMAIN_NUMBER);
+    if (!profiles)
+        return -2;
+    for (size_t i = 0; data != 0 && i < TEST_COUNT(traces); i++) {
+        if (traces[i] == data) {
+            traces[i] = 0;
+            traced--;
+            return 0;
+        }
+    }
+    untold += data != 0;
+    return 0;
+}
+
 static const Python functions = {
-    HEAD,       save_thread,     restore_thread,   is_initialized,   ensure,
-    release,    inc_ref,         dec_ref,          get_buffer,       release_buffer,
-    fill_info,  interpreter_get, interpreter_main, add_pending_call, new_bytes,
-    bytes_data, &nothing,
+    HEAD,           DOMAIN_NUMBER, save_thread,     restore_thread,   is_initialized,
+    ensure,         release,       inc_ref,         dec_ref,          get_buffer,
+    release_buffer, fill_info,     interpreter_get, interpreter_main, add_pending_call,
+    new_bytes,      bytes_data,    track,           untrack,          &nothing,
 };
 
 /* The function of that name, of that type. */
@@ -554,7 +594,93 @@ TEST(nothing_by_that_name)
     CHECK(pool_for_python("pool_version", &functions) != NULL);
 }
 
+/* ---------------------------------------------------------------- the memory profiler */
+
+/* Creates a pool and drops it, after which blocks are traced, or are no more. */
+static void find_tracing(void)
+{
+    PoolOptions options = {
+        .struct_size = sizeof options, .total_size = TOTAL, .max_block_size = BLOCK};
+    Object reference = {0};
+    CHECK(PYTHON("create", Create *)(&options, &reference) != NULL);
+    PYTHON("end_reference", End *)(&reference);
+}
+
+TEST(blocks_are_told_to_a_profiler)
+{
+    begin();
+    memset(traces, 0, sizeof traces);
+    profiles = 1;
+    find_tracing();
+    void *outer = interpreter_enter();
+    CHECK_RETURNS(pool_fill(pool, TOTAL / 2, 1, 5 * BLOCK), POOL_OK);
+    CHECK_EQ_SIZE(traced, 5);
+    CHECK_RETURNS(pool_discard(pool, TOTAL / 2, 2 * BLOCK), POOL_OK);
+    CHECK_EQ_SIZE(traced, 3);
+    CHECK_EQ_SIZE(untold, 0);
+    CHECK_RETURNS(pool_discard(pool, 0, BLOCK), POOL_OK); /* was there before */
+    CHECK_EQ_SIZE(untold, 1);
+
+    MemoryPool *clone = pool_clone(pool);
+    CHECK_RETURNS(pool_fill(clone, BLOCK, 2, 1), POOL_OK); /* a copy */
+    CHECK_EQ_SIZE(traced, 4);
+    PoolView pin = {.struct_size = sizeof pin};
+    CHECK_RETURNS(pool_pin(clone, 80 * BLOCK, 3 * BLOCK, &pin), POOL_OK);
+    CHECK_EQ_SIZE(traced, 7);
+    pool_view_release(&pin);
+    pool_destroy(clone);
+    CHECK_EQ_SIZE(traced, 3);
+
+    static unsigned char adopted[2 * BLOCK];
+    CHECK_RETURNS(pool_adopt(pool, 90 * BLOCK, adopted, sizeof adopted, NULL, NULL),
+                  POOL_OK);
+    CHECK_EQ_SIZE(traced, 3); /* is the caller's */
+
+    initialized = 0; /* the interpreter has ended */
+    CHECK_RETURNS(pool_fill(pool, 60 * BLOCK, 1, BLOCK), POOL_OK);
+    CHECK_RETURNS(pool_discard(pool, 50 * BLOCK, BLOCK), POOL_OK);
+    CHECK_EQ_SIZE(traced, 3);
+    initialized = 1;
+    interpreter_leave(outer);
+
+    profiles = 0;
+    find_tracing();
+    CHECK_EQ_SIZE(size_load_relaxed(&interpreter.traces), 0);
+    CHECK_RETURNS(pool_fill(pool, 70 * BLOCK, 1, BLOCK), POOL_OK);
+    end();
+}
+
+TEST(blocks_without_room_for_a_note_are_missed)
+{
+    begin();
+    memset(traces, 0, sizeof traces);
+    traced = 0;
+    profiles = 1;
+    find_tracing();
+    void *outer = interpreter_enter();
+    size_t before = traced, missed = 0, number = 0;
+    do { /* each allocation of the call fails, one by one */
+        size_t told = traced;
+        fault_in = ++number;
+        bool done = pool_fill(pool, (TOTAL / BLOCK / 2 + 2 * number) * BLOCK, 1,
+                              2 * BLOCK) == POOL_OK;
+        missed += done && traced - told < 2;
+        CHECK(traced - told <= (done ? 2 : 0));
+    } while (fault_in == 0);
+    fault_in = 0;
+    CHECK_EQ_SIZE(missed, 1);
+    interpreter_leave(outer);
+    end();
+    CHECK_EQ_SIZE(traced, before);
+    profiles = 0;
+    begin();
+    find_tracing();
+    end();
+}
+
 static const TestCase cases[] = {
+    TEST_CASE(blocks_are_told_to_a_profiler),
+    TEST_CASE(blocks_without_room_for_a_note_are_missed),
     TEST_CASE(calls_keep_the_lock_unless_they_wait),
     TEST_CASE(calls_that_copy_large_blocks_do_not_keep_it),
     TEST_CASE(calls_within_calls),

@@ -46,10 +46,14 @@
 #  define POOL_ASSERT(condition) ((void)0)
 #endif
 
-/* Functions that release and acquire an interpreter's lock; see interpreter.c. */
+/* Functions that release and acquire an interpreter's lock, see interpreter.c, and those
+ * of its memory profiler, see trace.c. */
 static struct Interpreter {
-    void *(*unlock)(void);      /* releases it; returns what lock() needs */
-    void (*lock)(void *thread); /* waits for it and acquires it           */
+    void *(*unlock)(void);                  /* releases it; returns what lock() needs */
+    void (*lock)(void *thread);             /* waits for it and acquires it           */
+    AtomicSize traces;                      /* whether the profiler runs              */
+    void (*track)(void *data, size_t size); /* a block was allocated                  */
+    void (*untrack)(void *data);            /* and freed                              */
 } interpreter;
 
 /* fault_injection.c */

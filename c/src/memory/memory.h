@@ -213,6 +213,24 @@ static Block *chunk_alloc_run(Chunk *chunk, size_t count, size_t *headers);
 static size_t chunk_decommit(Chunk *chunk, size_t *headers);
 static size_t chunk_trim(Chunk *chunk, size_t *headers);
 
+/* ----------------------------------------------------------------------------- trace */
+
+typedef struct TraceEvent {
+    void *data;
+    size_t size; /* 0: the block was freed */
+} TraceEvent;
+
+/* Blocks that a call allocated and freed, for a memory profiler; see trace.c. */
+typedef struct Trace {
+    TraceEvent *events;
+    size_t count, room;
+} Trace;
+
+/* trace.c */
+static void trace_list(Trace *trace, const Block *block, size_t size);
+static void trace_run(Trace *trace, const Block *first, size_t count, size_t size);
+static void trace_tell(Trace *trace);
+
 /* ----------------------------------------------------------------------------- arena */
 
 /* Requests of fewer bytes are not compared with the available memory, because to find

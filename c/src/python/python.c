@@ -24,6 +24,7 @@
 
 typedef struct Python {
     size_t object_size;                     /* where the body begins */
+    size_t domain;                          /* of tracemalloc, for blocks */
     void *(*save_thread)(void);             /* PyEval_SaveThread     */
     void (*restore_thread)(void *);         /* PyEval_RestoreThread  */
     int (*is_initialized)(void);            /* Py_IsInitialized      */
@@ -39,6 +40,8 @@ typedef struct Python {
     int (*add_pending_call)(int (*)(void *), void *); /* Py_AddPendingCall */
     void *(*new_bytes)(const void *, ptrdiff_t);      /* PyBytes_FromStringAndSize */
     void *(*bytes_data)(void *);                      /* PyBytes_AsString          */
+    int (*track)(unsigned, uintptr_t, size_t);        /* PyTraceMalloc_Track       */
+    int (*untrack)(unsigned, uintptr_t);              /* PyTraceMalloc_Untrack     */
     void *none;                                       /* Py_None                   */
 } Python;
 
@@ -147,12 +150,45 @@ static int python_write_near(MemoryPool *pool, int offset, const void *src, int 
     return size - (int)python_write(pool, (size_t)offset, src, (size_t)size);
 }
 
+/* ---------------------------------------------------------------- tracemalloc */
+
+/* Both do nothing while tracemalloc does not run, and acquire the GIL if it does. */
+static void python_track(void *data, size_t size)
+{
+    if (python.is_initialized()) {
+        (void)python.track((unsigned)python.domain, (uintptr_t)data, size);
+    }
+}
+
+static void python_untrack(void *data)
+{
+    if (python.is_initialized()) {
+        (void)python.untrack((unsigned)python.domain, (uintptr_t)data);
+    }
+}
+
+/* Starts or ends to trace blocks: with the next pool or clone that Python creates after
+ * tracemalloc was started or stopped. Context: the caller holds the GIL. */
+static void python_find_tracing(void)
+{
+    bool traces = python.track((unsigned)python.domain, 0, 0) == 0;
+    if (traces) {
+        (void)python.untrack((unsigned)python.domain, 0);
+    }
+    if (traces != (size_load_relaxed(&interpreter.traces) != 0)) {
+        size_store_relaxed(&interpreter.traces, traces);
+    }
+}
+
 /* ----------------------------------------------------------------- references */
 
 static MemoryPool *python_create(const PoolOptions *options, void *reference)
 {
-    void *outer = interpreter_enter();
-    MemoryPool *pool = pool_create_with(options);
+    void *outer;
+    MemoryPool *pool;
+    python_find_tracing();
+    outer = interpreter_enter();
+    pool = pool_create_with(options);
     *(MemoryPool **)python_body(reference) = pool;
     interpreter_leave(outer);
     return pool;
@@ -160,8 +196,11 @@ static MemoryPool *python_create(const PoolOptions *options, void *reference)
 
 static MemoryPool *python_clone(MemoryPool *of, void *reference)
 {
-    void *outer = interpreter_enter();
-    MemoryPool *pool = pool_clone(of);
+    void *outer;
+    MemoryPool *pool;
+    python_find_tracing();
+    outer = interpreter_enter();
+    pool = pool_clone(of);
     *(MemoryPool **)python_body(reference) = pool;
     interpreter_leave(outer);
     return pool;
@@ -427,6 +466,8 @@ void *pool_for_python(const char *name, const void *functions)
         memcpy(&python, functions, sizeof python);
         interpreter.unlock = python.save_thread;
         interpreter.lock = python.restore_thread;
+        interpreter.track = python_track;
+        interpreter.untrack = python_untrack;
     }
     lock_release(&registry.lock);
     for (i = 0; i < sizeof python_functions / sizeof *python_functions; i++) {

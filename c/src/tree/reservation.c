@@ -84,6 +84,10 @@ static void reservation_free(Reservation *reservation, Arena *arena)
         reservation->nodes = (Node *)ptr_load_acquire(&node->slot[0]);
         slab_free(&arena->nodes, node);
     }
+    if (size_load_relaxed(&interpreter.traces) != 0) {
+        trace_list(&reservation->trace, reservation->blocks, 0);
+        trace_list(&reservation->trace, reservation->unlinked, 0);
+    }
     arena_free(arena, reservation->blocks, &reservation->released);
     arena_free(arena, reservation->unlinked, &reservation->released);
     reservation->blocks = reservation->unlinked = NULL;
@@ -188,6 +192,9 @@ static NOT_INLINE PoolStatus reservation_fill_some(Reservation *reservation, Are
         reservation_free(reservation, arena);
         arena_undo(arena, mapped);
         arena->peak = peak; /* the blocks were never in use */
+    } else if (size_load_relaxed(&interpreter.traces) != 0) {
+        trace_list(&reservation->trace, reservation->blocks, arena->block_size);
+        trace_run(&reservation->trace, reservation->run, run->blocks, arena->block_size);
     }
     lock_release(&arena->lock);
     return status;
@@ -237,11 +244,12 @@ static void reservation_populate(const Reservation *reservation, size_t block_si
     }
 }
 
-/* Calls the release functions of adopted memory that is no longer used. They are the
- * caller's functions, which may take long and may call this library. Context: the caller
- * holds no lock. */
+/* Calls the release functions of adopted memory that is no longer used, and the memory
+ * profiler. The former are the caller's functions, which may take long and may call this
+ * library. Context: the caller holds no lock. */
 static void reservation_release_adopted(Reservation *reservation)
 {
+    trace_tell(&reservation->trace);
     if (reservation->released != NULL) {
         interpreter_unlock();
     }

@@ -33,6 +33,7 @@ typedef struct Reservation {
     Adoption *released;  /* to be released after all locks             */
     Block *run;          /* blocks that follow each other, the caller's */
     size_t replacements; /* of those, see ReservationRun              */
+    Trace trace;         /* all of them, if a profiler runs           */
 } Reservation;
 
 /* What a change needs, or an upper bound. A block that replaces another is written to in

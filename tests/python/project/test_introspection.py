@@ -122,6 +122,7 @@ def test_the_list_has_what_is_public() -> None:
     assert {f"pymempool.{name}" for name in pymempool.__all__} <= {
         *PUBLIC,
         "pymempool.__version__",
+        "pymempool.tracemalloc_domain",
     }
     assert "pymempool.testing.assert_same" in PUBLIC
 
