@@ -229,7 +229,7 @@ typedef struct Trace {
 /* trace.c */
 static void trace_list(Trace *trace, const Block *block, size_t size);
 static void trace_run(Trace *trace, const Block *first, size_t count, size_t size);
-static void trace_tell(Trace *trace);
+static void trace_report(Trace *trace);
 
 /* ----------------------------------------------------------------------------- arena */
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace.c - tells an interpreter's memory profiler which blocks exist (tracemalloc)
+ * trace.c - reports to an interpreter's memory profiler which blocks exist (tracemalloc)
  *
- *     allocate, free, under the arena's lock ─► Trace of the call ─► told without locks
+ *     allocate, free, under the arena's lock ─► Trace of the call ─► reported without locks
  *
- * The profiler attributes a block to what the interpreter runs at the moment that it is
- * told, and needs the GIL for that, for which nobody may wait with a lock. So a call notes
- * what it allocates and frees, and tells it when it is done. If there is no memory for the
- * notes, the profiler misses these blocks.
+ * The profiler attributes a block to what the interpreter runs at that moment, and needs
+ * the GIL, for which nobody may wait with a lock. So a call notes what it allocates and
+ * frees, and reports it when it is done. If there is no memory for the notes, the profiler
+ * misses these blocks.
  *
- * What two threads do with one block may be told in the wrong order: then it is missed, or
- * counts until its memory is used again.
+ * What two threads do with one block may be reported in the wrong order: then it is missed,
+ * or counts until its memory is used again.
  */
 #include "memory.h"
 
@@ -54,8 +54,8 @@ static void trace_run(Trace *trace, const Block *first, size_t count, size_t siz
     }
 }
 
-/* Tells what was noted. Context: the caller holds no lock. */
-static void trace_tell(Trace *trace)
+/* Reports what was noted. Context: the caller holds no lock. */
+static void trace_report(Trace *trace)
 {
     size_t i;
     if (trace->events == NULL) {

@@ -249,7 +249,7 @@ static void reservation_populate(const Reservation *reservation, size_t block_si
  * library. Context: the caller holds no lock. */
 static void reservation_release_adopted(Reservation *reservation)
 {
-    trace_tell(&reservation->trace);
+    trace_report(&reservation->trace);
     if (reservation->released != NULL) {
         interpreter_unlock();
     }
