@@ -10,7 +10,8 @@ tools() {
         spin relacy-dev valgrind abigail-tools doxygen chromium fonts-dejavu-core
         musl-tools qemu-user gcc-aarch64-linux-gnu gcc-s390x-linux-gnu
         libc6-dev-arm64-cross libc6-dev-s390x-cross
-        nbdkit nbdkit-plugin-dev libnbd-bin python3-libnbd qemu-utils e2fsprogs fio util-linux
+        nbdkit nbdkit-plugin-dev libnbd-bin python3-libnbd qemu-utils qemu-system-x86
+        e2fsprogs fio util-linux
     )
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq -o DPkg::Lock::Timeout=300
