@@ -33,6 +33,7 @@ static Discard cut_plan(MemoryPool *pool, size_t total_size)
 /* Locks: the pool exclusively; inside it the arena. */
 static PoolStatus pool_try_resize(MemoryPool *pool, size_t total_size)
 {
+    HANDLE_CHECK(pool);
     Reservation reservation = {0};
     Discard cut;
     Need need;
