@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/memory_pool)
 set(package_files ${PROJECT_BINARY_DIR}/package)
 
-set(targets memory_pool)
+set(targets ${shared_targets})
 if(TARGET memory_pool_static)
     list(APPEND targets memory_pool_static)
 endif()

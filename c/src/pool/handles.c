@@ -175,7 +175,7 @@ static PoolStatus view_made(PoolStatus status, const MemoryPool *pool, PoolView 
 }
 
 /* Ends the process if a view that seems not to be released is none, or a copy of one that
- * was. Else gives it back what it had instead of the record. Locks: the registry. */
+ * was. Else restores what it had before view_made. Locks: the registry. */
 static void view_end(PoolView *view, const void *address)
 {
     ViewRecord *record = (ViewRecord *)view->block;

@@ -2,8 +2,8 @@
 /*
  * report.c - who holds what: all families and pools and, with POOL_DEBUG, views and pins
  *
- * The report is collected first, with the registry locked, so that nothing that it tells of
- * ends meanwhile; then the callback is called without a lock. What is about to end (it has
+ * The report is collected first, with the registry locked, so that nothing in it ends
+ * meanwhile; then the callback is called without a lock. What is about to end (it has
  * no reference any more) is left out.
  */
 #include "pool.h"
