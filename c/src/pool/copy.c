@@ -345,8 +345,6 @@ static PoolStatus copy_locked(Copy *copy, Reservation *reservation)
 static PoolStatus pool_try_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
                                 size_t src_offset, size_t size)
 {
-    HANDLE_CHECK(dst);
-    HANDLE_CHECK(src);
     Copy copy = {0};
     Reservation reservation = {0};
     PoolStatus status;
@@ -371,6 +369,8 @@ static PoolStatus pool_try_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *
 PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
                      size_t src_offset, size_t size)
 {
+    HANDLE_CHECK(dst);
+    HANDLE_CHECK(src);
     PoolStatus status = POOL_INVALID;
     bool asked = false;
     if (dst != NULL && src != NULL) {

@@ -33,7 +33,6 @@ static Discard cut_plan(MemoryPool *pool, size_t total_size)
 /* Locks: the pool exclusively; inside it the arena. */
 static PoolStatus pool_try_resize(MemoryPool *pool, size_t total_size)
 {
-    HANDLE_CHECK(pool);
     Reservation reservation = {0};
     Discard cut;
     Need need;
@@ -60,6 +59,7 @@ static PoolStatus pool_try_resize(MemoryPool *pool, size_t total_size)
 
 PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
 {
+    HANDLE_CHECK(pool);
     PoolStatus status = POOL_INVALID;
     bool asked = false;
     if (pool != NULL && total_size > 0) {
