@@ -44,6 +44,7 @@
 #include "src/tree/tree.c"
 #include "src/tree/tree_edit.c"
 
+#include "src/pool/handles.c"
 #include "src/pool/family.c"
 #include "src/pool/limit.c"
 #include "src/pool/range.c"
@@ -66,5 +67,6 @@
 #include "src/pool/segment.c"
 #include "src/pool/compare.c"
 #include "src/pool/find.c"
+#include "src/pool/report.c"
 
 #include "src/python/python.c"

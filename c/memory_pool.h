@@ -230,6 +230,34 @@ typedef struct PoolStats {
                                * because only this one takes a walk of the tree        */
 } PoolStats;
 
+/* What a PoolReport is about. */
+typedef enum PoolReportKind {
+    POOL_REPORT_FAMILY = 0,
+    POOL_REPORT_POOL = 1,
+    POOL_REPORT_VIEW = 2,
+    POOL_REPORT_PIN = 3,
+    POOL_REPORT_KIND_MAX_ = 0x7fffffff
+} PoolReportKind;
+
+/* Who holds what, see pool_report: a family, a pool, or a view or pin. What does not apply
+ * is 0 or NULL. The library sets struct_size to what it knows: a field that lies beyond
+ * must not be read. */
+typedef struct PoolReport {
+    size_t struct_size;
+    size_t kind;         /* of PoolReportKind                                         */
+    const void *handle;  /* the pool; of a view or pin its memory; else the family    */
+    const void *family;  /* the same for all relatives, and their views and pins      */
+    size_t references;   /* to a pool; of a family its pools, views and pins          */
+    size_t size;         /* bytes that can be addressed in a pool, a view or a pin    */
+    size_t held_bytes;   /* as in PoolStats; of a family family_bytes                 */
+    size_t shared_bytes; /* of held_bytes, those of blocks that are shared            */
+    size_t views;        /* views and pins of the family, with a pool as well         */
+    size_t pins;         /* pins of a pool, of any size                               */
+    const char *file;    /* where it was made; NULL: not known, see pool_report       */
+    size_t line;         /* in that file                                              */
+    const void *address; /* to which the call returned that made it; NULL: not known  */
+} PoolReport;
+
 /* ------------------------------------------------------------------- lifetime */
 
 /* Creates a pool of total_size bytes, which is one hole. Constant time, about 5 KiB.
@@ -638,8 +666,8 @@ POOL_API size_t pool_trim(void);
 POOL_API size_t pool_fail_allocation(size_t number);
 
 /* Returns the status of this thread's last call to this library, POOL_OK if there was
- * none. Calls of this function, pool_fail_allocation, pool_status_text, pool_version and
- * pool_for_python do not count. */
+ * none. Calls of this function, pool_fail_allocation, pool_status_text, pool_version,
+ * pool_for_python and pool_place do not count. */
 POOL_API PoolStatus pool_last_status(void);
 
 /* Returns a short English text for a status; "unknown status" if there is no such status.
@@ -653,6 +681,117 @@ POOL_API unsigned pool_version(void);
  * CPython and returns the address of the function of that name that CPython is to call,
  * or NULL. An implementation detail that may change with any version. */
 POOL_API void *pool_for_python(const char *name, const void *functions);
+
+/* ------------------------------------------------------------------ debugging */
+
+/* In a library that was built with POOL_DEBUG, each function also checks the pools and
+ * views that it is given. If one has ended, is of another copy of the library, or is none,
+ * the function says so on stderr, with the places where it was made and ended, and calls
+ * abort(). Of NULL, and of views that were released, the same holds as in other builds.
+ *
+ * If a program defines POOL_DEBUG before it includes this header, that library also knows
+ * the lines of the program in which pools, views and pins are made and end: the functions
+ * are then macros as well, which call pool_place. Else it knows addresses, which a debugger
+ * can translate. */
+
+/* Calls callback(report, context) for each family, each pool, and in a library with
+ * POOL_DEBUG for each view and pin: the oldest first. NULL as callback prints lines to
+ * stderr. The report is valid until callback returns.
+ *
+ * For people who look for a leak. Libraries without POOL_DEBUG do not know who made what:
+ * file and address are NULL, and views and pins are counts of their families. Pools that
+ * the library makes for a moment (see CONTENT) are reported as well.
+ *
+ * Takes what pool_stats takes with shared_blocks, for all pools: each is locked for that,
+ * one at a time, and meanwhile calls that create or free pools, and fork, wait. The
+ * callback is called after that, without a lock, and may call this library. Errors:
+ * POOL_NO_MEMORY, before the first call of callback. */
+POOL_API PoolStatus pool_report(void (*callback)(const PoolReport *report, void *context),
+                                void *context);
+
+/* Sets the line by which pool_report is to know what this thread makes from now on; file
+ * must stay valid. NULL and 0: none. Only for libraries with POOL_DEBUG; others ignore it.
+ * The macros below call it. */
+POOL_API void pool_place(const char *file, size_t line);
+
+#if defined(POOL_DEBUG) && !defined(POOL_IMPLEMENTATION)
+
+/* The functions with the caller's line; for the macros only. */
+static inline MemoryPool *pool_create_at_(size_t total_size, size_t max_block_size,
+                                          const char *file, size_t line)
+{
+    MemoryPool *pool;
+    pool_place(file, line);
+    pool = pool_create(total_size, max_block_size);
+    pool_place(NULL, 0);
+    return pool;
+}
+
+static inline MemoryPool *pool_create_with_at_(const PoolOptions *options,
+                                               const char *file, size_t line)
+{
+    MemoryPool *pool;
+    pool_place(file, line);
+    pool = pool_create_with(options);
+    pool_place(NULL, 0);
+    return pool;
+}
+
+static inline void pool_destroy_at_(MemoryPool *pool, const char *file, size_t line)
+{
+    pool_place(file, line);
+    pool_destroy(pool);
+    pool_place(NULL, 0);
+}
+
+static inline MemoryPool *pool_clone_at_(MemoryPool *pool, const char *file, size_t line)
+{
+    MemoryPool *clone;
+    pool_place(file, line);
+    clone = pool_clone(pool);
+    pool_place(NULL, 0);
+    return clone;
+}
+
+static inline PoolStatus pool_view_at_(MemoryPool *pool, size_t offset, size_t size,
+                                       PoolView *view, const char *file, size_t line)
+{
+    PoolStatus status;
+    pool_place(file, line);
+    status = pool_view(pool, offset, size, view);
+    pool_place(NULL, 0);
+    return status;
+}
+
+static inline PoolStatus pool_pin_at_(MemoryPool *pool, size_t offset, size_t size,
+                                      PoolView *view, const char *file, size_t line)
+{
+    PoolStatus status;
+    pool_place(file, line);
+    status = pool_pin(pool, offset, size, view);
+    pool_place(NULL, 0);
+    return status;
+}
+
+static inline void pool_view_release_at_(PoolView *view, const char *file, size_t line)
+{
+    pool_place(file, line);
+    pool_view_release(view);
+    pool_place(NULL, 0);
+}
+
+#  define pool_create(total_size, max_block_size)                                        \
+      pool_create_at_(total_size, max_block_size, __FILE__, __LINE__)
+#  define pool_create_with(options) pool_create_with_at_(options, __FILE__, __LINE__)
+#  define pool_destroy(pool) pool_destroy_at_(pool, __FILE__, __LINE__)
+#  define pool_clone(pool) pool_clone_at_(pool, __FILE__, __LINE__)
+#  define pool_view(pool, offset, size, view)                                            \
+      pool_view_at_(pool, offset, size, view, __FILE__, __LINE__)
+#  define pool_pin(pool, offset, size, view)                                             \
+      pool_pin_at_(pool, offset, size, view, __FILE__, __LINE__)
+#  define pool_view_release(view) pool_view_release_at_(view, __FILE__, __LINE__)
+
+#endif
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,7 @@
 
 lint() {
     ruff check .
-    ruff format --check .ci benchmarks docs/conf.py docs/site examples pymempool tests \
+    ruff format --check .ci benchmarks c/gdb docs/conf.py docs/site examples pymempool tests \
         pytest_pymempool.py
     mypy
     github

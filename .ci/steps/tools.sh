@@ -7,7 +7,7 @@ tools() {
         clang libclang-rt-14-dev clang-tools-14 cppcheck shellcheck # clang-tools-14: clang-cl
         gcc-12-multilib g++-12-multilib # gcc-multilib would remove the cross compiler
         gcc-mingw-w64-x86-64-posix wine wine64
-        spin relacy-dev valgrind abigail-tools doxygen chromium fonts-dejavu-core
+        spin relacy-dev gdb valgrind abigail-tools doxygen chromium fonts-dejavu-core
         musl-tools qemu-user gcc-aarch64-linux-gnu gcc-s390x-linux-gnu
         libc6-dev-arm64-cross libc6-dev-s390x-cross
         nbdkit nbdkit-plugin-dev libnbd-bin python3-libnbd qemu-utils qemu-system-x86

@@ -6,7 +6,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/memory_pool)
 set(package_files ${PROJECT_BINARY_DIR}/package)
 
-set(targets memory_pool)
+set(targets ${shared_targets})
 if(TARGET memory_pool_static)
     list(APPEND targets memory_pool_static)
 endif()
@@ -15,6 +15,23 @@ install(TARGETS ${targets} EXPORT memory_pool_targets
         LIBRARY COMPONENT runtime NAMELINK_COMPONENT dev
         ARCHIVE COMPONENT dev)
 install(FILES c/memory_pool.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+
+# gdb loads this with the library DIR/NAME from share/gdb/auto-load/DIR/NAME-gdb.py below
+# its own prefix; the prefix of the library is known when it is installed.
+if(UNIX AND NOT APPLE)
+    foreach(target IN LISTS shared_targets)
+        set(folder ${CMAKE_INSTALL_LIBDIR})
+        if(NOT IS_ABSOLUTE ${folder})
+            set(folder "\${CMAKE_INSTALL_PREFIX}/${folder}")
+        endif()
+        install(CODE "
+            file(REAL_PATH \"${folder}\" folder)
+            file(INSTALL \"${PROJECT_SOURCE_DIR}/c/gdb/memory_pool-gdb.py\"
+                 DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DATADIR}/gdb/auto-load\${folder}\"
+                 RENAME \"$<TARGET_FILE_NAME:${target}>-gdb.py\")"
+            COMPONENT dev)
+    endforeach()
+endif()
 
 install(EXPORT memory_pool_targets NAMESPACE memory_pool::
         FILE memory_poolTargets.cmake DESTINATION ${package_dir} COMPONENT dev)

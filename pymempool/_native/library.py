@@ -38,6 +38,10 @@ QUICK_BYTES = 16384
 
 _FILE_NAMES = {"win32": "memory_pool.dll", "darwin": "libmemory_pool.dylib"}
 _FILE_NAME = _FILE_NAMES.get(sys.platform, "libmemory_pool.so")
+DEBUG_FILE_NAME = _FILE_NAME.replace("memory_pool", "memory_pool_debug")
+
+#: In the environment: anything but an empty text or "0" picks the debug library.
+_DEBUG_VARIABLE = "PYMEMPOOL_DEBUG"
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -56,18 +60,28 @@ def _find() -> str:
 
     It lies in the package. Only sources have none, as in a clone from whose folder Python
     was started; they use that of the pymempool which is installed, the first along
-    sys.path that has one.
+    sys.path that has one. With PYMEMPOOL_DEBUG it is the debug library.
     """
+    is_debug = os.environ.get(_DEBUG_VARIABLE, "") not in ("", "0")
+    name = DEBUG_FILE_NAME if is_debug else _FILE_NAME
     own = _folders()
     places = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
     others = [os.path.join(place, _PACKAGE) for place in places]
     for folder in (*own, *others):
-        path = os.path.join(folder, _FILE_NAME)
+        path = os.path.join(folder, name)
         if os.path.isfile(path):
             return path
+    missing = (
+        f"{name} is neither in {' nor in '.join(own)} nor in another pymempool along"
+    )
+    if is_debug:
+        raise ImportError(
+            f"{_DEBUG_VARIABLE} is set, but {missing} sys.path: install the package with"
+            " it (pip install . -C cmake.define.POOL_DEBUG_LIBRARY=ON), or unset that"
+        )
     raise ImportError(
-        f"{_FILE_NAME} is neither in {' nor in '.join(own)} nor in another pymempool"
-        " along sys.path: sources have no library; install the package (pip install .)"
+        f"{missing} sys.path: sources have no library; install the package"
+        " (pip install .)"
     )
 
 

@@ -25,15 +25,23 @@ def get_library() -> str:
     return library.path
 
 
+def is_debug() -> bool:
+    """Whether this process uses the debug library."""
+    return os.path.basename(get_library()) == library.DEBUG_FILE_NAME
+
+
 def compiler_flags() -> list[str]:
-    """What a compiler needs to find the header."""
-    return [f"-I{get_include()}"]
+    """What a compiler needs to find the header.
+
+    For the debug library also what makes the code tell it its lines.
+    """
+    return [f"-I{get_include()}", *(["-DPOOL_DEBUG"] if is_debug() else [])]
 
 
 def linker_flags() -> list[str]:
     """What a compiler needs to link the library, and the program to find it again."""
     folder = os.path.dirname(get_library())
-    flags = [f"-L{folder}", "-lmemory_pool"]
+    flags = [f"-L{folder}", "-lmemory_pool_debug" if is_debug() else "-lmemory_pool"]
     if sys.platform != "win32":  # Windows looks beside the program and along PATH
         flags.insert(1, f"-Wl,-rpath,{folder}")
     return flags

@@ -94,6 +94,32 @@ class StatsStruct(Structure):
     ]
 
 
+class PoolReport(Structure):
+    """One report of pool_report: on a family, a pool, a view or a pin."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("kind", c_size_t),  # an index of REPORT_KINDS
+        ("handle", c_void_p),
+        ("family", c_void_p),
+        ("references", c_size_t),
+        ("size", c_size_t),
+        ("held_bytes", c_size_t),
+        ("shared_bytes", c_size_t),
+        ("views", c_size_t),
+        ("pins", c_size_t),
+        ("file", c_char_p),
+        ("line", c_size_t),
+        ("address", c_void_p),
+    ]
+
+
+#: The values of PoolReportKind, by number, in words of Python.
+REPORT_KINDS = "family", "pool", "view", "pin"
+
+#: What pool_report calls for each of them.
+REPORT_FUNCTION = CFUNCTYPE(None, POINTER(PoolReport), c_void_p)
+
 #: What pool_adopt calls when the memory is not needed any more.
 RELEASE_FUNCTION = CFUNCTYPE(None, c_void_p, c_size_t, c_void_p)
 
@@ -152,6 +178,9 @@ STATS = Argument("PoolStats *", POINTER(StatsStruct))
 VIEW = Argument("PoolView *", POINTER(PoolView))
 RELEASE = Argument("void (*{})(void *data, size_t size, void *context)", RELEASE_FUNCTION)
 LIMIT = Argument("PoolLimitFunction", LIMIT_FUNCTION)
+CALLBACK = Argument(
+    "void (*{})(const PoolReport *report, void *context)", REPORT_FUNCTION
+)
 
 COUNT = Result("size_t", c_size_t)  # bytes; the caller compares it with what it asked
 STATUS = Result("PoolStatus", c_int, "status")  # raises unless POOL_OK
@@ -232,4 +261,7 @@ SIGNATURES: dict[str, Signature] = {
     "pool_status_text": TEXT(status=CODE),
     "pool_version": UNSIGNED(),
     "pool_for_python": ADDRESS(name=NAME, functions=SRC),
+    # debugging
+    "pool_report": STATUS(callback=CALLBACK, context=DATA),
+    "pool_place": VOID(file=NAME, line=SIZE),
 }

@@ -10,6 +10,7 @@ fail_allocation    makes an allocation of the library fail (fault injection)
 assert_same        compares a pool with bytes, and shows a hex dump of the differences
 assert_only_wrote  finds writes outside of the ranges that code may write to
 written            lists which bytes of a pool were written
+report             tells who holds what, of all pools of the process
 """
 
 from .._core.names import publish
@@ -17,6 +18,7 @@ from .compare import assert_same
 from .compiler import CompileC, CompileError, find_compiler
 from .faults import FailAllocation, Fault
 from .leaks import Loan, lend_pool
+from .reports import ReportEntry, report
 from .writes import Written, assert_only_wrote, written
 
 __all__ = [
@@ -25,11 +27,13 @@ __all__ = [
     "FailAllocation",
     "Fault",
     "Loan",
+    "ReportEntry",
     "Written",
     "assert_only_wrote",
     "assert_same",
     "find_compiler",
     "lend_pool",
+    "report",
     "written",
 ]
 

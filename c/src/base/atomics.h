@@ -238,6 +238,15 @@ static inline void fence_release(void)
 #  define ALWAYS_INLINE inline
 #endif
 
+/* The address to which the function returns in which this stands. */
+#if defined(__GNUC__)
+#  define RETURN_ADDRESS() __builtin_return_address(0)
+#elif defined(_MSC_VER)
+#  define RETURN_ADDRESS() _ReturnAddress()
+#else
+#  define RETURN_ADDRESS() NULL
+#endif
+
 /* Tells the processor that this is a spin loop. */
 static inline void cpu_relax(void)
 {

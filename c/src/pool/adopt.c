@@ -168,6 +168,7 @@ PoolStatus pool_adopt(MemoryPool *pool, size_t offset, void *data, size_t size,
                       void (*release)(void *data, size_t size, void *context),
                       void *context)
 {
+    HANDLE_CHECK(pool);
     PoolStatus status =
         data == NULL && size > 0 ? POOL_INVALID : pool_check(pool, offset, size);
     Adoption *adoption;

@@ -261,6 +261,7 @@ static ALWAYS_INLINE PoolStatus batch_read(MemoryPool *pool, unsigned char *at,
 PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size_t count,
                        size_t item_size)
 {
+    HANDLE_CHECK(pool);
     Batch batch = {offsets, NULL, count, item_size};
     Batch integers = {offsets, NULL, count, INTEGER_SIZE};
     return status_set(item_size == INTEGER_SIZE
@@ -271,6 +272,7 @@ PoolStatus pool_gather(MemoryPool *pool, void *dest, const size_t *offsets, size
 PoolStatus pool_read_many(MemoryPool *pool, void *dest, const size_t *offsets,
                           const size_t *sizes, size_t count)
 {
+    HANDLE_CHECK(pool);
     Batch batch = {offsets, sizes, count, 0};
     if (sizes == NULL && count > 0) {
         return status_set(POOL_INVALID);
@@ -518,6 +520,7 @@ static ALWAYS_INLINE PoolStatus batch_write(MemoryPool *pool, Batch batch,
 PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src,
                         size_t count, size_t item_size)
 {
+    HANDLE_CHECK(pool);
     Batch batch = {offsets, NULL, count, item_size};
     Batch integers = {offsets, NULL, count, INTEGER_SIZE};
     return status_set(item_size == INTEGER_SIZE
@@ -528,6 +531,7 @@ PoolStatus pool_scatter(MemoryPool *pool, const size_t *offsets, const void *src
 PoolStatus pool_write_many(MemoryPool *pool, const size_t *offsets, const size_t *sizes,
                            const void *src, size_t count)
 {
+    HANDLE_CHECK(pool);
     Batch batch = {offsets, sizes, count, 0};
     if (sizes == NULL && count > 0) {
         return status_set(POOL_INVALID);

@@ -192,12 +192,16 @@ static int difference_find(MemoryPool *pool, MemoryPool *base, bool whole, size_
 int pool_next_difference(MemoryPool *pool, MemoryPool *base, size_t offset, size_t end,
                          size_t *start, size_t *size)
 {
+    HANDLE_CHECK(pool);
+    HANDLE_CHECK(base);
     return difference_find(pool, base, false, offset, end, start, size);
 }
 
 /* Locks: as pools_clone. */
 int pool_same(MemoryPool *pool, MemoryPool *other)
 {
+    HANDLE_CHECK(pool);
+    HANDLE_CHECK(other);
     size_t start, size;
     int found = difference_find(pool, other, true, 0, SIZE_MAX, &start, &size);
     return found < 0 ? found : !found;

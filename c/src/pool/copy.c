@@ -369,6 +369,8 @@ static PoolStatus pool_try_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *
 PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *src,
                      size_t src_offset, size_t size)
 {
+    HANDLE_CHECK(dst);
+    HANDLE_CHECK(src);
     PoolStatus status = POOL_INVALID;
     bool asked = false;
     if (dst != NULL && src != NULL) {

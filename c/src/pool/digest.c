@@ -210,6 +210,7 @@ static void snapshot_hash(MemoryPool *pool, Digest *digest)
 /* Locks: as pool_clone. */
 PoolStatus pool_digest(MemoryPool *pool, unsigned char digest[DIGEST_SIZE])
 {
+    HANDLE_CHECK(pool);
     PoolStatus status = pool == NULL || digest == NULL ? POOL_INVALID : POOL_OK;
     MemoryPool *snapshot;
     Digest made;

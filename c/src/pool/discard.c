@@ -150,11 +150,13 @@ static PoolStatus bytes_discard(MemoryPool *pool, unsigned char *dest, size_t of
 
 PoolStatus pool_discard(MemoryPool *pool, size_t offset, size_t size)
 {
+    HANDLE_CHECK(pool);
     return pool_fill(pool, offset, 0, size);
 }
 
 size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
+    HANDLE_CHECK(pool);
     PoolStatus status;
     bool asked = false;
     size_t taken;
@@ -170,6 +172,7 @@ size_t pool_take(MemoryPool *pool, void *dest, size_t offset, size_t size)
 
 PoolStatus pool_fill(MemoryPool *pool, size_t offset, int byte, size_t size)
 {
+    HANDLE_CHECK(pool);
     PoolStatus status = pool_check(pool, offset, size);
     bool asked = false;
     if (status != POOL_OK || size == 0) {

@@ -136,6 +136,7 @@ static int pattern_find(MemoryPool *pool, const void *pattern, size_t size, size
 int pool_find(MemoryPool *pool, const void *pattern, size_t size, size_t offset,
               size_t end, size_t *found)
 {
+    HANDLE_CHECK(pool);
     if (pool == NULL || found == NULL || (pattern == NULL && size > 0)) {
         (void)status_set(POOL_INVALID);
         return -1;

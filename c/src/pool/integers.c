@@ -75,11 +75,13 @@ static PoolStatus integer_change(MemoryPool *pool, size_t offset, size_t size,
 PoolStatus pool_fetch_add(MemoryPool *pool, size_t offset, size_t size, uint64_t value,
                           uint64_t *old)
 {
+    HANDLE_CHECK(pool);
     return integer_change(pool, offset, size, NULL, value, old);
 }
 
 PoolStatus pool_compare_exchange(MemoryPool *pool, size_t offset, size_t size,
                                  uint64_t expected, uint64_t value, uint64_t *old)
 {
+    HANDLE_CHECK(pool);
     return integer_change(pool, offset, size, &expected, value, old);
 }

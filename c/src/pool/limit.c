@@ -51,6 +51,7 @@ static inline bool limit_asks(MemoryPool *pool, PoolStatus status, bool *asked)
 /* Locks: the arena. */
 PoolStatus pool_on_limit(MemoryPool *pool, PoolLimitFunction function, void *context)
 {
+    HANDLE_CHECK(pool);
     if (pool == NULL) {
         return status_set(POOL_INVALID);
     }
@@ -64,6 +65,7 @@ PoolStatus pool_on_limit(MemoryPool *pool, PoolLimitFunction function, void *con
 /* Locks: the arena. */
 PoolStatus pool_set_limit(MemoryPool *pool, size_t memory_limit)
 {
+    HANDLE_CHECK(pool);
     if (pool == NULL) {
         return status_set(POOL_INVALID);
     }
@@ -76,6 +78,7 @@ PoolStatus pool_set_limit(MemoryPool *pool, size_t memory_limit)
 /* Locks: the arena. */
 size_t pool_reset_peak(MemoryPool *pool, size_t peak)
 {
+    HANDLE_CHECK(pool);
     Arena *arena;
     size_t old;
     if (status_set(pool == NULL ? POOL_INVALID : POOL_OK) != POOL_OK) {

@@ -239,6 +239,7 @@ static PoolStatus pin_blocks(MemoryPool *pool, size_t offset, size_t size, PoolV
 
 PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
+    HANDLE_CHECK(pool);
     PoolStatus status = view_check(pool, offset, size, view);
     bool one, asked = false;
     if (status != POOL_OK) {
@@ -249,5 +250,5 @@ PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view
         status = one ? pin_block(pool, offset, size, view)
                      : pin_blocks(pool, offset, size, view);
     } while (limit_asks(pool, status, &asked));
-    return status_set(status);
+    return status_set(VIEW_MADE(status, pool, view));
 }

@@ -25,13 +25,14 @@ static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned blo
                        tree_height(((total_size - 1) >> block_shift) + 1));
     pool->family = family;
     pool_lock_init(&pool->locks);
+    HANDLE_BEGIN(pool);
     return pool;
 }
 
 static void pool_free(MemoryPool *pool)
 {
     if (pool != NULL) {
-        platform_free(pool->memory);
+        HANDLE_FREE(pool->memory);
     }
 }
 
@@ -86,13 +87,18 @@ MemoryPool *pool_create_with(const PoolOptions *from)
         (void)status_set(POOL_NO_MEMORY);
         return NULL;
     }
+    HANDLE_MADE(pool);
     return pool;
 }
 
 MemoryPool *pool_create(size_t total_size, size_t max_block_size)
 {
     PoolOptions options = {sizeof options, total_size, max_block_size, 0, 0};
-    return pool_create_with(&options);
+    MemoryPool *pool = pool_create_with(&options);
+    if (pool != NULL) {
+        HANDLE_MADE(pool);
+    }
+    return pool;
 }
 
 /* ----------------------------------------------------------------- references */
@@ -100,6 +106,7 @@ MemoryPool *pool_create(size_t total_size, size_t max_block_size)
 /* Locks: none. */
 MemoryPool *pool_retain(MemoryPool *pool)
 {
+    HANDLE_CHECK(pool);
     if (pool != NULL) {
         size_add_relaxed(&pool->refs, 1);
     }
@@ -111,12 +118,14 @@ MemoryPool *pool_retain(MemoryPool *pool)
  * half freed), inside it the arena; then the registry. */
 void pool_destroy(MemoryPool *pool)
 {
+    HANDLE_CHECK(pool);
     (void)status_set(POOL_OK);
     if (pool != NULL && size_sub_acq_rel(&pool->refs, 1) == 1) {
         Family *family = pool->family;
         Reservation reservation = {0};
         Guard guard = pool_lock_exclusive(&pool->locks);
         Pin *pins = pins_enter(pool, 0, SIZE_MAX);
+        HANDLE_END(pool);
         pins_cut(&family->arena, pins, 0, &reservation);
         pins_leave(&family->arena, pins, &reservation);
         tree_replace(&pool->tree, NULL, 1, &reservation);
@@ -270,11 +279,16 @@ static PoolStatus pools_clone(MemoryPool *const *pools, size_t count, MemoryPool
 MemoryPool *pool_clone(MemoryPool *pool)
 {
     MemoryPool *clone = NULL;
+    HANDLE_CHECK(pool);
     if (pool == NULL) {
         (void)status_set(POOL_INVALID);
         return NULL;
     }
-    return status_set(pools_clone(&pool, 1, &clone)) == POOL_OK ? clone : NULL;
+    if (status_set(pools_clone(&pool, 1, &clone)) != POOL_OK) {
+        return NULL;
+    }
+    HANDLE_MADE(clone);
+    return clone;
 }
 
 /* Checks that two pools may be compared or restored from each other. */
@@ -348,6 +362,8 @@ static PoolStatus restore_try(MemoryPool *pool, MemoryPool *from)
 
 PoolStatus pool_restore(MemoryPool *pool, MemoryPool *from)
 {
+    HANDLE_CHECK(pool);
+    HANDLE_CHECK(from);
     PoolStatus status = pools_relation(pool, from);
     bool asked = false;
     if (status == POOL_OK && pool != from) {
@@ -384,6 +400,7 @@ static void stats_of_family(PoolStats *stats, MemoryPool *pool)
 /* Locks: the pool exclusively; inside it the arena, then the chunk cache. */
 void pool_stats(MemoryPool *pool, PoolStats *stats)
 {
+    HANDLE_CHECK(pool);
     PoolStats all = {0};
     Guard guard;
     if (pool == NULL || stats == NULL ||
@@ -397,10 +414,7 @@ void pool_stats(MemoryPool *pool, PoolStats *stats)
     all.block_size = (size_t)1 << pool->block_shift;
     all.references = size_load_acquire(&pool->refs);
     all.held_blocks = tree_blocks(&pool->tree);
-    all.held_bytes =
-        all.held_blocks > SIZE_MAX >> pool->block_shift
-            ? SIZE_MAX /* the pool's end lies in its last block, which counts in full */
-            : all.held_blocks << pool->block_shift;
+    all.held_bytes = pool_bytes(pool, all.held_blocks);
     if (stats->struct_size > offsetof(PoolStats, page_tracking)) {
         all.page_tracking = (size_t)written_service();
     }

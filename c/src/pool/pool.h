@@ -7,6 +7,41 @@
 
 #include "../tree/tree.h"
 
+/* ---------------------------------------------------------------------------- handles */
+
+#if defined(POOL_DEBUG)
+
+/* Where something was made or ended. */
+typedef struct Place {
+    const char *file; /* of the caller's source, see pool_place; NULL: not known   */
+    size_t line;
+    const void *address; /* in the caller's code; NULL: a call of the library itself */
+} Place;
+
+/* What a pool, and the record of a view, begin with; see handles.c. */
+typedef struct Handle {
+    size_t magic;        /* HANDLE_POOL, HANDLE_VIEW; HANDLE_DEAD: it has ended */
+    const void *library; /* which copy of it made this                          */
+    Place made, ended;
+} Handle;
+
+#  define HANDLE_CHECK(pool) handle_check(pool, __func__)
+#  define HANDLE_BEGIN(pool) handle_begin(&(pool)->handle, HANDLE_POOL)
+#  define HANDLE_MADE(pool) handle_made(&(pool)->handle, RETURN_ADDRESS())
+#  define HANDLE_END(pool) handle_end(&(pool)->handle, RETURN_ADDRESS())
+#  define HANDLE_FREE(memory) quarantine_put(memory)
+#  define VIEW_MADE(status, pool, view) view_made(status, pool, view, RETURN_ADDRESS())
+#  define VIEW_END(view) view_end(view, RETURN_ADDRESS())
+#else
+#  define HANDLE_CHECK(pool) ((void)0)
+#  define HANDLE_BEGIN(pool) ((void)0)
+#  define HANDLE_MADE(pool) ((void)0)
+#  define HANDLE_END(pool) ((void)0)
+#  define HANDLE_FREE(memory) platform_free(memory)
+#  define VIEW_MADE(status, pool, view) (status)
+#  define VIEW_END(view) ((void)0)
+#endif
+
 /* ---------------------------------------------------------------- families and pools */
 
 typedef struct Pin Pin;
@@ -26,6 +61,12 @@ typedef struct Family {
 /* The first cache line has what every call reads and few calls change, the second what
  * changes more often; the locks follow, each on a line of its own. */
 struct MemoryPool {
+#if defined(POOL_DEBUG)
+    union {
+        Handle handle;
+        char handle_line[CACHE_LINE];
+    };
+#endif
     union {
         struct {
             unsigned block_shift;  /* the block size is 1 << block_shift */
@@ -60,7 +101,30 @@ static struct Registry {
     MemoryPool *oldest, *youngest;
 } registry;
 
+#if defined(POOL_DEBUG)
+/* What a view or a pin of a caller is known by; see handles.c. */
+typedef struct ViewRecord {
+    Handle handle;
+    struct ViewRecord *older, *newer; /* guarded by the registry's lock     */
+    void *block;                      /* what stands in the view otherwise  */
+    const void *family, *data;
+    size_t size;
+    bool is_pin;
+} ViewRecord;
+
+/* handles.c */
+static void handle_begin(Handle *handle, size_t magic);
+static void handle_made(Handle *handle, const void *address);
+static void handle_end(Handle *handle, const void *address);
+static void handle_check(const MemoryPool *pool, const char *function);
+static void quarantine_put(void *memory);
+static PoolStatus view_made(PoolStatus status, const MemoryPool *pool, PoolView *view,
+                            const void *address);
+static void view_end(PoolView *view, const void *address);
+#endif
+
 /* family.c */
+static Family *registry_families(void);
 static PoolStatus registry_add(MemoryPool *pool);
 static void family_release(Family *family);
 static void registry_remove(MemoryPool *pool);
@@ -99,6 +163,7 @@ typedef enum WriteMode {
 /* range.c */
 static Piece piece_at(const MemoryPool *pool, size_t offset, size_t size);
 static size_t pool_total(const MemoryPool *pool);
+static size_t pool_bytes(const MemoryPool *pool, size_t blocks);
 static size_t pool_index(const MemoryPool *pool, size_t offset);
 static bool range_is_one_piece(const MemoryPool *pool, size_t offset, size_t size);
 static Piece range_piece(const MemoryPool *pool, size_t index, size_t offset,

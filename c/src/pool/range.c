@@ -15,6 +15,14 @@ static inline size_t pool_total(const MemoryPool *pool)
     return size_load_acquire((AtomicSize *)&pool->total_size);
 }
 
+/* Returns how many bytes so many blocks are, SIZE_MAX if that is more: the pool's end lies in
+ * its last block, which counts in full. */
+static inline size_t pool_bytes(const MemoryPool *pool, size_t blocks)
+{
+    return blocks > SIZE_MAX >> pool->block_shift ? SIZE_MAX
+                                                  : blocks << pool->block_shift;
+}
+
 static inline Piece piece_at(const MemoryPool *pool, size_t offset, size_t size)
 {
     size_t block_size = (size_t)1 << pool->block_shift;

@@ -190,6 +190,7 @@ static NOT_INLINE size_t bytes_read_clipped(MemoryPool *pool, unsigned char *des
  * shape of the tree while it was read, or if it lies in adopted memory. */
 size_t pool_read(MemoryPool *pool, void *dest, size_t offset, size_t size)
 {
+    HANDLE_CHECK(pool);
     unsigned char *bytes = (unsigned char *)dest;
     if (size != INTEGER_SIZE) {
         return bytes_read_clipped(pool, bytes, offset, size);

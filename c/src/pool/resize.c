@@ -59,6 +59,7 @@ static PoolStatus pool_try_resize(MemoryPool *pool, size_t total_size)
 
 PoolStatus pool_resize(MemoryPool *pool, size_t total_size)
 {
+    HANDLE_CHECK(pool);
     PoolStatus status = POOL_INVALID;
     bool asked = false;
     if (pool != NULL && total_size > 0) {

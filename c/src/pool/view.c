@@ -123,6 +123,7 @@ static PoolStatus view_exclusive(MemoryPool *pool, size_t offset, size_t size,
  * pinned; in it the arena for a hole or a pinned block. */
 PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *view)
 {
+    HANDLE_CHECK(pool);
     PoolStatus status = view_check(pool, offset, size, view);
     bool pinned = false, asked = false;
     Guard guard;
@@ -144,7 +145,7 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
             status = view_exclusive(pool, offset, size, view);
         } while (limit_asks(pool, status, &asked));
     }
-    return status_set(status);
+    return status_set(VIEW_MADE(status, pool, view));
 }
 
 /* Locks: the arena; with the last view of a family that has no pool left, the registry.
@@ -154,6 +155,7 @@ void pool_view_release(PoolView *view)
     if (view != NULL && view->family != NULL) {
         Family *family = (Family *)view->family;
         Reservation reservation = {0};
+        VIEW_END(view);
         if (view->pin != NULL) {
             pin_release((Pin *)view->pin, &family->arena, &reservation);
         }

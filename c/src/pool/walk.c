@@ -55,6 +55,7 @@ static int walk_data(MemoryPool *pool, size_t offset, size_t end, size_t *start,
 int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                      size_t *size)
 {
+    HANDLE_CHECK(pool);
     return walk_data(pool, offset, end, start, size, NULL);
 }
 
@@ -62,6 +63,7 @@ int pool_next_extent(MemoryPool *pool, size_t offset, size_t end, size_t *start,
 int pool_next_state(MemoryPool *pool, size_t offset, size_t end, size_t *start,
                     size_t *size, size_t *state)
 {
+    HANDLE_CHECK(pool);
     if (state == NULL) {
         (void)status_set(POOL_INVALID);
         return -1;
@@ -183,6 +185,8 @@ static bool walk_find_pinned(MemoryPool *pool, MemoryPool *base, size_t end,
 int pool_next_change(MemoryPool *pool, MemoryPool *base, size_t offset, size_t end,
                      size_t *start, size_t *size)
 {
+    HANDLE_CHECK(pool);
+    HANDLE_CHECK(base);
     PoolStatus status = pools_relation(pool, base);
     Reservation reservation = {0};
     bool found;

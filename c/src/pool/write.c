@@ -250,6 +250,7 @@ static NOT_INLINE size_t bytes_write_clipped(MemoryPool *pool, size_t offset,
  * bytes_write. */
 size_t pool_write(MemoryPool *pool, size_t offset, const void *src, size_t size)
 {
+    HANDLE_CHECK(pool);
     const unsigned char *bytes = (const unsigned char *)src;
     if (size != INTEGER_SIZE) {
         return bytes_write_clipped(pool, offset, bytes, size);

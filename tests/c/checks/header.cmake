@@ -1,5 +1,5 @@
 # The header needs nothing before it, may be included twice, and gives no warning in any
-# version of C from C99 on and in any of C++. Where the compiler has them all are switched
+# version of C from C99 on and in any of C++, with the macros of POOL_DEBUG and without. Where the compiler has them all are switched
 # on (-Weverything), and those left out that advise against what the header is written in.
 cmake_minimum_required(VERSION 3.20...4.0) # for IN_LIST
 include(${CMAKE_CURRENT_LIST_DIR}/cxx.cmake)
@@ -10,7 +10,9 @@ file(WRITE ${scratch}/empty "typedef int nothing;\n")
 file(WRITE ${scratch}/header
      "#include <memory_pool.h>\n#include <memory_pool.h>\n"
      "unsigned use(MemoryPool *pool);\n"
-     "unsigned use(MemoryPool *pool) { return pool ? pool_version() : 0u; }\n")
+     "unsigned use(MemoryPool *pool) { return pool ? pool_version() : 0u; }\n"
+     "MemoryPool *copy(MemoryPool *pool);\n"
+     "MemoryPool *copy(MemoryPool *pool) { return pool_clone(pool); }\n")
 
 set(common -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wundef
     -Wcast-qual -Wcast-align -Wredundant-decls -Wwrite-strings)
@@ -42,10 +44,12 @@ function(check warnings required standards)
             message("${standard} is not known to this compiler")
             continue()
         endif()
-        try(failed header ${ARGN} -std=${standard} ${warnings})
-        if(failed)
-            message(FATAL_ERROR "as ${standard}:\n${output}")
-        endif()
+        foreach(macros IN ITEMS "" -DPOOL_DEBUG)
+            try(failed header ${ARGN} -std=${standard} ${warnings} ${macros})
+            if(failed)
+                message(FATAL_ERROR "as ${standard} ${macros}:\n${output}")
+            endif()
+        endforeach()
         message("${standard}: no warning")
     endforeach()
 endfunction()

@@ -88,6 +88,24 @@ def test_words_for_page_tracking(header: Path) -> None:
     assert rows == names
 
 
+def test_words_for_what_is_reported(header: Path) -> None:
+    text = without_comments(header.read_text(encoding="utf-8"))
+    rows = re.findall(r"POOL_REPORT_(\w+) = (\d),", text)
+    words = signatures_module.REPORT_KINDS
+    assert rows == [(word.upper(), str(i)) for i, word in enumerate(words)]
+
+
+def test_every_function_with_a_pool_is_tried_with_a_dead_one(header: Path) -> None:
+    tests = header.parents[1] / "tests" / "c" / "test_report.c"
+    tried = re.findall(r"^CALL\((\w+),", tests.read_text(encoding="utf-8"), re.MULTILINE)
+    pools = [
+        name
+        for name, row in SIGNATURES.items()
+        if signatures_module.POOL in row.parameters.values()
+    ]
+    assert sorted(f"pool_{name}" for name in tried) == sorted(pools)
+
+
 def test_every_status_raises_a_class_of_its_own() -> None:
     kinds = []
     for status in errors_module.Status:
@@ -163,6 +181,7 @@ STRUCTS = {
     "PoolOptions": signatures_module.PoolOptions,
     "PoolView": signatures_module.PoolView,
     "PoolStats": signatures_module.StatsStruct,
+    "PoolReport": signatures_module.PoolReport,
 }
 
 
@@ -203,10 +222,14 @@ def table_types() -> dict[str, Any]:
 def type_facts(spelling: str, ctype: Any) -> list[str]:
     """What C must say of a type if ctypes is to pass it rightly."""
     if hasattr(ctype, "_argtypes_"):
-        c_names = {None: "void", ctypes.c_void_p: "void *", ctypes.c_size_t: "size_t"}
-        c_names.update(
-            {ctypes.c_int: "int", signatures_module.PoolAddress: "MemoryPool *"}
-        )
+        c_names = {
+            None: "void",
+            ctypes.c_void_p: "void *",
+            ctypes.c_size_t: "size_t",
+            ctypes.c_int: "int",
+            signatures_module.PoolAddress: "MemoryPool *",
+            ctypes.POINTER(signatures_module.PoolReport): "const PoolReport *",
+        }
         arguments = ", ".join(c_names[argument] for argument in ctype._argtypes_)
         whole = f"{c_names[ctype._restype_]} (*)({arguments})"
         return [f"_Generic(({spelling.format('')})0, {whole}: 1, default: 0)"]

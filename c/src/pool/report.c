@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * report.c - who holds what: all families and pools and, with POOL_DEBUG, views and pins
+ *
+ * The report is collected first, with the registry locked, so that nothing in it ends
+ * meanwhile; then the callback is called without a lock. What is about to end (it has
+ * no reference any more) is left out.
+ */
+#include "pool.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static PoolReport report_of(PoolReportKind kind, const void *handle, const void *family)
+{
+    PoolReport report;
+    memset(&report, 0, sizeof report);
+    report.struct_size = sizeof report;
+    report.kind = (size_t)kind;
+    report.handle = handle;
+    report.family = family;
+    return report;
+}
+
+#if defined(POOL_DEBUG)
+static void report_place(PoolReport *report, const Place *made)
+{
+    report->file = made->file;
+    report->line = made->line;
+    report->address = made->address;
+}
+#endif
+
+/* ------------------------------------------------------------------- collecting */
+
+/* Locks: the arena. */
+static PoolReport report_family(Family *family)
+{
+    PoolReport report = report_of(POOL_REPORT_FAMILY, family, family);
+    report.references = size_load_relaxed(&family->refs);
+    lock_acquire(&family->arena.lock);
+    report.held_bytes = family->arena.held;
+    report.views = size_load_relaxed(&family->views);
+    lock_release(&family->arena.lock);
+    return report;
+}
+
+/* Returns how many pins of a pool callers have. Context: the pool is locked exclusively, so
+ * that no other call is a user of one. Locks: the arena. */
+static size_t pool_count_pins(const MemoryPool *pool)
+{
+    const Pin *pin;
+    size_t count = 0;
+    lock_acquire(&pool->family->arena.lock);
+    for (pin = pool->pins; pin != NULL; pin = pin->next) {
+        count += pin->users;
+    }
+    lock_release(&pool->family->arena.lock);
+    return count;
+}
+
+/* Locks: the pool exclusively; inside it the arena. */
+static PoolReport report_pool(MemoryPool *pool)
+{
+    PoolReport report = report_of(POOL_REPORT_POOL, pool, pool->family);
+    Guard guard = pool_lock_exclusive(&pool->locks);
+    size_t blocks = tree_blocks(&pool->tree);
+    report.references = size_load_acquire(&pool->refs);
+    report.size = pool_total(pool);
+    report.held_bytes = pool_bytes(pool, blocks);
+    report.shared_bytes = pool_bytes(pool, blocks - tree_private_blocks(&pool->tree));
+    report.views = size_load_relaxed(&pool->family->views);
+    report.pins = pool_count_pins(pool);
+    pool_unlock(&pool->locks, guard);
+#if defined(POOL_DEBUG)
+    report_place(&report, &pool->handle.made);
+#endif
+    return report;
+}
+
+#if defined(POOL_DEBUG)
+static PoolReport report_view(const ViewRecord *record)
+{
+    PoolReport report = report_of(record->is_pin ? POOL_REPORT_PIN : POOL_REPORT_VIEW,
+                                  record->data, record->family);
+    report.references = 1;
+    report.size = record->size;
+    report_place(&report, &record->handle.made);
+    return report;
+}
+#endif
+
+/* How many reports there are, or will be at most. Context of this and the next one: the
+ * caller holds the registry's lock. */
+static size_t reports_count(void)
+{
+    size_t count = 0;
+    const Family *family;
+    const MemoryPool *pool;
+#if defined(POOL_DEBUG)
+    const ViewRecord *record;
+    for (record = views_oldest; record != NULL; record = record->newer) {
+        count++;
+    }
+#endif
+    for (family = registry_families()->next; family != registry_families();
+         family = family->next) {
+        count++;
+    }
+    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+        count++;
+    }
+    return count;
+}
+
+/* Collects them; returns how many. Locks: pools exclusively, one at a time; arenas. */
+static size_t reports_collect(PoolReport *reports)
+{
+    size_t count = 0;
+    Family *family;
+    MemoryPool *pool;
+#if defined(POOL_DEBUG)
+    const ViewRecord *record;
+#endif
+    POOL_ASSERT(lock_is_held(&registry.lock));
+    for (family = registry_families()->next; family != registry_families();
+         family = family->next) {
+        reports[count] = report_family(family);
+        count += reports[count].references > 0;
+    }
+    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+        reports[count] = report_pool(pool);
+        count += reports[count].references > 0;
+    }
+#if defined(POOL_DEBUG)
+    for (record = views_oldest; record != NULL; record = record->newer) {
+        reports[count++] = report_view(record);
+    }
+#endif
+    return count;
+}
+
+/* --------------------------------------------------------------------- printing */
+
+/* The callback that prints a line of stderr. */
+static void report_print(const PoolReport *report, void *nothing)
+{
+    static const char *const kinds[] = {"family", "pool", "view", "pin"};
+    (void)nothing;
+    fprintf(stderr, "%s %p", kinds[report->kind], report->handle);
+    if (report->kind != POOL_REPORT_FAMILY) {
+        fprintf(stderr, " of family %p, %" PRIu64 " bytes", report->family,
+                (uint64_t)report->size);
+    }
+    if (report->kind == POOL_REPORT_POOL) {
+        fprintf(stderr, ", %" PRIu64 " shared, %" PRIu64 " pins",
+                (uint64_t)report->shared_bytes, (uint64_t)report->pins);
+    } else if (report->kind == POOL_REPORT_FAMILY) {
+        fprintf(stderr, ", %" PRIu64 " views and pins", (uint64_t)report->views);
+    }
+    if (report->kind <= POOL_REPORT_POOL) {
+        fprintf(stderr, ", %" PRIu64 " held, %" PRIu64 " references",
+                (uint64_t)report->held_bytes, (uint64_t)report->references);
+    }
+    if (report->file != NULL) {
+        fprintf(stderr, ", made at %s:%" PRIu64, report->file, (uint64_t)report->line);
+    } else if (report->address != NULL) {
+        fprintf(stderr, ", made at address %p", report->address);
+    }
+    fputc('\n', stderr);
+}
+
+/* -------------------------------------------------------------------- functions */
+
+/* Locks: the registry; inside it each pool exclusively, and in that its arena. */
+PoolStatus pool_report(void (*callback)(const PoolReport *report, void *context),
+                       void *context)
+{
+    PoolReport *reports;
+    PoolStatus status = POOL_NO_MEMORY;
+    size_t count = 0, i;
+    lock_acquire(&registry.lock);
+    reports = (PoolReport *)memory_alloc((reports_count() + 1) * sizeof *reports);
+    if (reports != NULL) { /* one more, so that there is some even without a pool */
+        status = POOL_OK;
+        count = reports_collect(reports);
+    }
+    lock_release(&registry.lock);
+    for (i = 0; i < count; i++) {
+        (callback != NULL ? callback : report_print)(&reports[i], context);
+    }
+    platform_free(reports);
+    return status_set(status);
+}
+
+void pool_place(const char *file, size_t line)
+{
+#if defined(POOL_DEBUG)
+    caller_line.file = file;
+    caller_line.line = line;
+#else
+    (void)file;
+    (void)line;
+#endif
+}
