@@ -16,12 +16,16 @@
 #  define _DARWIN_C_SOURCE 1
 #endif
 
-/* Whether this is a build for ThreadSanitizer. */
+/* Whether this is a build for ThreadSanitizer or AddressSanitizer. */
 #if defined(__SANITIZE_THREAD__)
 #  define POOL_THREAD_SANITIZER 1
+#elif defined(__SANITIZE_ADDRESS__)
+#  define POOL_ADDRESS_SANITIZER 1
 #elif defined(__has_feature)
 #  if __has_feature(thread_sanitizer)
 #    define POOL_THREAD_SANITIZER 1
+#  elif __has_feature(address_sanitizer)
+#    define POOL_ADDRESS_SANITIZER 1
 #  endif
 #endif
 

@@ -15,6 +15,7 @@ static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned blo
     if (memory == NULL) {
         return NULL;
     }
+    poison_begin_handle(pool, sizeof *pool);
     memset(pool, 0, offsetof(MemoryPool, locks));
     pool->memory = memory;
     size_store_relaxed(&pool->refs, 1);
@@ -31,7 +32,9 @@ static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned blo
 static void pool_free(MemoryPool *pool)
 {
     if (pool != NULL) {
-        platform_free(pool->memory);
+        void *memory = pool->memory;
+        poison_end_handle(pool);
+        platform_free(memory);
     }
 }
 

@@ -8,6 +8,12 @@
  * that all views of holes share; pinned blocks are viewed in their frozen copies
  * (freeze.c). A view, as a pin, holds a reference to the family, so that its memory lives
  * until it is released.
+ *
+ * Where a tool checks what memory is touched (poison.h), each view and pin has a GUARD from
+ * malloc, which nothing but the caller's PoolView points to: of a view a copy of its bytes,
+ * which is what the caller gets, of a pin a byte. So the tool knows where a view ends and
+ * until when it is valid, that it was released twice, or was never released, and who made
+ * it.
  */
 #include "pool.h"
 
@@ -19,6 +25,54 @@ static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
         return POOL_INVALID;
     }
     return checked_fits(pool_total(pool), offset, size) ? POOL_OK : POOL_RANGE;
+}
+
+/* Drops what a view or pin holds, and empties it. Locks: as pool_view_release. */
+static void view_drop(PoolView *view)
+{
+    Family *family = (Family *)view->family;
+    Reservation reservation = {0};
+    if (view->pin != NULL) {
+        pin_release((Pin *)view->pin, &family->arena, &reservation);
+    }
+    while (view->blocks > 0) {
+        block_drop((Block *)view->block + --view->blocks, &reservation);
+    }
+    reservation_empty(&reservation, &family->arena);
+    size_sub_relaxed(&family->views, 1);
+    family_release(family);
+    view->data = NULL;
+    view->size = 0;
+    view->family = view->block = view->pin = NULL;
+    reservation_release_adopted(&reservation);
+}
+
+/* Where the guard of a view or pin is; NULL if it has none. */
+static void **view_guard_place(PoolView *view)
+{
+    void **place = view->pin != NULL ? &view->block : &view->data;
+    bool guarded = view->pin != NULL || view->size <= POISON_MAX;
+    return poison_is_checked() && guarded ? place : NULL;
+}
+
+/* Gives a view or pin that a call with that status has made its guard. If there is no
+ * memory for it, releases it and makes it what it was before the call. Context: no locks,
+ * because the bytes of a view stay what they are. */
+static PoolStatus view_guard(PoolView *view, const PoolView *before, PoolStatus status)
+{
+    void **place = status == POOL_OK ? view_guard_place(view) : NULL;
+    if (place != NULL) {
+        size_t size = view->pin != NULL ? 1 : view->size;
+        void *guard = memory_alloc(size);
+        if (guard == NULL) {
+            view_drop(view);
+            *view = *before;
+            return POOL_NO_MEMORY;
+        }
+        memcpy(guard, view->data, size);
+        *place = guard;
+    }
+    return status;
 }
 
 /* Fills in a view of size bytes at data that holds blocks from that one on, or a pin. */
@@ -125,10 +179,12 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
 {
     PoolStatus status = view_check(pool, offset, size, view);
     bool pinned = false;
+    PoolView before;
     Guard guard;
     if (status != POOL_OK) {
         return status_set(status);
     }
+    before = *view;
     guard = pool_lock_range(&pool->locks, pool_index(pool, offset),
                             pool_index(pool, offset + (size - 1)));
     if (!checked_fits(pool_total(pool), offset, size)) {
@@ -139,7 +195,8 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
         status = pinned ? POOL_OK : view_tree(pool, &pool->tree, offset, size, view);
     }
     pool_unlock(&pool->locks, guard);
-    return status_set(pinned ? view_exclusive(pool, offset, size, view) : status);
+    status = pinned ? view_exclusive(pool, offset, size, view) : status;
+    return status_set(view_guard(view, &before, status));
 }
 
 /* Locks: the arena; with the last view of a family that has no pool left, the registry.
@@ -147,21 +204,11 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
 void pool_view_release(PoolView *view)
 {
     if (view != NULL && view->family != NULL) {
-        Family *family = (Family *)view->family;
-        Reservation reservation = {0};
-        if (view->pin != NULL) {
-            pin_release((Pin *)view->pin, &family->arena, &reservation);
+        void **guard = view_guard_place(view);
+        if (guard != NULL) {
+            platform_free(*guard);
         }
-        while (view->blocks > 0) {
-            block_drop((Block *)view->block + --view->blocks, &reservation);
-        }
-        reservation_empty(&reservation, &family->arena);
-        size_sub_relaxed(&family->views, 1);
-        family_release(family);
-        view->data = NULL;
-        view->size = 0;
-        view->family = view->block = view->pin = NULL;
-        reservation_release_adopted(&reservation);
+        view_drop(view);
     }
     (void)status_set(POOL_OK);
 }
