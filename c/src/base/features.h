@@ -29,4 +29,9 @@
 #  endif
 #endif
 
+/* Whether this is a build for a tool that checks what memory is touched, see poison.h. */
+#if defined(POOL_ADDRESS_SANITIZER) || defined(POOL_VALGRIND)
+#  define POOL_POISON 1
+#endif
+
 #endif /* POOL_FEATURES_H */

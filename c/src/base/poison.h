@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison.h - what AddressSanitizer, LeakSanitizer and valgrind are told of memory
+ * poison.h - what the library reports to AddressSanitizer, LeakSanitizer and valgrind
  *
  * These tools know what malloc returned. Blocks are parts of large chunks, so the library
  * tells them which bytes nobody may touch (POISONED):
  *
- *     chunk   | block | free block | block | never allocated      |
- *                       ^^^^^^^^^^           ^^^^^^^^^^^^^^^^^^^^^
- *     run     |  gap  | block | block | block |  gap  |          a pin has it for itself
- *               ^^^^^                           ^^^^^
- *     view    its bytes, copied into memory from malloc
+ *     chunk   | block | free block | block | never allocated |
+ *                       ^^^^^^^^^^^^         ^^^^^^^^^^^^^^^^^
+ *     run     | redzone | block | block | block | redzone |      one pin has all of it
+ *               ^^^^^^^                           ^^^^^^^
+ *     view    its bytes, copied into memory from malloc          see guard.c
  *
  * In a build for AddressSanitizer a tool always checks. One with POOL_VALGRIND asks at run
  * time, so that it behaves as any other build outside of valgrind. In all other builds
@@ -34,9 +34,9 @@
 #  include <valgrind/memcheck.h>
 #endif
 
-/* Bytes of a gap, and the largest chunk or view that is poisoned or copied: the tools note
+/* Bytes of a redzone, and the largest chunk or view that is poisoned or copied: the tools note
  * the state of each byte, which takes time and memory. */
-#define POISON_GAP ((size_t)65536)
+#define POISON_REDZONE ((size_t)65536)
 #define POISON_MAX ((size_t)64 << 20)
 
 /* Whether a tool checks what memory is touched. */

@@ -216,7 +216,7 @@ static PoolStatus arena_alloc(Arena *arena, size_t count, Block **blocks)
 }
 
 /* Whether a run of so many blocks may have a chunk: not if that is much too large, nor if
- * free blocks would lie where a gap is to be. */
+ * free blocks would lie where its redzone is to be. */
 static bool chunk_suits_run(const Chunk *chunk, size_t count)
 {
     return chunk->run && chunk->count >= count &&

@@ -103,9 +103,9 @@ static void *chunk_map(size_t size, PlatformUse use, size_t *dirty_end)
 }
 
 /* Bytes of poisoned memory before the pages of a run, and behind them. */
-static size_t chunk_gap(const Chunk *chunk)
+static size_t chunk_redzone(const Chunk *chunk)
 {
-    return chunk->run && poison_is_checked() ? POISON_GAP : 0;
+    return chunk->run && poison_is_checked() ? POISON_REDZONE : 0;
 }
 
 /* Poisons bytes at an offset of a chunk that are of no block in use; or lifts that. */
@@ -205,16 +205,17 @@ static Chunk *chunk_create_run(size_t count, size_t item_size)
         return NULL;
     }
     chunk->run = true;
-    pages = (unsigned char *)memory_map(size + 2 * chunk_gap(chunk), PLATFORM_TRACKED);
+    pages =
+        (unsigned char *)memory_map(size + 2 * chunk_redzone(chunk), PLATFORM_TRACKED);
     if (pages == NULL) {
         chunk_free_header(chunk);
         return NULL;
     }
-    chunk->base = pages + chunk_gap(chunk);
+    chunk->base = pages + chunk_redzone(chunk);
     chunk->size = size;
     chunk_poison(chunk, 0, size);
-    poison_set(pages, chunk_gap(chunk));
-    poison_set(chunk->base + size, chunk_gap(chunk));
+    poison_set(pages, chunk_redzone(chunk));
+    poison_set(chunk->base + size, chunk_redzone(chunk));
     return chunk;
 }
 
@@ -489,12 +490,12 @@ static void chunk_destroy(Chunk *chunk)
 {
     bool cached = chunk_count_pages(chunk), run = chunk->run, huge = chunk->huge;
     bool in_itself = chunk->aligned != 0;
-    size_t gap = chunk_gap(chunk), size = chunk_pages(chunk) + 2 * gap;
+    size_t redzone = chunk_redzone(chunk), size = chunk_pages(chunk) + 2 * redzone;
     size_t dirty_end = (in_itself ? chunk->header : 0) + chunk_dirty_end(chunk);
-    void *pages = in_itself ? (void *)chunk : (void *)(chunk->base - gap);
+    void *pages = in_itself ? (void *)chunk : (void *)(chunk->base - redzone);
     chunk_lift(chunk, 0, chunk->size);
-    poison_lift(chunk->base - gap, gap);
-    poison_lift(chunk->base + chunk->size, gap);
+    poison_lift(chunk->base - redzone, redzone);
+    poison_lift(chunk->base + chunk->size, redzone);
     if (in_itself) {
         poison_drop_pointers(chunk, chunk->header);
     } else {

@@ -8,13 +8,13 @@
  * in place of holes are left untouched, and cost no memory until somebody writes to them.
  *
  * Where a tool checks what memory is touched (poison.h), each pin is moved to a run that has
- * no other blocks, so that there are gaps around it.
+ * no other blocks, so that there are redzones around it.
  */
 #include "pool.h"
 
-/* Whether count blocks from that one on may be pinned where they are, as far as gaps are
- * needed: they are all of a run. */
-static bool pin_has_gaps(const Block *block, size_t count)
+/* Whether count blocks from that one on have redzones around them, as all blocks of a run
+ * have, or need none. */
+static bool pin_has_redzones(const Block *block, size_t count)
 {
     const Chunk *chunk = block_chunk(block);
     return !poison_is_checked() ||
@@ -22,14 +22,14 @@ static bool pin_has_gaps(const Block *block, size_t count)
 }
 
 /* Whether the blocks first to last are there, are private, follow each other and have
- * gaps. The caller has locked the whole pool. */
+ * redzones. The caller has locked the whole pool. */
 static bool pin_lies_in_place(MemoryPool *pool, size_t first, size_t last)
 {
     Block *block = tree_block(&pool->tree, first);
     Node *leaf = NULL;
     size_t index;
     if (block == NULL || block_is_adopted(block) ||
-        !pin_has_gaps(block, last - first + 1)) {
+        !pin_has_redzones(block, last - first + 1)) {
         return false;
     }
     for (index = first; index <= last; index++) {

@@ -228,9 +228,13 @@ static void pins_restore(MemoryPool *pool, Pin *entered, const Tree *old,
 /* view.c */
 static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
                              const PoolView *view);
-static PoolStatus view_guard(PoolView *view, const PoolView *before, PoolStatus status);
+static void view_drop(PoolView *view);
 static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, size_t size,
                      Block *block, size_t blocks, Pin *pin);
+
+/* guard.c */
+static PoolStatus view_guard(PoolView *view, const PoolView *before, PoolStatus status);
+static void view_unguard(PoolView *view);
 
 /* --------------------------------------------------------------------- discard, walk */
 

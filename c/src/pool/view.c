@@ -7,13 +7,8 @@
  * blocks follow each other, as their data does then. A hole is viewed in pages of zeros
  * that all views of holes share; pinned blocks are viewed in their frozen copies
  * (freeze.c). A view, as a pin, holds a reference to the family, so that its memory lives
- * until it is released.
- *
- * Where a tool checks what memory is touched (poison.h), each view and pin has a GUARD from
- * malloc, which nothing but the caller's PoolView points to: of a view a copy of its bytes,
- * which is what the caller gets, of a pin a byte. So the tool knows where a view ends and
- * until when it is valid, that it was released twice, or was never released, and who made
- * it.
+ * until it is released. Under the
+ * tools of poison.h it has a guard besides (guard.c).
  */
 #include "pool.h"
 
@@ -45,34 +40,6 @@ static void view_drop(PoolView *view)
     view->size = 0;
     view->family = view->block = view->pin = NULL;
     reservation_release_adopted(&reservation);
-}
-
-/* Where the guard of a view or pin is; NULL if it has none. */
-static void **view_guard_place(PoolView *view)
-{
-    void **place = view->pin != NULL ? &view->block : &view->data;
-    bool guarded = view->pin != NULL || view->size <= POISON_MAX;
-    return poison_is_checked() && guarded ? place : NULL;
-}
-
-/* Gives a view or pin that a call with that status has made its guard. If there is no
- * memory for it, releases it and makes it what it was before the call. Context: no locks,
- * because the bytes of a view stay what they are. */
-static PoolStatus view_guard(PoolView *view, const PoolView *before, PoolStatus status)
-{
-    void **place = status == POOL_OK ? view_guard_place(view) : NULL;
-    if (place != NULL) {
-        size_t size = view->pin != NULL ? 1 : view->size;
-        void *guard = memory_alloc(size);
-        if (guard == NULL) {
-            view_drop(view);
-            *view = *before;
-            return POOL_NO_MEMORY;
-        }
-        memcpy(guard, view->data, size);
-        *place = guard;
-    }
-    return status;
 }
 
 /* Fills in a view of size bytes at data that holds blocks from that one on, or a pin. */
@@ -204,10 +171,7 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
 void pool_view_release(PoolView *view)
 {
     if (view != NULL && view->family != NULL) {
-        void **guard = view_guard_place(view);
-        if (guard != NULL) {
-            platform_free(*guard);
-        }
+        view_unguard(view);
         view_drop(view);
     }
     (void)status_set(POOL_OK);
