@@ -7,17 +7,17 @@
  */
 #include "wrong.h"
 
-enum { MANY = 5000 };
-MemoryPool *small, *large, *clone;
+/* So many blocks that bookkeeping is in pages as well as in memory from malloc. */
+enum { SMALL = 512, MANY = 2000, FAR = 40 };
+MemoryPool *small, *dense, *sparse, *clone;
 PoolView view, pin;
 
-/* Its bookkeeping is in pages and in memory from malloc. */
-static void fill_large(void)
+static MemoryPool *pool_of_many(size_t step)
 {
-    size_t i;
-    for (i = 0; i < MANY; i++) {
-        (void)pool_write(large, i * 512 * 40, "abc", 3);
-    }
+    MemoryPool *pool = pool_create((size_t)1 << 40, SMALL);
+    for (size_t i = 0; i < MANY; i++)
+        (void)pool_write(pool, i * step * SMALL, "abc", 3);
+    return pool;
 }
 
 static void free_it(void *data, size_t size, void *context)
@@ -30,16 +30,16 @@ static void free_it(void *data, size_t size, void *context)
 int main(void)
 {
     unsigned char digest[32];
-    void *adopted = malloc(TOTAL);
+    void *adopted = calloc(MANY, SMALL);
     small = filled_pool();
     view = view_of(small, 10, 100);
     pin = pin_of(small, BLOCK, 3 * BLOCK);
-    large = pool_create((size_t)1 << 40, 512);
-    fill_large();
-    memset(adopted, 1, TOTAL);
-    (void)pool_adopt(large, (size_t)1 << 30, adopted, TOTAL, free_it, NULL);
-    clone = pool_clone(large);
-    (void)pool_digest(large, digest);
+    dense = pool_of_many(1);
+    (void)pool_digest(dense, digest);
+    sparse = pool_of_many(FAR);
+    (void)pool_adopt(sparse, (size_t)1 << 30, adopted, (size_t)MANY * SMALL, free_it,
+                     NULL);
+    clone = pool_clone(sparse);
     adopted = NULL;
     forget();
     return 0;
