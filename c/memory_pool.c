@@ -55,6 +55,7 @@
 #include "src/pool/freeze.c"
 #include "src/pool/discard.c"
 #include "src/pool/view.c"
+#include "src/pool/guard.c"
 #include "src/pool/pin.c"
 #include "src/pool/pool.c"
 #include "src/pool/resize.c"

@@ -50,6 +50,18 @@ sanitizers() {
     run='env TEST_SCALE=30 setarch -R' \
         without='test_(faults|fail_allocation|model|search|pin_random)|fuzz_replay' \
         build_and_test tsan -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug -DPOOL_SANITIZE=thread
+    under_valgrind
+}
+
+# valgrind's reports of the programs in tests/c/wrong. The other tests run
+# under AddressSanitizer, which is faster.
+under_valgrind() {
+    local build=$scratch/build-valgrind
+    printf -- '--- valgrind\n'
+    cmake -S . -B "$build" -G Ninja -DCMAKE_C_COMPILER=gcc -DPOOL_WERROR=ON -DPOOL_INSTALL=OFF \
+        -DPOOL_VALGRIND=ON >"$build.log" 2>&1 || { cat "$build.log"; return 1; }
+    cmake --build "$build" --parallel "$jobs" --target wrong -- --quiet
+    ctest --test-dir "$build" --output-on-failure --parallel "$jobs" --no-tests=error -R '^wrong_'
 }
 
 # By the other compiler, and with the assertions of POOL_DEBUG. Users' projects are built by

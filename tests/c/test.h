@@ -40,6 +40,11 @@
 #  define TEST_ASAN 1
 #endif
 
+/* Without a lock nothing is read (OPTIMISTIC_ALLOWED in pool_lock.c). */
+#if defined(TEST_TSAN) || defined(TEST_ASAN)
+#  define TEST_READS_LOCK 1
+#endif
+
 #define TEST_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 typedef struct TestCase {
@@ -132,6 +137,12 @@ static inline int test_main(int argc, char **argv, const TestCase *cases, size_t
 #define CHECK_LE_SIZE(a, b) test_le_size(__FILE__, __LINE__, #a, #b, (a), (b))
 #define CHECK_EQ_INT(a, b) test_eq_int(__FILE__, __LINE__, #a, #b, (a), (b))
 #define CHECK_EQ_TEXT(a, b) test_eq_text(__FILE__, __LINE__, #a, #b, (a), (b))
+/* That they are the same memory; AddressSanitizer's views are copies (guard.c). */
+#if defined(TEST_ASAN)
+#  define CHECK_SHARED(a, b, size) CHECK_MEM(a, b, size)
+#else
+#  define CHECK_SHARED(a, b, size) CHECK((const void *)(a) == (const void *)(b))
+#endif
 #define CHECK_MEM(a, b, size) test_mem(__FILE__, __LINE__, #a, #b, (a), (b), (size))
 /* CHECK_STATUS: what the last call left behind. CHECK_RETURNS: for calls whose result
  * is a status, which must be the same as what they leave behind. */

@@ -78,7 +78,7 @@ TEST(view_costs_nothing_until_a_write)
     MemoryPool *pool = make(TOTAL, BLOCK, 0);
     fill(pool, 0, 7, BLOCK);
     PoolView view = view_of(pool, 100, 5), again = view_of(pool, 100, 5);
-    CHECK(view.data == again.data);
+    CHECK_SHARED(view.data, again.data, 5);
     check_blocks(pool, 1, 1, 1);
     fill(pool, 0, 8, 1);
     check_blocks(pool, 1, 0, 2);
@@ -502,7 +502,7 @@ TEST(limit_counts_what_is_held)
     PoolView pin = pin_of(pool, 0, BLOCK); /* of a copy, for the view */
     check_blocks(pool, 1, 0, 2);
     PoolView frozen = view_of(pool, 0, 1); /* nobody wrote: it is the same as the view */
-    CHECK(frozen.data == view.data);
+    CHECK_SHARED(frozen.data, view.data, 1);
     release(&frozen);
     memset(pin.data, 2, 1);
     CHECK_RETURNS(pool_pin(pool, 3 * BLOCK, 1, &none), POOL_LIMIT);

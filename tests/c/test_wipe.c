@@ -232,7 +232,9 @@ TEST(a_block_is_wiped_with_its_last_reference)
     pool_view_release(&pin);
     CHECK(is_secret(bytes)); /* the pool has it still */
     CHECK_RETURNS(pool_discard(pool, 0, 4 * KIB), POOL_OK);
+#if !defined(TEST_ASAN) /* which would end the test at a look at a free block */
     CHECK_BYTES(bytes, 0, SECRET);
+#endif
     pool_destroy(pool);
 }
 

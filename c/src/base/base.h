@@ -33,7 +33,9 @@
 #include "blake2b.h"
 #include "checked.h"
 #include "data.h"
+#include "hidden.h"
 #include "platform.h"
+#include "poison.h"
 #include "written.h"
 
 /* Asserts what is cheap to check; mostly, that a lock is held which the caller must hold.

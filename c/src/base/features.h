@@ -19,22 +19,22 @@
 /* The macros of the header that name the caller's line are not for the library itself. */
 #define POOL_IMPLEMENTATION 1
 
-/* Whether this is a build for ThreadSanitizer. */
+/* Whether this is a build for ThreadSanitizer or AddressSanitizer. */
 #if defined(__SANITIZE_THREAD__)
 #  define POOL_THREAD_SANITIZER 1
+#elif defined(__SANITIZE_ADDRESS__)
+#  define POOL_ADDRESS_SANITIZER 1
 #elif defined(__has_feature)
 #  if __has_feature(thread_sanitizer)
 #    define POOL_THREAD_SANITIZER 1
+#  elif __has_feature(address_sanitizer)
+#    define POOL_ADDRESS_SANITIZER 1
 #  endif
 #endif
 
-/* Whether this is a build for AddressSanitizer. */
-#if defined(__SANITIZE_ADDRESS__)
-#  define POOL_ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#  if __has_feature(address_sanitizer)
-#    define POOL_ADDRESS_SANITIZER 1
-#  endif
+/* Whether this is a build for a tool that checks what memory is touched, see poison.h. */
+#if defined(POOL_ADDRESS_SANITIZER) || defined(POOL_VALGRIND)
+#  define POOL_POISON 1
 #endif
 
 #endif /* POOL_FEATURES_H */

@@ -136,6 +136,7 @@ static void arena_thinned(Arena *arena, Chunk *chunk)
 static void arena_free_in_chunk(Arena *arena, Block *block)
 {
     Chunk *chunk = block_chunk(block);
+    block_poison(block);
     item_free(&chunk->free, block, ITEM_IDLE);
     chunk->idle++;
     chunk->used--;
@@ -215,13 +216,21 @@ static PoolStatus arena_alloc(Arena *arena, size_t count, Block **blocks)
     return POOL_OK;
 }
 
-/* An empty chunk for a run of so many blocks that the arena has already, and that is not
- * much too large; NULL if there is none. Empty chunks are at the ring's end. */
+/* Whether a run of so many blocks may have a chunk: not if that is much too large, nor if
+ * free blocks would lie where its redzone is to be. */
+static bool chunk_suits_run(const Chunk *chunk, size_t count)
+{
+    return chunk->run && chunk->count >= count &&
+           (poison_is_checked() ? chunk->count == count : chunk->count / 2 <= count);
+}
+
+/* An empty chunk for such a run that the arena has already; NULL if there is none. Empty
+ * chunks are at the ring's end. */
 static Chunk *arena_find_run(Arena *arena, size_t count)
 {
     Chunk *chunk = arena->ring.previous;
     while (chunk != &arena->ring && chunk->used == 0) {
-        if (chunk->run && chunk->count >= count && chunk->count / 2 <= count) {
+        if (chunk_suits_run(chunk, count)) {
             return chunk;
         }
         chunk = chunk->previous;

@@ -26,6 +26,8 @@
  * most. Once a part of it was decommitted it has small pages, until it is empty and all of
  * it is decommitted: the system would fill that part again (khugepaged).
  *
+ * The data of free blocks, and of those that were never allocated, is poisoned (poison.h).
+ *
  * Context of all functions here: the caller holds the arena's lock. Locks: the chunk
  * cache, in those that change what is cached or get memory from the system.
  */
@@ -52,6 +54,9 @@ static void chunk_init(Chunk *chunk, size_t count, size_t item_size, size_t head
         chunk->weight += sizeof(Block);
     }
     row_init(&chunk->row, chunk->block, sizeof(Block), count, header > 0);
+    if (header > 0) {
+        poison_add_pointers(chunk, header);
+    }
 }
 
 /* Allocates that, without the pages of the blocks, or returns NULL. */
@@ -74,6 +79,7 @@ static Chunk *chunk_alloc_header(size_t count, size_t item_size)
 static void chunk_free_header(Chunk *chunk)
 {
     if (chunk->header > 0) {
+        poison_drop_pointers(chunk, chunk->header);
         platform_unmap(chunk, chunk->header);
     } else {
         platform_free(chunk);
@@ -94,6 +100,40 @@ static void *chunk_map(size_t size, PlatformUse use, size_t *dirty_end)
         platform_huge(base, size, true); /* again, if it was split before it was cached */
     }
     return base;
+}
+
+/* Bytes of poisoned memory before the pages of a run, and behind them. */
+static size_t chunk_redzone(const Chunk *chunk)
+{
+    return chunk->run && poison_is_checked() ? POISON_REDZONE : 0;
+}
+
+/* Poisons bytes at an offset of a chunk that are of no block in use; or lifts that. */
+static void chunk_poison(const Chunk *chunk, size_t offset, size_t size)
+{
+    if (chunk->size <= POISON_MAX) {
+        poison_set(chunk->base + offset, size);
+    }
+}
+
+static void chunk_lift(const Chunk *chunk, size_t offset, size_t size)
+{
+    if (chunk->size <= POISON_MAX) {
+        poison_lift(chunk->base + offset, size);
+    }
+}
+
+/* The same for the data of a block that has a chunk. */
+static void block_poison(const Block *block)
+{
+    const Chunk *chunk = block_chunk(block);
+    chunk_poison(chunk, (size_t)(block->data - chunk->base), chunk->item_size);
+}
+
+static void block_lift(const Block *block)
+{
+    const Chunk *chunk = block_chunk(block);
+    chunk_lift(chunk, (size_t)(block->data - chunk->base), chunk->item_size);
 }
 
 static PlatformUse chunk_use(size_t size, size_t item_size, bool huge)
@@ -122,6 +162,7 @@ static Chunk *chunk_create_in_itself(size_t size, size_t item_size, PlatformUse 
         chunk->dirty_end = dirty_end - checked_min(dirty_end, header);
         chunk->warm_end = chunk->dirty_end;
         chunk->cached = dirty_end > 0 ? size : 0; /* until its blocks are allocated */
+        chunk_poison(chunk, 0, chunk->size);
     }
     return chunk;
 }
@@ -149,6 +190,7 @@ static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself, bool h
     chunk->warm_end = chunk->dirty_end;
     chunk->cached = chunk->dirty_end > 0 ? size : 0;
     chunk->huge = use == PLATFORM_HUGE;
+    chunk_poison(chunk, 0, size);
     return chunk;
 }
 
@@ -158,16 +200,22 @@ static Chunk *chunk_create_run(size_t count, size_t item_size)
 {
     size_t size = (count * item_size + CHUNK_MIN - 1) & ~(CHUNK_MIN - 1);
     Chunk *chunk = chunk_alloc_header(count, item_size);
+    unsigned char *pages;
     if (chunk == NULL) {
         return NULL;
     }
-    chunk->base = (unsigned char *)memory_map(size, PLATFORM_TRACKED);
-    if (chunk->base == NULL) {
+    chunk->run = true;
+    pages =
+        (unsigned char *)memory_map(size + 2 * chunk_redzone(chunk), PLATFORM_TRACKED);
+    if (pages == NULL) {
         chunk_free_header(chunk);
         return NULL;
     }
-    chunk->run = true;
+    chunk->base = pages + chunk_redzone(chunk);
     chunk->size = size;
+    chunk_poison(chunk, 0, size);
+    poison_set(pages, chunk_redzone(chunk));
+    poison_set(chunk->base + size, chunk_redzone(chunk));
     return chunk;
 }
 
@@ -303,6 +351,7 @@ static Block *chunk_alloc_block(Chunk *chunk, size_t *headers)
         block = (Block *)item_alloc(&chunk->free);
         chunk->idle -= chunk->idle > 0;
     }
+    block_lift(block);
     if (chunk->cached > 0) {
         size_t idle = chunk_idle(chunk);
         if (idle == 0 || chunk->cached > idle + chunk_whole(chunk) / CHUNK_SHARES) {
@@ -321,12 +370,14 @@ static Block *chunk_alloc_run(Chunk *chunk, size_t count, size_t *headers)
         (void)chunk_decommit(chunk, headers);
     }
     if (chunk->dirty_end > 0) { /* the system does not clear what is decommitted */
+        chunk_lift(chunk, 0, chunk->dirty_end);
         memset(chunk->base, 0, chunk->dirty_end);
+        chunk_poison(chunk, 0, chunk->dirty_end);
         chunk->dirty_end = 0;
     }
     chunk_uncount_cached(chunk, 0);
     for (i = 0; i < count; i++) {
-        (void)chunk_alloc_fresh(chunk, headers);
+        block_lift(chunk_alloc_fresh(chunk, headers));
     }
     chunk->used = count;
     return chunk->block;
@@ -439,10 +490,15 @@ static void chunk_destroy(Chunk *chunk)
 {
     bool cached = chunk_count_pages(chunk), run = chunk->run, huge = chunk->huge;
     bool in_itself = chunk->aligned != 0;
-    size_t size = chunk_pages(chunk);
+    size_t redzone = chunk_redzone(chunk), size = chunk_pages(chunk) + 2 * redzone;
     size_t dirty_end = (in_itself ? chunk->header : 0) + chunk_dirty_end(chunk);
-    void *pages = in_itself ? (void *)chunk : (void *)chunk->base;
-    if (!in_itself) {
+    void *pages = in_itself ? (void *)chunk : (void *)(chunk->base - redzone);
+    chunk_lift(chunk, 0, chunk->size);
+    poison_lift(chunk->base - redzone, redzone);
+    poison_lift(chunk->base + chunk->size, redzone);
+    if (in_itself) {
+        poison_drop_pointers(chunk, chunk->header);
+    } else {
         chunk_free_header(chunk);
     }
     if (cached) {

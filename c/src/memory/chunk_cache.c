@@ -36,6 +36,21 @@ static void chunk_cache_unreserve(size_t size)
     lock_release(&chunk_cache.lock);
 }
 
+/* Poisons a cached chunk, but for its header; or lifts that. */
+static void cached_poison(CachedChunk *chunk, size_t size)
+{
+    if (size <= POISON_MAX) {
+        poison_set(chunk + 1, size - sizeof *chunk);
+    }
+}
+
+static void cached_lift(CachedChunk *chunk, size_t size)
+{
+    if (size <= POISON_MAX) {
+        poison_lift(chunk, size);
+    }
+}
+
 static CachedChunk **chunk_cache_list(size_t size, bool huge)
 {
     return &(huge ? chunk_cache.huge : chunk_cache.chunks)[checked_log2_floor(size)];
@@ -49,6 +64,7 @@ static void chunk_cache_put(void *base, size_t size, size_t dirty_end, bool huge
     CachedChunk **list = chunk_cache_list(size, huge);
     chunk->size = size;
     chunk->dirty_end = checked_max(dirty_end, sizeof *chunk);
+    cached_poison(chunk, size);
     lock_acquire(&chunk_cache.lock);
     chunk->next = *list;
     *list = chunk;
@@ -66,6 +82,7 @@ static void *chunk_cache_get(size_t size, size_t *dirty_end, bool huge)
     if (chunk != NULL) {
         *list = chunk->next;
         *dirty_end = chunk->dirty_end;
+        cached_lift(chunk, size);
     }
     lock_release(&chunk_cache.lock);
     return chunk;
@@ -79,6 +96,7 @@ static size_t chunk_cache_unmap(CachedChunk **list)
         CachedChunk *chunk = *list;
         size_t size = chunk->size;
         *list = chunk->next;
+        cached_lift(chunk, size);
         platform_unmap(chunk, size);
         freed += size;
     }

@@ -137,7 +137,7 @@ enum {
  * detached from its pool) and its data. The first two words are as in a slab's item. */
 typedef struct Block {
     union {
-        AtomicPtr pin;      /* while it is in a slot: its Pin, or NULL; see pins.c */
+        AtomicPtr pin;      /* in a slot: its Pin as a HiddenPtr, or NULL; see pins.c */
         struct Block *next; /* while it is on a list                               */
     } as;
     AtomicSize refs;
@@ -208,6 +208,7 @@ static size_t chunk_whole(const Chunk *chunk);
 static size_t chunk_idle(const Chunk *chunk);
 static void chunk_uncount_cached(Chunk *chunk, size_t bytes);
 static bool chunk_count_cached(Chunk *chunk, size_t bytes);
+static void block_poison(const Block *block);
 static Block *chunk_alloc_block(Chunk *chunk, size_t *headers);
 static Block *chunk_alloc_run(Chunk *chunk, size_t count, size_t *headers);
 static size_t chunk_decommit(Chunk *chunk, size_t *headers);

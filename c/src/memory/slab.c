@@ -48,6 +48,17 @@ static inline void *item_alloc(void **list)
     return item;
 }
 
+/* Poisons a free item of a slab, but for the two words; or lifts that. */
+static inline void item_poison(void *item, size_t size)
+{
+    poison_set((void **)item + 2, size - 2 * sizeof(void *));
+}
+
+static inline void item_lift(void *item, size_t size)
+{
+    poison_lift((void **)item + 2, size - 2 * sizeof(void *));
+}
+
 /* ----------------------------------------------------------------------- rows */
 
 /* pages: whether the memory at items is pages, with nothing else after the items. A row
@@ -212,6 +223,9 @@ static SlabPiece *slab_map(Slab *slab)
         row_init(&piece->row, piece + 1, slab->item_size, count, pages);
         piece->row.count = count;
     }
+    if (piece != NULL && pages) {
+        poison_add_pointers(piece, size);
+    }
     return piece;
 }
 
@@ -248,6 +262,7 @@ static NOT_INLINE bool slab_grow(Slab *slab)
     slab->spare = slab_spare(slab); /* nothing was free, or it would not grow */
     for (i = piece->row.count; i-- > 0;) {
         item_free(&slab->free, row_item(&piece->row, i), ITEM_FREE);
+        item_poison(row_item(&piece->row, i), slab->item_size);
     }
     return true;
 }
@@ -259,6 +274,7 @@ static inline void *slab_alloc(Slab *slab)
         return NULL;
     }
     slab->spare++;
+    item_lift(slab->free, slab->item_size);
     return item_alloc(&slab->free);
 }
 
@@ -297,6 +313,7 @@ static NOT_INLINE size_t slab_trim(Slab *slab)
 static inline void slab_free(Slab *slab, void *item)
 {
     item_free(&slab->free, item, ITEM_IDLE);
+    item_poison(item, slab->item_size);
     if (--slab->spare < 0) {
         (void)slab_trim(slab);
     }
@@ -308,7 +325,9 @@ static void slab_close(Slab *slab)
     while (slab->pieces != NULL) {
         SlabPiece *piece = slab->pieces;
         slab->pieces = piece->next;
+        poison_lift(piece, piece->size);
         if (piece->row.page_bits != 0) {
+            poison_drop_pointers(piece, piece->size);
             platform_unmap(piece, piece->size);
         } else {
             platform_free(piece);

@@ -4,7 +4,7 @@
  *
  * A family owns the arena of its pools. The registry lists every family and every pool of
  * the process, the pools from the oldest to the youngest; several pools are locked in
- * that order.
+ * that order. Its pointers are hidden from leak checkers (hidden.h).
  *
  * fork(): a child has only the thread that called fork, so that a lock of another thread
  * would stay locked for ever. The library therefore locks everything before the fork, in
@@ -17,15 +17,41 @@
  */
 #include "pool.h"
 
-/* Returns the ring of families, which not all compilers can initialise statically.
- * Context: the caller holds the registry's lock. */
-static Family *registry_families(void)
+/* The family and the pool of a link; NULL for NULL, as at the end of a list. */
+static Family *link_family(HiddenLink *link)
+{
+    return (Family *)(void *)link; /* which is its first member */
+}
+
+static MemoryPool *link_pool(HiddenLink *link)
+{
+    return link == NULL ? NULL
+                        : (MemoryPool *)(void *)((unsigned char *)link -
+                                                 offsetof(MemoryPool, link));
+}
+
+/* The lists of the registry: the first one, and the next one or NULL. Context: the caller
+ * holds the registry's lock. */
+static Family *registry_first_family(void)
 {
     POOL_ASSERT(lock_is_held(&registry.lock));
-    if (registry.families.next == NULL) {
-        registry.families.next = registry.families.previous = &registry.families;
-    }
-    return &registry.families;
+    return link_family(hidden_oldest(&registry.families));
+}
+
+static Family *family_next(const Family *family)
+{
+    return link_family(hidden_younger(&family->link));
+}
+
+static MemoryPool *registry_first_pool(void)
+{
+    POOL_ASSERT(lock_is_held(&registry.lock));
+    return link_pool(hidden_oldest(&registry.pools));
+}
+
+static MemoryPool *pool_next(const MemoryPool *pool)
+{
+    return link_pool(hidden_younger(&pool->link));
 }
 
 /* ----------------------------------------------------------------------- fork */
@@ -36,11 +62,10 @@ static void fork_prepare(void)
     MemoryPool *pool;
     Family *family;
     lock_acquire(&registry.lock);
-    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+    for (pool = registry_first_pool(); pool != NULL; pool = pool_next(pool)) {
         (void)pool_lock_exclusive(&pool->locks);
     }
-    for (family = registry_families()->next; family != registry_families();
-         family = family->next) {
+    for (family = registry_first_family(); family != NULL; family = family_next(family)) {
         lock_acquire(&family->arena.lock);
     }
     lock_acquire(&chunk_cache.lock);
@@ -51,11 +76,10 @@ static void fork_parent(void)
     MemoryPool *pool;
     Family *family;
     lock_release(&chunk_cache.lock);
-    for (family = registry_families()->next; family != registry_families();
-         family = family->next) {
+    for (family = registry_first_family(); family != NULL; family = family_next(family)) {
         lock_release(&family->arena.lock);
     }
-    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+    for (pool = registry_first_pool(); pool != NULL; pool = pool_next(pool)) {
         pool_unlock_exclusive(&pool->locks);
     }
     lock_release(&registry.lock);
@@ -67,11 +91,10 @@ static void fork_child(void)
     Family *family;
     written_after_fork_child();
     lock_init(&chunk_cache.lock);
-    for (family = registry_families()->next; family != registry_families();
-         family = family->next) {
+    for (family = registry_first_family(); family != NULL; family = family_next(family)) {
         lock_init(&family->arena.lock);
     }
-    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+    for (pool = registry_first_pool(); pool != NULL; pool = pool_next(pool)) {
         pool_lock_init(&pool->locks);
     }
     lock_init(&registry.lock);
@@ -85,7 +108,6 @@ static void fork_child(void)
 static PoolStatus registry_add(MemoryPool *pool)
 {
     Family *family = pool->family;
-    Family *ring;
     lock_acquire(&registry.lock);
     if (!registry.fork_handlers_set) {
         registry.fork_handlers_set =
@@ -95,20 +117,13 @@ static PoolStatus registry_add(MemoryPool *pool)
             return POOL_NO_MEMORY;
         }
     }
-    ring = registry_families();
     if (size_load_relaxed(&family->pools) == 0) {
-        family->next = ring;
-        family->previous = ring->previous;
-        ring->previous->next = family;
-        ring->previous = family;
+        hidden_add(&registry.families, &family->link);
     }
     size_add_relaxed(&family->refs, 1);
     size_add_relaxed(&family->pools, 1);
     pool->age = ++registry.ages;
-    pool->younger = NULL;
-    pool->older = registry.youngest;
-    *(pool->older != NULL ? &pool->older->younger : &registry.oldest) = pool;
-    registry.youngest = pool;
+    hidden_add(&registry.pools, &pool->link);
     lock_release(&registry.lock);
     return POOL_OK;
 }
@@ -119,8 +134,7 @@ static void family_release(Family *family)
 {
     if (size_sub_acq_rel(&family->refs, 1) == 1) {
         lock_acquire(&registry.lock);
-        family->previous->next = family->next;
-        family->next->previous = family->previous;
+        hidden_remove(&registry.families, &family->link);
         lock_release(&registry.lock);
         arena_close(&family->arena);
         platform_free(family);
@@ -131,8 +145,7 @@ static void family_release(Family *family)
 static void registry_remove(MemoryPool *pool)
 {
     lock_acquire(&registry.lock);
-    *(pool->older != NULL ? &pool->older->younger : &registry.oldest) = pool->younger;
-    *(pool->younger != NULL ? &pool->younger->older : &registry.youngest) = pool->older;
+    hidden_remove(&registry.pools, &pool->link);
     size_sub_relaxed(&pool->family->pools, 1);
     lock_release(&registry.lock);
 }
@@ -143,8 +156,7 @@ size_t pool_trim(void)
     Family *family;
     size_t freed = 0;
     lock_acquire(&registry.lock);
-    for (family = registry_families()->next; family != registry_families();
-         family = family->next) {
+    for (family = registry_first_family(); family != NULL; family = family_next(family)) {
         freed += arena_trim(&family->arena);
     }
     lock_release(&registry.lock);

@@ -6,17 +6,30 @@
  * they are. Else the range gets blocks of a run (arena_take_run), into which its data
  * moves: once, since they stay in their slots when the pin is released. Blocks of the run
  * in place of holes are left untouched, and cost no memory until somebody writes to them.
+ *
+ * Where a tool checks what memory is touched (poison.h), each pin is moved to a run that has
+ * no other blocks, so that there are redzones around it.
  */
 #include "pool.h"
 
-/* Whether the blocks first to last are there, are private and follow each other. The
- * caller has locked the whole pool. */
+/* Whether count blocks from that one on have redzones around them, as all blocks of a run
+ * have, or need none. */
+static bool pin_has_redzones(const Block *block, size_t count)
+{
+    const Chunk *chunk = block_chunk(block);
+    return !poison_is_checked() ||
+           (chunk->run && block == chunk->block && chunk->count == count);
+}
+
+/* Whether the blocks first to last are there, are private, follow each other and have
+ * redzones. The caller has locked the whole pool. */
 static bool pin_lies_in_place(MemoryPool *pool, size_t first, size_t last)
 {
     Block *block = tree_block(&pool->tree, first);
     Node *leaf = NULL;
     size_t index;
-    if (block == NULL || block_is_adopted(block)) {
+    if (block == NULL || block_is_adopted(block) ||
+        !pin_has_redzones(block, last - first + 1)) {
         return false;
     }
     for (index = first; index <= last; index++) {
@@ -241,14 +254,18 @@ PoolStatus pool_pin(MemoryPool *pool, size_t offset, size_t size, PoolView *view
 {
     HANDLE_CHECK(pool);
     PoolStatus status = view_check(pool, offset, size, view);
+    PoolView before;
     bool one, asked = false;
     if (status != POOL_OK) {
         return status_set(status);
     }
-    one = pool_index(pool, offset) == pool_index(pool, offset + (size - 1));
+    before = *view;
+    one = pool_index(pool, offset) == pool_index(pool, offset + (size - 1)) &&
+          !poison_is_checked();
     do {
         status = one ? pin_block(pool, offset, size, view)
                      : pin_blocks(pool, offset, size, view);
     } while (limit_asks(pool, status, &asked));
+    status = view_guard(view, &before, status);
     return status_set(VIEW_MADE(status, pool, view));
 }

@@ -58,7 +58,7 @@ static bool block_follows(const MemoryPool *pool, const Block *first, const Bloc
  * or is its user. */
 static inline Pin *block_pin(Block *block)
 {
-    return (Pin *)ptr_load_acquire(&block->as.pin);
+    return (Pin *)hidden_pointer((HiddenPtr)ptr_load_acquire(&block->as.pin));
 }
 
 /* Makes a Pin, zeroed, the pin of blocks that are in the pool, are private and follow
@@ -82,7 +82,7 @@ static void pin_attach_locked(Pin *pin, MemoryPool *pool, size_t index, Block *b
     for (i = 0; i < count; i++) {
         pin_set_dirty(pin, i);
         block_forget_digest(&blocks[i]);
-        ptr_store_release(&blocks[i].as.pin, pin);
+        ptr_store_release(&blocks[i].as.pin, (void *)hidden_from(pin));
     }
 }
 

@@ -15,6 +15,7 @@ static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned blo
     if (memory == NULL) {
         return NULL;
     }
+    poison_begin_handle(pool, sizeof *pool);
     memset(pool, 0, offsetof(MemoryPool, locks));
     pool->memory = memory;
     size_store_relaxed(&pool->refs, 1);
@@ -32,7 +33,9 @@ static MemoryPool *pool_allocate(Family *family, size_t total_size, unsigned blo
 static void pool_free(MemoryPool *pool)
 {
     if (pool != NULL) {
-        HANDLE_FREE(pool->memory);
+        void *memory = pool->memory;
+        poison_end_handle(pool);
+        HANDLE_FREE(memory);
     }
 }
 

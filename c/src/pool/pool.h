@@ -48,7 +48,7 @@ typedef struct Pin Pin;
 
 /* What all relatives share; see family.c. */
 typedef struct Family {
-    struct Family *previous, *next;
+    HiddenLink link;          /* in the registry                  */
     AtomicSize refs;          /* pools, views and pins            */
     AtomicSize views;         /* and pins                         */
     AtomicSize pools;         /* changed under the registry's lock */
@@ -82,7 +82,7 @@ struct MemoryPool {
     union {
         struct {
             AtomicSize refs;
-            MemoryPool *older, *younger;
+            HiddenLink link;   /* in the registry                                     */
             uint64_t age;      /* larger for younger pools; never wraps             */
             AtomicSize copied; /* copies made on write                              */
             void *memory;      /* what to free: the pool is aligned to a cache line */
@@ -97,8 +97,7 @@ static struct Registry {
     Lock lock;
     bool fork_handlers_set;
     uint64_t ages;
-    Family families; /* a ring; only its links are used  */
-    MemoryPool *oldest, *youngest;
+    HiddenList families, pools;
 } registry;
 
 #if defined(POOL_DEBUG)
@@ -299,8 +298,13 @@ static void pins_restore(MemoryPool *pool, Pin *entered, const Tree *old,
 /* view.c */
 static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
                              const PoolView *view);
+static void view_drop(PoolView *view);
 static void view_set(PoolView *view, MemoryPool *pool, unsigned char *data, size_t size,
                      Block *block, size_t blocks, Pin *pin);
+
+/* guard.c */
+static PoolStatus view_guard(PoolView *view, const PoolView *before, PoolStatus status);
+static void view_unguard(PoolView *view);
 
 /* --------------------------------------------------------------------- discard, walk */
 

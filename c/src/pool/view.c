@@ -7,7 +7,8 @@
  * blocks follow each other, as their data does then. A hole is viewed in pages of zeros
  * that all views of holes share; pinned blocks are viewed in their frozen copies
  * (freeze.c). A view, as a pin, holds a reference to the family, so that its memory lives
- * until it is released.
+ * until it is released. Under the
+ * tools of poison.h it has a guard besides (guard.c).
  */
 #include "pool.h"
 
@@ -19,6 +20,26 @@ static PoolStatus view_check(const MemoryPool *pool, size_t offset, size_t size,
         return POOL_INVALID;
     }
     return checked_fits(pool_total(pool), offset, size) ? POOL_OK : POOL_RANGE;
+}
+
+/* Drops what a view or pin holds, and empties it. Locks: as pool_view_release. */
+static void view_drop(PoolView *view)
+{
+    Family *family = (Family *)view->family;
+    Reservation reservation = {0};
+    if (view->pin != NULL) {
+        pin_release((Pin *)view->pin, &family->arena, &reservation);
+    }
+    while (view->blocks > 0) {
+        block_drop((Block *)view->block + --view->blocks, &reservation);
+    }
+    reservation_empty(&reservation, &family->arena);
+    size_sub_relaxed(&family->views, 1);
+    family_release(family);
+    view->data = NULL;
+    view->size = 0;
+    view->family = view->block = view->pin = NULL;
+    reservation_release_adopted(&reservation);
 }
 
 /* Fills in a view of size bytes at data that holds blocks from that one on, or a pin. */
@@ -126,10 +147,12 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
     HANDLE_CHECK(pool);
     PoolStatus status = view_check(pool, offset, size, view);
     bool pinned = false, asked = false;
+    PoolView before;
     Guard guard;
     if (status != POOL_OK) {
         return status_set(status);
     }
+    before = *view;
     guard = pool_lock_range(&pool->locks, pool_index(pool, offset),
                             pool_index(pool, offset + (size - 1)));
     if (!checked_fits(pool_total(pool), offset, size)) {
@@ -145,6 +168,7 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
             status = view_exclusive(pool, offset, size, view);
         } while (limit_asks(pool, status, &asked));
     }
+    status = view_guard(view, &before, status);
     return status_set(VIEW_MADE(status, pool, view));
 }
 
@@ -153,22 +177,9 @@ PoolStatus pool_view(MemoryPool *pool, size_t offset, size_t size, PoolView *vie
 void pool_view_release(PoolView *view)
 {
     if (view != NULL && view->family != NULL) {
-        Family *family = (Family *)view->family;
-        Reservation reservation = {0};
         VIEW_END(view);
-        if (view->pin != NULL) {
-            pin_release((Pin *)view->pin, &family->arena, &reservation);
-        }
-        while (view->blocks > 0) {
-            block_drop((Block *)view->block + --view->blocks, &reservation);
-        }
-        reservation_empty(&reservation, &family->arena);
-        size_sub_relaxed(&family->views, 1);
-        family_release(family);
-        view->data = NULL;
-        view->size = 0;
-        view->family = view->block = view->pin = NULL;
-        reservation_release_adopted(&reservation);
+        view_unguard(view);
+        view_drop(view);
     }
     (void)status_set(POOL_OK);
 }

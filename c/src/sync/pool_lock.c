@@ -345,12 +345,13 @@ static void pool_unlock(PoolLock *locks, Guard guard)
 
 /* ----------------------------------------------------------- optimistic reads */
 
-/* ThreadSanitizer reports a data race for each reader that may see half a change, even if
- * it discards what it read. In builds for it, readers lock the stripes instead. */
+/* ThreadSanitizer reports a data race for each reader that may see half a change, and other
+ * tools if it touches what was freed, even if it discards what it read. With these,
+ * readers lock the stripes instead. */
 #if defined(POOL_THREAD_SANITIZER)
 #  define OPTIMISTIC_ALLOWED false
 #else
-#  define OPTIMISTIC_ALLOWED true
+#  define OPTIMISTIC_ALLOWED !poison_is_checked()
 #endif
 
 /* Returns the sum of the stripes' versions, or an odd number if one of them is held.
