@@ -39,8 +39,9 @@ def pytest_runtest_makereport(
 def memory_pool(request: pytest.FixtureRequest) -> Iterator[MemoryPool]:
     """A pool for one test, which must release it completely before it ends.
 
-    That is: all clones, references, views and pins, in Python and in C. Else the test
-    fails with a report of what is held by whom. @pytest.mark.memory_pool(total_size=...,
+    That is: all clones, references, views and pins, in Python and in C, each once. Else
+    the test fails with a report of what is held by whom (LeakError), or of what was
+    released too often (OverReleaseError). @pytest.mark.memory_pool(total_size=...,
     max_block_size=..., memory_limit=...) has the arguments of the pool.
     """
     from pymempool.testing import lend_pool
@@ -64,7 +65,8 @@ def memory_pool(request: pytest.FixtureRequest) -> Iterator[MemoryPool]:
             "teardown", "memory_pool", f"{loan.report}\n{note}"
         )
     else:
-        pytest.fail(loan.report, pytrace=False)
+        name = type(loan.error).__name__
+        pytest.fail(f"pymempool.testing.{name}: {loan.report}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,13 @@ written            lists which bytes of a pool were written
 
 from .._core.names import publish
 from .compare import assert_same
-from .compiler import CompileC, CompileError, find_compiler
+from .compiler import CompileC, find_compiler
+from .errors import (
+    CompileError,
+    LeakError,
+    OverReleaseError,
+    ReleaseError,
+)
 from .faults import FailAllocation, Fault
 from .leaks import Loan, lend_pool
 from .writes import Written, assert_only_wrote, written
@@ -24,7 +30,10 @@ __all__ = [
     "CompileError",
     "FailAllocation",
     "Fault",
+    "LeakError",
     "Loan",
+    "OverReleaseError",
+    "ReleaseError",
     "Written",
     "assert_only_wrote",
     "assert_same",

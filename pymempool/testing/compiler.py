@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -16,24 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._native import library, paths
+from .errors import CompileError
 
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-_NEAR = 4  # lines of source shown before and after one with an error
-
-
-class CompileError(Exception):
-    """The compiler rejected a source; the text has its output and the lines of source."""
-
-    def __init__(self, output: str, path: Path, source: str) -> None:
-        super().__init__(output, path, source)
-        self.output = output  #: of the compiler
-        self.path = path  #: the file that was compiled
-        self.source = source  #: its text
-
-    def __str__(self) -> str:
-        found = re.findall(rf"{re.escape(self.path.name)}:(\d+)", self.output)
-        lines = _numbered(self.source, {int(number) for number in found})
-        return "\n".join([self.output.rstrip(), "", *lines])
 
 
 class CompileC:
@@ -172,14 +156,3 @@ def _check_one_library(compiled: ctypes.CDLL, path: Path) -> None:
 
 def _address(function: object) -> int | None:
     return ctypes.cast(function, ctypes.c_void_p).value  # type: ignore[arg-type]
-
-
-def _numbered(source: str, wrong: set[int]) -> list[str]:
-    """Returns the lines near the wrong ones, or all if there are none, with numbers."""
-    lines = []
-    for number, line in enumerate(source.splitlines(), 1):
-        if not wrong or any(abs(number - each) <= _NEAR for each in wrong):
-            lines.append(f"{'>' if number in wrong else ' '}{number:5}  {line}".rstrip())
-        elif lines and lines[-1] != "...":
-            lines.append("...")
-    return lines
