@@ -16,16 +16,20 @@ from .._core.names import publish
 from .compare import assert_same
 from .compiler import CompileC, find_compiler
 from .errors import (
+    ChildError,
     CompileError,
     LeakError,
     OverReleaseError,
     ReleaseError,
+    SanitizerError,
+    UnavailableError,
 )
 from .faults import FailAllocation, Fault
 from .leaks import Loan, lend_pool
 from .writes import Written, assert_only_wrote, written
 
 __all__ = [
+    "ChildError",
     "CompileC",
     "CompileError",
     "FailAllocation",
@@ -34,6 +38,8 @@ __all__ = [
     "Loan",
     "OverReleaseError",
     "ReleaseError",
+    "SanitizerError",
+    "UnavailableError",
     "Written",
     "assert_only_wrote",
     "assert_same",

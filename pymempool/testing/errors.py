@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import unittest
 from pathlib import Path
 
 _NEAR = 4  # lines of source shown before and after one with an error
@@ -34,6 +35,18 @@ class CompileError(Exception):
         found = re.findall(rf"{re.escape(self.path.name)}:(\d+)", self.output)
         lines = _numbered(self.source, {int(number) for number in found})
         return "\n".join([self.output.rstrip(), "", *lines])
+
+
+class UnavailableError(unittest.SkipTest):
+    """This system lacks what a test needs; pytest and unittest skip the test for it."""
+
+
+class ChildError(AssertionError):
+    """A test that ran in a child process failed there; the text has its output."""
+
+
+class SanitizerError(AssertionError):
+    """The sanitizers found an error in C code, in a child process; with their report."""
 
 
 def _numbered(source: str, wrong: set[int]) -> list[str]:

@@ -156,11 +156,12 @@ def _end(key: int, alive: object) -> None:
 def _caller() -> str:
     """Returns file:line of the innermost call from outside the package."""
     frame = sys._getframe(1)
-    while frame.f_back and _is_own(frame.f_code.co_filename):
+    while frame.f_back and is_own(frame.f_code.co_filename):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 @lru_cache(maxsize=1000)
-def _is_own(file: str) -> bool:
+def is_own(file: str) -> bool:
+    """Whether a file is one of the package."""
     return os.path.abspath(file).startswith(_PACKAGE)
