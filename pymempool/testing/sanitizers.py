@@ -79,8 +79,9 @@ def child_environment(compiler: Sequence[str], kinds: Sequence[str]) -> dict[str
     preload = [_runtime(compiler, kinds)]
     # Else the first exception of C++ code in the process would find no way out.
     preload += _found(compiler, "file", ["libstdc++.so.6"])
+    preload += os.environ.get("LD_PRELOAD", "").split()
     options = "detect_leaks=0:allocator_may_return_null=1:allow_addr2line=1"
-    options += ":abort_on_error=1:print_stacktrace=1"
+    options += ":abort_on_error=1:print_stacktrace=1:verify_asan_link_order=0"
     environment = {
         VARIABLE: ",".join(kinds),
         "LD_PRELOAD": " ".join(preload),
