@@ -121,7 +121,8 @@ def _arguments(item: pytest.Item, folder: Path) -> list[str]:
     seed = getattr(config.option, "randomly_seed", None)
     if isinstance(seed, int):
         words.append(f"--randomly-seed={seed}")
-    return [*words, f"{item.path}::{item.nodeid.partition('::')[2]}"]
+    # The test comes first: its folder may define the options.
+    return [f"{item.path}::{item.nodeid.partition('::')[2]}", *words]
 
 
 # --------------------------------------------------------------------------- fixtures

@@ -69,7 +69,7 @@ def test_skips(code):
 def test_expected(code):
     assert code.put(7) == 2
 """,
-        "-rs",
+        *("-rs", "-p", "no:randomly"),  # in this order
         passed=1,
         failed=3,
         skipped=1,
@@ -125,7 +125,7 @@ class TestClass:
 """
     Path("sub", "test_it.py").write_text(test)
     arguments = ("sub", "--own", "command line", "-k", "test_right and not other")
-    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", *arguments)
+    result = pytester.runpytest_subprocess("-p", "no:randomly", *arguments)
     result.assert_outcomes(passed=1)
 
 
