@@ -183,7 +183,7 @@ def find_compiler() -> list[str] | None:
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     environment = dict(os.environ)
     if sanitizers.VARIABLE in environment:
-        del environment["LD_PRELOAD"]  # is for this process
+        environment.pop("LD_PRELOAD", None)  # is for this process
     return subprocess.run(
         list(command),
         env=environment,

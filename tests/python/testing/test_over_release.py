@@ -145,10 +145,16 @@ def test_nothing_spare_is_left() -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_a_view_released_twice_through_a_copy(held: bool) -> None:
-    with testing.lend_pool(4096) as loan:
-        views = [loan.pool.view(0, 1)] if held else []
-        release_twice(view_of(loan.pool))
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("kind", ["view", "pin"])
+def test_a_view_released_twice_through_a_copy(
+    kind: str, written: bool, held: bool
+) -> None:
+    with testing.lend_pool(1 << 20, max_block_size=4096) as loan:
+        if written:
+            loan.pool.write(0, b"text" * 2000)
+        views = [loan.pool.view(8192, 1)] if held else []
+        release_twice(view_of(loan.pool, kind))
     line = (
         "  views and pins: once more were released than there were; the pool is never"
         " freed, because blocks of it may have been"
