@@ -42,7 +42,7 @@ nitpick_ignore_regex = [
     ),
     (
         "py:class",
-        r"(.*\.)?_Buffer|Owned|.*\.Progress|Progress|FailAllocation|.*\.Layout|.*AnyMergeable",
+        r"(.*\.)?_Buffer|Owned|.*\.Progress|Progress|FailAllocation|(ctypes\.)?CDLL|.*\.Layout|.*AnyMergeable",
     ),
     ("py:class", r".*\._Pool"),
     ("py:class", r"(distributed\.client\.)?Client"),

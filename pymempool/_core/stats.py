@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""PoolStats: the facts about a pool."""
+"""PoolStats: the facts about a pool.
+
+spare is a hook: pymempool.testing puts a function there, for what it holds itself.
+"""
 
 from __future__ import annotations
 
 from ctypes import sizeof
-from typing import Literal, NamedTuple
+from typing import Any, Callable, Literal, NamedTuple
 
 from .._native.calls import parallel, quick, read_stats
 from .._native.signatures import TRACKING, StatsStruct
@@ -41,11 +44,16 @@ class PoolStats(NamedTuple):
 _UP_TO_METADATA = StatsStruct.metadata_bytes.offset
 _UP_TO_SHARED = StatsStruct.shared_blocks.offset
 
+#: For the address of a pool: the facts that are too large, and by how much.
+spare: Callable[[int], dict[str, int]] | None = None
+
 
 def read(owner: Owner) -> PoolStats:
     """All facts of a pool."""
     stats = read_stats(owner.address, sizeof(StatsStruct), parallel)
-    facts = {name: getattr(stats, name) for name in PoolStats._fields}
+    facts: dict[str, Any] = {name: getattr(stats, name) for name in PoolStats._fields}
+    if spare is not None:
+        facts.update({name: facts[name] - n for name, n in spare(owner.address).items()})
     return PoolStats(**{**facts, "page_tracking": TRACKING[stats.page_tracking]})
 
 

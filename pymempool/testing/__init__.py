@@ -15,19 +15,34 @@ report             tells who holds what, of all pools of the process
 
 from .._core.names import publish
 from .compare import assert_same
-from .compiler import CompileC, CompileError, find_compiler
+from .compiler import CompileC, find_compiler
+from .errors import (
+    ChildError,
+    CompileError,
+    LeakError,
+    OverReleaseError,
+    ReleaseError,
+    SanitizerError,
+    UnavailableError,
+)
 from .faults import FailAllocation, Fault
 from .leaks import Loan, lend_pool
 from .reports import ReportEntry, report
 from .writes import Written, assert_only_wrote, written
 
 __all__ = [
+    "ChildError",
     "CompileC",
     "CompileError",
     "FailAllocation",
     "Fault",
+    "LeakError",
     "Loan",
+    "OverReleaseError",
+    "ReleaseError",
     "ReportEntry",
+    "SanitizerError",
+    "UnavailableError",
     "Written",
     "assert_only_wrote",
     "assert_same",

@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -14,48 +13,56 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Callable, NoReturn
 
 from .._native import library, paths
+from . import faults, sanitizers
+from .errors import CompileError, UnavailableError
 
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
-_NEAR = 4  # lines of source shown before and after one with an error
-
-
-class CompileError(Exception):
-    """The compiler rejected a source; the text has its output and the lines of source."""
-
-    def __init__(self, output: str, path: Path, source: str) -> None:
-        super().__init__(output, path, source)
-        self.output = output  #: of the compiler
-        self.path = path  #: the file that was compiled
-        self.source = source  #: its text
-
-    def __str__(self) -> str:
-        found = re.findall(rf"{re.escape(self.path.name)}:(\d+)", self.output)
-        lines = _numbered(self.source, {int(number) for number in found})
-        return "\n".join([self.output.rstrip(), "", *lines])
 
 
 class CompileC:
     """Compiles C source against the installed header and library.
 
-        compile_c(source, *, name=None, flags=()) -> ctypes.CDLL
+        compile_c(source, *, name=None, flags=(), sanitize=None, fail_allocation=False)
+            -> ctypes.CDLL
 
     source: the text, as a str, or the path of a file, as a pathlib.Path.
     name: of the result and, in messages, of a text.
     flags: more arguments of the compiler, such as "-DN=5", "-Wall" or "-lm".
+    sanitize: "address", "undefined" or "address,undefined", for the sanitizers of gcc and
+        clang on Linux. The fixture then runs the whole test in a child process of its
+        own, which has their runtime: the test fails with their report, or passes or is
+        skipped as in the child.
+    fail_allocation: whether FailAllocation can make allocations of this code fail
+        (malloc, calloc, realloc, reallocarray, aligned_alloc, posix_memalign, strdup,
+        strndup); other code is not affected. On Linux.
 
     The code links to the library that this process uses, so that a MemoryPool can be
     passed to it. Results are cached, by the fixture in pytest's cache, until source,
     headers, flags, compiler or library change. Compiling a source again in one process
-    returns the same library: static variables keep their values. Raises CompileError.
+    returns the same library: static variables keep their values. Raises CompileError;
+    UnavailableError, with which pytest skips the test, for sanitize and fail_allocation
+    on other systems and where the compiler has no runtime; ValueError for sanitizers that
+    it does not know.
     """
 
-    def __init__(self, compiler: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self,
+        compiler: Sequence[str],
+        folder: Path,
+        *,
+        run_in_child: Callable[[dict[str, str]], NoReturn] | None = None,
+    ) -> None:
         """compiler: a command that takes arguments as gcc does.
         folder: for the results.
+        run_in_child: called for sanitize, with what the environment of a process with
+            the runtime has; must not return. None raises UnavailableError.
         """
+        self._command = list(compiler)
         self._folder = folder
+        self._run_in_child = run_in_child
         self._compiler = [
             *compiler,
             "-g",
@@ -71,8 +78,17 @@ class CompileC:
         *,
         name: str | None = None,
         flags: Sequence[str] = (),
+        sanitize: str | None = None,
+        fail_allocation: bool = False,
     ) -> ctypes.CDLL:
         __tracebackhide__ = True
+        flags = list(flags)
+        if fail_allocation:
+            flags += faults.wrapping_flags()
+        kinds = sanitizers.parsed(sanitize) if sanitize is not None else []
+        environment = self._child_environment(kinds)
+        if kinds:
+            flags += sanitizers.flags(kinds)
         if isinstance(source, str):
             path = self._stored(source, name or "source")
         else:
@@ -80,12 +96,35 @@ class CompileC:
         target = self._folder / f"{name or path.stem}-{self._key(path, flags)}{_SUFFIX}"
         if not target.exists():
             self._link(path, flags, target)
+        if environment:
+            self._leave(environment)
         try:
             library = ctypes.CDLL(str(target))
         except OSError as error:  # usually a function that is not defined
             raise _error(str(error), path) from error
         _check_one_library(library, path)
+        if fail_allocation:
+            faults.watch(library)
         return library
+
+    def _child_environment(self, kinds: Sequence[str]) -> dict[str, str]:
+        """What a process for the code needs; empty if this one can load it."""
+        if not kinds:
+            return {}
+        if sanitizers.is_child_for(kinds):
+            sanitizers.set_reports(self._command, kinds)
+            return {}
+        return sanitizers.child_environment(self._command, kinds)
+
+    def _leave(self, environment: dict[str, str]) -> NoReturn:
+        __tracebackhide__ = True
+        if self._run_in_child is not None:
+            self._run_in_child(environment)
+        raise UnavailableError(
+            "compile_c(sanitize=...) needs a process with the runtime of the sanitizers:"
+            " use the fixture compile_c of pytest, or start Python with"
+            f" {' '.join(f'{name}={value!r}' for name, value in environment.items())}"
+        )
 
     def _stored(self, text: str, name: str) -> Path:
         """Writes the text to a file, also for debuggers, and returns the path."""
@@ -142,8 +181,12 @@ def find_compiler() -> list[str] | None:
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ)
+    if sanitizers.VARIABLE in environment:
+        environment.pop("LD_PRELOAD", None)  # is for this process
     return subprocess.run(
         list(command),
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
@@ -172,14 +215,3 @@ def _check_one_library(compiled: ctypes.CDLL, path: Path) -> None:
 
 def _address(function: object) -> int | None:
     return ctypes.cast(function, ctypes.c_void_p).value  # type: ignore[arg-type]
-
-
-def _numbered(source: str, wrong: set[int]) -> list[str]:
-    """Returns the lines near the wrong ones, or all if there are none, with numbers."""
-    lines = []
-    for number, line in enumerate(source.splitlines(), 1):
-        if not wrong or any(abs(number - each) <= _NEAR for each in wrong):
-            lines.append(f"{'>' if number in wrong else ' '}{number:5}  {line}".rstrip())
-        elif lines and lines[-1] != "...":
-            lines.append("...")
-    return lines

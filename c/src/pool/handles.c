@@ -40,9 +40,6 @@ static POOL_THREAD_LOCAL struct CallerLine {
     size_t line;
 } caller_line;
 
-/* All views and pins that were not released. Guarded by the registry's lock. */
-static ViewRecord *views_oldest, *views_newest;
-
 /* ------------------------------------------------------------------- messages */
 
 static void place_print(const char *what, const Place *place)
@@ -143,6 +140,25 @@ static void quarantine_put(void *memory)
 
 /* ---------------------------------------------------------------------- views */
 
+static const ViewRecord *link_view(const HiddenLink *link)
+{
+    return link == NULL ? NULL
+                        : (const ViewRecord *)((const unsigned char *)link -
+                                               offsetof(ViewRecord, link));
+}
+
+/* The records of all views and pins that were not released: the oldest one, and the next
+ * one or NULL. Context: the caller holds the registry's lock. */
+static const ViewRecord *registry_first_view(void)
+{
+    return link_view(hidden_oldest(&registry.views));
+}
+
+static const ViewRecord *view_next(const ViewRecord *record)
+{
+    return link_view(hidden_younger(&record->link));
+}
+
 /* Notes who made a view or pin, if that succeeded. Returns the status. Locks: the
  * registry. */
 static PoolStatus view_made(PoolStatus status, const MemoryPool *pool, PoolView *view,
@@ -161,15 +177,13 @@ static PoolStatus view_made(PoolStatus status, const MemoryPool *pool, PoolView 
     handle_begin(&record->handle, HANDLE_VIEW);
     record->block = view->block;
     record->family = view->family;
-    record->data = view->data;
+    record->data = hidden_from(view->data);
     record->size = view->size;
     record->is_pin = view->pin != NULL;
     view->block = record;
     lock_acquire(&registry.lock);
     record->handle.made = place_here(address);
-    record->older = views_newest;
-    *(views_newest != NULL ? &views_newest->newer : &views_oldest) = record;
-    views_newest = record;
+    hidden_add(&registry.views, &record->link);
     lock_release(&registry.lock);
     return POOL_OK;
 }
@@ -195,8 +209,7 @@ static void view_end(PoolView *view, const void *address)
     view->block = record->block;
     handle_end(&record->handle, address);
     lock_acquire(&registry.lock);
-    *(record->older != NULL ? &record->older->newer : &views_oldest) = record->newer;
-    *(record->newer != NULL ? &record->newer->older : &views_newest) = record->older;
+    hidden_remove(&registry.views, &record->link);
     lock_release(&registry.lock);
     quarantine_put(record);
 }

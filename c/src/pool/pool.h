@@ -98,15 +98,17 @@ static struct Registry {
     bool fork_handlers_set;
     uint64_t ages;
     HiddenList families, pools;
+    HiddenList views; /* with POOL_DEBUG, of ViewRecord */
 } registry;
 
 #if defined(POOL_DEBUG)
 /* What a view or a pin of a caller is known by; see handles.c. */
 typedef struct ViewRecord {
     Handle handle;
-    struct ViewRecord *older, *newer; /* guarded by the registry's lock     */
-    void *block;                      /* what stands in the view otherwise  */
-    const void *family, *data;
+    HiddenLink link; /* in the registry                    */
+    void *block;     /* what stands in the view otherwise  */
+    const void *family;
+    HiddenPtr data;
     size_t size;
     bool is_pin;
 } ViewRecord;
@@ -120,10 +122,15 @@ static void quarantine_put(void *memory);
 static PoolStatus view_made(PoolStatus status, const MemoryPool *pool, PoolView *view,
                             const void *address);
 static void view_end(PoolView *view, const void *address);
+static const ViewRecord *registry_first_view(void);
+static const ViewRecord *view_next(const ViewRecord *record);
 #endif
 
 /* family.c */
-static Family *registry_families(void);
+static Family *registry_first_family(void);
+static Family *family_next(const Family *family);
+static MemoryPool *registry_first_pool(void);
+static MemoryPool *pool_next(const MemoryPool *pool);
 static PoolStatus registry_add(MemoryPool *pool);
 static void family_release(Family *family);
 static void registry_remove(MemoryPool *pool);

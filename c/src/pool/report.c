@@ -82,7 +82,7 @@ static PoolReport report_pool(MemoryPool *pool)
 static PoolReport report_view(const ViewRecord *record)
 {
     PoolReport report = report_of(record->is_pin ? POOL_REPORT_PIN : POOL_REPORT_VIEW,
-                                  record->data, record->family);
+                                  hidden_pointer(record->data), record->family);
     report.references = 1;
     report.size = record->size;
     report_place(&report, &record->handle.made);
@@ -99,15 +99,14 @@ static size_t reports_count(void)
     const MemoryPool *pool;
 #if defined(POOL_DEBUG)
     const ViewRecord *record;
-    for (record = views_oldest; record != NULL; record = record->newer) {
+    for (record = registry_first_view(); record != NULL; record = view_next(record)) {
         count++;
     }
 #endif
-    for (family = registry_families()->next; family != registry_families();
-         family = family->next) {
+    for (family = registry_first_family(); family != NULL; family = family_next(family)) {
         count++;
     }
-    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+    for (pool = registry_first_pool(); pool != NULL; pool = pool_next(pool)) {
         count++;
     }
     return count;
@@ -123,17 +122,16 @@ static size_t reports_collect(PoolReport *reports)
     const ViewRecord *record;
 #endif
     POOL_ASSERT(lock_is_held(&registry.lock));
-    for (family = registry_families()->next; family != registry_families();
-         family = family->next) {
+    for (family = registry_first_family(); family != NULL; family = family_next(family)) {
         reports[count] = report_family(family);
         count += reports[count].references > 0;
     }
-    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
+    for (pool = registry_first_pool(); pool != NULL; pool = pool_next(pool)) {
         reports[count] = report_pool(pool);
         count += reports[count].references > 0;
     }
 #if defined(POOL_DEBUG)
-    for (record = views_oldest; record != NULL; record = record->newer) {
+    for (record = registry_first_view(); record != NULL; record = view_next(record)) {
         reports[count++] = report_view(record);
     }
 #endif

@@ -9,6 +9,8 @@
   does; whatever else follows goes on where the block before it ended.
 - Python with tests in it is run by pytest. C without a main is the head of a program; the
   blocks of C that follow are what stands in its main.
+- Tests that are to fail have `<!-- fails: why -->` before them, and behind them lines of
+  what pytest prints, in which `...` stands for anything.
 - A comment before a block says more: `<!-- file: app.c -->`, the block is also a file,
   for commands; `<!-- library: why -->`, it is one for a command and no program;
   `<!-- goes on: why -->`, it starts no chain, for all its imports;
@@ -178,8 +180,8 @@ def run(chain: list[Block], folder: Path) -> None:
             )
 
 
-def _done(command: list[str], place: str, folder: Path) -> str:
-    """The output of a command that must succeed."""
+def _done(command: list[str], place: str, folder: Path, status: int = 0) -> str:
+    """The output of a command that must end with a status."""
     environment = {**os.environ, "HOME": str(folder), "COLUMNS": "80"}
     environment["PATH"] = os.pathsep.join(
         [os.path.dirname(sys.executable), os.environ["PATH"]]
@@ -194,7 +196,9 @@ def _done(command: list[str], place: str, folder: Path) -> str:
         encoding="utf-8",
         timeout=_SECONDS,
     )
-    assert done.returncode == 0, f"{place} ended with {done.returncode}:\n{done.stdout}"
+    assert done.returncode == status, (
+        f"{place} ended with {done.returncode}:\n{done.stdout}"
+    )
     return done.stdout
 
 
@@ -207,8 +211,14 @@ def _tests(block: Block, folder: Path) -> str:
     path = folder / "test_page.py"
     path.write_text(block.source, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
-    _done(command, block.place, folder)
-    return ""
+    fails = "fails" in block.notes
+    printed = iter(_done(command, block.place, folder, status=int(fails)).splitlines())
+    for wanted in block.output.splitlines() if fails else ():
+        pattern = re.escape(wanted).replace(r"\.\.\.", ".*")
+        assert any(re.fullmatch(pattern, line) for line in printed), (
+            f"{block.place} did not print, at its place,\n{wanted}"
+        )
+    return block.output if fails else ""
 
 
 def _program(chain: list[Block], folder: Path) -> Iterator[str]:

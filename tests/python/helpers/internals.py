@@ -80,6 +80,8 @@ from pymempool.images.builder import PoolBuilder
 from pymempool.pictures.layout import Picture, Scale, lanes
 from pymempool.pictures.model import GROUPS, STATES, Counts, _merge
 from pymempool.pictures.svg import COLOURS, COLUMN, MARGIN, columns_of
+from pymempool.testing import sanitizers as sanitizers_module
+from pymempool.testing.spares import spare_references
 from pymempool.testing.tracking import track, tracked
 
 #: How many objects pools use the memory of, and how many views and pins somebody has.

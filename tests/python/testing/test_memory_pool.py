@@ -10,6 +10,8 @@ from pymempool import MemoryPool, PoolRangeError, testing
 
 pytest_plugins = ["pytest_runs"]
 
+HEADING = "memory_pool was not released completely; still held are"
+
 
 def test_nothing_left_passes(run) -> None:
     run(
@@ -63,10 +65,18 @@ def test_nothing_left_passes(run) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("p.clone()", ["clones: 1", "<MemoryPool of 8192 bytes, 0 held*"]),
+        ("p.clone()", ["clones: 1", "clone of 8192 bytes, made at *.py:5"]),
         (
             "MemoryPool.from_handle(p.handle)",
-            ["owners of the pool itself: 1", "<MemoryPool of 8192 bytes*"],
+            [
+                "owners of the pool itself: 1",
+                "reference of 8192 bytes, made at *.py:5",
+            ],
+        ),
+        ("p._as_parameter_", ["owners of the pool itself: 1", "the pool itself"]),
+        (
+            "(h := History(p), h.record(), h)",
+            ["clones: 1", "clone of 8192 bytes, made at *.py:5"],
         ),
         (
             "p.view(5, 7)",
@@ -102,7 +112,7 @@ def test_each_leak_fails_and_is_told(run, line: str, told: list[str]) -> None:
     text = run(
         f"""
         import pytest
-        from pymempool import MemoryPool
+        from pymempool import History, MemoryPool
         from internals import PoolView, parallel
         @pytest.mark.memory_pool(total_size=8192, max_block_size=4096)
         def test_leaks(memory_pool, p=None): p = memory_pool; HELD.append(({line}))
@@ -115,7 +125,7 @@ def test_each_leak_fails_and_is_told(run, line: str, told: list[str]) -> None:
     )
     match = pytest.LineMatcher(text.splitlines())
     match.fnmatch_lines(["*ERROR at teardown of test_leaks*"])
-    match.fnmatch_lines(["memory_pool was not released completely; still held are"])
+    match.fnmatch_lines([f"pymempool.testing.LeakError: {HEADING}"])
     match.fnmatch_lines([f"  *{line}" for line in told])
     others = {"clones", "owners", "views"} - {
         line.split()[0].rstrip(":") for line in told
@@ -153,6 +163,29 @@ def test_one_loan_within_another() -> None:
     assert "view of 2 bytes at offset 1, made at " in outer.report
     assert "pin of 6 bytes at offset 5, made at " in outer.report
     assert "held by C code" not in inner.report + outer.report
+    with pytest.raises(testing.LeakError, match=HEADING):
+        outer.check()
+
+
+def test_a_loan_without_leaks_has_no_error() -> None:
+    with testing.lend_pool(4096) as loan:
+        loan.pool.write(0, b"text")
+    loan.check()
+    assert (loan.report, loan.error) == ("", None)
+
+
+def test_statistics_leave_out_what_the_lender_holds() -> None:
+    other = MemoryPool(4096)
+    with testing.lend_pool(4096) as loan:
+        clone = loan.pool.clone()
+        for pool in (loan.pool, clone):
+            assert pool.stats[2] == pool.stats.references == 1
+            assert (pool.stats.family_pools, pool.stats.family_views) == (2, 0)
+        with loan.pool.view(0, 1):
+            assert clone.stats.family_views == 1
+            assert other.stats.family_views == 0
+        del clone, pool
+    loan.check()
 
 
 def test_a_loan_that_cannot_be_made_leaves_nothing_on() -> None:
