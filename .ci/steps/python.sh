@@ -37,8 +37,9 @@ python_coverage() {
 python_sanitizers() {
     install_for_python
     local alone=() test
-    # Little of C, or a compiler; test_wipe looks at blocks that were freed.
-    for test in clone config kills model processes shared_memory signatures wipe; do
+    # Little of C, or a compiler; two make the errors that AddressSanitizer is there for.
+    for test in clone config kills model processes shared_memory signatures \
+        over_release wipe; do
         alone+=(--ignore-glob "*/test_$test.py")
     done
     # To pin what is pinned already allocates nothing there, see docs/inside/memory.md.
