@@ -67,13 +67,16 @@ static void call_shortly(size_t at)
     calls++;
 }
 
-/* (A view of what is pinned, and a pin of several blocks, take the whole pool.) */
+/* (A view of what is pinned, and a pin of several blocks, take the whole pool; for
+ * AddressSanitizer each pin does.) */
 static void view_and_pin(size_t at)
 {
     PoolView view = {.struct_size = sizeof view}, pin = {.struct_size = sizeof pin};
     CHECK_RETURNS(pool_view(pool, at, 3 * BLOCK, &view), POOL_OK);
     CHECK_EQ_SIZE(view.size, 3 * BLOCK);
+#if !defined(TEST_ASAN)
     CHECK_RETURNS(pool_pin(pool, at, BLOCK, &pin), POOL_OK);
+#endif
     pool_view_release(&pin);
     pool_view_release(&view);
     calls++;

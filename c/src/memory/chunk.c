@@ -108,32 +108,34 @@ static size_t chunk_redzone(const Chunk *chunk)
     return chunk->run && poison_is_checked() ? POISON_REDZONE : 0;
 }
 
-/* Poisons bytes at an offset of a chunk that are of no block in use; or lifts that. */
-static void chunk_poison(const Chunk *chunk, size_t offset, size_t size)
+/* Poisons a chunk of which no block is in use, and its redzones; or lifts that. */
+static void chunk_poison(const Chunk *chunk)
 {
-    if (chunk->size <= POISON_MAX) {
-        poison_set(chunk->base + offset, size);
-    }
+    size_t redzone = chunk_redzone(chunk), blocks = chunk->count * chunk->item_size;
+    poison_set(chunk->base - redzone, redzone);
+    poison_set(chunk->base, chunk->size <= POISON_MAX ? blocks : 0);
+    poison_set(chunk->base + blocks, chunk->size - blocks + redzone);
 }
 
-static void chunk_lift(const Chunk *chunk, size_t offset, size_t size)
+static void chunk_lift(const Chunk *chunk)
 {
-    if (chunk->size <= POISON_MAX) {
-        poison_lift(chunk->base + offset, size);
-    }
+    size_t redzone = chunk_redzone(chunk), blocks = chunk->count * chunk->item_size;
+    poison_lift(chunk->base - redzone, redzone);
+    poison_lift(chunk->base, chunk->size <= POISON_MAX ? blocks : 0);
+    poison_lift(chunk->base + blocks, chunk->size - blocks + redzone);
 }
 
 /* The same for the data of a block that has a chunk. */
 static void block_poison(const Block *block)
 {
     const Chunk *chunk = block_chunk(block);
-    chunk_poison(chunk, (size_t)(block->data - chunk->base), chunk->item_size);
+    poison_set(block->data, chunk->size <= POISON_MAX ? chunk->item_size : 0);
 }
 
 static void block_lift(const Block *block)
 {
     const Chunk *chunk = block_chunk(block);
-    chunk_lift(chunk, (size_t)(block->data - chunk->base), chunk->item_size);
+    poison_lift(block->data, chunk->size <= POISON_MAX ? chunk->item_size : 0);
 }
 
 static PlatformUse chunk_use(size_t size, size_t item_size, bool huge)
@@ -162,7 +164,7 @@ static Chunk *chunk_create_in_itself(size_t size, size_t item_size, PlatformUse 
         chunk->dirty_end = dirty_end - checked_min(dirty_end, header);
         chunk->warm_end = chunk->dirty_end;
         chunk->cached = dirty_end > 0 ? size : 0; /* until its blocks are allocated */
-        chunk_poison(chunk, 0, chunk->size);
+        chunk_poison(chunk);
     }
     return chunk;
 }
@@ -190,7 +192,7 @@ static Chunk *chunk_create(size_t size, size_t item_size, bool in_itself, bool h
     chunk->warm_end = chunk->dirty_end;
     chunk->cached = chunk->dirty_end > 0 ? size : 0;
     chunk->huge = use == PLATFORM_HUGE;
-    chunk_poison(chunk, 0, size);
+    chunk_poison(chunk);
     return chunk;
 }
 
@@ -213,9 +215,7 @@ static Chunk *chunk_create_run(size_t count, size_t item_size)
     }
     chunk->base = pages + chunk_redzone(chunk);
     chunk->size = size;
-    chunk_poison(chunk, 0, size);
-    poison_set(pages, chunk_redzone(chunk));
-    poison_set(chunk->base + size, chunk_redzone(chunk));
+    chunk_poison(chunk);
     return chunk;
 }
 
@@ -370,9 +370,9 @@ static Block *chunk_alloc_run(Chunk *chunk, size_t count, size_t *headers)
         (void)chunk_decommit(chunk, headers);
     }
     if (chunk->dirty_end > 0) { /* the system does not clear what is decommitted */
-        chunk_lift(chunk, 0, chunk->dirty_end);
+        chunk_lift(chunk);
         memset(chunk->base, 0, chunk->dirty_end);
-        chunk_poison(chunk, 0, chunk->dirty_end);
+        chunk_poison(chunk);
         chunk->dirty_end = 0;
     }
     chunk_uncount_cached(chunk, 0);
@@ -493,9 +493,7 @@ static void chunk_destroy(Chunk *chunk)
     size_t redzone = chunk_redzone(chunk), size = chunk_pages(chunk) + 2 * redzone;
     size_t dirty_end = (in_itself ? chunk->header : 0) + chunk_dirty_end(chunk);
     void *pages = in_itself ? (void *)chunk : (void *)(chunk->base - redzone);
-    chunk_lift(chunk, 0, chunk->size);
-    poison_lift(chunk->base - redzone, redzone);
-    poison_lift(chunk->base + chunk->size, redzone);
+    chunk_lift(chunk);
     if (in_itself) {
         poison_drop_pointers(chunk, chunk->header);
     } else {

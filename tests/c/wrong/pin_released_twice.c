@@ -2,7 +2,7 @@
 /*
  * pin_released_twice.c - releases a pin, and then a copy of its PoolView
  *
- * asan: double-free
+ * asan: double-free|heap-use-after-free
  * valgrind: Invalid free
  */
 #include "wrong.h"

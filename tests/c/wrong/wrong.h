@@ -3,7 +3,7 @@
  * wrong.h - small programs that use a pool wrongly, and what a tool must say of them
  *
  * Each program says in its first comment what it does. The lines `asan:` and `valgrind:`
- * there have words of the report that the tool must print ("silent": none), and all lines
+ * there have what the report of the tool must match ("silent": there is none), and all lines
  * that end with WRONG must be in it, by file and number. checks/wrong.cmake runs them.
  */
 #ifndef WRONG_H

@@ -224,8 +224,8 @@ MUTANTS["test_fork"] = [
     (
         "fork does not lock the registry",
         "family.c",
-        "    lock_acquire(&registry.lock);\n    for (pool = registry.oldest;",
-        "    for (pool = registry.oldest;",
+        "    lock_acquire(&registry.lock);\n    for (pool = registry_first_pool();",
+        "    for (pool = registry_first_pool();",
         "        pool_unlock_exclusive(&pool->locks);\n    }\n"
         "    lock_release(&registry.lock);",
         "        pool_unlock_exclusive(&pool->locks);\n    }",
@@ -444,8 +444,8 @@ MUTANTS["test_meanwhile"] = [
     (
         "a pool leaves the registry without its lock",
         "family.c",
-        "{\n    lock_acquire(&registry.lock);\n    *(pool->older",
-        "{\n    *(pool->older",
+        "{\n    lock_acquire(&registry.lock);\n    hidden_remove(&registry.pools,",
+        "{\n    hidden_remove(&registry.pools,",
         "family->pools, 1);\n    lock_release(&registry.lock);",
         "family->pools, 1);",
     ),
