@@ -13,7 +13,8 @@
  * else its memory would soon be something else. AddressSanitizer has a quarantine of its
  * own, and reports with the stacks of the call and of the free; so there is none then.
  *
- * A build without POOL_DEBUG has nothing of this: the macros in pool.h are empty.
+ * A build without POOL_DEBUG has nothing of this but a pool_place that does nothing: the
+ * macros in pool.h are empty.
  */
 #include "pool.h"
 
@@ -32,16 +33,11 @@
 #    endif
 #  endif
 
-enum { HANDLE_POOL = 0x706f6f6c, HANDLE_VIEW = 0x76696577, HANDLE_DEAD = 0x64656164 };
-
 /* The line that this thread's next calls are to be known by; see pool_place. */
 static POOL_THREAD_LOCAL struct CallerLine {
     const char *file;
     size_t line;
 } caller_line;
-
-/* All views and pins that were not released. Guarded by the registry's lock. */
-static ViewRecord *views_oldest, *views_newest;
 
 /* ------------------------------------------------------------------- messages */
 
@@ -167,9 +163,10 @@ static PoolStatus view_made(PoolStatus status, const MemoryPool *pool, PoolView 
     view->block = record;
     lock_acquire(&registry.lock);
     record->handle.made = place_here(address);
-    record->older = views_newest;
-    *(views_newest != NULL ? &views_newest->newer : &views_oldest) = record;
-    views_newest = record;
+    record->older = registry.newest_view;
+    *(registry.newest_view != NULL ? &registry.newest_view->newer
+                                   : &registry.oldest_view) = record;
+    registry.newest_view = record;
     lock_release(&registry.lock);
     return POOL_OK;
 }
@@ -195,10 +192,26 @@ static void view_end(PoolView *view, const void *address)
     view->block = record->block;
     handle_end(&record->handle, address);
     lock_acquire(&registry.lock);
-    *(record->older != NULL ? &record->older->newer : &views_oldest) = record->newer;
-    *(record->newer != NULL ? &record->newer->older : &views_newest) = record->older;
+    *(record->older != NULL ? &record->older->newer : &registry.oldest_view) =
+        record->newer;
+    *(record->newer != NULL ? &record->newer->older : &registry.newest_view) =
+        record->older;
     lock_release(&registry.lock);
     quarantine_put(record);
+}
+
+void pool_place(const char *file, size_t line)
+{
+    caller_line.file = file;
+    caller_line.line = line;
+}
+
+#else
+
+void pool_place(const char *file, size_t line)
+{
+    (void)file;
+    (void)line;
 }
 
 #endif

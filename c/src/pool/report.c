@@ -22,13 +22,48 @@ static PoolReport report_of(PoolReportKind kind, const void *handle, const void 
     return report;
 }
 
+/* ------------------------------------------------- what debug builds know besides */
+
 #if defined(POOL_DEBUG)
+
+#  define REPORT_PLACE(report, pool) report_place(report, &(pool)->handle.made)
+
 static void report_place(PoolReport *report, const Place *made)
 {
     report->file = made->file;
     report->line = made->line;
     report->address = made->address;
 }
+
+/* Reports on views and pins, or only counts them if reports is NULL; returns how many.
+ * Context: the caller holds the registry's lock. */
+static size_t report_views(PoolReport *reports)
+{
+    const ViewRecord *view;
+    size_t count = 0;
+    for (view = registry.oldest_view; view != NULL; view = view->newer, count++) {
+        if (reports != NULL) {
+            PoolReport *report = &reports[count];
+            *report = report_of(view->is_pin ? POOL_REPORT_PIN : POOL_REPORT_VIEW,
+                                view->data, view->family);
+            report->references = 1;
+            report->size = view->size;
+            report_place(report, &view->handle.made);
+        }
+    }
+    return count;
+}
+
+#else
+
+#  define REPORT_PLACE(report, pool) ((void)0)
+
+static size_t report_views(const PoolReport *reports)
+{
+    (void)reports;
+    return 0;
+}
+
 #endif
 
 /* ------------------------------------------------------------------- collecting */
@@ -72,43 +107,19 @@ static PoolReport report_pool(MemoryPool *pool)
     report.views = size_load_relaxed(&pool->family->views);
     report.pins = pool_count_pins(pool);
     pool_unlock(&pool->locks, guard);
-#if defined(POOL_DEBUG)
-    report_place(&report, &pool->handle.made);
-#endif
+    REPORT_PLACE(&report, pool);
     return report;
 }
 
-#if defined(POOL_DEBUG)
-static PoolReport report_view(const ViewRecord *record)
-{
-    PoolReport report = report_of(record->is_pin ? POOL_REPORT_PIN : POOL_REPORT_VIEW,
-                                  record->data, record->family);
-    report.references = 1;
-    report.size = record->size;
-    report_place(&report, &record->handle.made);
-    return report;
-}
-#endif
-
-/* How many reports there are, or will be at most. Context of this and the next one: the
- * caller holds the registry's lock. */
+/* How many reports there will be at most. Context of this and the next one: the caller
+ * holds the registry's lock. */
 static size_t reports_count(void)
 {
-    size_t count = 0;
-    const Family *family;
-    const MemoryPool *pool;
-#if defined(POOL_DEBUG)
-    const ViewRecord *record;
-    for (record = views_oldest; record != NULL; record = record->newer) {
-        count++;
-    }
-#endif
+    size_t count = report_views(NULL);
+    Family *family;
     for (family = registry_families()->next; family != registry_families();
          family = family->next) {
-        count++;
-    }
-    for (pool = registry.oldest; pool != NULL; pool = pool->younger) {
-        count++;
+        count += 1 + size_load_relaxed(&family->pools);
     }
     return count;
 }
@@ -119,9 +130,6 @@ static size_t reports_collect(PoolReport *reports)
     size_t count = 0;
     Family *family;
     MemoryPool *pool;
-#if defined(POOL_DEBUG)
-    const ViewRecord *record;
-#endif
     POOL_ASSERT(lock_is_held(&registry.lock));
     for (family = registry_families()->next; family != registry_families();
          family = family->next) {
@@ -132,12 +140,7 @@ static size_t reports_collect(PoolReport *reports)
         reports[count] = report_pool(pool);
         count += reports[count].references > 0;
     }
-#if defined(POOL_DEBUG)
-    for (record = views_oldest; record != NULL; record = record->newer) {
-        reports[count++] = report_view(record);
-    }
-#endif
-    return count;
+    return count + report_views(reports + count);
 }
 
 /* --------------------------------------------------------------------- printing */
@@ -191,15 +194,4 @@ PoolStatus pool_report(void (*callback)(const PoolReport *report, void *context)
     }
     platform_free(reports);
     return status_set(status);
-}
-
-void pool_place(const char *file, size_t line)
-{
-#if defined(POOL_DEBUG)
-    caller_line.file = file;
-    caller_line.line = line;
-#else
-    (void)file;
-    (void)line;
-#endif
 }
