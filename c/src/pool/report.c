@@ -54,6 +54,15 @@ static size_t report_views(PoolReport *reports)
     return count;
 }
 
+static void report_print_place(const PoolReport *report)
+{
+    if (report->file != NULL) {
+        fprintf(stderr, ", made at %s:%" PRIu64, report->file, (uint64_t)report->line);
+    } else if (report->address != NULL) {
+        fprintf(stderr, ", made at address %p", report->address);
+    }
+}
+
 #else
 
 #  define REPORT_PLACE(report, pool) ((void)0)
@@ -62,6 +71,11 @@ static size_t report_views(const PoolReport *reports)
 {
     (void)reports;
     return 0;
+}
+
+static void report_print_place(const PoolReport *report)
+{
+    (void)report;
 }
 
 #endif
@@ -165,11 +179,7 @@ static void report_print(const PoolReport *report, void *nothing)
         fprintf(stderr, ", %" PRIu64 " held, %" PRIu64 " references",
                 (uint64_t)report->held_bytes, (uint64_t)report->references);
     }
-    if (report->file != NULL) {
-        fprintf(stderr, ", made at %s:%" PRIu64, report->file, (uint64_t)report->line);
-    } else if (report->address != NULL) {
-        fprintf(stderr, ", made at address %p", report->address);
-    }
+    report_print_place(report);
     fputc('\n', stderr);
 }
 
