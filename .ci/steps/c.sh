@@ -18,7 +18,8 @@ build_and_test() {
 # As it is shipped, with users' projects, and with half of the random work; other builds do
 # less of that.
 native() {
-    cmake=$oldest_cmake run='env TEST_SCALE=50' build_and_test gcc -DCMAKE_C_COMPILER=gcc
+    cmake=$oldest_cmake run='env TEST_SCALE=50' build_and_test gcc -DCMAKE_C_COMPILER=gcc \
+        -DPOOL_DEBUG_LIBRARY=ON
     without_written_pages gcc
     gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only c/memory_pool.c c/demo.c
     benchmarks_work gcc

@@ -13,7 +13,8 @@
  * else its memory would soon be something else. AddressSanitizer has a quarantine of its
  * own, and reports with the stacks of the call and of the free; so there is none then.
  *
- * A build without POOL_DEBUG has nothing of this: the macros in pool.h are empty.
+ * A build without POOL_DEBUG has nothing of this but a pool_place that does nothing: the
+ * macros in pool.h are empty.
  */
 #include "pool.h"
 
@@ -31,8 +32,6 @@
 #      define POOL_QUARANTINE 256
 #    endif
 #  endif
-
-enum { HANDLE_POOL = 0x706f6f6c, HANDLE_VIEW = 0x76696577, HANDLE_DEAD = 0x64656164 };
 
 /* The line that this thread's next calls are to be known by; see pool_place. */
 static POOL_THREAD_LOCAL struct CallerLine {
@@ -212,6 +211,20 @@ static void view_end(PoolView *view, const void *address)
     hidden_remove(&registry.views, &record->link);
     lock_release(&registry.lock);
     quarantine_put(record);
+}
+
+void pool_place(const char *file, size_t line)
+{
+    caller_line.file = file;
+    caller_line.line = line;
+}
+
+#else
+
+void pool_place(const char *file, size_t line)
+{
+    (void)file;
+    (void)line;
 }
 
 #endif

@@ -18,9 +18,11 @@ typedef struct Place {
     const void *address; /* in the caller's code; NULL: a call of the library itself */
 } Place;
 
+enum { HANDLE_POOL = 0x706f6f6c, HANDLE_VIEW = 0x76696577, HANDLE_DEAD = 0x64656164 };
+
 /* What a pool, and the record of a view, begin with; see handles.c. */
 typedef struct Handle {
-    size_t magic;        /* HANDLE_POOL, HANDLE_VIEW; HANDLE_DEAD: it has ended */
+    size_t magic;        /* HANDLE_POOL or HANDLE_VIEW; HANDLE_DEAD: it has ended */
     const void *library; /* which copy of it made this                          */
     Place made, ended;
 } Handle;
@@ -92,15 +94,6 @@ struct MemoryPool {
     PoolLock locks;
 };
 
-/* All families and pools of the process, see family.c. */
-static struct Registry {
-    Lock lock;
-    bool fork_handlers_set;
-    uint64_t ages;
-    HiddenList families, pools;
-    HiddenList views; /* with POOL_DEBUG, of ViewRecord */
-} registry;
-
 #if defined(POOL_DEBUG)
 /* What a view or a pin of a caller is known by; see handles.c. */
 typedef struct ViewRecord {
@@ -112,7 +105,18 @@ typedef struct ViewRecord {
     size_t size;
     bool is_pin;
 } ViewRecord;
+#endif
 
+/* All families and pools of the process, see family.c. */
+static struct Registry {
+    Lock lock;
+    bool fork_handlers_set;
+    uint64_t ages;
+    HiddenList families, pools;
+    HiddenList views; /* and pins that were not released, with POOL_DEBUG */
+} registry;
+
+#if defined(POOL_DEBUG)
 /* handles.c */
 static void handle_begin(Handle *handle, size_t magic);
 static void handle_made(Handle *handle, const void *address);

@@ -22,13 +22,62 @@ static PoolReport report_of(PoolReportKind kind, const void *handle, const void 
     return report;
 }
 
+/* ------------------------------------------------- what debug builds know besides */
+
 #if defined(POOL_DEBUG)
+
+#  define REPORT_PLACE(report, pool) report_place(report, &(pool)->handle.made)
+
 static void report_place(PoolReport *report, const Place *made)
 {
     report->file = made->file;
     report->line = made->line;
     report->address = made->address;
 }
+
+/* Reports on views and pins, or only counts them if reports is NULL; returns how many.
+ * Context: the caller holds the registry's lock. */
+static size_t report_views(PoolReport *reports)
+{
+    const ViewRecord *view;
+    size_t count = 0;
+    for (view = registry_first_view(); view != NULL; view = view_next(view), count++) {
+        if (reports != NULL) {
+            PoolReport *report = &reports[count];
+            *report = report_of(view->is_pin ? POOL_REPORT_PIN : POOL_REPORT_VIEW,
+                                hidden_pointer(view->data), view->family);
+            report->references = 1;
+            report->size = view->size;
+            report_place(report, &view->handle.made);
+        }
+    }
+    return count;
+}
+
+static void report_print_place(const PoolReport *report)
+{
+    if (report->file != NULL) {
+        fprintf(stderr, ", made at %s:%" PRIu64, report->file, (uint64_t)report->line);
+    } else if (report->address != NULL) {
+        fprintf(stderr, ", made at address %p", report->address);
+    }
+}
+
+#else
+
+#  define REPORT_PLACE(report, pool) ((void)0)
+
+static size_t report_views(const PoolReport *reports)
+{
+    (void)reports;
+    return 0;
+}
+
+static void report_print_place(const PoolReport *report)
+{
+    (void)report;
+}
+
 #endif
 
 /* ------------------------------------------------------------------- collecting */
@@ -72,42 +121,18 @@ static PoolReport report_pool(MemoryPool *pool)
     report.views = size_load_relaxed(&pool->family->views);
     report.pins = pool_count_pins(pool);
     pool_unlock(&pool->locks, guard);
-#if defined(POOL_DEBUG)
-    report_place(&report, &pool->handle.made);
-#endif
+    REPORT_PLACE(&report, pool);
     return report;
 }
 
-#if defined(POOL_DEBUG)
-static PoolReport report_view(const ViewRecord *record)
-{
-    PoolReport report = report_of(record->is_pin ? POOL_REPORT_PIN : POOL_REPORT_VIEW,
-                                  hidden_pointer(record->data), record->family);
-    report.references = 1;
-    report.size = record->size;
-    report_place(&report, &record->handle.made);
-    return report;
-}
-#endif
-
-/* How many reports there are, or will be at most. Context of this and the next one: the
- * caller holds the registry's lock. */
+/* How many reports there will be at most. Context of this and the next one: the caller
+ * holds the registry's lock. */
 static size_t reports_count(void)
 {
-    size_t count = 0;
-    const Family *family;
-    const MemoryPool *pool;
-#if defined(POOL_DEBUG)
-    const ViewRecord *record;
-    for (record = registry_first_view(); record != NULL; record = view_next(record)) {
-        count++;
-    }
-#endif
+    size_t count = report_views(NULL);
+    Family *family;
     for (family = registry_first_family(); family != NULL; family = family_next(family)) {
-        count++;
-    }
-    for (pool = registry_first_pool(); pool != NULL; pool = pool_next(pool)) {
-        count++;
+        count += 1 + size_load_relaxed(&family->pools);
     }
     return count;
 }
@@ -118,9 +143,6 @@ static size_t reports_collect(PoolReport *reports)
     size_t count = 0;
     Family *family;
     MemoryPool *pool;
-#if defined(POOL_DEBUG)
-    const ViewRecord *record;
-#endif
     POOL_ASSERT(lock_is_held(&registry.lock));
     for (family = registry_first_family(); family != NULL; family = family_next(family)) {
         reports[count] = report_family(family);
@@ -130,12 +152,7 @@ static size_t reports_collect(PoolReport *reports)
         reports[count] = report_pool(pool);
         count += reports[count].references > 0;
     }
-#if defined(POOL_DEBUG)
-    for (record = registry_first_view(); record != NULL; record = view_next(record)) {
-        reports[count++] = report_view(record);
-    }
-#endif
-    return count;
+    return count + report_views(reports + count);
 }
 
 /* --------------------------------------------------------------------- printing */
@@ -160,11 +177,7 @@ static void report_print(const PoolReport *report, void *nothing)
         fprintf(stderr, ", %" PRIu64 " held, %" PRIu64 " references",
                 (uint64_t)report->held_bytes, (uint64_t)report->references);
     }
-    if (report->file != NULL) {
-        fprintf(stderr, ", made at %s:%" PRIu64, report->file, (uint64_t)report->line);
-    } else if (report->address != NULL) {
-        fprintf(stderr, ", made at address %p", report->address);
-    }
+    report_print_place(report);
     fputc('\n', stderr);
 }
 
@@ -189,15 +202,4 @@ PoolStatus pool_report(void (*callback)(const PoolReport *report, void *context)
     }
     platform_free(reports);
     return status_set(status);
-}
-
-void pool_place(const char *file, size_t line)
-{
-#if defined(POOL_DEBUG)
-    caller_line.file = file;
-    caller_line.line = line;
-#else
-    (void)file;
-    (void)line;
-#endif
 }

@@ -44,6 +44,7 @@ from pymempool._native.signatures import (
     RELEASE_FUNCTION,
     SIGNATURES,
     SIZE_MAX,
+    PoolReport,
     PoolView,
     Signature,
     StatsStruct,
@@ -81,6 +82,7 @@ from pymempool.pictures.layout import Picture, Scale, lanes
 from pymempool.pictures.model import GROUPS, STATES, Counts, _merge
 from pymempool.pictures.svg import COLOURS, COLUMN, MARGIN, columns_of
 from pymempool.testing import sanitizers as sanitizers_module
+from pymempool.testing.reports import _place
 from pymempool.testing.spares import spare_references
 from pymempool.testing.tracking import track, tracked
 

@@ -97,6 +97,7 @@ def test_the_reference_of_c_has_every_name() -> None:
     types = re.findall(
         r"^(?:typedef (?:struct|enum) |\} )(\w+)[; ]", HEADER, re.MULTILINE
     )
+    types += re.findall(r"^typedef \w+ \(\*(\w+)\)", HEADER, re.MULTILINE)
     assert len(functions) > 20 and "PoolStats" in types
     assert sorted(set(listed)) == sorted({*functions, *types})
     assert len(listed) == len(set(listed))

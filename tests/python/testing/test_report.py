@@ -5,6 +5,7 @@ tests/python/native/test_debug.py.)"""
 from __future__ import annotations
 
 import pytest
+from internals import PoolReport, _place
 
 from pymempool import MemoryPool, PoolMemoryError
 from pymempool.testing import Fault, ReportEntry, report
@@ -46,3 +47,10 @@ def test_families_and_pools_are_told_the_oldest_first() -> None:
 def test_without_memory_it_raises() -> None:
     with Fault(1), pytest.raises(PoolMemoryError, match="pool_report"):
         report()
+
+
+def test_a_place_is_a_line_an_address_or_nothing() -> None:
+    address = 0x1234
+    assert _place(PoolReport(file=b"some.c", line=7, address=address)) == "some.c:7"
+    assert _place(PoolReport(address=address)) == "0x1234"
+    assert _place(PoolReport()) == ""
