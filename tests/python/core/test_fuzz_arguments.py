@@ -157,7 +157,7 @@ ALWAYS |= {"repr", "bool", "closed", "close", "with"}
 # for them.
 ELSEWHERE = {"array", "open", "save", "load", "delta", "apply", "states", "map", "svg"}
 ELSEWHERE |= {"plot", "share", "start_address", "header", "merge"}
-ELSEWHERE |= {"set_limit", "on_limit", "peak"}
+ELSEWHERE |= {"set_limit", "on_limit", "peak", "tracemalloc_domain"}
 
 
 def test_all_that_is_public_is_tried() -> None:

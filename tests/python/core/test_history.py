@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 import pytest
-from internals import history_module
+from internals import locks_module
 
 from pymempool import (
     History,
@@ -411,7 +411,7 @@ def test_a_forked_child(state: MemoryPool) -> None:
     holding, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with history._lock:
+        with history.lock:
             holding.set()
             done.wait()
 
@@ -426,7 +426,7 @@ def test_a_forked_child(state: MemoryPool) -> None:
             status = 0 if state[:7] == b"0000000" and history.record() == 2 else 2
         finally:
             os._exit(status)
-    history_module._renew_locks()  # what the child did first
+    locks_module._renew()  # what the child did first
     history.go_to(0)
     history.go_to(1)
     done.set()
