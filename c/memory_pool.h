@@ -710,8 +710,8 @@ POOL_API PoolStatus pool_report(void (*callback)(const PoolReport *report, void 
                                 void *context);
 
 /* Sets the line by which pool_report is to know what this thread makes from now on; file
- * must stay valid. NULL and 0: none. Only for libraries with POOL_DEBUG; others ignore it.
- * The macros below call it. */
+ * must stay valid. Line 0: none, whatever file is. Only for libraries with POOL_DEBUG;
+ * others ignore it. The macros below call it. */
 POOL_API void pool_place(const char *file, size_t line);
 
 #if defined(POOL_DEBUG) && !defined(POOL_IMPLEMENTATION)
@@ -723,7 +723,7 @@ static inline MemoryPool *pool_create_at_(size_t total_size, size_t max_block_si
     MemoryPool *pool;
     pool_place(file, line);
     pool = pool_create(total_size, max_block_size);
-    pool_place(NULL, 0);
+    pool_place(file, 0);
     return pool;
 }
 
@@ -733,7 +733,7 @@ static inline MemoryPool *pool_create_with_at_(const PoolOptions *options,
     MemoryPool *pool;
     pool_place(file, line);
     pool = pool_create_with(options);
-    pool_place(NULL, 0);
+    pool_place(file, 0);
     return pool;
 }
 
@@ -741,7 +741,7 @@ static inline void pool_destroy_at_(MemoryPool *pool, const char *file, size_t l
 {
     pool_place(file, line);
     pool_destroy(pool);
-    pool_place(NULL, 0);
+    pool_place(file, 0);
 }
 
 static inline MemoryPool *pool_clone_at_(MemoryPool *pool, const char *file, size_t line)
@@ -749,7 +749,7 @@ static inline MemoryPool *pool_clone_at_(MemoryPool *pool, const char *file, siz
     MemoryPool *clone;
     pool_place(file, line);
     clone = pool_clone(pool);
-    pool_place(NULL, 0);
+    pool_place(file, 0);
     return clone;
 }
 
@@ -759,7 +759,7 @@ static inline PoolStatus pool_view_at_(MemoryPool *pool, size_t offset, size_t s
     PoolStatus status;
     pool_place(file, line);
     status = pool_view(pool, offset, size, view);
-    pool_place(NULL, 0);
+    pool_place(file, 0);
     return status;
 }
 
@@ -769,7 +769,7 @@ static inline PoolStatus pool_pin_at_(MemoryPool *pool, size_t offset, size_t si
     PoolStatus status;
     pool_place(file, line);
     status = pool_pin(pool, offset, size, view);
-    pool_place(NULL, 0);
+    pool_place(file, 0);
     return status;
 }
 
@@ -777,7 +777,7 @@ static inline void pool_view_release_at_(PoolView *view, const char *file, size_
 {
     pool_place(file, line);
     pool_view_release(view);
-    pool_place(NULL, 0);
+    pool_place(file, 0);
 }
 
 #  define pool_create(total_size, max_block_size)                                        \

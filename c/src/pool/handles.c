@@ -215,7 +215,7 @@ static void view_end(PoolView *view, const void *address)
 
 void pool_place(const char *file, size_t line)
 {
-    caller_line.file = file;
+    caller_line.file = line == 0 ? NULL : file;
     caller_line.line = line;
 }
 

@@ -1,6 +1,7 @@
 # The header needs nothing before it, may be included twice, and gives no warning in any
-# version of C from C99 on and in any of C++, with the macros of POOL_DEBUG and without. Where the compiler has them all are switched
-# on (-Weverything), and those left out that advise against what the header is written in.
+# version of C from C99 on and in any of C++, with the macros of POOL_DEBUG and without.
+# Where the compiler has them all are switched on (-Weverything), and those left out that
+# advise against what the header is written in.
 cmake_minimum_required(VERSION 3.20...4.0) # for IN_LIST
 include(${CMAKE_CURRENT_LIST_DIR}/cxx.cmake)
 separate_arguments(flags UNIX_COMMAND "${flags}")
