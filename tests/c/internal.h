@@ -18,6 +18,7 @@
 #  define WIN32_LEAN_AND_MEAN
 #  include <windows.h>
 #else
+#  include <sched.h> /* declares free, in musl */
 #  include <sys/mman.h>
 #endif
 
