@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -22,6 +23,8 @@ CHECKS = ["demo", "exports", "fuzz_replay", "header", "install"]
 CHECKS += ["consumer_package", "consumer_subdirectory", "consumer_fetch"]
 if os.name != "nt":
     CHECKS += ["demo_by_hand", "consumer_pkg_config"]
+if sys.platform == "linux":
+    CHECKS += ["gdb"]
 
 pytestmark = pytest.mark.skipif(
     os.name == "nt" and not any(map(shutil.which, ("cl", "clang", "gcc"))),
