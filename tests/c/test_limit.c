@@ -258,13 +258,20 @@ TEST(nobody_is_asked_without_a_function)
 TEST(other_failures_ask_nobody)
 {
     Full full = full_make();
+    PoolStatus status = POOL_OK;
     CHECK_RETURNS(pool_on_limit(full.pool, on_limit, &full), POOL_OK);
     CHECK_EQ_SIZE(pool_write(full.pool, TOTAL, "x", 1), 0);
     CHECK_STATUS(POOL_RANGE);
-    CHECK_RETURNS(pool_set_limit(full.pool, 0), POOL_OK);
-    CHECK_EQ_SIZE(pool_fail_allocation(1), 0);
-    CHECK_RETURNS(pool_fill(full.pool, 30 * BLOCK, 1, 20 * BLOCK), POOL_NO_MEMORY);
-    (void)pool_fail_allocation(0);
+    for (size_t number = 1; status == POOL_OK && number < 100; number++) {
+        MemoryPool *pool = make(TOTAL, BLOCK, 0);
+        CHECK_RETURNS(pool_on_limit(pool, on_limit, &full), POOL_OK);
+        (void)pool_trim();
+        (void)pool_fail_allocation(number);
+        status = pool_fill(pool, 0, 1, TOTAL);
+        (void)pool_fail_allocation(0);
+        pool_destroy(pool);
+    }
+    CHECK_EQ_INT((int)status, POOL_NO_MEMORY);
     CHECK_EQ_SIZE(full.asked, 0);
     full_end(&full);
 }
