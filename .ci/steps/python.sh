@@ -36,6 +36,9 @@ python_coverage() {
 
 python_sanitizers() {
     install_for_python
+    # Here are the tests of universal_pathlib, which the README's command has to skip.
+    "$installed/bin/pytest" -q -p no:cacheprovider \
+        tests/python/filesystem/test_universal_pathlib.py
     local alone=() test
     # Little of C, or a compiler; two make the errors that AddressSanitizer is there for.
     for test in clone config kills model processes shared_memory signatures \
