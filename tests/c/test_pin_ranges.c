@@ -289,6 +289,32 @@ TEST(resize_through_a_pin)
     pool_destroy(clone);
 }
 
+/* What the pool has not is in no clone, and does not come back with a larger size. */
+TEST(bytes_behind_the_end_of_a_pool)
+{
+    size_t size = TOTAL - BLOCK + 100;
+    MemoryPool *pool = make(TOTAL, BLOCK, 0);
+    PoolView pin = pin_of(pool, 0, TOTAL);
+    memset(pin.data, 1, TOTAL);
+    CHECK_RETURNS(pool_resize(pool, size), POOL_OK);
+    MemoryPool *large = pool_clone(pool);
+    CHECK_RETURNS(pool_resize(large, TOTAL), POOL_OK);
+    memset(at(&pin, size), 2, BLOCK - 100); /* its own memory, and nobody else's */
+    MemoryPool *clone = pool_clone(pool);
+    CHECK_EQ_SIZE(changed(pool, clone), 0);
+    CHECK_BYTES(at(&pin, size), 2, BLOCK - 100);
+    CHECK_RETURNS(pool_resize(clone, TOTAL), POOL_OK);
+    check_filled(clone, size, 0, BLOCK - 100);
+    CHECK_RETURNS(pool_restore(pool, large), POOL_OK);
+    check_filled(pool, 0, 1, size);
+    check_filled(pool, size, 0, BLOCK - 100);
+    CHECK_EQ_SIZE(changed(pool, large), 0);
+    pool_view_release(&pin);
+    pool_destroy(pool);
+    pool_destroy(clone);
+    pool_destroy(large);
+}
+
 static unsigned released;
 static MemoryPool *to_call;
 
@@ -372,6 +398,7 @@ static const TestCase cases[] = {
     TEST_CASE(a_clone_copies_what_was_written),
     TEST_CASE(several_pools_with_pins),
     TEST_CASE(resize_through_a_pin),
+    TEST_CASE(bytes_behind_the_end_of_a_pool),
     TEST_CASE(adopted_memory_as_a_frozen_copy),
     TEST_CASE(a_long_run_in_parts),
 };

@@ -8,7 +8,8 @@
  *     chunk   | block | free block | block | never allocated |
  *                       ^^^^^^^^^^^^         ^^^^^^^^^^^^^^^^^
  *     run     | redzone | block | block | block | redzone |      one pin has all of it
- *               ^^^^^^^                           ^^^^^^^
+ *               ^^^^^^^                      ^^^^^^^^^^^^
+ *                                            from the pool's end on, if it is in there
  *     view    its bytes, copied into memory from malloc          see guard.c
  *
  * In a build for AddressSanitizer a tool always checks. One with POOL_VALGRIND asks at run

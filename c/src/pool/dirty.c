@@ -81,6 +81,13 @@ static inline size_t pin_last(const Pin *pin)
     return pin->index + pin->attached - 1;
 }
 
+/* How many bytes of the block i the pool has: fewer than a block at its end. */
+static inline size_t pin_bytes(const Pin *pin, size_t i)
+{
+    size_t start = (pin->index + i) << pin_shift(pin);
+    return checked_min(pool_total(pin->pool) - start, (size_t)1 << pin_shift(pin));
+}
+
 /* The beginning of the page in which a byte lies. */
 static unsigned char *page_floor(unsigned char *at)
 {
@@ -141,24 +148,30 @@ static void pin_unwatch(Pin *pin)
 
 /* -------------------------------------------------------------------- comparing */
 
-/* Whether the block i differs from the one that a leaf (NULL: none) has at its index. */
+/* Whether the block i differs from the one that a leaf (NULL: none) has at its index. Of
+ * what is behind the pool's end, that one must have zeros. */
 static inline bool pin_differs(const Pin *pin, size_t i, Node *leaf)
 {
     Block *block = leaf == NULL ? NULL : leaf_block(leaf, pin->index + i);
+    const unsigned char *data = block == NULL ? NULL : block_data(block);
+    size_t size = pin_bytes(pin, i);
     bool differs;
     DATA_RACE_BEGIN();
-    differs = data_differs(pin_data(pin, i), block == NULL ? NULL : block_data(block),
-                           (size_t)1 << pin_shift(pin));
+    differs = data_differs(pin_data(pin, i), data, size);
     DATA_RACE_END();
-    return differs;
+    return differs ||
+           (data != NULL &&
+            data_differs(data + size, NULL, ((size_t)1 << pin_shift(pin)) - size));
 }
 
 /* Copies the block i to the frozen copy, or what is to become it. */
 static void pin_copy(const Pin *pin, size_t i, Block *copy)
 {
+    size_t size = pin_bytes(pin, i);
     DATA_RACE_BEGIN();
-    memcpy(copy->data, pin_data(pin, i), (size_t)1 << pin_shift(pin));
+    memcpy(copy->data, pin_data(pin, i), size);
     DATA_RACE_END();
+    memset(copy->data + size, 0, ((size_t)1 << pin_shift(pin)) - size);
 }
 
 /* Brings the frozen copy of the block i up to date at once if nobody but the pin has

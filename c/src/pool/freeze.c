@@ -149,7 +149,7 @@ static void pins_graft(const Pin *entered, Tree *tree, Reservation *reservation)
 /* Gives the block i the bytes of the one that a tree has at its index, or zeros. */
 static void pin_put(Pin *pin, size_t i, const Tree *tree)
 {
-    size_t size = (size_t)1 << pin_shift(pin);
+    size_t size = pin_bytes(pin, i);
     Block *block = tree_block(tree, pin->index + i);
     if (block != NULL) {
         memcpy(pin_data(pin, i), block_data(block), size);

@@ -165,6 +165,7 @@ static PoolStatus pin_make(MemoryPool *pool, size_t first, size_t last, Pin **ma
     if (!in_place) {
         pin_move(pool, pin, first, last, blocks, reservation);
     }
+    pin_poison_end(pin);
     *made = pin;
     return POOL_OK;
 }

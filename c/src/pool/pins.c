@@ -61,6 +61,24 @@ static inline Pin *block_pin(Block *block)
     return (Pin *)hidden_pointer((HiddenPtr)ptr_load_acquire(&block->as.pin));
 }
 
+/* Poisons what a pin has behind the last byte of its pool, which lies in the last block;
+ * or lifts that. The caller has the arena's lock, or is the first user of the pin. */
+static void pin_poison_end(const Pin *pin)
+{
+    size_t i = pin->attached - 1;
+    if (poison_is_checked()) {
+        poison_set(pin_data(pin, i) + pin_bytes(pin, i),
+                   ((size_t)1 << pin_shift(pin)) - pin_bytes(pin, i));
+    }
+}
+
+static void pin_lift_end(const Pin *pin)
+{
+    if (poison_is_checked() && pin->attached > 0) {
+        poison_lift(pin_data(pin, pin->attached - 1), (size_t)1 << pin_shift(pin));
+    }
+}
+
 /* Makes a Pin, zeroed, the pin of blocks that are in the pool, are private and follow
  * each other. The caller has locked them, and has the arena's lock. */
 static void pin_attach_locked(Pin *pin, MemoryPool *pool, size_t index, Block *blocks,
@@ -93,6 +111,7 @@ static void pin_detach_locked(Pin *pin, size_t stays)
     MemoryPool *pool = pin->pool;
     size_t i, gone = pin->attached - stays;
     POOL_ASSERT(lock_is_held(&pool->family->arena.lock));
+    pin_lift_end(pin);
     if (stays == 0) {
         *(pin->previous != NULL ? &pin->previous->next : &pool->pins) = pin->next;
         if (pin->next != NULL) {
@@ -255,6 +274,27 @@ static void pins_leave(Arena *arena, Pin *entered, Reservation *reservation)
             pin_release_locked(pin, reservation);
         }
         lock_release(&arena->lock);
+    }
+}
+
+/* Clears what is behind the last byte of a pool in a pinned block. Before the size of the
+ * pool changes, since it may become a part of it; after that, since it may have been one.
+ * From then on it may be touched: who has pinned what is cut off goes on to use it. Locks:
+ * the arena, if the block is pinned. */
+static void pool_open_end(MemoryPool *pool)
+{
+    Block *block = tree_block(&pool->tree, pool_index(pool, pool_total(pool) - 1));
+    Pin *pin;
+    POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
+    if (block != NULL && block_is_pinned(block)) {
+        lock_acquire(&pool->family->arena.lock);
+        pin = block_pin(block);
+        if (pin != NULL) {
+            size_t size = pin_bytes(pin, pin->attached - 1);
+            pin_lift_end(pin);
+            data_clear(block->data + size, ((size_t)1 << pool->block_shift) - size);
+        }
+        lock_release(&pool->family->arena.lock);
     }
 }
 

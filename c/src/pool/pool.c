@@ -324,9 +324,13 @@ static Need restore_measure(const Restore *restore)
 static void restore_apply(const Restore *restore, Reservation *reservation)
 {
     MemoryPool *pool = restore->pool, *from = restore->from;
+    bool resized = pool_total(pool) != pool_total(from);
     Tree old;
     POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     POOL_ASSERT(pool_lock_is_exclusive(&from->locks));
+    if (resized) {
+        pool_open_end(pool);
+    }
     pins_cut(&pool->family->arena, restore->pins,
              pool_index(pool, pool_total(from) - 1) + 1, reservation);
     pins_freeze(restore->from_pins, reservation);
@@ -337,6 +341,9 @@ static void restore_apply(const Restore *restore, Reservation *reservation)
                  reservation);
     pins_graft(restore->from_pins, &pool->tree, reservation);
     pins_restore(pool, restore->pins, &old, reservation);
+    if (resized) {
+        pool_open_end(pool);
+    }
     tree_replace(&old, NULL, 1, reservation);
 }
 

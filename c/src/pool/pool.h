@@ -252,12 +252,14 @@ static bool block_follows(const MemoryPool *pool, const Block *first, const Bloc
 static Pin *block_pin(Block *block);
 static void pin_attach_locked(Pin *pin, MemoryPool *pool, size_t index, Block *blocks,
                               size_t count);
+static void pin_poison_end(const Pin *pin);
 static Pin *pin_add(MemoryPool *pool, size_t index, Block *block, Pin *spare);
 static void pin_release(Pin *pin, Arena *arena, Reservation *reservation);
 static Pin *pin_enter(MemoryPool *pool, Block *block, Pin **entered);
 static Pin *pins_enter(MemoryPool *pool, size_t first, size_t end);
 static void pins_leave(Arena *arena, Pin *entered, Reservation *reservation);
 static bool pins_find(MemoryPool *pool, size_t first, size_t end, size_t *found);
+static void pool_open_end(MemoryPool *pool);
 static void pins_cut(Arena *arena, Pin *entered, size_t end, Reservation *reservation);
 
 /* A walk over the written pages of a pin. */
@@ -277,6 +279,7 @@ static size_t pin_next_dirty(const Pin *pin, size_t i, size_t end);
 static unsigned pin_shift(const Pin *pin);
 static unsigned char *pin_data(const Pin *pin, size_t i);
 static size_t pin_last(const Pin *pin);
+static size_t pin_bytes(const Pin *pin, size_t i);
 static unsigned char *page_floor(unsigned char *at);
 static unsigned char *page_ceil(unsigned char *at);
 static size_t pin_pages_size(const Pin *pin);

@@ -47,6 +47,7 @@ static PoolStatus pool_try_resize(MemoryPool *pool, size_t total_size)
     if (status == POOL_OK) {
         Arena *arena = &pool->family->arena;
         Pin *pins = pins_enter(pool, cut.first, cut.end);
+        pool_open_end(pool);
         pins_cut(arena, pins, cut.first, &reservation);
         pins_leave(arena, pins, &reservation);
         discard_apply(pool, &cut, &reservation);

@@ -45,6 +45,56 @@ static void touch(MemoryPool *pool)
     (void)pool_resize(pool, TOTAL);
 }
 
+/* All of a pool that ends within a block, through a pin, and through calls. */
+static void touch_end(MemoryPool *pool, const PoolView *pin)
+{
+    MemoryPool *clone = pool_clone(pool);
+    PoolView view;
+    memset(pin->data, 3, pin->size);
+    (void)pool_digest(pool, bytes);
+    (void)pool_same(pool, clone);
+    (void)pool_copy(pool, 0, pool, 1, pin->size - 1);
+    (void)pool_take(pool, bytes, 1, pin->size - 1);
+    (void)pool_restore(pool, clone);
+    view = view_of(pool, 0, pin->size);
+    (void)pool_discard(pool, 0, pin->size);
+    (void)pool_copy(pool, 0, clone, 0, pin->size);
+    pool_view_release(&view);
+    pool_destroy(clone);
+}
+
+/* A pool of which the end moves while its last block is pinned. Whoever pinned what is cut
+ * off goes on to use it. */
+static void move_end(void)
+{
+    enum { SIZE = 2 * BLOCK + 1000 };
+    MemoryPool *pool = pool_create(SIZE, BLOCK), *small, *large;
+    PoolView pin = pin_of(pool, 0, SIZE), rest;
+    touch_end(pool, &pin);
+    small = pool_clone(pool);
+    large = pool_clone(pool);
+    (void)pool_resize(small, SIZE - 10);
+    (void)pool_resize(large, 4 * BLOCK);
+    (void)pool_write(large, SIZE, bytes, BLOCK);
+    (void)pool_restore(pool, small);
+    memset(pin.data, 4, pin.size);
+    (void)pool_restore(pool, large);
+    rest = pin_of(pool, SIZE, 3 * BLOCK - SIZE);
+    memset(rest.data, 5, rest.size);
+    pool_view_release(&rest);
+    (void)pool_resize(pool, BLOCK + 1);
+    memset(pin.data, 6, pin.size);
+    (void)pool_resize(pool, SIZE);
+    pool_view_release(&pin);
+    pin = pin_of(pool, 0, SIZE);
+    touch_end(pool, &pin);
+    pool_destroy(pool);
+    memset(pin.data, 7, pin.size);
+    pool_view_release(&pin);
+    pool_destroy(small);
+    pool_destroy(large);
+}
+
 /* What a freed chunk had is other memory now, all of which may be touched. */
 static void map_again(void)
 {
@@ -67,6 +117,7 @@ int main(void)
     touch(pool);
     change(pool);
     pool_destroy(pool);
+    move_end();
     (void)pool_trim();
     map_again();
     again = filled_pool();

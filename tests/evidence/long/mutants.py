@@ -1051,6 +1051,12 @@ MUTANTS["test_meanwhile"] += [
 # Pins over any range, their frozen copies, and what the system says was written.
 MUTANTS["test_pin_ranges"] = [
     (
+        "what was behind the end of a pool is in it after a restore",
+        "pool.c",
+        "    if (resized) {\n        pool_open_end(pool);\n    }\n    pins_cut",
+        "    pins_cut",
+    ),
+    (
         "a run of the limit counts its replacements twice",
         "arena.c",
         "arena_within_limit(arena, count - replacements)",
@@ -1107,6 +1113,18 @@ MUTANTS["test_pin_ranges"] = [
     ),
 ]
 MUTANTS["test_pin_random"] = [
+    (
+        "what a restore cuts off stays in a pin",
+        "pool.c",
+        "    if (resized) {\n        pool_open_end(pool);\n    }\n    tree_replace",
+        "    tree_replace",
+    ),
+    (
+        "what frozen copies have behind the end of a pool does not count",
+        "dirty.c",
+        "(data != NULL &&\n            data_differs(data + size",
+        "(false &&\n            data_differs(data + size",
+    ),
     (
         "a restore writes only what was written to",
         "freeze.c",
