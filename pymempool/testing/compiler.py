@@ -103,8 +103,9 @@ class CompileC:
         except OSError as error:  # usually a function that is not defined
             raise _error(str(error), path) from error
         _check_one_library(library, path)
+        faults.watch_calls(library)
         if fail_allocation:
-            faults.watch(library)
+            faults.watch_allocations(library)
         return library
 
     def _child_environment(self, kinds: Sequence[str]) -> dict[str, str]:

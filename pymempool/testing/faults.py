@@ -86,12 +86,17 @@ class Fault:
         if not self.reached:
             return ""
         calls = self.stack or (
-            "  in a call of C, or one whose error was caught: the stack is not known\n"
+            "  in a call of other code, or whose error was caught: no stack is known\n"
         )
         return f"{self._name()} failed:\n{calls}"
 
+    def is_due(self) -> bool:
+        """Whether an allocation of the library is still to fail."""
+        left: int = self._set(0) if self.code is None else 0
+        return left > 0 and self._set(left) == 0
+
     def failed(self) -> None:
-        """An allocation of C code fails now, in a call from the frame that runs."""
+        """An allocation fails now, or has, in a call of C from the frame that runs."""
         inner: list[tuple[FrameType, int]] = []
         for frame, line in traceback.walk_stack(sys._getframe(1)):
             inner.insert(0, (frame, line))
@@ -190,10 +195,30 @@ def wrapping_flags() -> list[str]:
     return [str(source), *(f"-Wl,--wrap={name}" for name in _WRAPPED)]
 
 
-def watch(compiled: CDLL) -> None:
+def watch_allocations(compiled: CDLL) -> None:
     """Lets a Fault know when an allocation of code with these flags fails."""
     pointer = c_void_p.in_dll(compiled, "pymempool_allocation_failed")
     pointer.value = cast(_callback, c_void_p).value
+
+
+def watch_calls(compiled: CDLL) -> None:
+    """Lets a Fault know in which call of C code an allocation of the library failed."""
+    plain: Any = compiled._FuncPtr  # of the functions that were not looked up yet
+
+    class Function(plain):  # type: ignore[misc]
+        _flags_ = plain._flags_
+        _restype_ = plain._restype_
+
+        def __call__(self, *arguments: Any) -> Any:
+            __tracebackhide__ = True
+            fault = _current
+            is_due = fault is not None and fault.is_due()
+            result = super().__call__(*arguments)
+            if fault is not None and is_due and not fault.is_due():
+                fault.failed()
+            return result
+
+    compiled._FuncPtr = Function
 
 
 def _counter(code: CDLL) -> Any:

@@ -127,7 +127,48 @@ def test_a_report_has_the_stack_of_the_failure(fail_allocation) -> None:
 def test_an_error_that_was_caught_has_no_stack(fail_allocation) -> None:
     with fail_allocation(1) as fault, pytest.raises(PoolMemoryError):
         MemoryPool(4096)
-    assert "the stack is not known" in fault.report()
+    assert "no stack is known" in fault.report()
+
+
+FILLS = """
+#include "memory_pool.h"
+
+/* Returns how many of two blocks it has written to. */
+int fill_two(MemoryPool *pool)
+{
+    return (int)(pool_write(pool, 0, "text", 4) + pool_write(pool, 65536, "text", 4)) / 4;
+}
+"""
+
+
+def test_a_failure_in_a_call_from_c_has_its_stack_in_python(
+    compile_c, fail_allocation
+) -> None:
+    code = compile_c(FILLS)
+
+    def fill(pool: MemoryPool) -> int:
+        filled: int = code.fill_two(pool)
+        return filled
+
+    counts = []
+    for fault in fail_allocation.each():
+        with MemoryPool(1 << 20, 4096) as pool:
+            with fault:
+                counts.append(fill(pool))
+            first, *calls = fault.report().splitlines() or [""]
+            assert [line.strip() for line in calls[1::2]] == (
+                ["counts.append(fill(pool))", "filled: int = code.fill_two(pool)"]
+                if fault.reached
+                else []
+            )
+    assert counts[0] == 1 and counts[-1] == 2
+    assert first == ""
+    with MemoryPool(1 << 20, 4096) as pool:
+        with fail_allocation(1) as fault:
+            with pytest.raises(PoolMemoryError):
+                pool.write(0, b"text")
+            assert code.fill_two(pool) == 2
+        assert "no stack is known" in fault.report()  # it was no call of C
 
 
 def test_pytest_shows_it_with_the_failed_test(run) -> None:
