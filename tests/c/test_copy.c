@@ -178,6 +178,29 @@ TEST(copy_and_the_limit)
     pool_destroy(other);
 }
 
+/* A pinned block that is a source of whole blocks and in part a target is written to where
+ * it is: nobody shares it. */
+TEST(copy_over_its_own_pinned_source)
+{
+    enum { BLOCK = 128, TOTAL = 8 * BLOCK };
+    MemoryPool *pool = make(TOTAL, BLOCK, TOTAL + BLOCK);
+    PoolView pin = {.struct_size = sizeof pin};
+    CHECK_RETURNS(pool_fill(pool, 0, 1, TOTAL), POOL_OK);
+    CHECK_RETURNS(pool_pin(pool, 3 * BLOCK, BLOCK, &pin), POOL_OK);
+    memset(pin.data, 2, BLOCK);
+    pool_destroy(
+        pool_clone(pool)); /* makes the frozen copy, the last block that there is */
+    CHECK_RETURNS(pool_fill(pool, 4 * BLOCK, 3, BLOCK), POOL_OK);
+    CHECK_RETURNS(pool_copy(pool, 2 * BLOCK, pool, 3 * BLOCK, BLOCK + BLOCK / 2),
+                  POOL_OK);
+    check_filled(pool, 2 * BLOCK, 2, BLOCK);
+    check_filled(pool, 3 * BLOCK, 3, BLOCK / 2);
+    check_filled(pool, 3 * BLOCK + BLOCK / 2, 2, BLOCK / 2);
+    CHECK_BYTES(pin.data, 3, BLOCK / 2);
+    pool_view_release(&pin);
+    pool_destroy(pool);
+}
+
 /* A node on the way to many runs of data, or to the holes between them, is taken once. */
 TEST(copy_of_many_runs_takes_each_node_once)
 {
@@ -376,6 +399,7 @@ static const TestCase cases[] = {
     TEST_CASE(copy_repeats_a_block),
     TEST_CASE(copy_of_pinned_blocks),
     TEST_CASE(copy_and_the_limit),
+    TEST_CASE(copy_over_its_own_pinned_source),
     TEST_CASE(copy_of_many_runs_takes_each_node_once),
     TEST_CASE(copy_refuses),
     TEST_CASE(copy_of_a_hole_before_data),

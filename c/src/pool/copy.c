@@ -90,11 +90,14 @@ static bool copy_covers(const Copy *copy, size_t src_offset)
 }
 
 /* Whether a write to a block of the target needs a new block: because it is a hole, or
- * shared, or will be shared, as a source of this same copy. */
+ * shared, or will be shared, as a source of this same copy. A pinned source is not: its
+ * pin was entered, so that it stays, and its frozen copy is shared instead. */
 static bool copy_takes_block(const Copy *copy, size_t index)
 {
-    return (copy->shares && copy->dst == copy->src &&
-            copy_covers(copy, index << copy->dst->block_shift)) ||
+    Block *block = tree_block(&copy->dst->tree, index);
+    bool is_source = copy->shares && copy->dst == copy->src &&
+                     copy_covers(copy, index << copy->dst->block_shift);
+    return (is_source && block != NULL && !block_is_pinned(block)) ||
            tree_measure(&copy->dst->tree, index, index).blocks > 0;
 }
 

@@ -486,14 +486,6 @@ MUTANTS["test_meanwhile"] = [
 ]
 MUTANTS["test_pins_meanwhile"] = [
     (
-        "a copy counts on pins that may be released meanwhile",
-        "copy.c",
-        "copy_covers(copy, index << copy->dst->block_shift)) ||",
-        "copy_covers(copy, index << copy->dst->block_shift) &&\n"
-        "            (tree_block(&copy->dst->tree, index) == NULL ||\n"
-        "             !block_is_pinned(tree_block(&copy->dst->tree, index)))) ||",
-    ),
-    (
         "a discard in one block compares the other bytes of a pinned block",
         "discard.c",
         "(block_is_pinned(block) || !piece_is_all(pool, block, piece))",
