@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn
 from .._native.calls import fail, parallel, quick, read_stats
 from .._native.finalizers import ADDRESS, SIZE, function, owning_type
 from .._native.handles import clone
+from .._native.places import placed
 from .._native.signatures import PoolView, StatsStruct
 from ..errors import PoolRangeError, Status
 from . import ranges
@@ -134,7 +135,9 @@ def _window(kind: str, address: int, offset: int, size: int) -> Window:
 
 
 _ARGUMENTS = c_void_p, c_void_p, c_void_p, py_object
-_FUNCTIONS = {kind: function(kind, c_int, *_ARGUMENTS) for kind in ("view", "pin")}
+_FUNCTIONS = {
+    kind: placed(function(kind, c_int, *_ARGUMENTS)) for kind in ("view", "pin")
+}
 
 
 def family(owner: Owner) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..errors import Status
 from .calls import fail, last_status
 from .finalizers import ADDRESS, function, owning_type
+from .places import placed
 from .signatures import PoolOptions
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ else:
         {"address": (ADDRESS, 0)},
     )
 
-_create = function("create", c_void_p, POINTER(PoolOptions), py_object)
-_clone = function("clone", c_void_p, c_void_p, py_object)
+_create = placed(function("create", c_void_p, POINTER(PoolOptions), py_object))
+_clone = placed(function("clone", c_void_p, c_void_p, py_object))
 _retain = function("retain", c_void_p, c_void_p, py_object)
 _take_over = function("take_over", c_void_p, c_void_p, py_object)
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from .._native.arguments import integer
 from .._native.calls import quick
+from .._native.places import is_own
 from .._native.signatures import SIZE_MAX
 from ..errors import PoolMemoryError
 from .errors import UnavailableError
-from .tracking import is_own
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType

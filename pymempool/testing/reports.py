@@ -25,17 +25,16 @@ class ReportEntry(NamedTuple):
     shared_bytes: int  #: of them, those of blocks that are shared
     views: int  #: views and pins of the family
     pins: int  #: pins of a pool
-    place: str  #: where C code made it, as file:line or an address; "" if not known
+    place: str  #: where it was made, as file:line or an address; "" if not known
 
 
 def report() -> list[ReportEntry]:
     """Returns an entry for each family and each pool of the process, the oldest first.
 
     For pools that C code has made as well. The debug library (PYMEMPOOL_DEBUG=1) also
-    reports each view and pin, and where each thing was made: the line of C code that
-    defined POOL_DEBUG before it included memory_pool.h, else an address, which for what
-    Python made is one in the library. Takes a walk over the blocks of each pool. Any
-    thread may call it. Raises PoolMemoryError.
+    reports each view and pin, and where each thing was made: the line of Python, or of C
+    code that defined POOL_DEBUG before it included memory_pool.h, else an address. Takes
+    a walk over the blocks of each pool. Any thread may call it. Raises PoolMemoryError.
     """
     entries: list[ReportEntry] = []
 

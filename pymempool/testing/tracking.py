@@ -7,10 +7,8 @@ here. Weak references tell which of them live, and of a reference when it ends.
 
 from __future__ import annotations
 
-import os
-import sys
 import weakref
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
 from .._core import pins
@@ -19,6 +17,7 @@ from .._native import handles
 from .._native.calls import quick, read_stats
 from .._native.finalizers import hide
 from .._native.handles import PoolReference
+from .._native.places import caller
 from .._native.signatures import StatsStruct
 from .spares import Spares, mend
 
@@ -77,7 +76,6 @@ _tracking = 0  # calls of track(True) without a track(False)
 _live: dict[int, weakref.ref[TrackedWindow]] = {}  # by id, dead ones too
 _pools: dict[int, _Tracked] = {}  # by id of the reference
 _over_released: list[tuple[LivePool, int]] = []  # and how many references were missing
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def track(on: bool) -> None:
@@ -154,14 +152,5 @@ def _end(key: int, alive: object) -> None:
 
 
 def _caller() -> str:
-    """Returns file:line of the innermost call from outside the package."""
-    frame = sys._getframe(1)
-    while frame.f_back and is_own(frame.f_code.co_filename):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-@lru_cache(maxsize=1000)
-def is_own(file: str) -> bool:
-    """Whether a file is one of the package."""
-    return os.path.abspath(file).startswith(_PACKAGE)
+    file, line = caller()
+    return f"{file}:{line}"

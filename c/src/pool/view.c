@@ -7,8 +7,7 @@
  * blocks follow each other, as their data does then. A hole is viewed in pages of zeros
  * that all views of holes share; pinned blocks are viewed in their frozen copies
  * (freeze.c). A view, as a pin, holds a reference to the family, so that its memory lives
- * until it is released. Under the
- * tools of poison.h it has a guard besides (guard.c).
+ * until it is released. Under the tools of poison.h it has a guard besides (guard.c).
  */
 #include "pool.h"
 
