@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from internals import config_module, library_module
+from internals import config_module, library_module, paths_module
 
 import pymempool
 from pymempool import cli
@@ -70,9 +70,11 @@ def test_command_tells_flags_in_one_line_and_paths_in_lines_of_their_own(
     include, library = pymempool.get_include(), pymempool.get_library()
     folder = os.path.dirname(library)
     cflags, libs = told(capsys, "--cflags"), told(capsys, "--libs")
-    assert cflags == [config_module.quoted([f"-I{include}"])]
+    debug = paths_module.is_debug()
+    flags = [f"-I{include}", "-DPOOL_DEBUG"] if debug else [f"-I{include}"]
+    assert cflags == [config_module.quoted(flags)]
     assert config_module.quoted([f"-L{folder}"]) in libs[0]
-    assert libs[0].endswith(" -lmemory_pool")
+    assert libs[0].endswith(" -lmemory_pool_debug" if debug else " -lmemory_pool")
     assert (f"-Wl,-rpath,{folder}" in libs[0]) == (sys.platform != "win32")
     assert told(capsys, "--library", "--libs", "--include", "--cflags") == [
         f"{cflags[0]} {libs[0]}",

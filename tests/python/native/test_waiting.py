@@ -18,7 +18,7 @@ from typing import Any, Callable
 import pytest
 from documents import ROOT
 from every_call import BLOCK, CALLS, TOTAL, Memory, Scene, require
-from internals import parallel, quick
+from internals import parallel, paths_module, quick
 
 from pymempool import MemoryPool, PoolLimitError
 from pymempool.testing import find_compiler
@@ -61,6 +61,7 @@ def hold(tmp_path_factory: pytest.TempPathFactory) -> Hold:
         "-fPIC",
         "-O1",
         f"-I{ROOT / 'c'}",
+        *(["-DPOOL_DEBUG"] if paths_module.is_debug() else []),  # it has other structs
         "-o",
         str(folder / "hold.so"),
     ]
