@@ -13,7 +13,9 @@
 #  define WIN32_LEAN_AND_MEAN
 #  include <windows.h>
 #else
+#  include <fcntl.h>
 #  include <sched.h>
+#  include <unistd.h>
 #endif
 #include <stddef.h>
 
@@ -550,6 +552,47 @@ TEST(buffers)
     end();
 }
 
+/* Something open, and whether a descriptor of that number still is. */
+#if defined(_WIN32)
+static intptr_t new_descriptor(void)
+{
+    return (intptr_t)CreateEventA(NULL, TRUE, FALSE, NULL);
+}
+
+static int is_open(intptr_t descriptor)
+{
+    DWORD flags;
+    return GetHandleInformation((HANDLE)descriptor, &flags) != 0;
+}
+#else
+static intptr_t new_descriptor(void)
+{
+    return dup(STDERR_FILENO);
+}
+
+static int is_open(intptr_t descriptor)
+{
+    return fcntl((int)descriptor, F_GETFD) != -1;
+}
+#endif
+
+/* It is closed once, by whoever is first. */
+TEST(descriptors)
+{
+    Object object = {0};
+    intptr_t descriptor = new_descriptor(), complement = ~descriptor;
+    begin();
+    PYTHON("end_descriptor", End *)(&object); /* it has none */
+    CHECK(is_open(descriptor));
+    memcpy(object.bytes + HEAD, &complement, sizeof complement);
+    PYTHON("end_descriptor", End *)(&object);
+    CHECK(!is_open(descriptor));
+    memcpy(&complement, object.bytes + HEAD, sizeof complement);
+    CHECK(complement == 0);
+    PYTHON("end_descriptor", End *)(&object);
+    end();
+}
+
 /* An adopted buffer is held until it is released, by any call; if another interpreter
  * releases it, until its own interpreter drops it. */
 TEST(adoptions)
@@ -689,6 +732,7 @@ static const TestCase cases[] = {
     TEST_CASE(references),
     TEST_CASE(windows),
     TEST_CASE(buffers),
+    TEST_CASE(descriptors),
     TEST_CASE(adoptions),
     TEST_CASE(nothing_by_that_name),
 };

@@ -65,16 +65,13 @@ static inline Pin *block_pin(Block *block)
  * or lifts that. The caller has the arena's lock, or is the first user of the pin. */
 static void pin_poison_end(const Pin *pin)
 {
-    size_t i = pin->attached - 1;
-    if (poison_is_checked()) {
-        poison_set(pin_data(pin, i) + pin_bytes(pin, i),
-                   ((size_t)1 << pin_shift(pin)) - pin_bytes(pin, i));
-    }
+    size_t i = pin->attached - 1, size = pin_bytes(pin, i);
+    poison_set(pin_data(pin, i) + size, ((size_t)1 << pin_shift(pin)) - size);
 }
 
 static void pin_lift_end(const Pin *pin)
 {
-    if (poison_is_checked() && pin->attached > 0) {
+    if (pin->attached > 0) {
         poison_lift(pin_data(pin, pin->attached - 1), (size_t)1 << pin_shift(pin));
     }
 }

@@ -205,23 +205,6 @@ MUTANTS["test_fork"] = [
         "        lock_acquire(&pool->locks.shape.lock);\n    }\n    for (family",
     ),
     (
-        "fork does not lock the arenas",
-        "family.c",
-        "        lock_acquire(&family->arena.lock);\n"
-        "    }\n    lock_acquire(&chunk_cache",
-        "        (void)family;\n    }\n    lock_acquire(&chunk_cache",
-        "        lock_release(&family->arena.lock);",
-        "        (void)family;",
-    ),
-    (
-        "fork does not lock the chunk cache",
-        "family.c",
-        "    lock_acquire(&chunk_cache.lock);\n}",
-        "}",
-        "    lock_release(&chunk_cache.lock);\n",
-        "",
-    ),
-    (
         "fork does not lock the registry",
         "family.c",
         "    lock_acquire(&registry.lock);\n    for (pool = registry_first_pool();",
@@ -610,6 +593,23 @@ MUTANTS["test_batch"] = [
     ),
 ]
 MUTANTS["test_system"] = [
+    (
+        "fork does not lock the arenas",
+        "family.c",
+        "        lock_acquire(&family->arena.lock);\n"
+        "    }\n    lock_acquire(&chunk_cache",
+        "        (void)family;\n    }\n    lock_acquire(&chunk_cache",
+        "        lock_release(&family->arena.lock);",
+        "        (void)family;",
+    ),
+    (
+        "fork does not lock the chunk cache",
+        "family.c",
+        "    lock_acquire(&chunk_cache.lock);\n}",
+        "}",
+        "    lock_release(&chunk_cache.lock);\n",
+        "",
+    ),
     (
         "pages of some blocks that stay committed count as zeros",
         "chunk.c",
