@@ -295,6 +295,7 @@ def test_other_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYMEMPOOL_DEBUG", raising=False)
     monkeypatch.setattr(library_module, "_FILE_NAME", "not-there.so")
     with pytest.raises(ImportError, match=r"not-there\.so"):
         library_module._find()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from ctypes import byref, sizeof
 
 import pytest
-from internals import PoolView, parallel, spare_references
+from internals import PoolView, parallel, paths_module, spare_references
 
 from pymempool import History, MemoryPool, testing
 from pymempool.testing import Loan, OverReleaseError
@@ -144,6 +144,12 @@ def test_nothing_spare_is_left() -> None:
     assert outer.stats.references == 2
 
 
+not_debug = pytest.mark.skipif(
+    paths_module.is_debug(), reason="the debug library ends the process there"
+)
+
+
+@not_debug
 @pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("kind", ["view", "pin"])
@@ -164,6 +170,7 @@ def test_a_view_released_twice_through_a_copy(
     assert len(views) == held
 
 
+@not_debug
 def test_a_view_released_twice_does_not_reach_the_next_test(run) -> None:
     run(
         """
