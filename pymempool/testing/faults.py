@@ -90,12 +90,12 @@ class Fault:
         )
         return f"{self._name()} failed:\n{calls}"
 
-    def is_due(self) -> bool:
+    def _is_due(self) -> bool:
         """Whether an allocation of the library is still to fail."""
         left: int = self._set(0) if self.code is None else 0
         return left > 0 and self._set(left) == 0
 
-    def failed(self) -> None:
+    def _failed(self) -> None:
         """An allocation fails now, or has, in a call of C from the frame that runs."""
         inner: list[tuple[FrameType, int]] = []
         for frame, line in traceback.walk_stack(sys._getframe(1)):
@@ -212,10 +212,10 @@ def watch_calls(compiled: CDLL) -> None:
         def __call__(self, *arguments: Any) -> Any:
             __tracebackhide__ = True
             fault = _current
-            is_due = fault is not None and fault.is_due()
+            is_due = fault is not None and fault._is_due()
             result = super().__call__(*arguments)
-            if fault is not None and is_due and not fault.is_due():
-                fault.failed()
+            if fault is not None and is_due and not fault._is_due():
+                fault._failed()
             return result
 
     compiled._FuncPtr = Function
@@ -235,7 +235,7 @@ def _counter(code: CDLL) -> Any:
 
 def _allocation_failed() -> None:
     if _current is not None:
-        _current.failed()
+        _current._failed()
 
 
 _callback = CFUNCTYPE(None)(_allocation_failed)
