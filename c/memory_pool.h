@@ -338,8 +338,9 @@ POOL_API PoolStatus pool_copy(MemoryPool *dst, size_t dst_offset, MemoryPool *sr
  * The block size does not change. So create a pool that is to grow with the size of a
  * block or more, and then make it smaller. Views and pins beyond the new end stay valid,
  * but such a pin is detached: it shows no longer what the pool holds. A pin of a block
- * that the new end divides is not detached. Errors: POOL_INVALID if total_size is 0;
- * POOL_NO_MEMORY, POOL_LIMIT. */
+ * that the new end divides is not detached: what it has behind the end becomes zeros, and
+ * becomes that again when the size of the pool changes. Errors: POOL_INVALID if total_size
+ * is 0; POOL_NO_MEMORY, POOL_LIMIT. */
 POOL_API PoolStatus pool_resize(MemoryPool *pool, size_t total_size);
 
 /* ------------------------------------------------- many ranges, and integers */
