@@ -62,7 +62,7 @@ static inline Pin *block_pin(Block *block)
 }
 
 /* Poisons what a pin has behind the last byte of its pool, which lies in the last block;
- * or lifts that. The caller has the arena's lock, or is the first user of the pin. */
+ * or lifts that. The caller has the arena's lock, or is a user of the pin. */
 static void pin_poison_end(const Pin *pin)
 {
     size_t i = pin->attached - 1, size = pin_bytes(pin, i);
@@ -276,22 +276,17 @@ static void pins_leave(Arena *arena, Pin *entered, Reservation *reservation)
 
 /* Clears what is behind the last byte of a pool in a pinned block. Before the size of the
  * pool changes, since it may become a part of it; after that, since it may have been one.
- * From then on it may be touched: who has pinned what is cut off goes on to use it. Locks:
- * the arena, if the block is pinned. */
+ * From then on it may be touched: who has pinned what is cut off goes on to use it. The
+ * caller is a user of the pin. */
 static void pool_open_end(MemoryPool *pool)
 {
     Block *block = tree_block(&pool->tree, pool_index(pool, pool_total(pool) - 1));
-    Pin *pin;
     POOL_ASSERT(pool_lock_is_exclusive(&pool->locks));
     if (block != NULL && block_is_pinned(block)) {
-        lock_acquire(&pool->family->arena.lock);
-        pin = block_pin(block);
-        if (pin != NULL) {
-            size_t size = pin_bytes(pin, pin->attached - 1);
-            pin_lift_end(pin);
-            data_clear(block->data + size, ((size_t)1 << pool->block_shift) - size);
-        }
-        lock_release(&pool->family->arena.lock);
+        const Pin *pin = block_pin(block);
+        size_t size = pin_bytes(pin, pin->attached - 1);
+        pin_lift_end(pin);
+        data_clear(block->data + size, ((size_t)1 << pool->block_shift) - size);
     }
 }
 

@@ -300,8 +300,8 @@ MUTANTS["fuzz_replay"] = [
     (
         "a pool made smaller keeps the rest of its last block",
         "resize.c",
-        "(block_is_pinned(block) ||",
-        "(block_is_pinned(block) &&",
+        "!block_is_pinned(block) &&\n            !data",
+        "block_is_pinned(block) &&\n            !data",
     ),
     (
         "pins beyond the new end stay with the pool",
@@ -477,10 +477,10 @@ MUTANTS["test_pins_meanwhile"] = [
         "piece_is_all(pool, block, piece)",
     ),
     (
-        "what is cut off a pinned block is compared with zero",
+        "what is behind the end of a pool is not cleared before it grows",
         "resize.c",
-        "            (block_is_pinned(block) ||\n",
-        "            (\n",
+        "        pool_open_end(pool);\n        pins_cut(",
+        "        pins_cut(",
     ),
 ]
 MUTANTS["test_walks"] = [
@@ -1042,6 +1042,12 @@ MUTANTS["test_meanwhile"] += [
 ]
 # Pins over any range, their frozen copies, and what the system says was written.
 MUTANTS["test_pin_ranges"] = [
+    (
+        "what a resize cuts off stays in a pin",
+        "resize.c",
+        "        pool_open_end(pool);\n    }\n",
+        "    }\n",
+    ),
     (
         "what was behind the end of a pool is in it after a restore",
         "pool.c",
