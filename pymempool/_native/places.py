@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Which line of a program called the package.
 
-The debug library is told the line of each pool, view and pin that Python makes, as C code
-tells it its own by macros, so that pool_report names it.
+The debug library gets the line of each pool, view and pin that Python makes, as C code
+gives it its own by macros, so that pool_report names it.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from pymempool._native import (
     handles as handles_module,
     library as library_module,
     paths as paths_module,
+    places as places_module,
     signatures as signatures_module,
 )
 from pymempool._native.buffers import BYTES_MAX, fresh_bytes, readable
