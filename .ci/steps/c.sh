@@ -28,7 +28,7 @@ native() {
 # without_written_pages NAME: the C tests with pins in the build of that name once more, as on
 # a system that does not tell which pages were written to.
 without_written_pages() {
-    TEST_SCALE=30 POOL_WRITTEN_PAGES=none ctest --test-dir "$scratch/build-$1" --output-on-failure \
+    TEST_SCALE=20 POOL_WRITTEN_PAGES=none ctest --test-dir "$scratch/build-$1" --output-on-failure \
         --parallel "$jobs" --no-tests=error \
         -R '^(test_(pin|written|linear|model|views|sharing|fork|copy|wipe|states)|fuzz_replay)'
 }
@@ -44,11 +44,11 @@ benchmarks_work() {
 }
 
 sanitizers() {
-    run='env TEST_SCALE=30' build_and_test asan -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug \
+    run='env TEST_SCALE=20' build_and_test asan -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug \
         -DPOOL_DEBUG=ON -DPOOL_SANITIZE=address,undefined
     # ThreadSanitizer does not know all address layouts that the system may choose from.
     # What is left out takes long, in one thread.
-    run='env TEST_SCALE=30 setarch -R' \
+    run='env TEST_SCALE=20 setarch -R' \
         without='test_(faults|fail_allocation|model|search|pin_random)|fuzz_replay' \
         build_and_test tsan -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Debug -DPOOL_SANITIZE=thread
     under_valgrind
@@ -70,6 +70,6 @@ under_valgrind() {
 # The kernel's headers of the one machine serve the other; compilers do not look for them there.
 thirty_two_bits() {
     local headers=/usr/include/x86_64-linux-gnu
-    run='env TEST_SCALE=30' build_and_test m32 -DCMAKE_C_COMPILER=clang -DPOOL_DEBUG=ON -DPOOL_INSTALL=OFF \
+    run='env TEST_SCALE=20' build_and_test m32 -DCMAKE_C_COMPILER=clang -DPOOL_DEBUG=ON -DPOOL_INSTALL=OFF \
         "-DCMAKE_C_FLAGS=-m32 -idirafter $headers"
 }

@@ -19,7 +19,7 @@ start_wine() {
 
 windows() {
     start_wine
-    run='env TEST_SCALE=30' build_and_test mingw -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake
+    run='env TEST_SCALE=20' build_and_test mingw -DCMAKE_TOOLCHAIN_FILE=.ci/mingw-w64.cmake
 }
 
 # With what Microsoft's compiler has in place of C11's atomics.
