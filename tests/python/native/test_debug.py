@@ -94,7 +94,7 @@ def debugged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = find_compiler()
     if compiler is None:
         pytest.skip("no C compiler (CC, cc, gcc, clang)")
-    place = tmp_path_factory.mktemp("debugged")
+    place = tmp_path_factory.mktemp("debugged") / "clone"  # so named for coverage.py
     folder = place / "pymempool"
     leave_out = shutil.ignore_patterns("__pycache__", "libmemory_pool*")
     shutil.copytree(Path(pymempool.__file__).parent, folder, ignore=leave_out)
